@@ -1,0 +1,1 @@
+"""Pictures and joints: readers, drawn people, batches. Nothing here knows a network."""

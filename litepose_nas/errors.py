@@ -1,0 +1,19 @@
+"""What went wrong, where, and the way out: the one exception a user is meant to read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake that the user can mend: its text names the cause, the place and the way out."""
+
+
+def nearest(word: object, known: Iterable[object]) -> str:
+    """Return a hint that names the known word closest to a misspelt one, or lists what is known."""
+    names = [str(name) for name in known]
+    close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(names)}" if names else "nothing is known here"

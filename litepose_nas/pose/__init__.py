@@ -1,0 +1,1 @@
+"""The tasks: targets, losses, decode and metrics. Nothing here knows a network."""
