@@ -1,0 +1,66 @@
+"""Blocks of LitePose's head: deconvs that join a refined and a raw feature, and the outputs beside them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from litepose_nas.blocks.ops import Op, conv, deconv
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class FusionDeconv(NamedTuple):
+    """Two deconvs of stride 2, one on the refined path and one on the raw feature, added and normalised."""
+
+    refined: int
+    raw: int
+    cout: int
+    kernel: int
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        """Return both deconvs; the normalisation belongs to their sum."""
+        out = 4 * h * w * self.cout
+        return [
+            deconv(h, w, self.refined, self.cout, self.kernel, inputs=(0, 1)),
+            deconv(h, w, self.raw, self.cout, self.kernel, norm=True, act=True, held=out, inputs=(1,)),
+        ]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        """Return the output's shape, twice the input."""
+        return self.cout, 2 * h, 2 * w
+
+    def build(self) -> nn.Module:
+        """Return the module."""
+        from litepose_nas.layers import fusion as layers
+
+        return layers.FusionDeconv(*self)
+
+
+class FusionHead(NamedTuple):
+    """One output: a separable convolution of the refined feature plus one of the raw feature."""
+
+    refined: int
+    raw: int
+    cout: int
+    kernel: int
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        """Return the two separable convolutions."""
+        out, refined, raw = (h * w * channels for channels in (self.cout, self.refined, self.raw))
+        return [
+            conv(h, w, self.refined, self.refined, self.kernel, groups=self.refined, inputs=(0, 1)),
+            conv(h, w, self.refined, self.cout, 1, norm=False, act=False, held=refined, inputs=(1,)),
+            conv(h, w, self.raw, self.raw, self.kernel, groups=self.raw, held=out, inputs=(1,)),
+            conv(h, w, self.raw, self.cout, 1, norm=False, act=False, held=out + raw),
+        ]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        """Return the output's shape, that of the input."""
+        return self.cout, h, w
+
+    def build(self) -> nn.Module:
+        """Return the module."""
+        from litepose_nas.layers import fusion as layers
+
+        return layers.FusionHead(*self)

@@ -1,0 +1,113 @@
+"""What a network costs, exactly and without building it: MACs in two conventions, parameters, bytes, memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from litepose_nas.blocks import Block, Part, ceil_div
+from litepose_nas.space import Arch
+
+FLOAT = 4  # bytes
+
+
+class Cost(NamedTuple):
+    """The cost of one picture through one network."""
+
+    macs: int  # conv + linear + matrix products, a deconv counted on its input grid
+    macs_litepose: int  # as LitePose's paper counts: deconvs on the output grid, 2 per BN element, 1 per ReLU element
+    params: int
+    weight_bytes: int  # parameters and BN statistics in fp32, as saved
+    peak_bytes: int  # the most activations alive at once in fp32, block inputs and outputs included, BN and ReLU in place
+
+
+class Row(NamedTuple):
+    """One line of a per-block table."""
+
+    name: str
+    block: str
+    out: tuple[int, int, int]
+    macs: int
+    macs_litepose: int
+    params: int
+
+
+def cost(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> Cost:
+    """Return what the network of an architecture costs, at its own resolution unless told otherwise."""
+    h, w = input or arch.input
+    return plan_cost(arch.plan(joints), h, w)
+
+
+def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[Row]:
+    """Return the cost block by block."""
+    h, w = input or arch.input
+    rows = []
+    for name, down, block, _ in arch.plan(joints):
+        size = ceil_div(h, down), ceil_div(w, down)
+        macs, macs_litepose, params, _ = _block_sums(block, *size)
+        rows.append(Row(name, _describe(block), block.out(*size), macs, macs_litepose, params))
+    return rows
+
+
+def plan_cost(plan: Sequence[Part], h: int, w: int) -> Cost:
+    """Return the cost of a plan on an input of this size."""
+    sizes: dict[int, tuple[int, int]] = {}
+    macs = macs_litepose = params = floats = 0
+    for _, down, block, _ in plan:
+        size = sizes.get(down)
+        if size is None:
+            size = sizes[down] = ceil_div(h, down), ceil_div(w, down)
+        a, b, c, d = _block_sums(block, *size)
+        macs += a
+        macs_litepose += b
+        params += c
+        floats += d
+    return Cost(macs, macs_litepose, params, FLOAT * floats, FLOAT * _peak(plan, h, w))
+
+
+@lru_cache(maxsize=1 << 17)
+def _block_sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
+    """Return MACs in both conventions, parameters, and stored numbers of one block."""
+    ops = block.ops(h, w)
+    macs, params = sum(op.macs for op in ops), sum(op.params for op in ops)
+    extra = sum(op.extra_macs + 2 * op.norm_elements + op.act_elements for op in ops)
+    return macs, macs + extra, params, params + 2 * sum(op.norm for op in ops)
+
+
+@lru_cache(maxsize=1 << 17)
+def _block_memory(block: Block, h: int, w: int) -> tuple[int, tuple[tuple[int, tuple[int, ...]], ...]]:
+    """Return the elements of a block's output, and of each operation what it keeps alive and which inputs it needs."""
+    channels, out_h, out_w = block.out(h, w)
+    return channels * out_h * out_w, tuple((op.live, op.inputs) for op in block.ops(h, w))
+
+
+def _peak(plan: Sequence[Part], h: int, w: int) -> int:
+    """Return the most elements in memory at once, an output living until its last reader is done."""
+    reads = list(readers(plan))
+    last_use = {name: i for i, names in enumerate(reads) for name in names}  # outputs nobody reads live to the end
+    alive = {"": 3 * h * w}
+    peak = 0
+    for i, (name, down, block, _) in enumerate(plan):
+        size, moments = _block_memory(block, ceil_div(h, down), ceil_div(w, down))
+        kept = sum(elements for other, elements in alive.items() if other not in reads[i] or last_use[other] > i)
+        ending = [0 if last_use[other] > i else alive[other] for other in reads[i]]
+        peak = max(peak, max(kept + live + sum(ending[j] for j in inputs) for live, inputs in moments))
+        alive[name] = size
+        for other in reads[i]:
+            if last_use[other] == i:
+                alive.pop(other, None)
+    return peak
+
+
+def readers(plan: Sequence[Part]) -> Iterator[tuple[str, ...]]:
+    """Yield for each part the names of what it reads; the picture is the empty name."""
+    before = ""
+    for part in plan:
+        yield part.reads or (before,)
+        before = part.name
+
+
+def _describe(block: Block) -> str:
+    fields = getattr(block, "_asdict", dict)()
+    return f"{type(block).__name__}({', '.join(f'{key}={int(value)}' for key, value in fields.items())})"

@@ -1,0 +1,35 @@
+"""Families of networks: each file is one, with a plan (tree -> blocks) and a forward (the wiring)."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from litepose_nas.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from litepose_nas.blocks import Part
+
+
+class Family(Protocol):
+    """What a family of networks offers; a module with these names is one."""
+
+    def plan(self, tree: Any, joints: int) -> Iterable[Part]:
+        """Yield the blocks of one architecture; the only place where widths are decided."""
+
+    def forward(self, net: Any, *inputs: Any) -> Any:
+        """Run the blocks attached to a network, the same wiring for every architecture."""
+
+
+def names() -> list[str]:
+    """Return the families that this package has: the files in this folder."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load(name: str) -> Family:
+    """Return the family of that name."""
+    if name not in names():
+        raise UserError(f"family: {name!r} is not one; {nearest(name, names())}")
+    return importlib.import_module(f"{__name__}.{name}")  # type: ignore[return-value]

@@ -1,0 +1,63 @@
+"""Layers of plain convolutions: the stem and the inverted bottleneck."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from litepose_nas.layers.kernel_map import MappedDepthwise
+
+
+def conv_bn(conv: nn.Module, channels: int, act: nn.Module | None = None) -> nn.Sequential:
+    """Return a convolution with batch normalisation and an activation behind it."""
+    parts = OrderedDict(conv=conv, bn=nn.BatchNorm2d(channels))
+    return nn.Sequential(parts if act is None else OrderedDict(**parts, act=act))
+
+
+def dense(cin: int, cout: int, kernel: int = 1, stride: int = 1) -> nn.Conv2d:
+    """Return a padded convolution without bias."""
+    return nn.Conv2d(cin, cout, kernel, stride, kernel // 2, bias=False)
+
+
+def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """Return a padded convolution of each channel alone, without bias."""
+    return nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+
+
+class Stem(nn.Module):
+    """LitePose's stem: 3x3 of stride 2, 3x3 depthwise, linear 1x1."""
+
+    axes = {"conv": ("mid", None), "dw": ("mid", None), "project": ("out", "mid")}  # noqa: RUF012
+
+    def __init__(self, mid: int, cout: int):
+        super().__init__()
+        self.conv = conv_bn(dense(3, mid, 3, 2), mid, nn.ReLU(inplace=True))
+        self.dw = conv_bn(depthwise(mid, 3), mid, nn.ReLU(inplace=True))
+        self.project = conv_bn(dense(mid, cout), cout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the feature at half size."""
+        return self.project(self.dw(self.conv(x)))
+
+
+class MBConv(nn.Module):
+    """An inverted bottleneck with ReLU6."""
+
+    axes = {"expand": ("mid", "in0"), "dw": ("mid", None), "project": ("out", "mid")}  # noqa: RUF012
+
+    def __init__(
+        self, cin: int, mid: int, cout: int, kernel: int, stride: int, residual: bool, maps: Sequence[int] = ()
+    ):
+        super().__init__()
+        self.residual = residual
+        middle = MappedDepthwise(mid, kernel, stride, maps) if maps else depthwise(mid, kernel, stride)
+        self.expand = conv_bn(dense(cin, mid), mid, nn.ReLU6(inplace=True))
+        self.dw = conv_bn(middle, mid, nn.ReLU6(inplace=True))
+        self.project = conv_bn(dense(mid, cout), cout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the new feature."""
+        y = self.project(self.dw(self.expand(x)))
+        return x + y if self.residual else y

@@ -1,0 +1,41 @@
+"""An ordinary network: the modules of a plan, attached under their names, and the family's wiring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from torch import nn
+
+from litepose_nas.blocks import Block, Part
+from litepose_nas.space import Arch
+
+
+class Network(nn.Module):
+    """A plain PyTorch network; `meta` says what it is when it comes from a file."""
+
+    def __init__(self, parts: Iterable[Part], wiring: Callable[..., Any], make: Callable[[str, Block], nn.Module]):
+        super().__init__()
+        self.wiring = wiring
+        self.meta: dict[str, Any] = {}
+        for part in parts:
+            attach(self, part.name, make(part.name, part.block))
+
+    def forward(self, *inputs: Any) -> Any:
+        """Return the family's outputs."""
+        return self.wiring(self, *inputs)
+
+
+def attach(root: nn.Module, name: str, module: nn.Module) -> None:
+    """Attach a module under a dotted name, with plain modules on the way."""
+    *path, leaf = name.split(".")
+    for step in path:
+        if step not in root._modules:
+            root.add_module(step, nn.Module())
+        root = root.get_submodule(step)
+    root.add_module(leaf, module)
+
+
+def build(arch: Arch, joints: int = 17) -> Network:
+    """Return the network of an architecture, freshly initialised."""
+    return Network(arch.plan(joints), arch.space.family.forward, lambda _, block: block.build())

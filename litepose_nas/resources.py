@@ -1,0 +1,32 @@
+"""Where the shipped search spaces and architectures lie: beside the code in a wheel, at the top of a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from litepose_nas.errors import UserError, nearest
+
+
+def folder(name: str) -> Path:
+    """Return the folder `search_spaces` or `mobile_configs` that belongs to this installation."""
+    package = Path(__file__).parent
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
+
+
+def names(kind: str, suffix: str) -> list[str]:
+    """Return the sorted names of the shipped files of one kind, without their suffix."""
+    return sorted(path.stem for path in folder(kind).glob(f"*{suffix}"))
+
+
+def find(what: str, kind: str, suffix: str) -> Path:
+    """Return the file that a name (of a shipped file) or a path stands for."""
+    path = Path(what)
+    if path.suffix == suffix or path.is_file():
+        if not path.is_file():
+            raise UserError(f"{what}: no such file")
+        return path
+    shipped = folder(kind) / f"{what}{suffix}"
+    if not shipped.is_file():
+        raise UserError(f"{what}: neither a file nor a name in {kind}/; {nearest(what, names(kind, suffix))}")
+    return shipped

@@ -1,0 +1,325 @@
+"""Search spaces and architectures: a space is a YAML tree in which a list of scalars is a choice.
+
+An architecture is one value per choice. Choices of blocks past the chosen depth do not count: they are None, so that two
+architectures are equal exactly when their networks are.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from litepose_nas import families, resources, space_file
+from litepose_nas.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from litepose_nas.blocks import Part
+    from litepose_nas.families import Family
+
+Value = Any  # a whole number or a word: what a choice can be
+
+
+class Gene(NamedTuple):
+    """One choice of a space: its place among the values, its path in the tree, what can be chosen, smallest first."""
+
+    at: int
+    path: str
+    choices: tuple[Value, ...]
+    gates: tuple[tuple[int, int], ...]  # (place of a depth, number of this block): counts only when depth > number
+
+
+@dataclass(frozen=True)
+class Arch:
+    """One architecture: a space and one value per gene, None where a gene does not count."""
+
+    space: Space
+    values: tuple[Value | None, ...]
+
+    @property
+    def tree(self) -> SimpleNamespace:
+        """The space's tree with every choice made: what a family's plan reads."""
+        return self.space.fill(self.values)
+
+    @property
+    def input(self) -> tuple[int, int]:
+        """Height and width of the picture the network takes."""
+        return input_size(self.tree.resolution)
+
+    def plan(self, joints: int) -> list[Part]:
+        """Return the network as a list of blocks with whole-number sizes."""
+        return list(self.space.family.plan(self.tree, joints))
+
+    def to_dict(self) -> dict[str, Value]:
+        """Return the values that count as a flat map from gene path to value."""
+        pairs = zip(self.space.genes, self.values, strict=True)
+        return {gene.path: value for gene, value in pairs if value is not None}
+
+    def __str__(self) -> str:
+        return f"{self.space.name} {json.dumps(self.to_dict())}"
+
+
+class Space:
+    """A search space: its tree, its genes, and the family of networks that it describes."""
+
+    def __init__(self, tree: Mapping[str, Any], name: str = "unnamed", family: Family | None = None):
+        self.name = name
+        self.source = json.dumps(tree, sort_keys=True)
+        self.about = str(tree.get("about", ""))
+        self.genes: list[Gene] = []
+        self.family = family or families.load(str(tree.get("family", "")))
+        body = {key: value for key, value in tree.items() if key not in ("family", "about")}
+        self._tree = self._read(body, "", ())
+        self._gated = [gene for gene in self.genes if gene.gates]
+        self._by_path = {gene.path: gene for gene in self.genes}
+        self._check_reads()
+
+    @classmethod
+    def load(cls, what: str) -> Space:
+        """Return the space of that name in search_spaces/, or the one in a YAML file."""
+        path = resources.find(what, "search_spaces", ".yaml")
+        tree = space_file.read(path)
+        with space_file.naming(path):
+            return cls(tree, name=path.stem if path.parent == resources.folder("search_spaces") else str(path))
+
+    def __hash__(self) -> int:
+        return hash(self.source)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and self.source == other.source
+
+    def __repr__(self) -> str:
+        return f"Space({self.name}, {len(self.genes)} genes)"
+
+    # ── reading the tree ──
+
+    def _read(self, node: Any, path: str, gates: tuple[tuple[int, int], ...]) -> Any:
+        if isinstance(node, Mapping):
+            return self._read_mapping(node, path, gates)
+        if not isinstance(node, list):
+            space_file.check_value(path, node)
+            return node
+        if any(isinstance(item, (list, Mapping)) for item in node):
+            return [self._read(item, f"{path}.{i}", gates) for i, item in enumerate(node)]
+        space_file.check_choices(path, node)
+        gene = Gene(len(self.genes), path, tuple(node), gates)
+        self.genes.append(gene)
+        return gene
+
+    def _read_mapping(self, node: Mapping[str, Any], path: str, gates: tuple[tuple[int, int], ...]) -> dict[str, Any]:
+        read, prefix = {}, f"{path}." if path else ""
+        for key in sorted(node, key=lambda key: (key == "blocks", key != "depth")):  # a depth before what it gates
+            if key != "blocks":
+                read[key] = self._read(node[key], f"{prefix}{key}", gates)
+        if "blocks" in node:
+            depth = read.get("depth")
+            if not isinstance(depth, (Gene, int)) or not isinstance(node["blocks"], Mapping):
+                raise UserError(f"{prefix}blocks: expected a mapping written once, beside a `depth` that repeats it")
+            # Written once, but every block is its own choice; the ones past the depth do not count.
+            most = depth.choices[-1] if isinstance(depth, Gene) else depth
+            gate = [((depth.at, j),) if isinstance(depth, Gene) else () for j in range(most)]
+            read["blocks"] = [
+                self._read(node["blocks"], f"{prefix}blocks.{j}", gates + gate[j]) for j in range(most)
+            ]
+        return read
+
+    def _check_reads(self) -> None:
+        """Let the family plan the corners and complain about keys it misses and keys it never reads."""
+        seen: set[str] = set()
+        asked: set[str] = set()
+        for corner in self.corners():
+            for _ in self.family.plan(_Witness(self.fill(corner.values), "", seen, asked), 1):
+                pass
+        seen.add("resolution")
+        if "resolution" not in self._tree:
+            raise UserError(f"missing key `resolution`: the input sizes to choose from; {nearest('resolution', self._tree)}")
+        for path in _paths(self._tree):
+            generic = space_file.generic(path)
+            if generic not in seen:
+                parent, _, key = generic.rpartition(".")
+                known = sorted(name.rpartition(".")[2] for name in seen | asked if name.rpartition(".")[0] == parent)
+                raise UserError(f"{path}: unknown key `{key}`; {nearest(key, known)}")
+
+    # ── from values to trees ──
+
+    def fill(self, values: Sequence[Value | None]) -> SimpleNamespace:
+        """Return the tree with the choices replaced by these values."""
+
+        def fill(node: Any) -> Any:
+            kind = type(node)
+            if kind is Gene:
+                return values[node.at]
+            if kind is dict:
+                return SimpleNamespace(**{key: fill(value) for key, value in node.items()})
+            if kind is list:
+                return [fill(value) for value in node]
+            return node
+
+        return fill(self._tree)
+
+    def arch(self, values: Mapping[str, Value] | Sequence[Value | None]) -> Arch:
+        """Return the architecture with these values, a map from gene path to value or one value per gene."""
+        if isinstance(values, Mapping):
+            for path in values:
+                if path not in self._by_path:
+                    raise UserError(f"arch: {self.name} has no gene `{path}`; {nearest(path, self._by_path)}")
+            values = [values.get(gene.path) for gene in self.genes]
+        if len(values) != len(self.genes):
+            raise UserError(f"arch: {self.name} has {len(self.genes)} genes, got {len(values)} values")
+        arch = self._canonical(values)
+        for gene, value in zip(self.genes, arch.values, strict=True):
+            if value is None and not self._off(gene, arch.values):
+                raise UserError(f"arch: `{gene.path}` is missing; choose one of {list(gene.choices)}")
+            if value is not None and not (value in gene.choices and type(value) in map(type, gene.choices)):
+                raise UserError(f"arch: `{gene.path}` is {value!r}; {self.name} offers {list(gene.choices)}")
+        return arch
+
+    def _off(self, gene: Gene, values: Sequence[Value | None]) -> bool:
+        return any((depth := values[at]) is None or depth <= number for at, number in gene.gates)
+
+    def _canonical(self, values: Sequence[Value | None]) -> Arch:
+        kept = list(values)
+        for gene in self._gated:  # a depth comes before what it gates, so one pass settles nested ones too
+            if self._off(gene, kept):
+                kept[gene.at] = None
+        return Arch(self, tuple(kept))
+
+    # ── moving through the space ──
+
+    @property
+    def widest(self) -> Arch:
+        """The architecture of the last, largest choices."""
+        return self._canonical([gene.choices[-1] for gene in self.genes])
+
+    @property
+    def smallest(self) -> Arch:
+        """The architecture of the first, smallest choices."""
+        return self._canonical([gene.choices[0] for gene in self.genes])
+
+    def corners(self) -> Iterator[Arch]:
+        """Yield the widest architecture, then every single departure from it."""
+        widest = [gene.choices[-1] for gene in self.genes]
+        yield self._canonical(widest)
+        for gene in self.genes:
+            for choice in gene.choices[:-1]:
+                yield self._canonical([*widest[: gene.at], choice, *widest[gene.at + 1 :]])
+
+    def sample(self, rng: random.Random) -> Arch:
+        """Return an architecture with every gene drawn uniformly."""
+        return self._canonical([rng.choice(gene.choices) for gene in self.genes])
+
+    def mutate(self, arch: Arch, rng: random.Random, rate: float = 0.1) -> Arch:
+        """Return a different architecture: each gene that counts is redrawn with this rate, one at least."""
+        values = self._whole(arch, rng.choice)
+        free = [gene for gene in self.genes if arch.values[gene.at] is not None and len(gene.choices) > 1]
+        if not free:
+            return arch
+        for gene in [gene for gene in free if rng.random() < rate] or [rng.choice(free)]:
+            values[gene.at] = rng.choice([choice for choice in gene.choices if choice != values[gene.at]])
+        return self._canonical(values)
+
+    def cross(self, one: Arch, other: Arch, rng: random.Random) -> Arch:
+        """Return an architecture whose every gene comes from one parent or the other with equal chance."""
+        pairs = zip(self._whole(one, rng.choice, other), self._whole(other, rng.choice, one), strict=True)
+        return self._canonical([rng.choice(pair) for pair in pairs])
+
+    def neighbours(self, arch: Arch) -> Iterator[Arch]:
+        """Yield every architecture one choice away; blocks that a larger depth adds take their smallest choices."""
+        whole = self._whole(arch, lambda choices: choices[0])
+        for gene in self.genes:
+            if arch.values[gene.at] is not None:
+                for choice in gene.choices:
+                    if choice != whole[gene.at]:
+                        yield self._canonical([*whole[: gene.at], choice, *whole[gene.at + 1 :]])
+
+    def _whole(self, arch: Arch, pick: Callable[[Sequence[Value]], Value], spare: Arch | None = None) -> list[Value]:
+        """Return a value for every gene, also those that do not count: the spare's where it has one, else a pick."""
+        spares = spare.values if spare else itertools.repeat(None)
+        triples = zip(self.genes, arch.values, spares, strict=False)
+        return [mine if mine is not None else pick(gene.choices) if yours is None else yours for gene, mine, yours in triples]
+
+    def __iter__(self) -> Iterator[Arch]:
+        """Yield every distinct architecture; ask `size` first."""
+        values: list[Value | None] = [None] * len(self.genes)
+
+        def extend(at: int) -> Iterator[Arch]:
+            if at == len(self.genes):
+                yield Arch(self, tuple(values))
+                return
+            gene = self.genes[at]
+            for choice in (None,) if self._off(gene, values) else gene.choices:
+                values[at] = choice
+                yield from extend(at + 1)
+
+        return extend(0)
+
+    @property
+    def size(self) -> int:
+        """How many distinct architectures there are."""
+
+        def count(node: Any) -> int:
+            if isinstance(node, Gene):
+                return len(node.choices)
+            if isinstance(node, list):
+                return math.prod(map(count, node))
+            if not isinstance(node, dict):
+                return 1
+            rest = math.prod(count(value) for key, value in node.items() if key not in ("depth", "blocks"))
+            depth, blocks = node.get("depth", 1), node.get("blocks", [])
+            depths = depth.choices if isinstance(depth, Gene) else (depth,)
+            return rest * sum(math.prod(map(count, blocks[:d])) for d in depths)
+
+        return count(self._tree)
+
+    def encode(self, arch: Arch, kind: str = "onehot") -> list[float]:
+        """Return the architecture as numbers: `onehot` (all zero where a gene does not count) or `ordinal` (0 there, else up to 1)."""
+        pairs = list(zip(self.genes, arch.values, strict=True))
+        if kind == "onehot":
+            return [float(choice == value) for gene, value in pairs for choice in gene.choices]
+        if kind == "ordinal":
+            return [0.0 if v is None else (gene.choices.index(v) + 1) / len(gene.choices) for gene, v in pairs]
+        raise UserError(f"encode: unknown kind {kind!r}; {nearest(kind, ('onehot', 'ordinal'))}")
+
+
+def input_size(resolution: Value) -> tuple[int, int]:
+    """Return height and width of a resolution: 256, or the word 256x192."""
+    height, _, width = str(resolution).partition("x")
+    if not (height.isdigit() and (width or height).isdigit()):
+        raise UserError(f"input size {resolution!r}: expected pixels, such as 256 or 256x192 (height x width)")
+    return int(height), int(width or height)
+
+
+class _Witness:
+    """A tree that notes which keys a plan reads."""
+
+    def __init__(self, node: SimpleNamespace, path: str, seen: set[str], asked: set[str]):
+        self._state = (vars(node), path, seen, asked)
+
+    def __getattr__(self, key: str) -> Any:
+        node, path, seen, asked = self._state
+        full = f"{path}.{key}" if path else key
+        asked.add(full)
+        if key not in node:
+            raise space_file.MissingKey(path, key, node)
+        seen.add(full)
+        return self._wrap(node[key], full)
+
+    def _wrap(self, value: Any, path: str) -> Any:
+        if isinstance(value, list):
+            return [self._wrap(item, path) for item in value]
+        return _Witness(value, path, *self._state[2:]) if isinstance(value, SimpleNamespace) else value
+
+
+def _paths(node: Any, path: str = "") -> Iterable[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield (here := f"{path}.{key}" if path else key)
+            yield from _paths(value, here)
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            yield from _paths(value, f"{path}.{i}")

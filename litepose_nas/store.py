@@ -1,0 +1,71 @@
+"""The tensors of a supernet: one flat buffer of parameters, one of gradients, and views of them under their names.
+
+One buffer makes zeroing, all-reduce, clipping, averaging and the optimizer single operations. It is moved, loaded and zeroed
+only here: windows are views, and a view of a tensor that has been replaced is silently stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+ALIGN = 64  # floats: each tensor starts on 256 bytes
+
+
+class Store:
+    """Owns the parameters, gradients and buffers of a supernet for its whole life."""
+
+    def __init__(self, root: nn.Module, device: torch.device | str, memory_format: torch.memory_format):
+        self.root = root.to(device)
+        # Weight decay is for weights, not for biases and norms: those with it come first, so each kind is one slice.
+        named = sorted(root.named_parameters(), key=lambda item: item[1].dim() <= 1)
+        self._spans: dict[str, tuple[int, torch.Size, tuple[int, ...]]] = {}
+        size = self._decayed = 0
+        for name, param in named:
+            layout = torch.empty(param.shape, device="meta")
+            layout = layout.contiguous(memory_format=memory_format) if param.dim() == 4 else layout
+            self._spans[name] = (size, param.shape, layout.stride())
+            size += -(-param.numel() // ALIGN) * ALIGN
+            if param.dim() > 1:
+                self._decayed = size
+        self.flat = torch.zeros(size, device=device)
+        self.grad = torch.zeros(size, device=device)
+        views, grads = self.views(self.flat), self.views(self.grad)
+        for name, param in named:
+            views[name].copy_(param.detach())
+            param.data = views[name]
+            param.grad = grads[name]
+
+    def views(self, flat: Tensor) -> dict[str, Tensor]:
+        """Return the named tensors in a flat one laid out like the store, such as an optimizer's momentum."""
+        return {name: flat.as_strided(shape, strides, at) for name, (at, shape, strides) in self._spans.items()}
+
+    def parameters(self) -> tuple[nn.Parameter, nn.Parameter]:
+        """Return the store as two flat parameters for an optimizer: those that decay and those that do not.
+
+        Zero their gradients with `zero_grad` of this store only: the optimizer's own would cut every window off.
+        """
+        slices = slice(0, self._decayed), slice(self._decayed, None)
+        flat = tuple(nn.Parameter(self.flat[part]) for part in slices)
+        for param, part in zip(flat, slices, strict=True):
+            param.grad = self.grad[part]
+        return flat[0], flat[1]
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero, in place."""
+        self.grad.zero_()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the named tensors, as views."""
+        return {name: tensor.detach() for name, tensor in self.root.state_dict().items()}
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Copy tensors of the same names and shapes into the store."""
+        mine = self.state_dict()
+        if mine.keys() != state.keys():
+            raise ValueError(f"tensors differ: {sorted(mine.keys() ^ state.keys())[:4]}")
+        for name, tensor in mine.items():
+            tensor.copy_(state[name])

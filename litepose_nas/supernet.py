@@ -1,0 +1,142 @@
+"""The supernet: the biggest network, and one rule for how a smaller tensor lives inside it. All elastic code is here.
+
+A subnet is an ordinary network whose tensors are windows onto the supernet's store: the head of every axis, the middle of
+kernel axes, and no tensor at all for a block past the depth. Its gradients land in the store. Windows are for training;
+whatever is scored, saved or shipped goes through `extract` and then `calibrate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+
+from litepose_nas.blocks import Block
+from litepose_nas.errors import UserError
+from litepose_nas.network import Network, attach, build
+from litepose_nas.space import Arch, Space
+from litepose_nas.store import Store
+
+
+def window(big: Tensor, shape: Sequence[int], centred: Sequence[int] = ()) -> Tensor:
+    """Return the part of a tensor where a smaller one lives: the head of every axis, the middle of centred ones."""
+    for axis, size in enumerate(shape):
+        spare = big.shape[axis] - size
+        if spare:
+            big = big.narrow(axis, spare // 2 if axis in centred else 0, size)
+    return big
+
+
+def module_window(module: nn.Module, key: str, big: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return the window of one module's tensor; a module whose tensors nest in another way says how itself."""
+    own = getattr(module, "window", None)
+    if own is not None:
+        return own(key, big)
+    return window(big, shape, getattr(module, "centred", (2, 3) if isinstance(module, _ConvNd) else ()))
+
+
+class Supernet:
+    """The store of a whole space; `subnet(arch)` is a pure function of the architecture."""
+
+    def __init__(
+        self,
+        space: Space,
+        joints: int = 17,
+        *,
+        device: torch.device | str = "cpu",
+        memory_format: torch.memory_format = torch.contiguous_format,
+        kernel_maps: bool = False,
+    ):
+        self.space, self.joints, self.kernel_maps = space, joints, kernel_maps
+        self.largest: dict[str, Any] = {}
+        for corner in space.corners():
+            for part in corner.plan(joints):
+                self.largest[part.name] = _fieldwise_max(part.block, self.largest.get(part.name))
+        root = nn.Module()
+        for name, block in self.largest.items():
+            if kernel_maps and hasattr(block, "mapped"):
+                block = self.largest[name] = block._replace(mapped=True)
+            attach(root, name, getattr(block, "store", block.build)())
+        self.store = Store(root, device, memory_format)
+        self._windows: dict[tuple[str, Block], nn.Module] = {}
+
+    def subnet(self, arch: Arch) -> Network:
+        """Return the network of an architecture with windows for tensors, in training mode."""
+        if arch.space != self.space:
+            raise UserError(f"an architecture of the space {arch.space.name} has no windows in a supernet of {self.space.name}")
+        # Blocks are shared by all subnets that have them, so the mode of one would leak into the others.
+        return Network(arch.plan(self.joints), self.space.family.forward, self._window).train()
+
+    def _window(self, name: str, block: Any) -> nn.Module:
+        """Return the module of a block whose tensors are windows; equal blocks in equal places share one."""
+        if self.kernel_maps and hasattr(block, "mapped"):
+            block = block._replace(mapped=block.kernel < self.largest[name].kernel)
+        if (name, block) not in self._windows:
+            with torch.device("meta"):
+                small = block.build()
+            for path, module in small.named_modules():
+                owner = self.store.root.get_submodule(f"{name}.{path}".rstrip("."))
+                for key, param in list(module.named_parameters(recurse=False)):
+                    big = owner.get_parameter(key)
+                    view = nn.Parameter(self._view(name, module, key, big.detach(), param.shape))
+                    view.grad = module_window(module, key, _grad(big), param.shape)  # backward() lands in the store
+                    module.register_parameter(key, view)
+                for key, buffer in list(module.named_buffers(recurse=False)):
+                    module.register_buffer(key, self._view(name, module, key, owner.get_buffer(key), buffer.shape))
+                if isinstance(module, _BatchNorm):
+                    # Training normalises by the batch and must leave no trace, or one subnet would change another.
+                    module.track_running_stats = False
+            self._windows[name, block] = small
+        return self._windows[name, block]
+
+    def _view(self, name: str, module: nn.Module, key: str, big: Tensor, shape: torch.Size) -> Tensor:
+        view = module_window(module, key, big, shape)
+        if view.shape != shape:
+            raise RuntimeError(f"{name}.{key}: window {tuple(view.shape)} where the block has {tuple(shape)}")
+        return view
+
+
+def _fieldwise_max(block: Any, other: Any) -> Any:
+    return block if other is None else type(block)(*map(max, block, other))
+
+
+def _grad(param: nn.Parameter) -> Tensor:
+    assert param.grad is not None
+    return param.grad
+
+
+def extract(supernet: Supernet, arch: Arch) -> Network:
+    """Return the plain network of an architecture with its own copies of the supernet's tensors."""
+    subnet = supernet.subnet(arch)
+    state = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in subnet.state_dict().items()}
+    for path, module in subnet.named_modules():
+        if hasattr(module, "plain_weights"):
+            state = {key: value for key, value in state.items() if not key.startswith(f"{path}.")}
+            state.update({f"{path}.{key}": value.detach().clone() for key, value in module.plain_weights().items()})
+    with torch.device("meta"):
+        net = build(arch, supernet.joints)
+    net.load_state_dict(state, assign=True)
+    return net.requires_grad_()
+
+
+@torch.no_grad()
+def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+    """Set the BN statistics of an extracted network to the average over these batches of pictures; returns it in eval mode.
+
+    The result depends on the batch size (each batch is normalised by itself), not on what the network saw before.
+    """
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over all batches
+    net.train()
+    for batch in batches:
+        net(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return net.eval()
