@@ -19,7 +19,9 @@ class Cost(NamedTuple):
     macs_litepose: int  # as LitePose's paper counts: deconvs on the output grid, 2 per BN element, 1 per ReLU element
     params: int
     weight_bytes: int  # parameters and BN statistics in fp32, as saved
-    peak_bytes: int  # the most activations alive at once in fp32, block inputs and outputs included, BN and ReLU in place
+    peak_bytes: (
+        int  # the most activations alive at once in fp32, block inputs and outputs included, BN and ReLU in place
+    )
 
 
 class Row(NamedTuple):
@@ -39,6 +41,13 @@ def cost(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> 
     return plan_cost(arch.plan(joints), h, w)
 
 
+def macs(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> int:
+    """Return only the exact MACs, for loops that ask of very many architectures."""
+    h, w = input or arch.input
+    parts = arch.plan(joints)
+    return sum([_block_sums(block, -(-h // down), -(-w // down))[0] for _, down, block, _ in parts])
+
+
 def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[Row]:
     """Return the cost block by block."""
     h, w = input or arch.input
@@ -52,18 +61,9 @@ def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) ->
 
 def plan_cost(plan: Sequence[Part], h: int, w: int) -> Cost:
     """Return the cost of a plan on an input of this size."""
-    sizes: dict[int, tuple[int, int]] = {}
-    macs = macs_litepose = params = floats = 0
-    for _, down, block, _ in plan:
-        size = sizes.get(down)
-        if size is None:
-            size = sizes[down] = ceil_div(h, down), ceil_div(w, down)
-        a, b, c, d = _block_sums(block, *size)
-        macs += a
-        macs_litepose += b
-        params += c
-        floats += d
-    return Cost(macs, macs_litepose, params, FLOAT * floats, FLOAT * _peak(plan, h, w))
+    sums = [_block_sums(block, -(-h // down), -(-w // down)) for _, down, block, _ in plan]
+    macs, macs_litepose, params, floats = map(sum, zip(*sums, strict=True))
+    return Cost(macs, macs_litepose, params, FLOAT * floats, FLOAT * peak_elements(plan, h, w))
 
 
 @lru_cache(maxsize=1 << 17)
@@ -76,27 +76,26 @@ def _block_sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
 
 
 @lru_cache(maxsize=1 << 17)
-def _block_memory(block: Block, h: int, w: int) -> tuple[int, tuple[tuple[int, tuple[int, ...]], ...]]:
-    """Return the elements of a block's output, and of each operation what it keeps alive and which inputs it needs."""
+def _block_peak(block: Block, h: int, w: int, ending: tuple[int, ...]) -> tuple[int, int]:
+    """Return the elements of a block's output, and the most alive inside it; `ending` are the inputs nobody reads later."""
     channels, out_h, out_w = block.out(h, w)
-    return channels * out_h * out_w, tuple((op.live, op.inputs) for op in block.ops(h, w))
+    moments = [op.live + sum(ending[j] for j in op.inputs) for op in block.ops(h, w)]
+    return channels * out_h * out_w, max(moments)
 
 
-def _peak(plan: Sequence[Part], h: int, w: int) -> int:
+def peak_elements(plan: Sequence[Part], h: int, w: int) -> int:
     """Return the most elements in memory at once, an output living until its last reader is done."""
     reads = list(readers(plan))
-    last_use = {name: i for i, names in enumerate(reads) for name in names}  # outputs nobody reads live to the end
-    alive = {"": 3 * h * w}
-    peak = 0
+    last_use = {name: i for i, names in enumerate(reads) for name in names}  # what nobody reads lives to the end
+    sizes = {"": 3 * h * w}
+    alive, peak = sizes[""], 0
     for i, (name, down, block, _) in enumerate(plan):
-        size, moments = _block_memory(block, ceil_div(h, down), ceil_div(w, down))
-        kept = sum(elements for other, elements in alive.items() if other not in reads[i] or last_use[other] > i)
-        ending = [0 if last_use[other] > i else alive[other] for other in reads[i]]
-        peak = max(peak, max(kept + live + sum(ending[j] for j in inputs) for live, inputs in moments))
-        alive[name] = size
-        for other in reads[i]:
-            if last_use[other] == i:
-                alive.pop(other, None)
+        ending = tuple([sizes[other] if last_use[other] == i else 0 for other in reads[i]])
+        alive -= sum(ending)
+        size, inside = _block_peak(block, ceil_div(h, down), ceil_div(w, down), ending)
+        peak = max(peak, alive + inside)
+        alive += size
+        sizes[name] = size
     return peak
 
 

@@ -123,9 +123,7 @@ class Space:
             # Written once, but every block is its own choice; the ones past the depth do not count.
             most = depth.choices[-1] if isinstance(depth, Gene) else depth
             gate = [((depth.at, j),) if isinstance(depth, Gene) else () for j in range(most)]
-            read["blocks"] = [
-                self._read(node["blocks"], f"{prefix}blocks.{j}", gates + gate[j]) for j in range(most)
-            ]
+            read["blocks"] = [self._read(node["blocks"], f"{prefix}blocks.{j}", gates + gate[j]) for j in range(most)]
         return read
 
     def _check_reads(self) -> None:
@@ -137,7 +135,9 @@ class Space:
                 pass
         seen.add("resolution")
         if "resolution" not in self._tree:
-            raise UserError(f"missing key `resolution`: the input sizes to choose from; {nearest('resolution', self._tree)}")
+            raise UserError(
+                f"missing key `resolution`: the input sizes to choose from; {nearest('resolution', self._tree)}"
+            )
         for path in _paths(self._tree):
             generic = space_file.generic(path)
             if generic not in seen:
@@ -241,7 +241,10 @@ class Space:
         """Return a value for every gene, also those that do not count: the spare's where it has one, else a pick."""
         spares = spare.values if spare else itertools.repeat(None)
         triples = zip(self.genes, arch.values, spares, strict=False)
-        return [mine if mine is not None else pick(gene.choices) if yours is None else yours for gene, mine, yours in triples]
+        return [
+            mine if mine is not None else pick(gene.choices) if yours is None else yours
+            for gene, mine, yours in triples
+        ]
 
     def __iter__(self) -> Iterator[Arch]:
         """Yield every distinct architecture; ask `size` first."""

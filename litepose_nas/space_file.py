@@ -79,7 +79,9 @@ def check_choices(path: str, choices: list[Any]) -> None:
     if isinstance(choices[0], int):
         down = generic(path).rpartition(".")[2] in DESCENDING
         if choices != sorted(choices, reverse=down):
-            raise UserError(f"{path}: expected {'falling' if down else 'rising'} numbers, smallest network first, got {choices}")
+            raise UserError(
+                f"{path}: expected {'falling' if down else 'rising'} numbers, smallest network first, got {choices}"
+            )
 
 
 def _repeated(node: yaml.Node | None) -> Iterator[tuple[int, str]]:

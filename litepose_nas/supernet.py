@@ -67,7 +67,9 @@ class Supernet:
     def subnet(self, arch: Arch) -> Network:
         """Return the network of an architecture with windows for tensors, in training mode."""
         if arch.space != self.space:
-            raise UserError(f"an architecture of the space {arch.space.name} has no windows in a supernet of {self.space.name}")
+            raise UserError(
+                f"an architecture of the space {arch.space.name} has no windows in a supernet of {self.space.name}"
+            )
         # Blocks are shared by all subnets that have them, so the mode of one would leak into the others.
         return Network(arch.plan(self.joints), self.space.family.forward, self._window).train()
 
@@ -112,7 +114,9 @@ def _grad(param: nn.Parameter) -> Tensor:
 def extract(supernet: Supernet, arch: Arch) -> Network:
     """Return the plain network of an architecture with its own copies of the supernet's tensors."""
     subnet = supernet.subnet(arch)
-    state = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in subnet.state_dict().items()}
+    state = {
+        key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in subnet.state_dict().items()
+    }
     for path, module in subnet.named_modules():
         if hasattr(module, "plain_weights"):
             state = {key: value for key, value in state.items() if not key.startswith(f"{path}.")}

@@ -26,14 +26,17 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
     for i, (stage, stride) in enumerate(zip(tree.stages, STRIDES, strict=True)):
         if stage.depth < 1:
             raise UserError(f"stages.{i}.depth: expected at least 1, for the first block carries the stride")
-        for j in range(stage.depth):
-            # One kernel and expansion for the stage, or every block its own. Only a first block changes the width, so
-            # the others are residual: said here, not found by equal widths, for windows of one store must agree.
-            block = stage.blocks[j] if hasattr(stage, "blocks") else stage
-            step = stride if j == 0 else 1
+        # One kernel and expansion for the stage, or every block its own. Only a first block changes the width, so the
+        # others are residual: said here, not found by equal widths, for windows of one store must agree.
+        each = stage.blocks if hasattr(stage, "blocks") else [stage] * stage.depth
+        for j, block in enumerate(each[: stage.depth]):
             last = f"stages.{i}.{j}"
-            yield Part(last, down, MBConv(width, width * block.expand, stage.width, block.kernel, step, j > 0))
-            width, down = stage.width, down * step
+            if j == 0:
+                bottleneck = MBConv(width, width * block.expand, stage.width, block.kernel, stride, False)
+                yield Part(last, down, bottleneck)
+                width, down = stage.width, down * stride
+            else:
+                yield Part(last, down, MBConv(width, width * block.expand, width, block.kernel, 1, True))
         taps.append((last, width))
     taps.pop()  # stage 4 is where refining starts; stages 3, 2, 1 and the stem come in raw
     for i, head in enumerate(tree.head):
