@@ -32,4 +32,4 @@ def load(name: str) -> Family:
     """Return the family of that name."""
     if name not in names():
         raise UserError(f"family: {name!r} is not one; {nearest(name, names())}")
-    return importlib.import_module(f"{__name__}.{name}")  # type: ignore[return-value]
+    return importlib.import_module(f"{__name__}.{name}")
