@@ -77,7 +77,7 @@ def _block_sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
 
 @lru_cache(maxsize=1 << 17)
 def _block_peak(block: Block, h: int, w: int, ending: tuple[int, ...]) -> tuple[int, int]:
-    """Return the elements of a block's output and the most alive inside; `ending`: sizes of inputs that nobody reads later."""
+    """Return the elements of a block's output and the most alive inside; `ending`: inputs nobody reads later."""
     channels, out_h, out_w = block.out(h, w)
     moments = [op.live + sum(ending[j] for j in op.inputs) for op in block.ops(h, w)]
     return channels * out_h * out_w, max(moments)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class Family(Protocol):
     """What a family of networks offers; a module with these names is one."""
 
+    OUTPUTS: tuple[str, ...]  # names of what `forward` returns, in order
+
     def plan(self, tree: Any, joints: int) -> Iterable[Part]:
         """Yield the blocks of one architecture; the only place where widths are decided."""
 
