@@ -21,16 +21,25 @@ def paint_backdrop(canvas: Canvas, rng: np.random.Generator, muted: bool) -> flo
     value = (0.45, 0.9) if muted else (0.1, 1.0)
     horizon = int(height * rng.uniform(0.35, 0.75))
     for top, bottom in ((0, horizon), (horizon, height)):
-        centre = np.array(any_colour(rng, saturation, value))
-        patches = centre + rng.uniform(-38, 38, (4, 4, 3)) * rng.uniform(0.2, 1.0)
-        smooth = cv2.resize(np.clip(patches, 0, 255).astype(np.uint8), (width, bottom - top))
-        canvas[top:bottom, :, :3] = smooth
-        _texture(canvas[top:bottom], rng)
+        # Painted coarser than the canvas: nothing in it has an edge, and it is most of the pixels.
+        rows, columns = (bottom - top) // 2, width // 2
+        tone = rng.uniform(-45, 45, (4, 4, 1)) + rng.uniform(-10, 10, (4, 4, 3)) * (1 if muted else 4)
+        patches = np.array(any_colour(rng, saturation, value)) + tone * rng.uniform(0.1, 1.0)
+        layer = cv2.resize(patches.astype(np.float32), (columns, rows))
+        cell = (0, 1, 4, 12)[int(rng.integers(4))]
+        if cell:
+            grain = rng.normal(0, rng.uniform(3, 20), (rows // cell + 2, columns // cell + 2)).astype(np.float32)
+            layer = layer + cv2.resize(grain, (columns, rows))[..., None]
+        smooth = np.clip(layer, 0, 255).astype(np.uint8)
+        canvas[top:bottom, :, :3] = cv2.resize(smooth, (width, bottom - top))
+        _lines(canvas[top:bottom], rng)
     canvas[..., 3] = NOTHING
     return float(horizon)
 
 
-def paint_clutter(canvas: Canvas, rng: np.random.Generator, shapes: int, sticks: int, light: Light, muted: bool) -> None:
+def paint_clutter(
+    canvas: Canvas, rng: np.random.Generator, shapes: int, sticks: int, light: Light, muted: bool
+) -> None:
     """Paint shapes, and upright things of limbs and balls that are no people."""
     height, width = canvas.shape[:2]
     saturation, value = ((0.0, 0.5), (0.3, 0.9)) if muted else ((0.0, 1.0), (0.0, 1.0))
@@ -57,9 +66,9 @@ def paint_clutter(canvas: Canvas, rng: np.random.Generator, shapes: int, sticks:
 def paint_crowd(canvas: Canvas, rng: np.random.Generator, horizon: float, light: Light) -> None:
     """Paint a dense group of small people far away, too small to be labelled one by one."""
     height, width = canvas.shape[:2]
-    count = int(rng.integers(8, 17))
-    tall = height * rng.uniform(0.09, 0.13)
-    middle, spread = width * rng.uniform(0.1, 0.9), width * rng.uniform(0.12, 0.3)
+    count = int(rng.integers(10, 25))
+    tall = height * rng.uniform(0.08, 0.12)
+    middle, spread = width * rng.uniform(0.15, 0.85), tall * count * rng.uniform(0.08, 0.16)
     feet = np.sort(horizon + tall * rng.uniform(0.2, 1.0, count))
     for y in feet:
         x = middle + spread * rng.uniform(-1, 1)
@@ -68,7 +77,11 @@ def paint_crowd(canvas: Canvas, rng: np.random.Generator, horizon: float, light:
         h = tall * rng.uniform(0.85, 1.1)
         legs = [(x, y - 0.03 * h, 0.06 * h), (x, y - 0.5 * h, 0.10 * h)]
         fill_hull(canvas, legs, any_colour(rng, (0.05, 0.7), (0.15, 0.7)), CROWD)
-        body = [(x, y - 0.47 * h, 0.11 * h), (x - 0.07 * h, y - 0.76 * h, 0.07 * h), (x + 0.07 * h, y - 0.76 * h, 0.07 * h)]
+        body = [
+            (x, y - 0.47 * h, 0.11 * h),
+            (x - 0.07 * h, y - 0.76 * h, 0.07 * h),
+            (x + 0.07 * h, y - 0.76 * h, 0.07 * h),
+        ]
         shade_hull(canvas, body, any_colour(rng, (0.1, 0.9), (0.3, 1.0)), CROWD, light)
         fill_hull(canvas, [(x, y - 0.93 * h, 0.085 * h)], hair, CROWD)
         fill_hull(canvas, [(x, y - 0.90 * h, 0.065 * h)], skin, CROWD)
@@ -130,28 +143,22 @@ def darken_ellipse(canvas: Canvas, x: float, y: float, wide: float, high: float)
     patch[inside] = (patch[inside] * 0.62).astype(np.uint8)
 
 
-def _texture(region: Canvas, rng: np.random.Generator) -> None:
+def _lines(region: Canvas, rng: np.random.Generator) -> None:
     height, width = region.shape[:2]
-    strength = float(rng.uniform(3, 22))
-    kind = int(rng.integers(5))
-    if kind <= 1:  # grain, coarse or fine
-        cell = 3 if kind == 0 else 9
-        grain = rng.normal(0, strength, (height // cell + 2, width // cell + 2)).astype(np.float32)
-        layer = cv2.resize(grain, (width, height), interpolation=cv2.INTER_LINEAR)
-        colours = region[..., :3].astype(np.int16) + np.rint(layer).astype(np.int16)[..., None]
-        region[..., :3] = np.clip(colours, 0, 255)
+    kind = int(rng.integers(4))
+    if kind > 2:
         return
-    if kind == 4:
-        return
-    tone = tuple(float(c) for c in np.clip(region[height // 2, width // 2, :3] + rng.choice((-1.5, 1.5)) * strength, 0, 255))
+    middle = region[height // 2, width // 2, :3] + rng.choice((-1.0, 1.0)) * rng.uniform(8, 30)
+    colour = (*np.clip(middle, 0, 255).tolist(), NOTHING)
     step = int(width * rng.uniform(0.06, 0.16)) + 2
     thick = int(rng.integers(1, max(2, step // 3)))
     start = int(rng.integers(step))
-    for x in range(start, width, step):  # boards
-        cv2.line(region, (x, 0), (x, height), (*tone, NOTHING), thick)
-    if kind == 3:  # tiles
-        for y in range(start, height, step):
-            cv2.line(region, (0, y), (width, y), (*tone, NOTHING), thick)
+    if kind != 1:
+        for x in range(start, width, step):  # boards
+            cv2.line(region, (x, 0), (x, height), colour, thick)
+    if kind != 0:
+        for y in range(start, height, step):  # shelves, or with the boards tiles
+            cv2.line(region, (0, y), (width, y), colour, thick)
 
 
 def _stick(canvas: Canvas, rng: np.random.Generator, light: Light, colour: Colour) -> None:
@@ -168,7 +175,11 @@ def _stick(canvas: Canvas, rng: np.random.Generator, light: Light, colour: Colou
         shade_hull(canvas, [(x, floor, radius * 1.6), (x, floor - tall, radius)], bark, NOTHING, light)
         for _ in range(5):
             leaf = (rng.uniform(30, 80), rng.uniform(80, 150), rng.uniform(30, 90))
-            crown = (x + tall * rng.uniform(-0.22, 0.22), floor - tall * rng.uniform(0.8, 1.2), tall * rng.uniform(0.1, 0.2))
+            crown = (
+                x + tall * rng.uniform(-0.22, 0.22),
+                floor - tall * rng.uniform(0.8, 1.2),
+                tall * rng.uniform(0.1, 0.2),
+            )
             shade_hull(canvas, [crown], leaf, NOTHING, light)
     elif kind == 2:  # jointed sticks in any colour, skin included: limbs of nobody
         if rng.random() < 0.4:
@@ -183,7 +194,9 @@ def _stick(canvas: Canvas, rng: np.random.Generator, light: Light, colour: Colou
         for share in rng.uniform(0.5, 1.0, 3):
             reach = tall * 0.2 * (1 if rng.random() < 0.5 else -1)
             y = floor - tall * share
-            shade_hull(canvas, [(x, y, radius * 0.7), (x + reach, y - 0.3 * abs(reach), radius * 0.7)], colour, NOTHING, light)
+            shade_hull(
+                canvas, [(x, y, radius * 0.7), (x + reach, y - 0.3 * abs(reach), radius * 0.7)], colour, NOTHING, light
+            )
 
 
 def _corners(box: Box) -> list[tuple[float, float, float]]:

@@ -1,8 +1,8 @@
 """An articulated figure: its proportions, the angles its joints allow, and where they put the joints in space.
 
-Directions in the figure's own frame are x to its left, y up, z ahead. What leaves this file is in the viewer's frame: x to the
-right, y DOWN as in pictures, z towards the viewer; a figure that looks at the viewer has its left hand at the right of the
-picture. Lengths are in body heights.
+Directions in the figure's own frame are x to its left, y up, z ahead. What leaves this file is in the viewer's frame:
+x to the right, y DOWN as in pictures, z towards the viewer; a figure that looks at the viewer has its left hand at the
+right of the picture. Lengths are in body heights.
 """
 
 from __future__ import annotations
@@ -226,7 +226,16 @@ def place(body: Body, pose: Pose, camera_pitch: float = 0.0) -> Figure:
         return points @ view.T
 
     return Figure(
-        body, pose, seen(joints), seen(neck), seen(head), seen(hands), seen(heels), seen(toes), view @ gaze, view @ chest
+        body,
+        pose,
+        seen(joints),
+        seen(neck),
+        seen(head),
+        seen(hands),
+        seen(heels),
+        seen(toes),
+        view @ gaze,
+        view @ chest,
     )
 
 

@@ -1,7 +1,7 @@
 """Painting a figure: every part of it is the hull of a few circles, filled in three tones, far parts first.
 
-A canvas is (H, W, 4) uint8: blue, green, red, and the label of what the pixel shows, so that one fill paints both and what
-covers a joint is never a guess. Labels: 0 background, 255 a thing, else 16 * (number of the figure + 1) + part.
+A canvas is (H, W, 4) uint8: blue, green, red, and the label of what the pixel shows, so that one fill paints both and
+what covers a joint is never a guess. Labels: 0 background, 255 a thing, else 16 * (number of the figure + 1) + part.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ SKINS: tuple[Colour, ...] = (
 )  # fmt: skip
 HAIRS: tuple[Colour, ...] = ((28, 28, 30), (34, 46, 66), (46, 74, 112), (90, 150, 196), (150, 152, 156), (40, 62, 140))
 
-_ANGLES = np.arange(12) * (2 * np.pi / 12)
-_CIRCLE = np.stack((np.cos(_ANGLES), np.sin(_ANGLES)), axis=1)
+_TONES = (0.62, 1.0, 1.16)
+_SIZES = np.array((1.0, 0.80, 0.40)).reshape(3, 1, 1, 1)
+_SHIFTS = np.array((0.0, 0.16, 0.36)).reshape(3, 1, 1, 1)  # of the radius, towards the light
 _CAP = np.arange(20) * (2 * np.pi / 20)
 
 
@@ -85,7 +86,7 @@ def draw_outfit(rng: np.random.Generator) -> Outfit:
 def fill_hull(canvas: Canvas, circles: Circles, colour: Colour, label: int) -> None:
     """Fill the convex hull of circles (x, y, radius) with a colour and a label."""
     discs = np.asarray(circles, np.float64)
-    outline = discs[:, None, :2] + discs[:, 2, None, None] * _CIRCLE
+    outline = discs[:, None, :2] + discs[:, 2, None, None] * _circle(discs)
     points = np.rint(outline.reshape(-1, 1, 2) * 16).astype(np.int32)
     cv2.fillConvexPoly(canvas, cv2.convexHull(points), (*colour, label), shift=4)
 
@@ -93,12 +94,12 @@ def fill_hull(canvas: Canvas, circles: Circles, colour: Colour, label: int) -> N
 def shade_hull(canvas: Canvas, circles: Circles, colour: Colour, label: int, light: tuple[float, float]) -> None:
     """Fill the hull of circles as a round body: a dark rim, its colour, and a lighter band towards the light."""
     discs = np.asarray(circles, np.float64)
-    fill_hull(canvas, discs, _toned(colour, 0.62), label)
-    for size, shift, tone in ((0.80, 0.16, 1.0), (0.40, 0.36, 1.16)):
-        inner = discs * (1, 1, size)
-        inner[:, 0] += light[0] * shift * discs[:, 2]
-        inner[:, 1] += light[1] * shift * discs[:, 2]
-        fill_hull(canvas, inner, _toned(colour, tone), label)
+    radii = discs[:, 2, None, None]
+    centres = discs[None, :, None, :2] + _SHIFTS * np.array(light) * radii
+    outlines = centres + _SIZES * radii * _circle(discs)
+    points = np.rint(outlines.reshape(len(_TONES), -1, 1, 2) * 16).astype(np.int32)
+    for tone, outline in zip(_TONES, points, strict=True):
+        cv2.fillConvexPoly(canvas, cv2.convexHull(outline), (*_toned(colour, tone), label), shift=4)
 
 
 def paint_figure(
@@ -176,7 +177,13 @@ def _trunk(figure: Figure, outfit: Outfit) -> list[Part]:
     parts: list[Part] = [
         (z, TORSO, shoulders + middle + waist, outfit.shirt, True),
         (z + 1e-3, PELVIS, waist + seat, outfit.trousers, True),
-        (_depth(collar, figure.head) - 0.01, TORSO, [_disc(figure.neck, 0.034), _disc(figure.head, 0.030)], outfit.skin, True),
+        (
+            _depth(collar, figure.head) - 0.01,
+            TORSO,
+            [_disc(figure.neck, 0.034), _disc(figure.head, 0.030)],
+            outfit.skin,
+            True,
+        ),
     ]
     if outfit.bottom == "skirt":
         legs = max(_depth(joints[11 + side], joints[13 + side]) for side in (0, 1))
@@ -203,7 +210,11 @@ def _head(figure: Figure, outfit: Outfit) -> list[Part]:
     z = float(head[2]) + 0.3 * r
     crown = head + up * (0.12 * r)
     # A skull is longer than wide, and longer from brow to nape: three circles say so from every side.
-    skull = [_disc(crown - ahead * (0.22 * r), 0.92 * r), _disc(crown, 0.95 * r), _disc(head - up * (0.12 * r), 0.86 * r)]
+    skull = [
+        _disc(crown - ahead * (0.22 * r), 0.92 * r),
+        _disc(crown, 0.95 * r),
+        _disc(head - up * (0.12 * r), 0.86 * r),
+    ]
     jaw = [_disc(head - up * (0.30 * r) + ahead * (0.18 * r), 0.74 * r), _disc(head, 0.84 * r)]
     parts: list[Part] = []
     if outfit.long_hair:
@@ -225,7 +236,10 @@ def _head(figure: Figure, outfit: Outfit) -> list[Part]:
     for side in (0, 1):
         outwards = float(joints[3 + side][2] - head[2]) / r
         if outwards > -0.25:
-            ear = [_disc(joints[3 + side] + up * (0.08 * r), 0.17 * r), _disc(joints[3 + side] - up * (0.1 * r), 0.15 * r)]
+            ear = [
+                _disc(joints[3 + side] + up * (0.08 * r), 0.17 * r),
+                _disc(joints[3 + side] - up * (0.1 * r), 0.15 * r),
+            ]
             parts.append((z + 7e-4, HEAD, ear, _toned(outfit.skin, 0.88), True))
         if float(joints[1 + side][2] - head[2]) > 0.08 * r:
             parts.append((z + 8e-4, HEAD, [_disc(joints[1 + side], 0.20 * r)], (246, 248, 250), False))
@@ -273,5 +287,17 @@ def _depth(a: Floats, b: Floats) -> float:
 
 
 def _toned(colour: Colour, factor: float) -> Colour:
-    blue, green, red = (min(255.0, float(round(channel * factor))) for channel in colour)
-    return (blue, green, red)
+    blue, green, red = colour
+    return (min(255.0, blue * factor), min(255.0, green * factor), min(255.0, red * factor))
+
+
+def _unit_circle(corners: int) -> Floats:
+    angles = np.arange(corners) * (2 * np.pi / corners)
+    return np.stack((np.cos(angles), np.sin(angles)), axis=1)
+
+
+_ROUND, _ROUNDER = _unit_circle(12), _unit_circle(36)
+
+
+def _circle(discs: Floats) -> Floats:
+    return _ROUND if discs[:, 2].max() < 14 else _ROUNDER  # twelve corners show only on large discs

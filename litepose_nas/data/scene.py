@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data import backdrop, paint
-from litepose_nas.data.figure import Body, Figure, Floats, Pose, draw_body, draw_pose, place
+from litepose_nas.data.figure import Figure, Floats, draw_body, draw_pose, place
 
 FINE = 2  # painted so many times finer than the picture: smooth edges without blending labels
 
@@ -99,7 +99,7 @@ def _draw_once(rng: np.random.Generator, size: int, setting: Setting) -> Picture
     angle = rng.uniform(-0.85, 0.85)  # the light comes from above, from either side
     light = (float(np.sin(angle)), -float(np.cos(angle)))
     horizon = backdrop.paint_backdrop(canvas, rng, setting.muted)
-    shapes, sticks = int(rng.integers(*setting.shapes)), int(rng.integers(*setting.sticks))
+    shapes, sticks = (int(rng.integers(low, high + 1)) for low, high in (setting.shapes, setting.sticks))
     backdrop.paint_clutter(canvas, rng, shapes, sticks, light, setting.muted)
     if rng.random() < setting.crowd:
         backdrop.paint_crowd(canvas, rng, horizon, light)
@@ -137,14 +137,14 @@ def _stand(
     x = width * (slot + rng.normal(0, 0.10)) - wide / 2
     x = min(max(x, 0.01 * width), max(0.99 * width - wide, 0.01 * width))
     near = scale / (setting.tall[1] * height)
-    bottom = height * (0.985 - rng.uniform(0, 0.55) * (1 - near) - rng.uniform(0, 0.06))
+    bottom = height * (0.985 - rng.uniform(0.2, 0.6) * (1 - near) - rng.uniform(0, 0.06))
     y = max(bottom - tall, min(0.02 * height, 0.98 * height - tall))
     if rng.random() < setting.cut:
         share = rng.uniform(0.12, 0.38)
         side = rng.random()
-        if side < 0.5:
+        if side < 0.5 and near > 0.45:  # the lower border cuts those who stand near
             y = height - tall * (1 - share)
-        elif side < 0.6:
+        elif side < 0.6 and near > 0.45:
             y = -tall * share * 0.5
         else:
             x = -wide * share if slot < 0.5 else width - wide * (1 - share)
@@ -220,13 +220,22 @@ def _truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> DrawnPerson:
     left, top, wide, high = cv2.boundingRect(mask)
     area = cv2.countNonZero(mask) / FINE**2
     box = (left / FINE, top / FINE, wide / FINE, high / FINE)
-    return DrawnPerson(joints, box, area, _polygons(mask), figure.pose.stance, figure.pose.facing)
+    return DrawnPerson(
+        joints,
+        box,
+        area,
+        _polygons(mask[top : top + high, left : left + wide], left, top),
+        figure.pose.stance,
+        figure.pose.facing,
+    )
 
 
 def _turned_away(figure: Figure, joint: int, part: int) -> bool:
     """Whether the body part that shows at a joint's place is its own far side."""
     if joint < 5:
-        return bool(figure.joints[joint, 2] - figure.head[2] < (-0.15, 0.02, 0.02, -0.2, -0.2)[joint] * figure.body.head)
+        return bool(
+            figure.joints[joint, 2] - figure.head[2] < (-0.15, 0.02, 0.02, -0.2, -0.2)[joint] * figure.body.head
+        )
     if part in (paint.TORSO, paint.PELVIS):
         other = joint + 1 if joint % 2 else joint - 1
         half = figure.body.shoulder if joint < 11 else figure.body.hip
@@ -240,8 +249,10 @@ def _picture_point(fine: Floats) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _polygons(mask: NDArray[np.uint8]) -> list[list[float]]:
-    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+def _polygons(mask: NDArray[np.uint8], left: int, top: int) -> list[list[float]]:
+    if mask.size == 0:
+        return []
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top))
     polygons = []
     for outline in outlines:
         corners = cv2.approxPolyDP(outline, 0.9, True)[:, 0]
@@ -264,6 +275,3 @@ def _crowd_truth(labels: NDArray[np.uint8]) -> DrawnCrowd | None:
     if down[0]:
         counts.insert(0, 0)  # run lengths begin with what is outside
     return DrawnCrowd(counts, (float(left), float(top), float(wide), float(high)), float(region.sum()))
-
-
-__all__ = ["FINE", "HARD", "STANDARD", "Actor", "Body", "DrawnCrowd", "DrawnPerson", "Picture", "Pose", "Setting", "draw_picture"]
