@@ -301,14 +301,37 @@ def _damage(data: bytes) -> str | None:
 def _region_mask(region: Ignored, height: int, width: int) -> NDArray[np.bool_]:
     segmentation = region.segmentation
     if isinstance(segmentation, dict):
-        packed = isinstance(segmentation["counts"], str | bytes)
-        decoded = rle.decode(segmentation if packed else rle.frPyObjects(segmentation, height, width))
-        return np.asarray(decoded, bool)
+        counts = segmentation["counts"]
+        return _unpack(counts if isinstance(counts, list) else run_lengths(counts), height, width)
     polygons = [polygon for polygon in segmentation or [] if len(polygon) >= 6]
     if polygons:
-        return np.asarray(rle.decode(rle.frPyObjects(polygons, height, width)).any(axis=2))
+        merged = rle.merge(rle.frPyObjects(polygons, height, width))
+        return _unpack(run_lengths(merged["counts"]), height, width)
     mask = np.zeros((height, width), bool)
     left, top, wide, high = region.box
     rows = slice(max(math.floor(top), 0), max(math.ceil(top + high), 0))
     mask[rows, max(math.floor(left), 0) : max(math.ceil(left + wide), 0)] = True
     return mask
+
+
+def run_lengths(packed: str | bytes) -> list[int]:
+    """Return the run lengths that COCO packs into text: five bits a character, every count less the last but one."""
+    # pycocotools decodes them too, but warns about numpy 2 at every call.
+    counts: list[int] = []
+    value = shift = 0
+    for character in packed.encode() if isinstance(packed, str) else packed:
+        digit = character - 48
+        value |= (digit & 31) << shift
+        shift += 5
+        if digit & 32:
+            continue
+        if digit & 16:
+            value -= 1 << shift
+        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+        value = shift = 0
+    return counts
+
+
+def _unpack(counts: list[int], height: int, width: int) -> NDArray[np.bool_]:
+    flags = np.arange(len(counts)) % 2 == 1  # the first run lies outside
+    return np.repeat(flags, counts).reshape(width, height).T

@@ -53,7 +53,7 @@ def write_toy(
 ) -> ToySummary:
     """Draw a dataset and put it into a folder, whole or not at all; progress(done, total) is called after each picture.
 
-    A picture depends on the seed, its split, its place in it, size and hard alone: more pictures begin with the same ones.
+    A picture depends on the seed, its split, its place in it, size and hard: more pictures begin with the same ones.
     An earlier drawn dataset is replaced; anything else only with force.
     """
     size = size or (HARD_SIZE if hard else STANDARD_SIZE)
