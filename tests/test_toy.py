@@ -185,31 +185,31 @@ def test_a_nearer_figure_hides_exactly_the_joints_it_covers(seed):
     far, near = make_actor(seed, 220, 240), make_actor(seed + 100, 280, 250, 340.0)
     silhouettes = alone(far, 0, shape), alone(near, 1, shape)
     together = np.where(silhouettes[1] > 0, silhouettes[1], silhouettes[0])
-    before = scene._truth(silhouettes[0], 0, far).joints[:, 2]
-    after = scene._truth(together, 0, far).joints[:, 2]
+    before = scene.person_truth(silhouettes[0], 0, far).joints[:, 2]
+    after = scene.person_truth(together, 0, far).joints[:, 2]
     pixels = np.rint(far.figure.joints[:, :2] * far.scale + far.origin).astype(int)
     covered = np.array([silhouettes[1][y, x] > 0 for x, y in pixels])
     assert (before > 0).sum() >= 14
     np.testing.assert_array_equal(after, np.where(covered & (before > 0), 1, before))
-    nearest = scene._truth(together, 1, near).joints[:, 2]
-    np.testing.assert_array_equal(nearest, scene._truth(silhouettes[1], 1, near).joints[:, 2])
+    nearest = scene.person_truth(together, 1, near).joints[:, 2]
+    np.testing.assert_array_equal(nearest, scene.person_truth(silhouettes[1], 1, near).joints[:, 2])
 
 
 def test_a_thing_hides_and_the_border_cuts():
     actor = make_actor(3, 240, 240)
     labels = alone(actor, 0, (480, 480))
-    free = scene._truth(labels, 0, actor)
+    free = scene.person_truth(labels, 0, actor)
     seen = int(np.flatnonzero(free.joints[:, 2] == 2)[0])
     x, y = np.rint(actor.figure.joints[seen, :2] * actor.scale + actor.origin).astype(int)
     hidden = labels.copy()
     hidden[y - 2 : y + 3, x - 2 : x + 3] = paint.THING
-    behind = scene._truth(hidden, 0, actor)
+    behind = scene.person_truth(hidden, 0, actor)
     assert behind.joints[seen, 2] == 1
     np.testing.assert_array_equal(behind.joints[seen, :2], free.joints[seen, :2])
     assert behind.area < free.area
     rows = actor.figure.joints[:, 1] * actor.scale + actor.origin[1]
     edge = int(np.median(rows))
-    cut = scene._truth(np.ascontiguousarray(labels[:edge]), 0, actor)
+    cut = scene.person_truth(np.ascontiguousarray(labels[:edge]), 0, actor)
     outside = np.rint(rows) >= edge
     assert 0 < outside.sum() < 17
     assert not cut.joints[outside].any()
@@ -248,7 +248,7 @@ def test_front_and_back_can_be_told_apart():
         actor = scene.Actor(figure.place(body, pose._replace(facing=facing)), 400.0, (240.0, 260.0), (0, 0, 1, 1))
         canvas = np.zeros((560, 480, 4), np.uint8)
         paint.paint_figure(canvas, actor.figure, outfit, 0, actor.origin, actor.scale, (0.0, -1.0))
-        joints = scene._truth(canvas[..., 3].copy(), 0, actor).joints
+        joints = scene.person_truth(canvas[..., 3].copy(), 0, actor).joints
         flags.append(joints[:3, 2].tolist())
         x, y = np.rint(actor.figure.head[:2] * actor.scale + actor.origin).astype(int)
         skins.append(np.abs(canvas[y + 10, x + 12, :3] - np.array(outfit.skin)).max())
@@ -288,13 +288,13 @@ def test_bones_keep_their_lengths():
 def test_a_crowd_is_one_region_with_its_run_lengths():
     labels = np.zeros((40 * scene.FINE, 60 * scene.FINE), np.uint8)
     labels[: 10 * scene.FINE, : 7 * scene.FINE] = backdrop.CROWD
-    crowd = scene._crowd_truth(labels)
+    crowd = scene.crowd_truth(labels)
     assert crowd is not None
     assert crowd.box == (0, 0, 7, 10)
     assert crowd.area == 70
     assert crowd.counts[:3] == [0, 10, 30]
     assert sum(crowd.counts) == 40 * 60
-    assert scene._crowd_truth(labels * 0) is None
+    assert scene.crowd_truth(labels * 0) is None
 
 
 def test_foreign_folders_stay(tmp_path):

@@ -273,7 +273,7 @@ def _points(where: str, annotation: dict[str, Any], joints: int) -> NDArray[np.f
         points = np.array(numbers, np.float32).reshape(joints, 3)
     except (TypeError, ValueError) as error:
         raise UserError(f"{where} has something other than numbers in 'keypoints'; mend it") from error
-    if not np.isfinite(points).all() or not np.isin(points[:, 2], (0, 1, 2)).all():
+    if not np.isfinite(points).all() or not set(numbers[2::3]) <= {0, 1, 2}:
         raise UserError(f"{where}: coordinates must be finite and flags 0, 1 or 2; mend its 'keypoints'")
     return points
 

@@ -109,8 +109,8 @@ def _draw_once(rng: np.random.Generator, size: int, setting: Setting) -> Picture
     small = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
     image = _expose(np.ascontiguousarray(small[..., :3]), rng, setting)
     labels = np.ascontiguousarray(canvas[..., 3])
-    people = [_truth(labels, number, actor) for number, actor in enumerate(actors)]
-    return Picture(image, labels, people, _crowd_truth(labels))
+    people = [person_truth(labels, number, actor) for number, actor in enumerate(actors)]
+    return Picture(image, labels, people, crowd_truth(labels))
 
 
 def _arrange(rng: np.random.Generator, width: int, height: int, setting: Setting) -> list[Actor]:
@@ -202,7 +202,8 @@ def _expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: Setting
     return image
 
 
-def _truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> DrawnPerson:
+def person_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> DrawnPerson:
+    """Return what a labelled canvas shows of the figure with that number."""
     figure = actor.figure
     fine = figure.joints[:, :2] * actor.scale + actor.origin
     height, width = labels.shape
@@ -261,7 +262,8 @@ def _polygons(mask: NDArray[np.uint8], left: int, top: int) -> list[list[float]]
     return polygons
 
 
-def _crowd_truth(labels: NDArray[np.uint8]) -> DrawnCrowd | None:
+def crowd_truth(labels: NDArray[np.uint8]) -> DrawnCrowd | None:
+    """Return the region of a labelled canvas that the far crowd takes, its gaps closed, or None without one."""
     seen = (labels == backdrop.CROWD).astype(np.uint8)
     small = seen[::FINE, ::FINE]
     if not small.any():

@@ -56,7 +56,8 @@ def write_toy(
     A picture depends on the seed, its split, its place in it, size and hard: more pictures begin with the same ones.
     An earlier drawn dataset is replaced; anything else only with force.
     """
-    size = size or (HARD_SIZE if hard else STANDARD_SIZE)
+    if size is None:
+        size = HARD_SIZE if hard else STANDARD_SIZE
     _check_numbers(train, val, size, seed)
     target = Path(folder).absolute()
     _check_target(target, force)
@@ -136,7 +137,9 @@ def _check_target(target: Path, force: bool) -> None:
             f"cannot put drawn people into {target}: you stand in it or live in it; name a new folder inside"
         )
     if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise UserError(f"cannot put drawn people into {target}: it is not a folder; name another place")
+        raise UserError(
+            f"cannot put drawn people into {target}: it is a link or a file, not a folder; name another place"
+        )
     if not target.exists() or force or not os.listdir(target) or toy_settings(target) is not None:
         return
     raise UserError(
