@@ -66,25 +66,28 @@ TRUNKS: Mapping[str, Ranges] = {
 
 
 class Stance(NamedTuple):
-    """One way to hold oneself: how often it is drawn, and the styles its trunk, legs and arms are taken from."""
+    """One way to hold oneself: how often it is drawn, whether it is calm, and the styles of its parts."""
 
     weight: float
+    calm: bool
     trunk: tuple[str, ...]
     legs: tuple[str, str]
     arms: tuple[str, ...]
 
 
 STANCES: Mapping[str, Stance] = {
-    "standing": Stance(4, ("upright", "loose"), ("stand", "stand"), ("hang", "hang", "hip", "bent", "wave", "head")),
-    "spread": Stance(2, ("loose", "aslant"), ("apart", "apart"), ("side", "up", "wave", "reach", "hip", "bent")),
-    "walking": Stance(3, ("upright", "loose"), ("front", "rear"), ("swing", "swing", "bent", "hang")),
-    "sitting": Stance(3, ("upright", "loose"), ("sit", "sit"), ("hang", "bent", "ahead", "reach", "head")),
-    "cheering": Stance(2, ("upright", "loose"), ("stand", "apart"), ("up", "up", "wave", "reach")),
-    "reaching": Stance(2, ("loose", "aslant"), ("stand", "front"), ("reach", "ahead", "up", "bent")),
-    "bending": Stance(2, ("bent",), ("stand", "front"), ("ahead", "hang", "reach")),
-    "squatting": Stance(1, ("loose",), ("squat", "squat"), ("ahead", "bent", "reach", "hang")),
-    "kicking": Stance(1, ("loose", "aslant"), ("kick", "stand"), ("side", "swing", "reach", "bent")),
-    "kneeling": Stance(1, ("upright", "loose"), ("kneel", "sit"), ("bent", "hang", "ahead", "reach")),
+    "standing": Stance(
+        4, True, ("upright", "loose"), ("stand", "stand"), ("hang", "hang", "hip", "bent", "wave", "head")
+    ),
+    "spread": Stance(2, True, ("loose", "aslant"), ("apart", "apart"), ("side", "up", "wave", "reach", "hip", "bent")),
+    "walking": Stance(3, True, ("upright", "loose"), ("front", "rear"), ("swing", "swing", "bent", "hang")),
+    "sitting": Stance(3, True, ("upright", "loose"), ("sit", "sit"), ("hang", "bent", "ahead", "reach", "head")),
+    "cheering": Stance(2, True, ("upright", "loose"), ("stand", "apart"), ("up", "up", "wave", "reach")),
+    "reaching": Stance(2, False, ("loose", "aslant"), ("stand", "front"), ("reach", "ahead", "up", "bent")),
+    "bending": Stance(2, False, ("bent",), ("stand", "front"), ("ahead", "hang", "reach")),
+    "squatting": Stance(1, False, ("loose",), ("squat", "squat"), ("ahead", "bent", "reach", "hang")),
+    "kicking": Stance(1, False, ("loose", "aslant"), ("kick", "stand"), ("side", "swing", "reach", "bent")),
+    "kneeling": Stance(1, False, ("upright", "loose"), ("kneel", "sit"), ("bent", "hang", "ahead", "reach")),
 }
 
 
@@ -137,7 +140,7 @@ def draw_body(rng: np.random.Generator) -> Body:
     long = 1 - 0.12 * child
     vary = rng.uniform(0.94, 1.06, 6)
     return Body(
-        head=(0.069 + 0.020 * child) * vary[0],
+        head=(0.074 + 0.018 * child) * vary[0],
         neck=0.035,
         torso=0.285 * vary[1],
         shoulder=0.112 * vary[2] * (1 - 0.05 * child),
@@ -148,24 +151,25 @@ def draw_body(rng: np.random.Generator) -> Body:
         thigh=0.240 * long * vary[5],
         shin=0.235 * long * vary[5],
         foot=0.105,
-        stout=float(rng.uniform(0.9, 1.25)),
+        stout=float(rng.uniform(0.95, 1.35)),
     )
 
 
-def draw_pose(rng: np.random.Generator, facing: float | None = None) -> Pose:
-    """Return a random pose inside LIMITS; half of the figures look roughly at the viewer unless a facing is given."""
-    names = list(STANCES)
+def draw_pose(rng: np.random.Generator, facing: float | None = None, lively: float = 1.0) -> Pose:
+    """Return a random pose inside LIMITS.
+
+    The share lively of the figures take any stance and, unless a facing is given, look anywhere; the others hold a calm
+    stance and mostly look at the viewer or away.
+    """
+    calm = bool(rng.random() >= lively)
+    names = [name for name in STANCES if STANCES[name].calm or not calm]
     weights = np.array([STANCES[name].weight for name in names])
     name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     stance = STANCES[name]
+    kind, near, anywhere = rng.random(), rng.normal(0, 25), rng.uniform(-180, 180)
     if facing is None:
-        kind = rng.random()
-        if kind < 0.42:
-            facing = float(rng.normal(0, 25))
-        elif kind < 0.64:
-            facing = float(rng.normal(180, 25))
-        else:
-            facing = float(rng.uniform(-180, 180))
+        front, back = (0.60, 0.85) if calm else (0.35, 0.55)
+        facing = float(near if kind < front else 180 + near if kind < back else anywhere)
     trunk = _draw(rng, TRUNKS[_one_of(rng, stance.trunk)], {})
     neck = {
         "turn": _clip("neck_turn", rng.normal(0, 22)),

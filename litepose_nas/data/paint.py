@@ -217,10 +217,13 @@ def _head(figure: Figure, outfit: Outfit) -> list[Part]:
     ]
     jaw = [_disc(head - up * (0.30 * r) + ahead * (0.18 * r), 0.74 * r), _disc(head, 0.84 * r)]
     parts: list[Part] = []
+    facing = float(ahead[2])
     if outfit.long_hair:
         nape = [_disc(head - ahead * (0.35 * r), 0.95 * r), _disc(head - up * (1.9 * r) - ahead * (0.55 * r), 0.75 * r)]
-        parts.append((z - 0.9 * r * float(ahead[2]) - 0.02, HEAD, nape, outfit.hair, True))
-    facing = float(ahead[2])
+        behind = z - 0.9 * r * facing - 0.02
+        if facing > 0.2:  # seen from the front, it falls down the back
+            behind = min(behind, float(figure.neck[2] + figure.joints[11:13, 2].mean()) / 2 - 1e-3)
+        parts.append((behind, HEAD, nape, outfit.hair, True))
     if facing > -0.45:  # the jaw shows below the hair from the front and the sides
         parts.append((z, HEAD, jaw, outfit.skin, True))
     parts.append((z + 1e-4, HEAD, skull, outfit.hair, True))

@@ -18,6 +18,7 @@ class Setting(NamedTuple):
     """How crowded, hidden and disturbed the pictures are; pairs are the ends of a range, shares are probabilities."""
 
     people: tuple[int, int]
+    lively: float  # see draw_pose
     tall: tuple[float, float]  # body heights as shares of the picture's height
     things: float  # somebody has a thing in front of them
     cut: float  # somebody is cut by the border
@@ -34,12 +35,12 @@ class Setting(NamedTuple):
 
 
 STANDARD = Setting(
-    people=(2, 4), tall=(0.50, 0.92), things=0.30, cut=0.25, crowd=0.15, shapes=(2, 7), sticks=(1, 3), muted=True,
-    noise=(0, 6), blur=0.0, motion=0.0, dim=(0.8, 1.15), shown_joints=7, aspects=(1.0,),
+    people=(2, 4), lively=0.4, tall=(0.52, 0.95), things=0.35, cut=0.25, crowd=0.15, shapes=(2, 7), sticks=(1, 3),
+    muted=True, noise=(0, 5), blur=0.0, motion=0.0, dim=(0.8, 1.15), shown_joints=7, aspects=(1.0,),
 )  # fmt: skip
 HARD = Setting(
-    people=(1, 10), tall=(0.14, 0.95), things=0.45, cut=0.30, crowd=0.35, shapes=(5, 20), sticks=(2, 9), muted=False,
-    noise=(0, 24), blur=0.20, motion=0.25, dim=(0.45, 1.3), shown_joints=4, aspects=(1.0, 0.75, 4 / 3),
+    people=(1, 10), lively=1.0, tall=(0.14, 0.95), things=0.45, cut=0.30, crowd=0.35, shapes=(5, 20), sticks=(2, 9),
+    muted=False, noise=(0, 24), blur=0.20, motion=0.25, dim=(0.45, 1.3), shown_joints=4, aspects=(1.0, 0.75, 4 / 3),
 )  # fmt: skip
 
 
@@ -122,7 +123,7 @@ def _arrange(rng: np.random.Generator, width: int, height: int, setting: Setting
     slots = rng.permutation(count)
     actors: list[Actor] = []
     for scale, slot in zip(heights.tolist(), slots.tolist(), strict=True):
-        body, pose = draw_body(rng), draw_pose(rng)
+        body, pose = draw_body(rng), draw_pose(rng, lively=setting.lively)
         figure = place(body, pose, pitch)
         options = [_stand(rng, figure, scale, (slot + 0.5) / count, width, height, setting) for _ in range(4)]
         actors.append(min(options, key=lambda actor: sum(_overlap(other.box, actor.box) for other in actors)))
