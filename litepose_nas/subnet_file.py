@@ -112,9 +112,7 @@ def read_space(name: Any, tree: Any, where: str) -> Space:
                 f"{where}: space: {name!r} is not one, and there is no `space_tree`; {nearest(name, shipped)}"
             )
         return Space.load(name)
-    count = 0
-    for path, number in _numbers(tree, "space_tree", 0):
-        count += 1
+    for count, (path, number) in enumerate(_numbers(tree, "space_tree", 0)):
         if count > MOST_NUMBERS or _is_long(number):
             raise UserError(f"{where}: {path}: too large for a search space of pose networks")
     if not isinstance(tree, dict):

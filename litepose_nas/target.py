@@ -36,8 +36,9 @@ def resolve(target: str | Path, joints: int | None = None) -> Resolved:
         raise UserError(f"{name}: a folder; accepted: {ACCEPTED}")
     if path.suffix == ".safetensors":
         own = subnet_of(path)
-        fits = joints is None or joints == own.joints
-        return Resolved(own if fits else subnet_file.checked(own._replace(joints=joints), name), path if fits else None)
+        if joints is None or joints == own.joints:
+            return Resolved(own, path)
+        return Resolved(subnet_file.checked(own._replace(joints=joints), name), None)
     if path.suffix == ".json":
         return Resolved(subnet_file.read(path, joints), None)
     raise UserError(

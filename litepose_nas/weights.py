@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file

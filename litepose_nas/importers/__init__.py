@@ -22,10 +22,10 @@ def convert(
 ) -> Report:
     """Read a foreign checkpoint and write it as our own file: a network, or with `space` a supernet started from it."""
     from litepose_nas import subnet_file, weights
-    from litepose_nas.importers import litepose
+    from litepose_nas.importers.litepose import import_supernet, import_weights
 
     if space is None:
-        net = litepose.import_weights(file, arch, joints, resolution)
+        net = import_weights(file, arch, joints, resolution)
         report: Report = net.meta.pop("imported")
         weights.save(net, out, subnet_file.from_json(net.meta, str(file)))
         return report
@@ -33,6 +33,6 @@ def convert(
         raise UserError(
             "--space: a supernet has every architecture and size of its space; leave --arch and --resolution out"
         )
-    supernet, report = litepose.import_supernet(file, space, joints)
+    supernet, report = import_supernet(file, space, joints)
     weights.save_supernet(supernet, out)
     return report

@@ -35,7 +35,7 @@ class Numbers(NamedTuple):
 
 
 def to_arch(net: Numbers) -> Arch:
-    """Return the architecture in `litepose` if it is a point of it, else in `litepose-blocks`, else in a space of its own."""
+    """Return the architecture in `litepose`, or if it is no point of it in `litepose-blocks`, or in its own space."""
     for name in SPACES:
         try:
             return point(Space.load(name), net)
