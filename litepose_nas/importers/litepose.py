@@ -12,9 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from litepose_nas import families, target, weights
+from litepose_nas import families, subnet_file, target, weights
 from litepose_nas.errors import UserError
 from litepose_nas.families.litepose import STRIDES
+from litepose_nas.importers import litepose_json
 from litepose_nas.importers import litepose_numbers as numbers
 from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.litepose_names import to_ours, to_theirs
@@ -68,14 +69,12 @@ def read(path: str | Path) -> Checkpoint:
 def _infer(tensors: Mapping[str, Tensor], theirs: Mapping[str, str], where: str) -> tuple[Numbers, int]:
     """Return the numbers and the joints that the shapes tell."""
 
-    def shape(name: str, dims: int = 4) -> Shape:
+    def shape(name: str) -> Shape:
         if name not in tensors:
-            raise UserError(
-                f"{where}: no tensor {to_theirs(name)}, so this is no whole LitePose; is the file cut short?"
-            )
+            raise UserError(f"{where}: no tensor {to_theirs(name)}, so it is no whole LitePose; is it cut short?")
         found = tuple(tensors[name].shape)
-        if len(found) != dims or 0 in found:
-            raise UserError(f"{where}: {theirs[name]}: expected {dims} dimensions, none of them 0, got {list(found)}")
+        if len(found) != 4 or 0 in found:
+            raise UserError(f"{where}: {theirs[name]}: expected 4 dimensions, none of them 0, got {list(found)}")
         return found
 
     stages = []
@@ -116,14 +115,13 @@ def import_weights(
         net, note = _with_resolution(file.numbers, resolution)
         found, notes = numbers.to_arch(net), [note]
     elif resolution is not None:
-        raise UserError(
-            f"resolution {resolution}: the architecture that was given has its own; leave one of the two out"
-        )
+        raise UserError(f"resolution {resolution}: the architecture has its own; leave one of the two out")
     else:
         found = arch if isinstance(arch, Arch) else target.resolve(arch).subnet.arch
     if found.space.family is not families.load("litepose"):
         raise UserError(f"{path}: holds a LitePose; {found.space.name} has networks of another family")
-    subnet = Subnet(found, file.joints if joints is None else joints, {"source": {"imported_from": Path(path).name}})
+    joints = file.joints if joints is None else subnet_file.check_joints(joints, str(path))
+    subnet = Subnet(found, joints, {"source": {"imported_from": Path(path).name}})
     wanted = weights.skeleton(subnet)
     shapes = weights.shapes(wanted.state_dict())
     used = file
@@ -131,13 +129,13 @@ def import_weights(
         used = file._replace(tensors=_cut(file, shapes))
         notes.append(f"{len(file.tensors) - len(used.tensors)} tensors of blocks past its depth left out")
         notes.append("cut out of a supernet: its BN statistics are those of the largest network, so calibrate it")
-    if file.maps:
-        notes.append("the supernet's kernel maps are used only where a smaller kernel was cut out")
+        notes.append("kernel maps used only where a smaller kernel was cut out")
+    elif file.maps:
+        notes.append("a supernet: this is its largest network, which needs none of its kernel maps")
     report = _report(used, shapes, f"{found.space.name}, {subnet.joints} joints, {subnet.input[0]} px", notes)
     _refuse_unless_whole(report, used, subnet, shapes)
-    wanted.load_state_dict(
-        {name: _owned(used.tensors[name], like) for name, like in wanted.state_dict().items()}, assign=True
-    )
+    state = {name: _owned(used.tensors[name], like) for name, like in wanted.state_dict().items()}
+    wanted.load_state_dict(state, assign=True)
     wanted.meta = {**subnet.to_json(), "imported": report}
     return wanted.requires_grad_().eval()
 
@@ -236,11 +234,8 @@ def _refuse_unless_whole(report: Report, file: Checkpoint, subnet: Subnet, shape
     if file.joints != subnet.joints:
         reason = f"the file's head has {file.joints} joints, {subnet.joints} asked; ask for {file.joints}, or for none"
     elif differences:
-        reason = (
-            "the architecture is not the file's: "
-            + ", ".join(differences[:4])
-            + "; leave it out to read it off the file"
-        )
+        listed = ", ".join(differences[:4])
+        reason = f"the architecture is not the file's: {listed}; leave it out to read it off the file"
     else:
         reason = "the file is damaged, or no LitePose after all"
     problems = [f"{name} is {list(mine)}, not {list(theirs)}" for name, mine, theirs in report.mismatched]
@@ -264,12 +259,13 @@ def _differences(net: Numbers, arch: Arch) -> Iterator[str]:
 
 def _with_resolution(net: Numbers, asked: int | None) -> tuple[Numbers, str]:
     if asked is not None:
+        if not 1 <= asked <= litepose_json.LARGEST:
+            raise UserError(f"resolution {asked}: expected pixels, from 1 to {litepose_json.LARGEST}")
         return net._replace(resolution=asked), f"resolution {asked}, as asked"
     for name in target.published():
         arch = target.resolve(name).subnet.arch
-        sized = net._replace(resolution=arch.input[0])
-        if {gene.path: numbers.value(sized, gene.path) for gene in arch.space.genes} == arch.to_dict():
-            return sized, f"the numbers are those of {name}, so resolution {sized.resolution}"
-    return net._replace(
-        resolution=DEFAULT_RESOLUTION
-    ), f"no tensor tells the resolution; taken to be {DEFAULT_RESOLUTION}"
+        if not list(_differences(net, arch)):
+            size = arch.input[0]
+            return net._replace(resolution=size), f"the numbers are those of {name}, so resolution {size}"
+    note = f"no tensor tells the resolution; taken to be {DEFAULT_RESOLUTION}"
+    return net._replace(resolution=DEFAULT_RESOLUTION), note

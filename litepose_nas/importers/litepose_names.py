@@ -33,7 +33,7 @@ PAIRS = (
 
 
 def to_ours(name: str) -> str | None:
-    """Return our name for a tensor of the released layout; one that is ours already stays; None if no LitePose has it."""
+    """Return our name for a released tensor, which may have it already; None if no LitePose has one of that name."""
     if name.startswith(("stem.", "stages.", "head.")):
         return name
     return _rename(name, PAIRS)
