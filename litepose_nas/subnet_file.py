@@ -132,7 +132,7 @@ def is_shipped(space: Space) -> bool:
     if space.name not in resources.names("search_spaces", ".yaml"):
         return False
     tree = space_file.read(resources.find(space.name, "search_spaces", ".yaml"))
-    return json.dumps(tree, sort_keys=True) == space.source
+    return json.dumps(tree, default=str) == space.source
 
 
 def _numbers(node: Any, path: str, nesting: int) -> Iterator[tuple[str, Any]]:

@@ -52,13 +52,13 @@ def point(space: Space, net: Numbers) -> Arch:
     if net.resolution is None:
         values.update({gene.path: gene.choices[-1] for gene in space.genes if gene.path == "resolution"})
     arch = space.arch(values)
-    net = net if net.resolution is not None else net._replace(resolution=arch.input[0])
-    own = own_space(net)
+    known = net.resolution is not None
+    own = own_space(net := net if known else net._replace(resolution=arch.input[0]))
     want = own.arch({gene.path: value(net, gene.path) for gene in own.genes})
     for mine, theirs in zip(arch.plan(1), want.plan(1), strict=False):
         if mine != theirs:  # a number that the space fixes
             raise UserError(f"{mine.name}: {space.name} fixes {mine.block}, not {theirs.block}")
-    if arch.input != want.input:
+    if known and arch.input != want.input:
         raise UserError(f"resolution: {space.name} fixes {arch.input}, not {net.resolution}")
     return arch
 
