@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import pickletools
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -58,18 +61,45 @@ def _read_torch(path: str | Path) -> Any:
             warnings.simplefilter("ignore")  # about kinds of file that are refused in the next lines anyway
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error):
-            named = str(error).partition("Unsupported ")[2].splitlines()[0].split(" was not")[0][:100]
+        if strange := _strange_names(path):
             raise UserError(
-                f"{path}: refused: its pickle would run code or make objects of its own ({named}). If you trust its "
-                "maker, load it in the program that wrote it and save only the state dict, with torch.save or "
-                "safetensors"
+                f"{path}: refused: its pickle would run code or make objects of its own ({', '.join(strange)}). If you "
+                "trust its maker, load it in the program that wrote it and save only the state dict, with torch.save "
+                "or safetensors"
             ) from error
         raise UserError(f"{path}: not a checkpoint, or damaged; expected a torch file or .safetensors") from error
     except Exception as error:  # a damaged or hostile file can break the unpickler in any way it likes
         raise UserError(
             f"{path}: not a checkpoint, or damaged ({type(error).__name__}); expected a torch file or .safetensors"
         ) from error
+
+
+def _strange_names(path: str | Path) -> list[str]:
+    """Return the first names, other than torch's own, that a refused pickle asks for; it is read, never run."""
+    found: list[str] = []
+    words: list[str] = []
+    try:
+        with _pickles(path) as file:
+            while len(found) < 3:
+                for code, argument, _ in pickletools.genops(file):
+                    if isinstance(argument, str):
+                        words.append(argument)
+                    if code.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
+                        name = ".".join(words[-2:]) if code.name == "STACK_GLOBAL" else words[-1].replace(" ", ".")
+                        found += [] if name.startswith(("torch.", "collections.OrderedDict")) else [name[:100]]
+    except Exception:  # past the last pickle, or damaged in whatever way
+        return found[:3]
+    return found[:3]
+
+
+def _pickles(path: str | Path) -> IO[bytes]:
+    """Return the file, or the part of a zip, in which torch's pickles lie."""
+    if not zipfile.is_zipfile(path):
+        return open(path, "rb")
+    with zipfile.ZipFile(path) as archive:
+        inside = next(info for info in archive.infolist() if info.filename.endswith("data.pkl"))
+        with archive.open(inside) as file:
+            return io.BytesIO(file.read(1 << 24))
 
 
 def _find_state(content: Any, where: str) -> dict[str, Tensor]:
