@@ -49,7 +49,7 @@ def plain_net(arch, joints, state):
 
 def outputs(net, size=64):
     with torch.no_grad():
-        return net.eval()(torch.sin(torch.arange(2 * 3 * size * size, dtype=torch.float32)).view(2, 3, size, size))
+        return net.eval()(torch.sin(torch.arange(3 * size * size, dtype=torch.float32)).view(1, 3, size, size))
 
 
 def equal(one, other):
@@ -287,7 +287,6 @@ def test_files_that_are_no_checkpoint(tmp_path):
         ([1, 2], "expected a state dict"),
         ({"a": 1}, "no tensors in it"),
         ({"state_dict": {}}, "no tensors in it"),
-        ({"module.first.2.weight": torch.ones(1), "module.1.first.2.weight": torch.ones(1)}, "have one name"),
         ({"first.2.weight": torch.ones(3, dtype=torch.complex64)}, "real numbers"),
         ({"first.2.weight": torch.ones(3).to_sparse()}, "plain tensor"),
         ({"first.2.weight": torch.ones(1).expand(10**6, 10**6)}, "fewer numbers behind it"),

@@ -35,8 +35,6 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     for name, tensor in state.items():
         _check(tensor, f"{path}: {json_file.short(name)}")
     names = _bare(list(state))
-    if len(set(names)) < len(names):
-        raise UserError(f"{path}: two tensors have one name once `module.` and `1.` are taken off")
     tensors = (tensor.detach() for tensor in state.values())
     return {
         name: tensor.float() if tensor.is_floating_point() else tensor
