@@ -13,7 +13,6 @@ import yaml
 from litepose_nas.errors import UserError, nearest
 
 DESCENDING = {"groups"}  # more groups make a smaller network; everywhere else a larger number makes a larger one
-COUNTS = {"stem", "width", "depth", "kernel", "expand"}  # of these there is at least one
 
 
 class MissingKeyError(UserError, AttributeError):
@@ -63,9 +62,7 @@ def check_value(path: str, value: Any) -> None:
         raise UserError(f"{path}: expected a whole number or a word, got {value!r}{hint}")
     if isinstance(value, int) and value < 0:
         raise UserError(f"{path}: expected a number from 0 up, got {value}")
-    if key in COUNTS and (not isinstance(value, int) or value == 0):
-        raise UserError(f"{path}: expected a whole number from 1 up, got {value!r}")
-    if key == "kernel" and value % 2 == 0:
+    if key == "kernel" and (not isinstance(value, int) or value % 2 == 0):
         raise UserError(f"{path}: expected odd kernel sizes, got {value!r}")
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from litepose_nas import costs, files, json_file, resources, space_file
+from litepose_nas import costs, files, json_file, litepose_json, litepose_numbers, resources, space_file
 from litepose_nas.costs import Cost
 from litepose_nas.errors import UserError, nearest
-from litepose_nas.importers import litepose_json, litepose_numbers
 from litepose_nas.json_file import short
 from litepose_nas.space import Arch, Space
 
@@ -21,6 +20,7 @@ NEEDED = ("schema_version", "space", "arch", "joints")
 EXPECTED = f"a subnet.json (keys {', '.join(NEEDED)}, ...) or LitePose's JSON (keys {', '.join(litepose_json.KEYS)})"
 MOST_JOINTS = 10_000
 MOST_PARAMS = 10**9
+SIZES = {"stem", "width", "kernel", "expand"}  # in a space that a file carries, these are never nothing
 MOST_NUMBERS = 2_000  # in a space that a file carries, its blocks repeated
 
 
@@ -115,6 +115,8 @@ def read_space(name: Any, tree: Any, where: str) -> Space:
     for count, (path, number) in enumerate(_numbers(tree, "space_tree", 0)):
         if count > MOST_NUMBERS or _is_long(number):
             raise UserError(f"{where}: {path}: too large for a search space of pose networks")
+        if path.rpartition(".")[2] in SIZES and number is not None and (type(number) is not int or number < 1):
+            raise UserError(f"{where}: {path}: expected a whole number from 1 up, got {short(number)}")
     if not isinstance(tree, dict):
         raise UserError(f"{where}: space_tree: expected a mapping with the key `family`, got {short(tree)}")
     try:
@@ -140,7 +142,7 @@ def _numbers(node: Any, path: str, nesting: int) -> Iterator[tuple[str, Any]]:
     if nesting > 16 or len(path) > 500:
         raise UserError(f"{path[:100]}...: nested too deep for a search space")
     if isinstance(node, dict):
-        yield path, 0  # so that something empty, repeated without end, counts too
+        yield path, None  # so that something empty, repeated without end, counts too
         for key, value in node.items():
             times = 1
             if key == "blocks":
@@ -150,7 +152,7 @@ def _numbers(node: Any, path: str, nesting: int) -> Iterator[tuple[str, Any]]:
             for _ in range(times):
                 yield from _numbers(value, f"{path}.{key}", nesting + 1)
     elif isinstance(node, list):
-        yield path, 0
+        yield path, None
         for value in node:
             yield from _numbers(value, path, nesting + 1)
     else:

@@ -20,7 +20,8 @@ from litepose_nas.importers.report import Report
 from litepose_nas.target import resolve
 from litepose_nas.weights import load, load_supernet
 
-golden = pytest.mark.skipif("POSE_GOLDEN" not in os.environ, reason="POSE_GOLDEN names no folder of references")
+GOLDEN = Path(os.environ.get("POSE_GOLDEN", Path(__file__).parent / "golden"))
+golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="no tests/golden, and POSE_GOLDEN names no folder either")
 TINY = Space.load("litepose-tiny")
 SMALL = TINY.arch(
     {
@@ -31,7 +32,7 @@ SMALL = TINY.arch(
 
 
 def golden_json(name):
-    return json.loads((Path(os.environ["POSE_GOLDEN"]) / name).read_text())["state_dict"]
+    return json.loads((GOLDEN / name).read_text())["state_dict"]
 
 
 def small_state(joints=5):
@@ -90,7 +91,7 @@ def test_our_layout_of_the_released_files_is_theirs():
 def test_the_reference_forward_is_met(tmp_path):
     torch.save(formula_state(golden_json("state_dict_litepose_XS_14.json")), tmp_path / "xs.pth")
     net = import_weights(tmp_path / "xs.pth", arch="litepose-xs", joints=14)
-    reference = np.load(Path(os.environ["POSE_GOLDEN"]) / "forward_xs.npz")
+    reference = np.load(GOLDEN / "forward_xs.npz")
     with torch.no_grad():
         found = net(torch.from_numpy(reference["x128"]))
     for i, output in enumerate(found):

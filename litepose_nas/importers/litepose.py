@@ -12,15 +12,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from litepose_nas import families, subnet_file, target, weights
+from litepose_nas import families, litepose_json, subnet_file, target, weights
+from litepose_nas import litepose_numbers as numbers
 from litepose_nas.errors import UserError
 from litepose_nas.families.litepose import STRIDES
-from litepose_nas.importers import litepose_json
-from litepose_nas.importers import litepose_numbers as numbers
 from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.litepose_names import to_ours, to_theirs
-from litepose_nas.importers.litepose_numbers import Numbers
 from litepose_nas.importers.report import Report, Shape
+from litepose_nas.litepose_numbers import Numbers
 from litepose_nas.network import Network
 from litepose_nas.space import Arch, Space
 from litepose_nas.subnet_file import Subnet
@@ -161,7 +160,9 @@ def _fill(supernet: Supernet, file: Checkpoint) -> Report:
     shapes = weights.shapes(weights.skeleton(subnet).state_dict())
     store = supernet.store.state_dict()
     maps = {name: t for name, t in file.maps.items() if name in store and store[name].shape == t.shape}
-    notes = [f"copied to the windows of {arch.to_dict()}"]
+    net = file.numbers
+    widths, depths = [stage.width for stage in net.stages], [len(stage.blocks) for stage in net.stages]
+    notes = [f"its place: stem {net.stem}, widths {widths}, depths {depths}, head {list(net.head)}"]
     if unused := len(file.maps) - len(maps):
         notes.append(f"{unused} tensors of kernel maps not used: " + _why_no_maps(supernet))
     report = _report(file, shapes, f"a supernet of {supernet.space.name}, {supernet.joints} joints", notes, maps)
