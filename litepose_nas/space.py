@@ -70,7 +70,7 @@ class Space:
 
     def __init__(self, tree: Mapping[str, Any], name: str = "unnamed", family: Family | None = None):
         self.name = name
-        self.source = json.dumps(tree, sort_keys=True)
+        self.source = json.dumps(tree, default=str)  # in its own order, which is that of the genes
         self.about = str(tree.get("about", ""))
         self.genes: list[Gene] = []
         self.family = family or families.load(str(tree.get("family", "")))

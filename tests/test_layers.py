@@ -12,12 +12,13 @@ PACKAGE = Path(litepose_nas.__file__).parent
 # From the bottom up; a unit may import those on earlier lines, and those beside it on its own line.
 ORDER = [
     {"errors"},
-    {"resources", "files", "extras", "space_file"},
+    {"resources", "files", "extras", "space_file", "json_file", "tensor_file"},
     {"layers"},
     {"blocks"},
     {"families"},
     {"space"},
     {"costs", "network"},
+    {"litepose_numbers", "litepose_json"},
     {"subnet_file", "target", "store"},
     {"supernet"},
     {"channels", "weights", "importers", "export", "doctor"},
@@ -25,6 +26,7 @@ ORDER = [
 ]
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 NO_TORCH = {"errors", "resources", "files", "extras", "space_file", "blocks", "families", "space", "costs", "cli"}
+NO_TORCH |= {"json_file", "tensor_file", "litepose_numbers", "litepose_json", "subnet_file", "target"}
 DATA = {"data", "pose"}  # never import networks, and networks never import them
 
 
