@@ -20,8 +20,7 @@ from litepose_nas.importers.report import Report
 from litepose_nas.target import resolve
 from litepose_nas.weights import load, load_supernet
 
-GOLDEN = Path(os.environ.get("POSE_GOLDEN", Path(__file__).parent / "golden"))
-golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="no tests/golden, and POSE_GOLDEN names no folder either")
+GOLDEN = Path(__file__).parent / "golden"
 TINY = Space.load("litepose-tiny")
 SMALL = TINY.arch(
     {
@@ -78,7 +77,6 @@ def super_file(super_state, tmp_path_factory):
 # ── what the references say ──
 
 
-@golden
 def test_our_layout_of_the_released_files_is_theirs():
     xs, supernet = resolve("litepose-xs").subnet.arch, resolve("litepose-prune-l").subnet.arch
     wanted = {name: tuple(shape) for name, shape in golden_json("state_dict_litepose_XS_14.json").items()}
@@ -87,7 +85,6 @@ def test_our_layout_of_the_released_files_is_theirs():
     assert with_maps(released_shapes(supernet, 14)) == wanted
 
 
-@golden
 def test_the_reference_forward_is_met(tmp_path):
     torch.save(formula_state(golden_json("state_dict_litepose_XS_14.json")), tmp_path / "xs.pth")
     net = import_weights(tmp_path / "xs.pth", arch="litepose-xs", joints=14)
