@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,8 +33,7 @@ def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, int], names: Seq
     net = net.eval()
     example = torch.zeros(2, 3, *input)  # a batch of one would be taken for a constant
     with replacing(path) as temporary:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's remarks about its own future
+        with _hushed():
             program = torch.onnx.export(
                 net,
                 (example,),
@@ -56,6 +57,20 @@ def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, int], names: Seq
                 f"{parity.scale:.1e}; please report the architecture"
             )
     return parity
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep the exporter's remarks, about its own future and packages it could use, from the user."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def onnx_parity(net: nn.Module, path: str | Path, input: tuple[int, int], batches: Sequence[int] = (1, 3)) -> Parity:

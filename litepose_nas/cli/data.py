@@ -38,4 +38,4 @@ def toy(
     rows = zip(("train", "val"), made.pictures, made.people, made.crowds, made.hidden, strict=True)
     table = [(name, p, people, crowds, f"{100 * hidden:.0f} %") for name, p, people, crowds, hidden in rows]
     console.table(("split", "pictures", "people", "crowds", "hidden joints"), table)
-    console.out(f"written to {made.folder} in {made.seconds:.1f} s")
+    console.out(f"written to {folder} in {made.seconds:.1f} s")

@@ -1,0 +1,40 @@
+"""Every command in the documentation is run as it stands, page by page, in an empty folder."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from commands import run
+from released import formula_state, released_shapes
+
+from litepose_nas.target import resolve
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text()
+    for name, content in re.findall(r"Save this as `([\w.]+)`:\n\n```yaml\n(.*?)```", text, re.DOTALL):
+        Path(name).write_text(content)
+    if "litepose_xs.pth.tar" in text:  # what a reader would have
+        torch.save(formula_state(released_shapes(resolve("litepose-xs").subnet.arch, 14)), "litepose_xs.pth.tar")
+    commands = re.findall(r"^    (litepose-nas [^#\n]+)", text, re.MULTILINE)
+    for command in commands:
+        code = run(command, monkeypatch)
+        assert code == 0, (command, capsys.readouterr().err)
+
+
+def test_python_in_the_readme():
+    for code in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL):
+        exec(compile(code, "README.md", "exec"), {})
+
+
+def test_links_lead_somewhere():
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
+        for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not link.startswith("http"):
+                assert (page.parent / link).exists(), f"{page.name}: {link}"
