@@ -2,10 +2,11 @@
 
     python benchmarks/push_term.py [--steps 400] [--seeds 1] [--only NAME ...]
 
-Each row trains the same net on the same pictures with another tag loss. `found` is the share of visible joints that have
-a peak within 8 % of the person's height; `together` is the share of a person's joints that lie in one output pose (the
-best one; at most `found`); `poses` is output poses per person; `push` and `pull` are the unweighted published terms on
-unseen pictures. Refine is off: it would fill joints from anywhere and hide bad grouping.
+Each row trains the same net on the same pictures with another tag loss. `found` is the share of visible joints that
+have a peak within 8 % of the person's height; `together` is the share of a person's joints that lie in one output pose
+(the best one; at most `found`); `capped` is the same with the capped assignment; `poses` is output poses per person;
+`push` and `pull` are the unweighted published terms on unseen pictures. Refine is off: it would fill joints from
+anywhere and hide bad grouping.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from litepose_nas.pose.targets import bottomup_targets
 
 SIZE, PEOPLE, JOINTS = 96, 3, 17
 LIMBS = [(5, 7), (7, 9), (6, 8), (8, 10), (5, 6), (11, 12), (5, 11), (6, 12), (11, 13), (13, 15), (12, 14), (14, 16)]
+
+ARMS_AND_LEGS = [(5, 7, 9, 0.17, 1.2), (6, 8, 10, 0.17, 1.2), (11, 13, 15, 0.24, 0.4), (12, 14, 16, 0.24, 0.4)]
 
 
 class Remedy(NamedTuple):
@@ -65,7 +68,7 @@ def stick_figure(rng: np.random.Generator) -> np.ndarray:
     joints[3:5] = np.stack([-side * 0.06, np.full(2, -0.46)], 1)
     joints[5:7] = np.stack([-side * 0.12, np.full(2, -0.32)], 1)
     joints[11:13] = np.stack([-side * 0.08, np.full(2, 0.02)], 1)
-    for upper, middle, end, length, swing in ((5, 7, 9, 0.17, 1.2), (6, 8, 10, 0.17, 1.2), (11, 13, 15, 0.24, 0.4), (12, 14, 16, 0.24, 0.4)):  # fmt: skip
+    for upper, middle, end, length, swing in ARMS_AND_LEGS:
         angle = rng.uniform(-swing, swing, 2).cumsum() / 1.3
         outward = 1 if upper % 2 else -1
         step = length * np.stack([outward * np.abs(np.sin(angle)), np.cos(angle)], 1)
@@ -132,7 +135,10 @@ class SmallNet(nn.Module):
     @staticmethod
     def head(width: int) -> nn.Sequential:
         """Return a separable 5 x 5 prediction layer."""
-        return nn.Sequential(nn.Conv2d(width, width, 5, 1, 2, groups=width, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, JOINTS, 1, bias=False))  # fmt: skip
+        return nn.Sequential(
+            nn.Conv2d(width, width, 5, 1, 2, groups=width, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
+            nn.Conv2d(width, JOINTS, 1, bias=False),
+        )  # fmt: skip
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return both outputs."""

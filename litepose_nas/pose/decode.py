@@ -117,8 +117,8 @@ def checked(heatmaps: Tensor, tags: Tensor, settings: Grouping) -> tuple[Tensor,
     if settings.nms_kernel % 2 == 0 or settings.nms_kernel < 1:
         raise UserError(f"the window of the peak search is {settings.nms_kernel} pixels wide: use an odd width, e.g. 5")
     for name, maps in (("heatmaps", heatmaps), ("tags", tags)):
-        # The sum is a cheap alarm; which picture is to blame is looked up only when it rings.
-        if not bool(torch.isfinite(maps.sum(dtype=torch.float64 if maps.device.type == "cpu" else torch.float32))):
+        # The sum is a cheap alarm (it may ring for mere overflow); the pixels are looked at only when it rings.
+        if not bool(torch.isfinite(maps.sum())):
             bad = (~torch.isfinite(maps)).flatten(1).any(1).nonzero().flatten().tolist()
             if bad:
                 raise UserError(

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TILE = 8  # side of the squares the refine step searches; 8 makes the bound tight and the list of squares short
-ROWS = 1024  # searches done together
+ROWS = 256  # searches done together
 
 
 class Tiles(NamedTuple):
@@ -40,12 +40,14 @@ def cut(heat: Tensor, tag: Tensor) -> Tiles:
     return Tiles(heat_squares, tag_squares, top, low, high, across)
 
 
-def rounded_distance(differences: Sequence[Tensor]) -> Tensor:
-    """Return the rounded Euclidean length of a vector given by its components."""
-    square = differences[0] * differences[0]
+def rounded_distance_(differences: Sequence[Tensor]) -> Tensor:
+    """Return the rounded Euclidean length of a vector given by its components, which are overwritten."""
+    if len(differences) == 1:
+        return differences[0].abs_().round_()  # sqrt(x * x) is |x| to the bit in binary arithmetic
+    square = differences[0].square_()
     for difference in differences[1:]:
-        square = square + difference * difference
-    return square.sqrt().round()
+        square += difference.square_()
+    return square.sqrt_().round_()
 
 
 def best_pixels(heat: Tensor, tag: Tensor, of_map: Tensor, wanted: Tensor) -> Tensor:
@@ -62,38 +64,41 @@ def best_pixels(heat: Tensor, tag: Tensor, of_map: Tensor, wanted: Tensor) -> Te
 
 def search(tiles: Tiles, height: int, width: int, of_map: Tensor, wanted: Tensor) -> Tensor:
     """Return best_pixels for maps that have been cut."""
+    goals = wanted.T[..., None]
     gaps = [
-        torch.maximum(low[of_map] - goal[:, None], goal[:, None] - high[of_map]).clamp(min=0)
-        for low, high, goal in zip(tiles.low, tiles.high, wanted.T, strict=True)
+        torch.maximum(low[of_map].sub_(goal), (goal - high[of_map])).clamp_(min=0)
+        for low, high, goal in zip(tiles.low, tiles.high, goals, strict=True)
     ]
     # Rounded arithmetic keeps order, so this bound holds to the last bit and not only on paper.
-    bound = tiles.top[of_map] - rounded_distance(gaps)
-    count, device = bound.shape[1], bound.device
+    bound = tiles.top[of_map].sub_(rounded_distance_(gaps))
+    count, device, beyond = bound.shape[1], bound.device, height * width
     square = torch.arange(count, device=device)
     corner = (square // tiles.across) * TILE * width + (square % tiles.across) * TILE
     inside = torch.arange(TILE * TILE, device=device)
     offset = (inside // TILE) * width + inside % TILE
 
     best = torch.full((len(of_map),), -torch.inf, device=device)
-    pixel = torch.full((len(of_map),), height * width, device=device)
-    row = torch.arange(len(of_map), device=device)
-    visits = 2
+    pixel = torch.full((len(of_map),), beyond, device=device)
+    row, visits = torch.arange(len(of_map), device=device), 2
     while len(row):
         chosen = bound.topk(min(visits, count), dim=1).indices
         at_map = of_map[row, None]
-        difference = [t[at_map, chosen] - goal[row, None, None] for t, goal in zip(tiles.tag, wanted.T, strict=True)]
-        value = (tiles.heat[at_map, chosen] - rounded_distance(difference)).flatten(1)
-        where = (corner[chosen][:, :, None] + offset).flatten(1)
-        top = value.amax(1, keepdim=True)
-        first = where.masked_fill(value < top, height * width).amin(1)
-        top = top.squeeze(1)
+        difference = [tag[at_map, chosen].sub_(goal[row, None]) for tag, goal in zip(tiles.tag, goals, strict=True)]
+        value = tiles.heat[at_map, chosen].sub_(rounded_distance_(difference)).flatten(1)
+        top = value.amax(1)
+        # The first of equal pixels wins, as in a search over the whole map; equals are few, so only they are looked up.
+        line, which = (value == top[:, None]).nonzero(as_tuple=True)
+        where = corner[chosen[line, which // len(inside)]] + offset[which % len(inside)]
+        first = torch.full_like(row, beyond).scatter_reduce_(0, line, where, "amin")
         better = (top > best[row]) | ((top == best[row]) & (first < pixel[row]))
         best[row], pixel[row] = torch.where(better, top, best[row]), torch.where(better, first, pixel[row])
-        bound = bound.scatter(1, chosen, -torch.inf)
-        # A square with an equal bound matters only if it begins before the pixel found: the first of equals wins.
+        bound.scatter_(1, chosen, -torch.inf)
+        again = (bound.amax(1) >= best[row]).nonzero().squeeze(1)
+        row, bound = row[again], bound[again]
+        # A square with an equal bound matters only if it begins before the pixel found.
         goal_value, goal_pixel = best[row, None], pixel[row, None]
-        hopeful = ((bound > goal_value) | ((bound == goal_value) & (corner < goal_pixel))) & (bound > -torch.inf)
+        hopeful = (bound > goal_value) | ((bound == goal_value) & (corner < goal_pixel) & (bound > -torch.inf))
         again = hopeful.any(1)
         row, bound = row[again], bound[again]
-        visits = min(visits * 4, max(64, visits))
+        visits = min(visits * 4, 64)
     return pixel

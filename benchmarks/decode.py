@@ -1,0 +1,121 @@
+"""Time of the batched decode against the literal algorithm (per person, pure-Python assignment), with its split.
+
+    python benchmarks/decode.py [--joints 17] [--size 256] [--people 3 10 30] [--tags 1] [--maps FILE.npz]
+
+One picture, one thread, medians. Without --maps the scenes are drawn: noisy Gaussians, and noisy tags on a grid four
+times coarser, enlarged as the network's own tags are. With --maps they are read from a file with `heatmaps` (J, H, W)
+and `tags` (J, H, W, D), for instance the outputs of a trained network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+import literal_pose as literal
+
+from litepose_nas.pose.decode import decode_tags, fill_missing, resize
+from litepose_nas.pose.grouping import Grouping, Peaks, group, joint_order
+from litepose_nas.pose.peaks import find_peaks, quarter_pixel
+
+
+def milliseconds(work: Callable[[], object], repeat: int) -> float:
+    """Return the median time of a call."""
+    times = []
+    for _ in range(repeat):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return 1e3 * statistics.median(times)
+
+
+def literal_split(heatmaps: np.ndarray, tags: np.ndarray, order: list[int], repeat: int) -> list[float]:
+    """Return the times of peaks, group, adjust and refine of the literal algorithm."""
+    peaks = literal.literal_peaks(heatmaps)
+
+    def people() -> tuple[list, list]:
+        return literal.literal_group(peaks, tags, order)
+
+    found, own = people()
+    copies = [[[joint and list(joint) for joint in person] for person in found] for _ in range(2 * repeat)]
+    return [
+        milliseconds(lambda: literal.literal_peaks(heatmaps), repeat),
+        milliseconds(people, repeat),
+        milliseconds(lambda: literal.literal_adjust(copies.pop(), heatmaps), repeat),
+        milliseconds(lambda: literal.literal_refine(copies.pop(), own, heatmaps, tags), repeat),
+    ]
+
+
+def fast_split(heatmaps: np.ndarray, tags: np.ndarray, order: list[int], repeat: int) -> list[float]:
+    """Return the times of peaks, group, adjust and refine of the batched decode."""
+    maps, tag_maps = torch.from_numpy(heatmaps), torch.from_numpy(tags)
+    of_map, pixel = find_peaks(maps[None], 30, 0.1, 5)
+    peaks = Peaks(
+        of_map.numpy(), maps.flatten(1)[of_map, pixel].numpy(), tag_maps.flatten(1, 2)[of_map, pixel].double().numpy()
+    )
+    taken = group(peaks, order, Grouping())
+    has = (taken >= 0)[..., None]
+    x, y = pixel % maps.shape[2], pixel // maps.shape[2]
+    table = np.stack([x.numpy(), y.numpy(), peaks.value], 1).astype(np.float32)
+    found = np.where(has, table[taken], 0).astype(np.float32)
+    means = np.where(has, peaks.tag[taken], 0).sum(1) / has.sum(1)
+    return [
+        milliseconds(lambda: find_peaks(maps[None], 30, 0.1, 5), repeat),
+        milliseconds(lambda: group(peaks, order, Grouping()), repeat),
+        milliseconds(lambda: quarter_pixel(maps, of_map, pixel), repeat),
+        milliseconds(lambda: fill_missing([found], [means], maps, tag_maps), repeat),
+    ]
+
+
+def report(name: str, heatmaps: np.ndarray, tags: np.ndarray) -> None:
+    """Print both times, their ratio, both splits and whether the people are the same."""
+    order = joint_order(len(heatmaps))
+    batch = torch.from_numpy(heatmaps)[None], torch.from_numpy(tags)[None]
+    (people,) = decode_tags(*batch)
+    keypoints, _ = literal.literal_decode(heatmaps, tags, order)
+    same = people.keypoints.shape == keypoints.shape and bool(np.allclose(people.keypoints, keypoints, atol=1e-4))
+    slow, fast = literal_split(heatmaps, tags, order, 3), fast_split(heatmaps, tags, order, 15)
+    slow_all = milliseconds(lambda: literal.literal_decode(heatmaps, tags, order), 3)
+    fast_all = milliseconds(lambda: decode_tags(*batch), 15)
+    (plain,) = decode_tags(*batch, Grouping(refine=False))
+    filled = int((people.keypoints[:, :, 2] > 0).sum() - (plain.keypoints[:, :, 2] > 0).sum())
+    print(f"{name}: {len(keypoints)} people out, {filled} joints filled by refine, same people: {same}")
+    for label, total, split in (("literal", slow_all, slow), ("batched", fast_all, fast)):
+        parts = "  ".join(f"{part} {value:7.2f}" for part, value in zip(PARTS, split, strict=True))
+        print(f"  {label} {total:8.2f} ms   {parts}")
+    print(f"  ratio {slow_all / fast_all:.1f}x", flush=True)
+
+
+PARTS = ("peaks", "group", "adjust", "refine")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--joints", type=int, default=17)
+    parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--people", type=int, nargs="+", default=[3, 10, 30])
+    parser.add_argument("--tags", type=int, default=1, help="tag dimensions: 2 with a flip test")
+    parser.add_argument("--maps", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.maps:
+        data = np.load(options.maps)
+        report(options.maps.name, data["heatmaps"], data["tags"])
+        return
+    for people in options.people:
+        heatmaps, tags = literal.drawn_scene(people, options.joints, options.size, options.tags, seed=people)
+        coarse = torch.from_numpy(tags[:, ::4, ::4]).movedim(-1, 0)
+        tags = resize(coarse, (options.size, options.size)).movedim(0, -1).contiguous().numpy()
+        report(f"{people} drawn people, {options.joints} joints, {options.size} px", heatmaps, tags)
+
+
+if __name__ == "__main__":
+    main()
