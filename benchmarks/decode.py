@@ -2,9 +2,10 @@
 
     python benchmarks/decode.py [--joints 17] [--size 256] [--people 3 10 30] [--tags 1] [--maps FILE.npz]
 
-One picture, one thread, medians. Without --maps the scenes are drawn: noisy Gaussians, and noisy tags on a grid four
-times coarser, enlarged as the network's own tags are. With --maps they are read from a file with `heatmaps` (J, H, W)
-and `tags` (J, H, W, D), for instance the outputs of a trained network.
+One picture, one thread, medians of CPU time (the clock of a shared machine lies). Without --maps the scenes are drawn: Gaussians around joints (a tenth is missing) on a
+noisy ground, and at each place the tag of the person whose joint is nearest, with noise, on a grid four times coarser
+that is enlarged as a network's own tags are. With --maps they are read from a file with `heatmaps` (J, H, W) and `tags`
+(J, H, W, D), for instance the outputs of a trained network (benchmarks/push_term.py --save-maps).
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ def milliseconds(work: Callable[[], object], repeat: int) -> float:
     """Return the median time of a call."""
     times = []
     for _ in range(repeat):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return 1e3 * statistics.median(times)
 
 
@@ -75,6 +76,25 @@ def fast_split(heatmaps: np.ndarray, tags: np.ndarray, order: list[int], repeat:
     ]
 
 
+def drawn_scene(people: int, joints: int, size: int, dims: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the maps of people in random places, with tags 1.5 apart."""
+    rng = np.random.default_rng(seed)
+    centres = rng.uniform(0.1, 0.9, (people, 1, 2)) * size
+    places = np.clip(centres + rng.normal(0, 0.06, (people, joints, 2)) * size, 1, size - 2)
+    heights = rng.uniform(0.3, 1.0, (people, joints)) * (rng.uniform(size=(people, joints)) > 0.1)
+    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1)
+    square = ((grid - places[:, :, None, None]) ** 2).sum(-1)  # (P, J, H, W)
+    bells = (heights[:, :, None, None] * np.exp(-square / 8)).max(0)
+    own = 1.5 * (np.arange(people) - people / 2)
+    tags = own[square[:, :, ::4, ::4].argmin(0)][..., None] + rng.normal(0, 0.1, (joints, size // 4, size // 4, dims))
+    ground = rng.uniform(0, 0.05, (1, joints, size // 4, size // 4))
+    tag_maps, ground_map = (
+        resize(torch.from_numpy(maps), (size, size)).float() for maps in (np.moveaxis(tags, -1, 0), ground)
+    )
+    heatmaps = np.maximum(ground_map[0].numpy(), bells).astype(np.float32)
+    return heatmaps, tag_maps.movedim(0, -1).contiguous().numpy()
+
+
 def report(name: str, heatmaps: np.ndarray, tags: np.ndarray) -> None:
     """Print both times, their ratio, both splits and whether the people are the same."""
     order = joint_order(len(heatmaps))
@@ -111,9 +131,7 @@ def main() -> None:
         report(options.maps.name, data["heatmaps"], data["tags"])
         return
     for people in options.people:
-        heatmaps, tags = literal.drawn_scene(people, options.joints, options.size, options.tags, seed=people)
-        coarse = torch.from_numpy(tags[:, ::4, ::4]).movedim(-1, 0)
-        tags = resize(coarse, (options.size, options.size)).movedim(0, -1).contiguous().numpy()
+        heatmaps, tags = drawn_scene(people, options.joints, options.size, options.tags, seed=people)
         report(f"{people} drawn people, {options.joints} joints, {options.size} px", heatmaps, tags)
 
 

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from litepose_nas.pose.decode import BottomUp, People, decode, position_cue
+from litepose_nas.pose.decode import BottomUp, People, combine, decode, position_cue
 from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.losses import LossSettings, bottomup_loss, tag_loss
 from litepose_nas.pose.targets import bottomup_targets
@@ -28,6 +29,8 @@ SIZE, PEOPLE, JOINTS = 96, 3, 17
 LIMBS = [(5, 7), (7, 9), (6, 8), (8, 10), (5, 6), (11, 12), (5, 11), (6, 12), (11, 13), (13, 15), (12, 14), (14, 16)]
 
 ARMS_AND_LEGS = [(5, 7, 9, 0.17, 1.2), (6, 8, 10, 0.17, 1.2), (11, 13, 15, 0.24, 0.4), (12, 14, 16, 0.24, 0.4)]
+
+FLIP_PAIRS = tuple((joint, joint + 1) for joint in range(1, JOINTS, 2))
 
 
 class Remedy(NamedTuple):
@@ -77,14 +80,15 @@ def stick_figure(rng: np.random.Generator) -> np.ndarray:
     return joints @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
 
 
-def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return a picture (3, SIZE, SIZE), its joints (PEOPLE, 17, 3) and the people's heights."""
-    grid = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE)), -1) + 0.5
-    picture = rng.uniform(0, 1, 3) + rng.normal(0, 0.08, (SIZE, SIZE, 3))
-    joints, heights = np.zeros((PEOPLE, JOINTS, 3)), np.zeros(PEOPLE)
-    for person in range(rng.integers(2, PEOPLE + 1)):
+def draw(rng: np.random.Generator, size: int, people: int, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a picture (3, size, size), its joints (most, 17, 3) and the people's heights."""
+    grid = np.stack(np.meshgrid(np.arange(size), np.arange(size)), -1) + 0.5
+    picture = rng.uniform(0, 1, 3) + rng.normal(0, 0.08, (size, size, 3))
+    joints, heights = np.zeros((most, JOINTS, 3)), np.zeros(most)
+    for person in range(people):
         heights[person] = height = SIZE * rng.uniform(0.4, 0.75)
-        place = np.array([rng.uniform(0.15, 0.85), rng.uniform(0.4, 0.6)]) * SIZE
+        low = 0.4 * SIZE / size
+        place = np.array([rng.uniform(0.15, 0.85), rng.uniform(low, 1 - low)]) * size
         points = stick_figure(rng) * height + place
         colours = rng.uniform(0, 1, (4, 3))
         for limb, (a, b) in enumerate(LIMBS):
@@ -94,7 +98,7 @@ def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             picture[near] = colours[0 if limb < 4 else 1 if limb < 8 else 2]
         picture[np.linalg.norm(grid - points[0], axis=-1) < height * 0.08] = colours[3]
         # The later person is in front: whose joints are covered is not worked out here, so all count as visible.
-        inside = ((points >= 0) & (points < SIZE)).all(1)
+        inside = ((points >= 0) & (points < size)).all(1)
         joints[person] = np.concatenate([points, inside[:, None] * 2.0], 1)
     return picture.transpose(2, 0, 1), joints, heights
 
@@ -179,7 +183,8 @@ class Pictures(NamedTuple):
 def make_pictures(count: int, seed: int) -> Pictures:
     """Return drawn pictures."""
     rng = np.random.default_rng(seed)
-    pictures, joints, heights = (np.stack(part) for part in zip(*[draw(rng) for _ in range(count)], strict=True))
+    drawn = [draw(rng, SIZE, rng.integers(2, PEOPLE + 1), PEOPLE) for _ in range(count)]
+    pictures, joints, heights = (np.stack(part) for part in zip(*drawn, strict=True))
     return Pictures(torch.from_numpy(pictures).float(), torch.from_numpy(joints).float(), heights)
 
 
@@ -210,6 +215,16 @@ def train(remedy: Remedy, data: Pictures, steps: int, batch: int, seed: int) -> 
 
 
 @torch.no_grad()
+def save_crowd(net: SmallNet, remedy: Remedy, file: Path) -> None:
+    """Save the maps of a picture of 512 x 512 with 30 people, plain and mirrored, for benchmarks/decode.py --maps."""
+    picture = torch.from_numpy(draw(np.random.default_rng(3), 512, 30, 30)[0]).float()[None]
+    wider = 512 / SIZE  # the cue grows by so much a pixel as it did in training
+    task = BottomUp(JOINTS, FLIP_PAIRS, tag_cue=(remedy.loss.tag_cue[0] * wider, remedy.loss.tag_cue[1] * wider))
+    heatmaps, tags = combine(net.eval()(picture), task, net(picture.flip(-1)), (512, 512))
+    np.savez(file, heatmaps=heatmaps[0].numpy(), tags=tags[0].numpy())
+
+
+@torch.no_grad()
 def score(net: SmallNet, remedy: Remedy, data: Pictures) -> list[float]:
     """Return the figures of a row."""
     outputs = net.eval()(data.pictures)
@@ -232,6 +247,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="rows whose names contain one of these words")
+    parser.add_argument("--save-maps", type=Path, help="outputs of the last net on a crowd, for benchmarks/decode.py")
     options = parser.parse_args()
     torch.set_num_threads(1)
     learn, test = make_pictures(1000, 1), make_pictures(100, 2)
@@ -241,12 +257,13 @@ def main() -> None:
         if options.only and not any(word in remedy.name for word in options.only):
             continue
         start = time.perf_counter()
-        rows = [
-            score(train(remedy, learn, options.steps, options.batch, s), remedy, test) for s in range(options.seeds)
-        ]
+        nets = [train(remedy, learn, options.steps, options.batch, seed) for seed in range(options.seeds)]
+        rows = [score(net, remedy, test) for net in nets]
         seconds = (time.perf_counter() - start) / options.seeds
         figures = " ".join(f"{value:8.3f}" for value in np.mean(rows, axis=0))
         print(f"{remedy.name:28} {figures} {seconds:5.0f}", flush=True)
+        if options.save_maps:
+            save_crowd(nets[-1], remedy, options.save_maps)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from torch import Tensor
 
 TILE = 8  # side of the squares the refine step searches; 8 makes the bound tight and the list of squares short
 ROWS = 256  # searches done together
+PAIRS = 4096  # squares looked at together
 
 
 class Tiles(NamedTuple):
@@ -53,8 +54,8 @@ def rounded_distance_(differences: Sequence[Tensor]) -> Tensor:
 def best_pixels(heat: Tensor, tag: Tensor, of_map: Tensor, wanted: Tensor) -> Tensor:
     """Return for each row r the first pixel with the largest heat[m] - round(|tag[m] - wanted[r]|), m = of_map[r].
 
-    heat (M, H, W), tag (D, M, H, W), of_map (R,), wanted (R, D). The answer is exact: squares are visited from the
-    most to the least promising and the search ends when no square left can hold a larger value.
+    heat (M, H, W), tag (D, M, H, W), of_map (R,), wanted (R, D). The answer is exact: the two most
+    promising squares of each row are looked at first, then only those that could hold a larger value than was found.
     """
     tiles = cut(heat, tag)
     # In parts, so that a large batch with many missing joints does not need gigabytes for its bounds.
@@ -71,34 +72,37 @@ def search(tiles: Tiles, height: int, width: int, of_map: Tensor, wanted: Tensor
     ]
     # Rounded arithmetic keeps order, so this bound holds to the last bit and not only on paper.
     bound = tiles.top[of_map].sub_(rounded_distance_(gaps))
-    count, device, beyond = bound.shape[1], bound.device, height * width
+    count, device = bound.shape[1], bound.device
     square = torch.arange(count, device=device)
     corner = (square // tiles.across) * TILE * width + (square % tiles.across) * TILE
     inside = torch.arange(TILE * TILE, device=device)
     offset = (inside // TILE) * width + inside % TILE
-
     best = torch.full((len(of_map),), -torch.inf, device=device)
-    pixel = torch.full((len(of_map),), beyond, device=device)
-    row, visits = torch.arange(len(of_map), device=device), 2
-    while len(row):
-        chosen = bound.topk(min(visits, count), dim=1).indices
-        at_map = of_map[row, None]
-        difference = [tag[at_map, chosen].sub_(goal[row, None]) for tag, goal in zip(tiles.tag, goals, strict=True)]
-        value = tiles.heat[at_map, chosen].sub_(rounded_distance_(difference)).flatten(1)
-        top = value.amax(1)
+    pixel = torch.full((len(of_map),), height * width, device=device)
+
+    def visit(row: Tensor, square: Tensor) -> None:
+        """Look at every pixel of a square for each (row, square) and keep the best so far."""
+        at_map = of_map[row]
+        difference = [tag[at_map, square].sub_(goal[row]) for tag, goal in zip(tiles.tag, goals, strict=True)]
+        value = tiles.heat[at_map, square].sub_(rounded_distance_(difference))
+        before = best.clone()
+        best.scatter_reduce_(0, row, value.amax(1), "amax")
+        pixel[best > before] = height * width
         # The first of equal pixels wins, as in a search over the whole map; equals are few, so only they are looked up.
-        line, which = (value == top[:, None]).nonzero(as_tuple=True)
-        where = corner[chosen[line, which // len(inside)]] + offset[which % len(inside)]
-        first = torch.full_like(row, beyond).scatter_reduce_(0, line, where, "amin")
-        better = (top > best[row]) | ((top == best[row]) & (first < pixel[row]))
-        best[row], pixel[row] = torch.where(better, top, best[row]), torch.where(better, first, pixel[row])
-        bound.scatter_(1, chosen, -torch.inf)
+        pair, which = (value == best[row, None]).nonzero(as_tuple=True)
+        pixel.scatter_reduce_(0, row[pair], corner[square[pair]] + offset[which], "amin")
+
+    row = torch.arange(len(of_map), device=device)
+    for visits in (2, 8):
+        promising = bound.topk(min(visits, count), dim=1).indices
+        visit(row.repeat_interleave(promising.shape[1]), promising.flatten())
+        bound.scatter_(1, promising, -torch.inf)
         again = (bound.amax(1) >= best[row]).nonzero().squeeze(1)
         row, bound = row[again], bound[again]
-        # A square with an equal bound matters only if it begins before the pixel found.
-        goal_value, goal_pixel = best[row, None], pixel[row, None]
-        hopeful = (bound > goal_value) | ((bound == goal_value) & (corner < goal_pixel) & (bound > -torch.inf))
-        again = hopeful.any(1)
-        row, bound = row[again], bound[again]
-        visits = min(visits * 4, 64)
+    # What is left is visited without further order. An equal bound matters only if it begins before the pixel found.
+    goal_value, goal_pixel = best[row, None], pixel[row, None]
+    hopeful = (bound > goal_value) | ((bound == goal_value) & (corner < goal_pixel) & (bound > -torch.inf))
+    line, left = hopeful.nonzero(as_tuple=True)
+    for some_lines, some_squares in zip(line.split(PAIRS), left.split(PAIRS), strict=True):
+        visit(row[some_lines], some_squares)
     return pixel
