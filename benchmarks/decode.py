@@ -2,10 +2,14 @@
 
     python benchmarks/decode.py [--joints 17] [--size 256] [--people 3 10 30] [--tags 1] [--maps FILE.npz]
 
-One picture, one thread, medians of CPU time (the clock of a shared machine lies). Without --maps the scenes are drawn: Gaussians around joints (a tenth is missing) on a
-noisy ground, and at each place the tag of the person whose joint is nearest, with noise, on a grid four times coarser
-that is enlarged as a network's own tags are. With --maps they are read from a file with `heatmaps` (J, H, W) and `tags`
-(J, H, W, D), for instance the outputs of a trained network (benchmarks/push_term.py --save-maps).
+One picture, one thread, medians of CPU time (the clock of a shared machine lies). Without --maps the scenes are drawn:
+Gaussians around joints (a tenth is missing) on a noisy ground, and at each place the tag of the person whose joint is
+nearest, with noise, on a grid four times coarser that is enlarged as a network's own tags are. With --maps they are
+read from a file with `heatmaps` (J, H, W) and `tags` (J, H, W, D), for instance the outputs of a trained network
+(benchmarks/push_term.py --save-maps). --tags D keeps the first D tag dimensions of such a file.
+
+"same people: False" is possible and no error: the published assignment cost has ties in crowded scenes, and two solvers
+that are both optimal then part ways.
 """
 
 from __future__ import annotations
@@ -122,13 +126,13 @@ def main() -> None:
     parser.add_argument("--joints", type=int, default=17)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--people", type=int, nargs="+", default=[3, 10, 30])
-    parser.add_argument("--tags", type=int, default=1, help="tag dimensions: 2 with a flip test")
+    parser.add_argument("--tags", type=int, default=1, help="tag dimensions: 2 with a mirrored pass")
     parser.add_argument("--maps", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.maps:
         data = np.load(options.maps)
-        report(options.maps.name, data["heatmaps"], data["tags"])
+        report(options.maps.name, data["heatmaps"], np.ascontiguousarray(data["tags"][..., : options.tags]))
         return
     for people in options.people:
         heatmaps, tags = drawn_scene(people, options.joints, options.size, options.tags, seed=people)

@@ -9,6 +9,7 @@ import torch
 from literal_pose import drawn_scene, hungarian, literal_decode
 
 from litepose_nas.errors import UserError
+from litepose_nas.pose import refine
 from litepose_nas.pose.decode import BottomUp, combine, decode, decode_tags, position_cue
 from litepose_nas.pose.grouping import Grouping, Peaks, group, joint_order
 from litepose_nas.pose.peaks import find_peaks, local_maxima, quarter_pixel
@@ -52,7 +53,7 @@ def test_capped_assignment_keeps_the_good_pair_that_the_reference_gives_up():
     # -4.9 -> 0 and 0.6 -> 10 costs 500 + 900; 0.6 -> 0 and -4.9 -> 10 costs 100 + 1500: the second loses.
     tag = np.array([0.0, 10.0, 0.6, -4.9])[:, None]
     peaks = Peaks(np.array([0, 0, 1, 1]), np.full(4, 0.5, dtype=np.float32), tag)
-    assert group(peaks, [0, 1], Grouping())[:, 1].tolist() != [2, -1, 3]
+    assert group(peaks, [0, 1], Grouping()).tolist() == [[0, -1], [1, -1], [-1, 2], [-1, 3]]
     assert group(peaks, [0, 1], Grouping(assignment="capped")).tolist() == [[0, 2], [1, -1], [-1, 3]]
 
 
@@ -99,6 +100,16 @@ def test_refine_search_is_exact_and_takes_the_first_of_equals(dims, height, widt
     distance = ((tag.movedim(0, -1)[of_map] - wanted[:, None, None]) ** 2).sum(-1).sqrt().round()
     merit = (heat[of_map] - distance).flatten(1).numpy()
     assert best_pixels(heat, tag, of_map, wanted).tolist() == merit.argmax(1).tolist()  # numpy takes the first
+
+
+def test_refine_search_in_parts_is_the_same(monkeypatch):
+    generator = torch.Generator().manual_seed(5)
+    heat, tag = torch.rand(3, 40, 40, generator=generator), torch.randn(1, 3, 40, 40, generator=generator)
+    of_map, wanted = torch.arange(3).repeat(40), torch.randn(120, 1, generator=generator) * 2
+    whole = best_pixels(heat, tag, of_map, wanted)
+    monkeypatch.setattr(refine, "ROWS", 50)
+    monkeypatch.setattr(refine, "PAIRS", 7)
+    assert torch.equal(best_pixels(heat, tag, of_map, wanted), whole)
 
 
 def test_quarter_pixel_goes_to_the_higher_side_and_back_on_equal_sides():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 TILE = 8  # side of the squares the refine step searches; 8 makes the bound tight and the list of squares short
 ROWS = 256  # searches done together
-PAIRS = 4096  # squares looked at together
+PAIRS = 4096  # squares whose pixels are looked at together
 
 
 class Tiles(NamedTuple):
@@ -54,8 +54,8 @@ def rounded_distance_(differences: Sequence[Tensor]) -> Tensor:
 def best_pixels(heat: Tensor, tag: Tensor, of_map: Tensor, wanted: Tensor) -> Tensor:
     """Return for each row r the first pixel with the largest heat[m] - round(|tag[m] - wanted[r]|), m = of_map[r].
 
-    heat (M, H, W), tag (D, M, H, W), of_map (R,), wanted (R, D). The answer is exact: the two most
-    promising squares of each row are looked at first, then only those that could hold a larger value than was found.
+    heat (M, H, W), tag (D, M, H, W), of_map (R,), wanted (R, D). The answer is exact: the most promising squares of a
+    row are looked at first, then only those that could hold a larger value than was found.
     """
     tiles = cut(heat, tag)
     # In parts, so that a large batch with many missing joints does not need gigabytes for its bounds.
