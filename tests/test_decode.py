@@ -257,8 +257,8 @@ def test_golden_decode():
         assert of_map.tolist() == data["topk_joint"].tolist()
         assert place.tolist() == data["topk_xy"].tolist()
         settings = {"persons": (True, True), "persons_adjust_only": (True, False), "persons_raw": (False, False)}
-        for name, (adjust, refine) in settings.items():
-            (people,) = decode_tags(heatmaps, tags, Grouping(adjust=adjust, refine=refine))
+        for name, (adjust, fill) in settings.items():
+            (people,) = decode_tags(heatmaps, tags, Grouping(adjust=adjust, refine=fill))
             want = data[name].reshape(-1, heatmaps.shape[1], 3 + tags.shape[-1])[..., :3]
             assert people.keypoints.shape == want.shape
             np.testing.assert_allclose(people.keypoints[..., :2], want[..., :2], rtol=0, atol=1e-3)
