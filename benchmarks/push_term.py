@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from litepose_nas.pose.decode import BottomUp, People, combine, decode, position_cue
+from litepose_nas.pose.decode import BottomUp, People, combine, decode, decode_tags, position_cue
 from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.losses import LossSettings, bottomup_loss, tag_loss
 from litepose_nas.pose.targets import bottomup_targets
@@ -215,13 +215,19 @@ def train(remedy: Remedy, data: Pictures, steps: int, batch: int, seed: int) -> 
 
 
 @torch.no_grad()
-def save_crowd(net: SmallNet, remedy: Remedy, file: Path) -> None:
-    """Save the maps of a picture of 512 x 512 with 30 people, plain and mirrored, for benchmarks/decode.py --maps."""
-    picture = torch.from_numpy(draw(np.random.default_rng(3), 512, 30, 30)[0]).float()[None]
+def crowd(net: SmallNet, remedy: Remedy, file: Path) -> None:
+    """Print how a picture of 512 x 512 with 30 people is grouped; save its maps for benchmarks/decode.py --maps."""
+    drawn, joints, heights = draw(np.random.default_rng(3), 512, 30, 30)
+    picture = torch.from_numpy(drawn).float()[None]
     wider = 512 / SIZE  # the cue grows by so much a pixel as it did in training
     task = BottomUp(JOINTS, FLIP_PAIRS, tag_cue=(remedy.loss.tag_cue[0] * wider, remedy.loss.tag_cue[1] * wider))
     heatmaps, tags = combine(net.eval()(picture), task, net(picture.flip(-1)), (512, 512))
     np.savez(file, heatmaps=heatmaps[0].numpy(), tags=tags[0].numpy())
+    for assignment in ("reference", "capped"):
+        (people,) = decode_tags(heatmaps, tags, Grouping(refine=False, assignment=assignment))
+        people = People(people.keypoints * np.array([2, 2, 1]), people.scores)
+        found, together, poses = judge([people], joints[None], heights[None])
+        print(f"  crowd of 30, {assignment:17} {found:8.3f} {together:8.3f} {'':8} {poses:8.3f}", flush=True)
 
 
 @torch.no_grad()
@@ -247,7 +253,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--only", nargs="*", help="rows whose names contain one of these words")
-    parser.add_argument("--save-maps", type=Path, help="outputs of the last net on a crowd, for benchmarks/decode.py")
+    parser.add_argument(
+        "--save-maps", type=Path, help="also group a crowd; keep the last net's maps for benchmarks/decode.py"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     learn, test = make_pictures(1000, 1), make_pictures(100, 2)
@@ -263,7 +271,7 @@ def main() -> None:
         figures = " ".join(f"{value:8.3f}" for value in np.mean(rows, axis=0))
         print(f"{remedy.name:28} {figures} {seconds:5.0f}", flush=True)
         if options.save_maps:
-            save_crowd(nets[-1], remedy, options.save_maps)
+            crowd(nets[-1], remedy, options.save_maps)
 
 
 if __name__ == "__main__":
