@@ -252,7 +252,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--only", nargs="*", help="rows whose names contain one of these words")
+    parser.add_argument("--only", nargs="*", help="rows whose names begin with one of these")
     parser.add_argument(
         "--save-maps", type=Path, help="also group a crowd; keep the last net's maps for benchmarks/decode.py"
     )
@@ -262,7 +262,7 @@ def main() -> None:
     print(f"{options.steps} steps of {options.batch}, {SIZE} px, means of {options.seeds} seeds", flush=True)
     print(f"{'remedy':28} {'found':>8} {'together':>8} {'capped':>8} {'poses':>8} {'push':>8} {'pull':>8} {'s':>5}")
     for remedy in REMEDIES:
-        if options.only and not any(word in remedy.name for word in options.only):
+        if options.only and not any(remedy.name.startswith(start) for start in options.only):
             continue
         start = time.perf_counter()
         nets = [train(remedy, learn, options.steps, options.batch, seed) for seed in range(options.seeds)]
