@@ -1,0 +1,62 @@
+"""Targets of the bottom-up task: Gaussians around joints and the places where tags are read, for a whole batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def scale_joints(joints: Tensor, input_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    """Return joints (B, P, J, 3) given in pixels of the input (height, width) in pixels of a map of another size."""
+    ratio = joints.new_tensor([size[1] / input_size[1], size[0] / input_size[0], 1.0])
+    return joints * ratio
+
+
+def joint_pixels(joints: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return (x, y, seen), each (B, P, J): the truncated pixel of each joint and whether it is labelled and inside."""
+    labelled = joints[..., 2] > 0
+    # Rows that only fill up the batch may hold anything, NaN as well: they become pixel 0 and stay unseen.
+    place = torch.where(labelled[..., None], joints[..., :2], 0.0).trunc()
+    x, y = place[..., 0], place[..., 1]
+    seen = labelled & (x >= 0) & (y >= 0) & (x < width) & (y < height)
+    return torch.where(seen, x, 0.0).long(), torch.where(seen, y, 0.0).long(), seen
+
+
+def joint_indices(joints: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return (index, seen), each (B, P, J): where in a flattened (J, H, W) map each joint of each person is read."""
+    height, width = size
+    x, y, seen = joint_pixels(joints, height, width)
+    joint = torch.arange(joints.shape[2], device=joints.device)
+    return torch.where(seen, (joint * height + y) * width + x, 0), seen
+
+
+def gaussian_heatmaps(joints: Tensor, size: tuple[int, int], sigma: float = 2.0) -> Tensor:
+    """Return (B, J, H, W) heatmaps of joints (B, P, J, 3) in map pixels: a Gaussian each, the maximum over people."""
+    height, width = size
+    batch, _, count = joints.shape[:3]
+    reach = int(3 * sigma + 1)
+    span = torch.arange(-reach, reach + 1, device=joints.device)
+    # Float64 and rounded once: the patch is tiny and the same numbers come out on every device.
+    bell = (-(span.cpu().double() ** 2) / (2 * sigma * sigma)).exp()
+    patch = (bell[:, None] * bell).float().to(joints.device)
+
+    # The canvas has a margin as wide as the patch, so no patch needs clipping; joints outside write zeros.
+    rows, columns = height + 2 * reach, width + 2 * reach
+    x, y, seen = joint_pixels(joints, height, width)
+    picture = torch.arange(batch, device=joints.device)[:, None, None]
+    joint = torch.arange(count, device=joints.device)
+    centre = ((picture * count + joint) * rows + y + reach) * columns + x + reach
+    where = centre[..., None, None] + span[:, None] * columns + span
+    value = patch * seen[..., None, None]
+    canvas = torch.zeros(batch * count * rows * columns, device=joints.device)
+    canvas.scatter_reduce_(0, where.flatten(), value.flatten(), reduce="amax")
+    return canvas.view(batch, count, rows, columns)[:, :, reach : reach + height, reach : reach + width]
+
+
+def bottomup_targets(
+    joints: Tensor, input_size: tuple[int, int], sizes: tuple[tuple[int, int], tuple[int, int]], sigma: float = 2.0
+) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
+    """Return the heatmaps of both outputs and the tag indices on the first one, from joints in input pixels."""
+    on_map = [scale_joints(joints, input_size, size) for size in sizes]
+    heatmaps = [gaussian_heatmaps(placed, size, sigma) for placed, size in zip(on_map, sizes, strict=True)]
+    return heatmaps, joint_indices(on_map[0], sizes[0])
