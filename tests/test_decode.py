@@ -1,6 +1,5 @@
 import itertools
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from litepose_nas.pose.grouping import Grouping, Peaks, group, joint_order
 from litepose_nas.pose.peaks import find_peaks, local_maxima, quarter_pixel
 from litepose_nas.pose.refine import best_pixels
 
-golden = pytest.mark.skipif("POSE_GOLDEN" not in os.environ, reason="POSE_GOLDEN names no folder of reference data")
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def as_batch(*scenes):
@@ -244,9 +243,8 @@ def test_half_precision_outputs_are_accepted(dtype):
 CASES = ["p3_j14_128", "p3_j17_256", "p10_j17_128", "edge_none", "edge_few_visible"]
 
 
-@golden
 def test_golden_decode():
-    folder = Path(os.environ["POSE_GOLDEN"])
+    folder = GOLDEN
     assert set(json.loads((folder / "decode.json").read_text())["cases"]) == set(CASES)
     for case in CASES:
         data = np.load(folder / f"decode_{case}.npz")

@@ -1,6 +1,5 @@
 import json
 import math
-import os
 import zlib
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.pose.losses import PUSHES, LossSettings, bottomup_loss, heatmap_loss, tag_loss
 from litepose_nas.pose.targets import bottomup_targets, joint_indices
 
-golden = pytest.mark.skipif("POSE_GOLDEN" not in os.environ, reason="POSE_GOLDEN names no folder of reference data")
+GOLDEN = Path(__file__).parent / "golden"
 
 PRICES = {
     "exp": lambda d: math.exp(-d * d),
@@ -178,9 +177,8 @@ def hash01(name, count):
     return (x ^ (x >> np.uint64(16))) / 2**32
 
 
-@golden
 def test_golden_losses():
-    folder = Path(os.environ["POSE_GOLDEN"])
+    folder = GOLDEN
     data, targets = np.load(folder / "losses.npz"), np.load(folder / "targets.npz")
     want = json.loads((folder / "targets_losses.json").read_text())["losses"]
     shapes = {"loss.out0": (4, 28, 64, 64), "loss.out1": (4, 14, 128, 128)}

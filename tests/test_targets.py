@@ -1,5 +1,4 @@
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from literal_pose import literal_gaussians
 
 from litepose_nas.pose.targets import bottomup_targets, gaussian_heatmaps, joint_indices, scale_joints
 
-golden = pytest.mark.skipif("POSE_GOLDEN" not in os.environ, reason="POSE_GOLDEN names no folder of reference data")
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def random_joints(pictures, people, joints, size, seed=0):
@@ -95,11 +94,10 @@ def test_both_sizes_follow_the_input_size():
     assert scale_joints(joints, (128, 256), (32, 64)).flatten().tolist() == [25, 15, 2]
 
 
-@golden
 @pytest.mark.parametrize("joints", [14, 17])
 @pytest.mark.parametrize("size", [64, 128])
 def test_golden_targets(joints, size):
-    data = np.load(Path(os.environ["POSE_GOLDEN"]) / "targets.npz")
+    data = np.load(GOLDEN / "targets.npz")
     placed = torch.from_numpy(data[f"joints{joints}_res{size}"])[None]
     np.testing.assert_array_equal(gaussian_heatmaps(placed, (size, size))[0], data[f"heat{joints}_res{size}_sigma2"])
     index, seen = joint_indices(placed, (size, size))
@@ -109,5 +107,5 @@ def test_golden_targets(joints, size):
         table[person, : len(visible)] = np.stack([visible, np.ones(len(visible))], 1)
     np.testing.assert_array_equal(table, data[f"tags{joints}_res{size}"])
     assert "more than 30 people raises" in json.dumps(
-        json.loads((Path(os.environ["POSE_GOLDEN"]) / "targets_losses.json").read_text())["targets"]["quirks"]
+        json.loads((GOLDEN / "targets_losses.json").read_text())["targets"]["quirks"]
     )  # what test_more_than_thirty_people_count improves on
