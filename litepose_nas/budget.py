@@ -20,6 +20,7 @@ from litepose_nas.costs import Cost
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.space import Arch, Space
 
+Price = Callable[[Arch], Cost]
 CONVENTIONS = {"exact": "macs", "litepose": "macs_litepose"}
 EXAMPLES = "write for example 1.2GMAC, 300MMAC, 2.4GFLOPs, 2Mparams, 8MB or 512KBpeak"
 LARGEST = 10**18  # no network is near it; what is above is a slip of the hand
@@ -60,7 +61,7 @@ class Limit(NamedTuple):
             )
         field, factor = _unit(text, unit, convention)
         # float() first: it turns 1e999999999 into inf, which Decimal would take at its word.
-        if not 0 < float(number) * factor < LARGEST:
+        if not 0 < float(number) * float(factor) < LARGEST:
             raise UserError(f"budget {text!r}: expected more than 0 and less than 10^18; {EXAMPLES}")
         most = int(Decimal(number) * factor)
         if most < 1:
@@ -113,23 +114,20 @@ class Budget(NamedTuple):
         state = f"{left:.1%} left" if used <= limit.most else f"{left:.1%} too many"
         return f"{_NAMES[limit.field]}: {in_words(limit.field, used)} of {in_words(limit.field, limit.most)}, {state}"
 
-    def check_reachable(self, space: Space, joints: int = 17) -> Arch:
+    def check_reachable(self, space: Space, joints: int = 17, price: Price | None = None) -> Arch:
         """Return an architecture of the space within the budget, or say what the space can reach.
 
         The search for one starts at the smallest choices and follows single departures downhill. Where costs grow with
         every choice, as in all shipped spaces, it finds one whenever there is one; in a space where only changing two
         choices together would lower a cost, it can miss one.
         """
-
-        def price(arch: Arch) -> Cost:
-            return costs.cost(arch, joints=joints)
-
-        arch = lowest(space, lambda arch: self.excess(price(arch)))
-        if self.ok(price(arch)):
+        priced = price or (lambda arch: costs.cost(arch, joints=joints))
+        arch = lowest(space, lambda arch: self.excess(priced(arch)))
+        if self.ok(priced(arch)):
             return arch
-        raise UserError(self._unreachable(space, price))
+        raise UserError(self._unreachable(space, priced))
 
-    def _unreachable(self, space: Space, price: Callable[[Arch], Cost]) -> str:
+    def _unreachable(self, space: Space, price: Price) -> str:
         """Return why nothing fits: the limit and the range of the space, for each limit that cannot be kept alone."""
         fixed = not any(gene.path == "resolution" for gene in space.genes)
         lines = []
@@ -152,7 +150,9 @@ def lowest(space: Space, measure: Callable[[Arch], float]) -> Arch:
     arch = space.smallest
     value = measure(arch)
     while True:
-        least, best = min(((measure(other), other) for other in space.neighbours(arch)), key=_first, default=(value, arch))
+        least, best = min(
+            ((measure(other), other) for other in space.neighbours(arch)), key=_first, default=(value, arch)
+        )
         if not least < value:
             return arch
         arch, value = best, least
@@ -173,11 +173,8 @@ def _first(pair: tuple[float, Arch]) -> float:
 
 def _allow(limit: Limit, least: int) -> str:
     """Return the smallest limit of this kind that can be kept, rounded up, in the spelling that is read."""
-    for factor, prefix in ((10**9, "G"), (10**6, "M"), (10**3, "K")):
-        if least >= factor:
-            break
-    else:
-        factor, prefix = 1, ""
+    scales = ((10**9, "G"), (10**6, "M"), (10**3, "K"), (1, ""))
+    factor, prefix = next(scale for scale in scales if least >= scale[0])
     hundredths = -(-least * 100 // factor)
     tail = {"params": "params", "weight_bytes": "B", "peak_bytes": "Bpeak"}.get(limit.field, "MAC")
     return f"{Decimal(hundredths) / 100}{prefix}{tail}"

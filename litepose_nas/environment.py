@@ -11,7 +11,17 @@ from typing import Any
 
 from litepose_nas import __version__
 
-PACKAGES = ("torch", "numpy", "scipy", "opencv-python-headless", "safetensors", "pycocotools", "onnx", "onnxruntime", "ray")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "opencv-python-headless",
+    "safetensors",
+    "pycocotools",
+    "onnx",
+    "onnxruntime",
+    "ray",
+)
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
 
 

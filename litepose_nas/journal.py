@@ -35,7 +35,8 @@ class Journal:
         self.path = Path(path)
         first = plain({"journal": VERSION, **header, "notes": notes or {}})
         if not self.path.exists() or self._only_started(_line(first)):
-            self.header, self.records = first, []
+            self.header: Record = first
+            self.records: list[Record] = []
             with files.replacing(self.path) as temporary:
                 files.append(temporary, _line(first), keep=True)
             return
@@ -67,7 +68,8 @@ def read(path: str | Path) -> Read:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     lines = data.split(b"\n")
-    records, whole = [], 0
+    records: list[Record] = []
+    whole = 0
     for number, line in enumerate(lines, 1):
         last = number == len(lines)
         record = _parse(line)

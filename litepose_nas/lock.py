@@ -23,8 +23,8 @@ def take(path: str | Path) -> None:
         holder = _read(handle)
         if holder and _lives(holder):
             raise UserError(
-                f"{Path(path).parent}: process {holder['pid']} on {holder['host']} is writing here; wait for it or stop it"
-                f" (if it is gone for good, delete {path})"
+                f"{Path(path).parent}: process {holder['pid']} on {holder['host']} is writing here; wait for it or "
+                f"stop it (if it is gone for good, delete {path})"
             )
         _write(handle, _me())
 

@@ -49,8 +49,8 @@ class Run:
         folder = _new_folder(Path(base) / verb, name or "run") if out is None else _empty_folder(Path(out))
         kept = plain(settings or {})
         env = {"verb": verb, "created": time.time_ns(), "config": digest(kept), **environment.describe()}
+        lock.take(folder / LOCK)
         try:
-            lock.take(folder / LOCK)
             run = cls(folder, kept, env, mine=True)
             run.write(CONFIG, _yaml(kept))
             run.write(COMMAND, _command(argv))
@@ -247,5 +247,3 @@ def _empty_folder(folder: Path) -> Path:
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another place with --out") from error
     raise UserError(f"{folder}: not empty; continue the run in it with --resume, or choose another place with --out")
-
-
