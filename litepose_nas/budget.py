@@ -51,7 +51,8 @@ class Limit(NamedTuple):
         """Return the limit that a text such as 1.2GMAC stands for; MACs count in the convention."""
         if convention not in CONVENTIONS:
             raise UserError(f"--mac-convention {convention!r}: {nearest(convention, CONVENTIONS)}")
-        found = _TEXT.fullmatch(text)
+        given, text = text, text if len(text) < 40 else f"{text[:36]}..."
+        found = _TEXT.fullmatch(given)
         if found is None:
             raise UserError(f"budget {text!r}: expected a number and a unit; {EXAMPLES}")
         number, unit = found.groups()
@@ -65,7 +66,7 @@ class Limit(NamedTuple):
             raise UserError(f"budget {text!r}: expected more than 0 and less than 10^18; {EXAMPLES}")
         most = int(Decimal(number) * factor)
         if most < 1:
-            raise UserError(f"budget {text!r}: less than one {_NAMES[field]}; {EXAMPLES}")
+            raise UserError(f"budget {text!r}: less than one of anything; {EXAMPLES}")
         return cls(field, most, text.strip())
 
     def __str__(self) -> str:

@@ -216,7 +216,7 @@ def _is_under(key: str, free: Iterable[str]) -> bool:
 
 
 def _yaml(settings: Any) -> str:
-    return yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(settings, sort_keys=False)
 
 
 def _command(argv: Sequence[str] | None) -> str:

@@ -13,18 +13,25 @@ PACKAGE = Path(litepose_nas.__file__).parent
 ORDER = [
     {"errors"},
     {"resources", "files", "extras", "space_file"},
+    {"journal", "metrics", "lock", "environment"},
+    {"run"},
     {"layers"},
     {"blocks"},
     {"families"},
     {"space"},
     {"costs", "network"},
+    {"budget"},
+    {"search"},
     {"subnet_file", "target", "store"},
     {"supernet"},
     {"channels", "weights", "importers", "export", "doctor"},
     {"cli"},
 ]
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
-NO_TORCH = {"errors", "resources", "files", "extras", "space_file", "blocks", "families", "space", "costs", "cli"}
+NO_TORCH = {
+    *("errors", "resources", "files", "extras", "space_file", "journal", "metrics", "lock", "environment", "run"),
+    *("blocks", "families", "space", "costs", "budget", "search", "cli"),
+}
 DATA = {"data", "pose"}  # never import networks, and networks never import them
 
 

@@ -35,35 +35,35 @@ class Feasible:
         return self.repair(arch, rng)
 
     def repair(self, arch: Arch, rng: random.Random) -> Arch:
-        """Return the architecture, or one within the budget on a random way from it to one that is known to be.
+        """Return the architecture, or one within the budget on a random way from it to one that is known to be."""
+        return arch if self.ok(arch) else self._last_kept(self.anchor, arch, rng)
 
-        The way changes one gene by one choice at a time. Halving it finds a place where the budget begins to be kept
-        in a dozen costs instead of a hundred.
+    def fill(self, arch: Arch, rng: random.Random) -> Arch:
+        """Return an architecture near the edge of the budget on a random way from this one to the widest."""
+        widest = self.space.widest
+        return widest if self.ok(widest) else self._last_kept(self.repair(arch, rng), widest, rng)
+
+    def _last_kept(self, kept: Arch, over: Arch, rng: random.Random) -> Arch:
+        """Return an architecture between one within the budget and one beyond it, where it is about to be passed.
+
+        The way changes one gene by one choice at a time. Halving it takes a dozen costs instead of a hundred, and needs
+        no more than that its ends are as they should be.
         """
-        if self.ok(arch):
-            return arch
-        values = self._indices(arch)
-        steps = [
-            at
-            for at, (here, there) in enumerate(zip(values, self._target, strict=True))
-            for _ in range(abs(here - there))
-        ]
+        here, there = self._indices(kept), self._indices(over)
+        steps = [at for at, (a, b) in enumerate(zip(here, there, strict=True)) for _ in range(abs(a - b))]
         rng.shuffle(steps)
 
         def after(count: int) -> Arch:
-            moved = list(values)
+            moved = list(here)
             for at in steps[:count]:
-                moved[at] += 1 if moved[at] < self._target[at] else -1
+                moved[at] += 1 if moved[at] < there[at] else -1
             return self.space.arch([gene.choices[i] for gene, i in zip(self.space.genes, moved, strict=True)])
 
-        over, kept = 0, len(steps)  # with every step taken it is the anchor, whose budget is kept
-        while kept - over > 1:
-            middle = (over + kept) // 2
-            if self.ok(after(middle)):
-                kept = middle
-            else:
-                over = middle
-        return after(kept)
+        low, high = 0, len(steps)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.ok(after(middle)) else (low, middle)
+        return after(low)
 
     def fresh(
         self, count: int, make: Callable[[], Arch], seen: Collection[Arch], around: Iterable[Arch], rng: random.Random
@@ -98,10 +98,6 @@ class Feasible:
     @cached_property
     def _everything(self) -> list[Arch] | None:
         return [arch for arch in self.space if self.ok(arch)] if self.space.size <= TINY else None
-
-    @cached_property
-    def _target(self) -> list[int]:
-        return self._indices(self.anchor)
 
     def _indices(self, arch: Arch) -> list[int]:
         """Return the number of each gene's choice; a gene that does not count stands at its first."""

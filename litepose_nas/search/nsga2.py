@@ -14,10 +14,19 @@ from litepose_nas.space import Arch
 CROSSED = 0.9  # the share of children with two parents
 
 
-def searcher(problem: Problem, seed: int = 0, population: int = 20, children: int = 10, rate: float = 0.05) -> Rounds:
+def searcher(
+    problem: Problem,
+    seed: int = 0,
+    population: int = 20,
+    children: int = 10,
+    rate: float = 0.05,
+    filled: float = 0.2,
+) -> Rounds:
     """Return an NSGA-II that starts with a random population and then breeds some children a round.
 
-    The budget is hard: what exceeds it is repaired and never proposed. Parents are taken from everything known.
+    The budget is hard: what exceeds it is repaired and never proposed. Parents are taken from everything known. Beyond
+    the textbook, a share of all proposals is grown to the edge of the budget, for that is where the network to be
+    chosen lies; `filled=0` leaves that out.
     """
     problem = problem.remembering()
     feasible = Feasible(problem)
@@ -25,13 +34,20 @@ def searcher(problem: Problem, seed: int = 0, population: int = 20, children: in
     def propose(known: list[Evaluated], number: int) -> list[Arch]:
         rng = random.Random(f"{seed}/{number}")
         seen = {one.arch for one in known}
-        parents = select(problem, known, population)
+        ranked = rank(problem, known)
+        parents = ranked[:population]
         if number == 0 or not parents:
             ends = [
                 end for end in (problem.space.smallest, problem.space.widest) if feasible.ok(end) and end not in seen
             ]
+            taken = seen | set(ends)
             rest = max(population - len(ends), 0)
-            return ends + feasible.fresh(rest, lambda: feasible.draw(rng), seen | set(ends), [], rng)
+
+            def start() -> Arch:
+                arch = feasible.draw(rng)
+                return feasible.fill(arch, rng) if rng.random() < filled else arch
+
+            return ends + feasible.fresh(rest, start, taken, [], rng)
 
         def pick() -> Arch:
             return parents[min(rng.randrange(len(parents)), rng.randrange(len(parents)))].arch
@@ -40,21 +56,22 @@ def searcher(problem: Problem, seed: int = 0, population: int = 20, children: in
             one = pick()
             if rng.random() < CROSSED:
                 one = problem.space.cross(one, pick(), rng)
-            return feasible.repair(problem.space.mutate(one, rng, rate), rng)
+            one = problem.space.mutate(one, rng, rate)
+            return feasible.fill(one, rng) if rng.random() < filled else feasible.repair(one, rng)
 
-        return feasible.fresh(children, child, seen, [parent.arch for parent in parents], rng)
+        return feasible.fresh(children, child, seen, [one.arch for one in ranked], rng)
 
     return Rounds(problem, propose)
 
 
-def select(problem: Problem, known: list[Evaluated], count: int) -> list[Evaluated]:
-    """Return the best of what is known, front by front, and within a front the loneliest first."""
+def rank(problem: Problem, known: list[Evaluated]) -> list[Evaluated]:
+    """Return what is known from best to worst: front by front, and within a front the loneliest first."""
     points = [point(problem, one) for one in known]
     order = []
     for front in pareto.sort(points):
         distances = pareto.crowding([points[i] for i in front])
         order += [i for _, i in sorted(zip(distances, front, strict=True), key=lambda pair: -pair[0])]
-    return [known[i] for i in order[:count]]
+    return [known[i] for i in order]
 
 
 def point(problem: Problem, one: Evaluated) -> Point:

@@ -77,4 +77,4 @@ def score(problem: Problem, results: Mapping[Arch, Result]) -> list[Evaluated]:
 def _number(value: Any) -> float:
     """Return a score as a number; what is missing or not a number failed."""
     number = FAILED if value is None else float(value)
-    return FAILED if math.isnan(number) else number
+    return number if math.isfinite(number) else FAILED
