@@ -191,7 +191,7 @@ def _unit(text: str, unit: str, convention: str) -> tuple[str, Decimal]:
     found = _UNIT.fullmatch(unit)
     if found is None:
         known = ("GMAC", "MMAC", "GFLOPs", "MFLOPs", "Mparams", "kparams", "MB", "KB", "MiB", "MBpeak", "KBpeak")
-        raise UserError(f"budget {text!r}: unknown unit {unit!r}; {nearest(unit, known)}; {EXAMPLES}")
+        raise UserError(f"budget {text!r}: unknown unit {unit!r} ({nearest(unit, known)}); {EXAMPLES}")
     prefix, kind = (found[1] or ""), found[2]
     factor = Decimal(_PREFIXES[prefix.lower()])
     bytes_ = kind.lower().startswith("b")

@@ -10,7 +10,7 @@ from litepose_nas.search.problem import Problem
 from litepose_nas.space import Arch, Value
 
 DRAWS = 20  # random tries before a draw is repaired instead
-TRIES = 20  # tries for each architecture wanted before what is left is listed instead
+TRIES = 50  # tries in a row that give nothing new before what is left is listed instead
 TINY = 4096  # spaces up to this size are listed whole
 
 
@@ -73,11 +73,11 @@ class Feasible:
         `around` are architectures whose neighbourhood is worth a look when nothing new is made.
         """
         new: dict[Arch, None] = {}
-        for _ in range(TRIES * count):
-            if len(new) == count:
-                break
+        misses = 0
+        while len(new) < count and misses < TRIES:
             arch = make()
-            if arch not in seen:
+            misses = misses + 1 if arch in seen or arch in new else 0
+            if not misses:
                 new[arch] = None
         if len(new) < count:
             for arch in self._left(around, rng):

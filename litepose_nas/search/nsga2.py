@@ -37,9 +37,8 @@ def searcher(
         ranked = rank(problem, known)
         parents = ranked[:population]
         if number == 0 or not parents:
-            ends = [
-                end for end in (problem.space.smallest, problem.space.widest) if feasible.ok(end) and end not in seen
-            ]
+            both = dict.fromkeys((problem.space.smallest, problem.space.widest))
+            ends = [end for end in both if feasible.ok(end) and end not in seen]
             taken = seen | set(ends)
             rest = max(population - len(ends), 0)
 
@@ -47,6 +46,7 @@ def searcher(
                 arch = feasible.draw(rng)
                 return feasible.fill(arch, rng) if rng.random() < filled else arch
 
+            # The ends are landmarks: the widest network is what distillation learned from, the smallest what all share.
             return ends + feasible.fresh(rest, start, taken, [], rng)
 
         def pick() -> Arch:
