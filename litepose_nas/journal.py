@@ -38,7 +38,7 @@ class Journal:
             self.header: Record = first
             self.records: list[Record] = []
             with files.replacing(self.path) as temporary:
-                files.append(temporary, _line(first), keep=True)
+                temporary.write_bytes(_line(first))
             return
         self.header, self.records, whole = read(self.path)
         _check_same(self.path, self.header, first)

@@ -43,8 +43,8 @@ def picture(
     line = front(shown, budget)
     limit = next((limit.most for limit in budget.limits if limit.field.startswith("macs")), None)
     macs = [budget.macs(one.cost) for one in shown] or [0]
-    unit, prefix = next(((u, p) for u, p in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if max(macs) >= u), (1.0, ""))
     most = max([*macs, limit] if limit and limit <= 1.5 * max(macs) else macs)  # one far away would squeeze the rest
+    unit, prefix = next(((u, p) for u, p in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if most >= u), (1.0, ""))
     x = _scale(min(macs) / unit, most / unit, LEFT, WIDTH - RIGHT)
     y = _scale(
         min((one.score for one in shown), default=0), max((one.score for one in shown), default=1), HEIGHT - BOTTOM, TOP
@@ -58,7 +58,7 @@ def picture(
     if limit and limit <= most:
         at = x.at(limit / unit)
         marks.append(f'<path d="M{at} {TOP}V{HEIGHT - BOTTOM}" stroke="{RED}" stroke-dasharray="6 4"/>')
-        marks.append(_text(at - 6, TOP + 12, "budget", "end", RED))
+        marks.append(_text(at - 6, HEIGHT - BOTTOM - 8, "budget", "end", RED))
     for one in shown:
         cx, cy = place(one)
         marks.append(f'<circle cx="{cx}" cy="{cy}" r="3" fill="{GREY}" class="evaluated">{_hint(one, budget)}</circle>')
