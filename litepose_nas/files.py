@@ -32,6 +32,28 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def append(path: str | Path, data: bytes, keep: bool = False) -> None:
+    """Add bytes to the end of a file, all of them or none; with `keep` they are on the disk when this returns."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); make room or mend its rights") from error
+    try:
+        before = os.fstat(handle).st_size
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(handle, left) :]
+            if keep:
+                os.fsync(handle)
+        except OSError as error:
+            os.ftruncate(handle, before)
+            reason = error.strerror or error
+            raise UserError(f"{path}: writing failed ({reason}); what it held before is unchanged") from error
+    finally:
+        os.close(handle)
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -1,0 +1,206 @@
+"""Budgets: "1.2GMAC", "2M", "8MB", "512KBpeak" as limits on a cost, what binds, and whether a space can meet them.
+
+| written | limits |
+|---|---|
+| 1.2GMAC, 300MMAC, 2.4GFLOPs (a multiplication and an addition: = 1.2GMAC) | multiply-accumulates of one picture |
+| 2M, 2Mparams, 500kparams | parameters |
+| 8MB, 900KB, 8MiB | bytes of the saved weights in fp32 |
+| 512KBpeak, 4MBpeak | bytes of activations alive at once, fp32, one picture |
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from litepose_nas import costs
+from litepose_nas.costs import Cost
+from litepose_nas.errors import UserError, nearest
+from litepose_nas.space import Arch, Space
+
+Price = Callable[[Arch], Cost]
+CONVENTIONS = {"exact": "macs", "litepose": "macs_litepose"}
+EXAMPLES = "write for example 1.2GMAC, 300MMAC, 2.4GFLOPs, 2Mparams, 8MB or 512KBpeak"
+LARGEST = 10**18  # no network is near it; what is above is a slip of the hand
+
+_PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+_TEXT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([a-zA-Z][a-zA-Z _-]*?)\s*", re.ASCII)
+_UNIT = re.compile(r"(ki|mi|gi|[kmgt])?(macs?|flops?|params?|parameters?|b[ _-]?peak|bytes[ _-]?peak|b|bytes)", re.I)
+_TIME = re.compile(r"[nuµm]?s|(milli|micro)?seconds?|fps", re.I)
+_NAMES = {
+    "macs": "MACs",
+    "macs_litepose": "MACs (as LitePose counts)",
+    "params": "parameters",
+    "weight_bytes": "weights",
+    "peak_bytes": "peak activations",
+}
+_SUFFIXES = {"macs": "MAC", "macs_litepose": "MAC", "params": "", "weight_bytes": "B", "peak_bytes": "B"}
+
+
+class Limit(NamedTuple):
+    """The most that one field of a Cost may be, and how the user wrote it."""
+
+    field: str
+    most: int
+    text: str
+
+    @classmethod
+    def of(cls, text: str, convention: str = "exact") -> Limit:
+        """Return the limit that a text such as 1.2GMAC stands for; MACs count in the convention."""
+        if convention not in CONVENTIONS:
+            raise UserError(f"--mac-convention {convention!r}: {nearest(convention, CONVENTIONS)}")
+        given, text = text, text if len(text) < 40 else f"{text[:36]}..."
+        found = _TEXT.fullmatch(given)
+        if found is None:
+            raise UserError(f"budget {text!r}: expected a number and a unit; {EXAMPLES}")
+        number, unit = found.groups()
+        if _TIME.fullmatch(unit):
+            raise UserError(
+                f"budget {text!r}: nothing here measures time yet; limit MACs, parameters or memory instead: {EXAMPLES}"
+            )
+        field, factor = _unit(text, unit, convention)
+        # float() first: it turns 1e999999999 into inf, which Decimal would take at its word.
+        if not 0 < float(number) * float(factor) < LARGEST:
+            raise UserError(f"budget {text!r}: expected more than 0 and less than 10^18; {EXAMPLES}")
+        most = int(Decimal(number) * factor)
+        if most < 1:
+            raise UserError(f"budget {text!r}: less than one of anything; {EXAMPLES}")
+        return cls(field, most, text.strip())
+
+    def __str__(self) -> str:
+        return f"{_NAMES[self.field]} <= {in_words(self.field, self.most)}"
+
+
+class Budget(NamedTuple):
+    """Limits that a network must keep, all of them; MACs are counted in one convention throughout."""
+
+    limits: tuple[Limit, ...] = ()
+    convention: str = "exact"
+
+    @classmethod
+    def of(cls, texts: Sequence[str], convention: str = "exact") -> Budget:
+        """Return the budget that texts such as 1.2GMAC and 2Mparams make together."""
+        limits: dict[str, Limit] = {}
+        for limit in (Limit.of(text, convention) for text in texts):
+            other = limits.setdefault(limit.field, limit)
+            if other.most != limit.most:
+                raise UserError(
+                    f"budget: {other.text} and {limit.text} both limit {_NAMES[limit.field]}, and every limit has to be"
+                    " kept; give one of them, and search again for the other"
+                )
+        return cls(tuple(limits.values()), convention)
+
+    def macs(self, cost: Cost) -> int:
+        """Return the MACs of a cost in this budget's convention."""
+        return getattr(cost, CONVENTIONS[self.convention])
+
+    def ok(self, cost: Cost) -> bool:
+        """Return whether every limit is kept."""
+        return all(getattr(cost, limit.field) <= limit.most for limit in self.limits)
+
+    def excess(self, cost: Cost) -> float:
+        """Return by how much the limits are passed, relative to each and summed; 0 when all are kept."""
+        over = [getattr(cost, limit.field) - limit.most for limit in self.limits]
+        return sum(more / limit.most for more, limit in zip(over, self.limits, strict=True) if more > 0)
+
+    def binding(self, cost: Cost) -> str:
+        """Return in words which limit is nearest to being passed, or furthest past it, and how much is left."""
+        if not self.limits:
+            return "no limit was set"
+        limit = max(self.limits, key=lambda limit: getattr(cost, limit.field) / limit.most)
+        used = getattr(cost, limit.field)
+        left = abs(limit.most - used) / limit.most
+        state = f"{left:.1%} left" if used <= limit.most else f"{left:.1%} too many"
+        return f"{_NAMES[limit.field]}: {in_words(limit.field, used)} of {in_words(limit.field, limit.most)}, {state}"
+
+    def check_reachable(self, space: Space, joints: int = 17, price: Price | None = None) -> Arch:
+        """Return an architecture of the space within the budget, or say what the space can reach.
+
+        The search for one starts at the smallest choices and follows single departures downhill. Where costs grow with
+        every choice, as in all shipped spaces, it finds one whenever there is one; in a space where only changing two
+        choices together would lower a cost, it can miss one.
+        """
+        priced = price or (lambda arch: costs.cost(arch, joints=joints))
+        arch = lowest(space, lambda arch: self.excess(priced(arch)))
+        if self.ok(priced(arch)):
+            return arch
+        raise UserError(self._unreachable(space, priced))
+
+    def _unreachable(self, space: Space, price: Price) -> str:
+        """Return why nothing fits: the limit and the range of the space, for each limit that cannot be kept alone."""
+        fixed = not any(gene.path == "resolution" for gene in space.genes)
+        lines = []
+        for limit in self.limits:
+            arch = lowest(space, lambda arch, field=limit.field: getattr(price(arch), field))  # type: ignore[misc]
+            least, most = (getattr(price(end), limit.field) for end in (arch, space.widest))
+            if least > limit.most:
+                at = f" at resolution {arch.tree.resolution}"
+                lines.append(
+                    f"no {space.name} network fits {limit}{at if fixed else ''} (smallest: "
+                    f"{in_words(limit.field, least)}{'' if fixed else at}; widest: {in_words(limit.field, most)}); "
+                    f"allow {_allow(limit, least)} or more{', or a smaller resolution' if fixed else ''}"
+                )
+        together = f"no {space.name} network keeps all of {', '.join(map(str, self.limits))}; loosen one of them"
+        return "\n".join(lines) or together
+
+
+def lowest(space: Space, measure: Callable[[Arch], float]) -> Arch:
+    """Return the architecture reached from the smallest by the steepest single departures until none lowers more."""
+    arch = space.smallest
+    value = measure(arch)
+    while True:
+        least, best = min(
+            ((measure(other), other) for other in space.neighbours(arch)), key=_first, default=(value, arch)
+        )
+        if not least < value:
+            return arch
+        arch, value = best, least
+
+
+def in_words(field: str, value: int) -> str:
+    """Return a value of a cost as people write it: 1.2 GMAC, 1.68 M parameters, 8 MB."""
+    for factor, prefix in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if value >= factor:
+            unit = _SUFFIXES[field]
+            return f"{value / factor:.4g} {'K' if prefix == 'k' and unit == 'B' else prefix}{unit}".rstrip()
+    return f"{value} {_SUFFIXES[field]}".rstrip()
+
+
+def _first(pair: tuple[float, Arch]) -> float:
+    return pair[0]
+
+
+def _allow(limit: Limit, least: int) -> str:
+    """Return the smallest limit of this kind that can be kept, rounded up, in the spelling that is read."""
+    scales = ((10**9, "G"), (10**6, "M"), (10**3, "K"), (1, ""))
+    factor, prefix = next(scale for scale in scales if least >= scale[0])
+    hundredths = -(-least * 100 // factor)
+    tail = {"params": "params", "weight_bytes": "B", "peak_bytes": "Bpeak"}.get(limit.field, "MAC")
+    return f"{Decimal(hundredths) / 100}{prefix}{tail}"
+
+
+def _unit(text: str, unit: str, convention: str) -> tuple[str, Decimal]:
+    """Return the field of a Cost that a unit limits, and what one of the unit is."""
+    macs = CONVENTIONS[convention]
+    if unit.lower() in ("k", "m"):
+        return "params", Decimal(_PREFIXES[unit.lower()])
+    if unit.lower() in ("g", "t", "b"):
+        raise UserError(f"budget {text!r}: {unit} of what? {EXAMPLES}")
+    found = _UNIT.fullmatch(unit)
+    if found is None:
+        known = ("GMAC", "MMAC", "GFLOPs", "MFLOPs", "Mparams", "kparams", "MB", "KB", "MiB", "MBpeak", "KBpeak")
+        raise UserError(f"budget {text!r}: unknown unit {unit!r} ({nearest(unit, known)}); {EXAMPLES}")
+    prefix, kind = (found[1] or ""), found[2]
+    factor = Decimal(_PREFIXES[prefix.lower()])
+    bytes_ = kind.lower().startswith("b")
+    if len(prefix) == 2 and not bytes_:
+        raise UserError(f"budget {text!r}: {prefix} counts bytes only; {EXAMPLES}")
+    if bytes_:
+        if kind[0] == "b" and prefix.isupper() and "bytes" not in kind:
+            raise UserError(f"budget {text!r}: {unit} could mean bits; write {prefix}B for bytes")
+        return ("peak_bytes" if "peak" in kind.lower() else "weight_bytes"), factor
+    if kind.lower().startswith("param"):
+        return "params", factor
+    return macs, factor / 2 if kind.lower().startswith("flop") else factor

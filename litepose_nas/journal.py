@@ -1,0 +1,134 @@
+"""A journal: an append-only file of JSON lines that survives being killed in the middle of one.
+
+The first line says what the journal is of; every other line is a record. Whoever reopens it must be of the same thing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from litepose_nas import files
+from litepose_nas.errors import UserError
+
+VERSION = 1
+Record = dict[str, Any]
+
+
+class Read(NamedTuple):
+    """What a journal file holds: its first line, its records, and how many bytes of it are whole lines."""
+
+    header: Record
+    records: list[Record]
+    whole: int
+
+
+class Journal:
+    """A journal open for appending; `records` holds what was there and what has been added since."""
+
+    def __init__(self, path: str | Path, header: Mapping[str, Any], notes: Mapping[str, Any] | None = None):
+        """Open or start a journal: an existing one must have equal header values; notes are kept but not compared."""
+        self.path = Path(path)
+        first = plain({"journal": VERSION, **header, "notes": notes or {}})
+        if not self.path.exists() or self._only_started(_line(first)):
+            self.header: Record = first
+            self.records: list[Record] = []
+            with files.replacing(self.path) as temporary:
+                temporary.write_bytes(_line(first))
+            return
+        self.header, self.records, whole = read(self.path)
+        _check_same(self.path, self.header, first)
+        if whole < self.path.stat().st_size:
+            os.truncate(self.path, whole)
+        elif not self.path.read_bytes().endswith(b"\n"):
+            files.append(self.path, b"\n", keep=True)
+
+    def append(self, record: Mapping[str, Any]) -> Record:
+        """Write one record to the disk and return it as a later reader will see it."""
+        kept = plain(record)
+        files.append(self.path, _line(kept), keep=True)
+        self.records.append(kept)
+        return kept
+
+    def _only_started(self, first: bytes) -> bool:
+        """Return whether the file holds no more than the beginning of this first line."""
+        with self.path.open("rb") as file:
+            start = file.read(len(first))
+        return len(start) < len(first) and first.startswith(start)
+
+
+def read(path: str | Path) -> Read:
+    """Return what a journal holds without touching it; a last line cut in the middle does not count."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    lines = data.split(b"\n")
+    records: list[Record] = []
+    whole = 0
+    for number, line in enumerate(lines, 1):
+        last = number == len(lines)
+        record = _parse(line)
+        if record is None and not last:
+            raise UserError(
+                f"{path}: line {number} is damaged, and only the last line of a journal may be; "
+                "restore the file from a copy, or delete it and begin again"
+            )
+        if record is None:
+            break
+        records.append(record)
+        whole += len(line) + (not last)
+    if not records or "journal" not in records[0]:
+        raise UserError(f"{path}: not a journal, for its first line does not say of what; name another file")
+    if records[0]["journal"] != VERSION:
+        raise UserError(
+            f"{path}: a journal of version {records[0]['journal']}, and this installation reads version {VERSION}; "
+            "use the litepose-nas that wrote it"
+        )
+    return Read(records[0], records[1:], whole)
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it and give it back: numbers of numpy as Python's, nan and inf as words."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    number = value.item() if hasattr(value, "item") else value
+    if isinstance(number, bool):
+        return number
+    if not isinstance(number, (int, float)):
+        raise TypeError(f"{value!r}: expected text, numbers, lists and mappings")
+    return int(number) if isinstance(number, int) else float(number) if math.isfinite(number) else str(float(number))
+
+
+def _line(record: Record) -> bytes:
+    return json.dumps(record, allow_nan=False).encode() + b"\n"
+
+
+def _parse(line: bytes) -> Record | None:
+    try:
+        record = json.loads(line)
+    except ValueError:  # also what is no UTF-8
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _check_same(path: Path, header: Record, first: Record) -> None:
+    """Refuse a journal of something else, naming what differs; long values are named only."""
+    for key in {**header, **first}:
+        old, new = header.get(key), first.get(key)
+        if key != "notes" and old != new:
+            short = len(f"{old}{new}") < 80
+            raise UserError(
+                f"{path}: a journal of another {key}{f': {old!r}, not {new!r}' if short else ''}; "
+                "continue it with what it was begun with, or name another run; nothing was changed"
+            )

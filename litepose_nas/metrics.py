@@ -1,0 +1,87 @@
+"""Metrics of a run as JSON lines and as CSV; the CSV is a pure function of the JSON lines.
+
+So a run that was killed and resumed leaves the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from litepose_nas import files
+from litepose_nas.errors import UserError
+from litepose_nas.journal import plain
+
+Row = dict[str, Any]
+
+
+class Metrics:
+    """The rows of metrics.jsonl and metrics.csv in a folder, each with a `step`; columns may be added on the way."""
+
+    def __init__(self, folder: str | Path, step: int | None = None):
+        """Open the files of a folder, keeping what is there up to a step (everything, unless one is given)."""
+        self.lines, self.table = Path(folder) / "metrics.jsonl", Path(folder) / "metrics.csv"
+        self.rows = [row for row in read(self.lines) if step is None or row["step"] <= step]
+        self.columns = _columns(self.rows)
+        # Rewritten even when nothing is cut: the process may have been killed between the two files.
+        if self.lines.exists() or self.table.exists():
+            _replace(self.lines, b"".join(map(_json, self.rows)))
+            self._rewrite_table()
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Add a row to both files."""
+        kept = plain(row)
+        if not isinstance(kept.get("step"), int):
+            raise ValueError(f"a row of metrics needs a whole number as `step`: {row}")
+        files.append(self.lines, _json(kept))
+        self.rows.append(kept)
+        columns = _columns([dict.fromkeys(self.columns), kept])
+        if columns == self.columns:
+            files.append(self.table, _csv([kept], columns))
+        else:  # a new column: the header grows, and so do the rows above
+            self.columns = columns
+            self._rewrite_table()
+
+    def _rewrite_table(self) -> None:
+        head = _csv([dict(zip(self.columns, self.columns, strict=True))], self.columns)
+        _replace(self.table, (head if self.columns else b"") + _csv(self.rows, self.columns))
+
+
+def read(path: str | Path) -> list[Row]:
+    """Return the rows of a metrics.jsonl; a last line cut in the middle does not count."""
+    try:
+        lines = Path(path).read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    rows = []
+    for number, line in enumerate(lines[:-1], 1):
+        try:
+            rows.append(json.loads(line))
+            rows[-1]["step"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{path}: line {number} is no row of metrics; delete it to go on without it") from error
+    return rows
+
+
+def _columns(rows: Iterable[Row]) -> list[str]:
+    """Return every key in the order in which they first appear."""
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def _json(row: Row) -> bytes:
+    return json.dumps(row, allow_nan=False).encode() + b"\n"
+
+
+def _csv(rows: Iterable[Row], columns: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.DictWriter(text, columns, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(data)

@@ -1,0 +1,249 @@
+"""A run: a folder runs/<verb>/<name> that knows how it was made, and that one process writes at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from litepose_nas import environment, files, lock
+from litepose_nas.errors import UserError
+from litepose_nas.journal import plain
+from litepose_nas.metrics import Metrics
+
+CONFIG, COMMAND, ENV, LOG, LOCK = "config.yaml", "command.txt", "env.json", "log.txt", "lock"
+
+
+class Run:
+    """One run's folder; made by `create`, continued by `resume`, only looked at by `open`."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], env: Mapping[str, Any], mine: bool):
+        self.folder = folder
+        self.settings = settings
+        self.env = env
+        self._mine = mine
+        self._metrics: Metrics | None = None
+
+    # ── making, continuing, finding ──
+
+    @classmethod
+    def create(
+        cls,
+        verb: str,
+        name: str | None = None,
+        base: str | Path = "runs",
+        settings: Mapping[str, Any] | None = None,
+        out: str | Path | None = None,
+        argv: Sequence[str] | None = None,
+    ) -> Run:
+        """Make a new folder base/verb/name, with -2, -3 ... if taken, or `out` itself, and hold it until `close`."""
+        folder = _new_folder(Path(base) / verb, name or "run") if out is None else _empty_folder(Path(out))
+        kept = plain(settings or {})
+        env = {"verb": verb, "created": time.time_ns(), "config": digest(kept), **environment.describe()}
+        lock.take(folder / LOCK)
+        try:
+            run = cls(folder, kept, env, mine=True)
+            run.write(CONFIG, _yaml(kept))
+            run.write(COMMAND, _command(argv))
+            run.write(ENV, json.dumps(env, indent=2) + "\n")  # last: a folder without it is no run
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Return a run to read from, whether or not another process is writing it."""
+        folder = Path(path)
+        try:
+            env = json.loads((folder / ENV).read_text(encoding="utf-8"))
+            settings = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")) or {}
+        except OSError as error:
+            where = f"no {Path(error.filename or ENV).name} in it" if folder.is_dir() else "no such folder"
+            raise UserError(f"{folder}: not a run ({where}); name a folder such as runs/search/run") from error
+        except (ValueError, yaml.YAMLError) as error:
+            raise UserError(f"{folder}: its {ENV} or {CONFIG} cannot be read ({error}); start a new run") from error
+        if digest(plain(settings)) != env.get("config"):
+            raise UserError(
+                f"{folder / CONFIG}: changed since the run began, so it no longer says how the run was made; "
+                "restore it, or start a new run with the new settings"
+            )
+        return cls(folder, settings, env, mine=False)
+
+    @classmethod
+    def resume(
+        cls,
+        path: str | Path,
+        settings: Mapping[str, Any] | None = None,
+        free: Iterable[str] = (),
+        argv: Sequence[str] | None = None,
+    ) -> Run:
+        """Continue a run and hold it until `close`; settings that differ are refused, but for the `free` ones."""
+        run = cls.open(path)
+        if settings is not None:
+            changed = differences(run.settings, plain(settings))
+            if refused := [line for key, line in changed.items() if not _is_under(key, free)]:
+                raise UserError(
+                    f"{run.folder}: begun with other settings, {'; '.join(refused)}; resume it with the ones in its "
+                    f"{CONFIG}, or start a new run"
+                )
+        lock.take(run.folder / LOCK)
+        run._mine = True
+        run._append(COMMAND, _command(argv))
+        return run
+
+    @classmethod
+    def latest(cls, verb: str, base: str | Path = "runs", having: str = ENV) -> Run:
+        """Return the newest run of a verb that has a certain file in it, to read from."""
+        found = []
+        for folder in sorted((Path(base) / verb).glob("*/")):
+            if (folder / ENV).is_file() and (folder / having).exists():
+                run = cls.open(folder)
+                found.append((run.env["created"], folder.name, run))
+        if not found:
+            lacking = f" with {having} in it" if having != ENV else ""
+            raise UserError(f"no run{lacking} under {Path(base) / verb}; make one with: litepose-nas {verb}")
+        return max(found)[2]
+
+    def close(self) -> None:
+        """Let others write the run."""
+        if self._mine:
+            self._mine = False
+            lock.give_back(self.folder / LOCK)
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Run({self.folder})"
+
+    # ── what is in it ──
+
+    @property
+    def weights(self) -> Path:
+        """The folder of weights, made when first asked for by the writer."""
+        return self._inside("weights")
+
+    @property
+    def images(self) -> Path:
+        """The folder of pictures, made when first asked for by the writer."""
+        return self._inside("images")
+
+    @property
+    def journal(self) -> Path:
+        """Where a search keeps its journal."""
+        return self.folder / "journal.jsonl"
+
+    @property
+    def metrics(self) -> Metrics:
+        """The table of metrics, complete as it stands; see `metrics_until` to resume."""
+        return self._metrics or self.metrics_until(None)
+
+    def metrics_until(self, step: int | None) -> Metrics:
+        """Return the table of metrics with the rows after a step cut off: what training resumes with."""
+        self._check_mine()
+        self._metrics = Metrics(self.folder, step)
+        return self._metrics
+
+    def log(self, text: str) -> None:
+        """Add a line with the time of day to log.txt."""
+        now = time.strftime("%Y-%m-%d %H:%M:%S")
+        self._append(LOG, "".join(f"{now}  {line}\n" for line in text.splitlines() or [""]))
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a small text file of the run, whole or not at all."""
+        self._check_mine()
+        with files.replacing(self.folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return self.folder / name
+
+    def _append(self, name: str, text: str) -> None:
+        self._check_mine()
+        files.append(self.folder / name, text.encode())
+
+    def _inside(self, name: str) -> Path:
+        folder = self.folder / name
+        if self._mine:
+            folder.mkdir(exist_ok=True)
+        return folder
+
+    def _check_mine(self) -> None:
+        if not self._mine:
+            raise RuntimeError(f"{self.folder}: opened for reading; `Run.resume` opens it for writing")
+
+
+def digest(settings: Any) -> str:
+    """Return a hash of plain settings that does not depend on the order of keys."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def differences(old: Any, new: Any) -> dict[str, str]:
+    """Return a line for each setting that differs, by its dotted path."""
+    before, after = dict(_flat(old)), dict(_flat(new))
+    return {
+        key: f"{key} was {_shown(before, key)}, now {_shown(after, key)}"
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key, _flat) != after.get(key, _flat)  # a value no setting can have
+    }
+
+
+def _flat(node: Any, path: str = "") -> Iterable[tuple[str, Any]]:
+    if isinstance(node, Mapping) and node:
+        for key, value in node.items():
+            yield from _flat(value, f"{path}.{key}" if path else str(key))
+    elif path:
+        yield path, node
+
+
+def _shown(flat: Mapping[str, Any], key: str) -> str:
+    return json.dumps(flat[key]) if key in flat else "not set"
+
+
+def _is_under(key: str, free: Iterable[str]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in free)
+
+
+def _yaml(settings: Any) -> str:
+    return yaml.safe_dump(settings, sort_keys=False)
+
+
+def _command(argv: Sequence[str] | None) -> str:
+    program, *rest = sys.argv if argv is None else argv
+    return shlex.join([Path(program).name, *rest]) + "\n"
+
+
+def _new_folder(parent: Path, name: str) -> Path:
+    if not re.fullmatch(r"[\w][\w. +=@,-]*", name):
+        raise UserError(f"--name {name!r}: expected a name of letters, digits and . _ - for a folder in {parent}")
+    number = 1
+    while True:
+        folder = parent / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir(parents=True)  # atomic: of two processes, one gets it and the other goes on
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another place with --out") from error
+
+
+def _empty_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            return folder
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another place with --out") from error
+    raise UserError(f"{folder}: not empty; continue the run in it with --resume, or choose another place with --out")

@@ -1,0 +1,75 @@
+"""Fronts of points with a score to maximise, MACs to minimise, and an excess over the budget that should be none."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+
+class Point(NamedTuple):
+    """A network as selection sees it."""
+
+    score: float
+    macs: float
+    excess: float = 0.0
+
+
+def dominates(one: Point, other: Point) -> bool:
+    """Return whether one point is better than another: within the budget, nearer to it, or no worse in both numbers."""
+    if one.excess or other.excess:
+        return one.excess < other.excess
+    return one.score >= other.score and one.macs <= other.macs and one[:2] != other[:2]
+
+
+def sort(points: Sequence[Point]) -> list[list[int]]:
+    """Return fronts of indices: nothing dominates the first, only the first dominates the second, and so on."""
+    fronts: list[list[int]] = []
+    best: list[float] = []  # minus the best score of each front so far, ascending
+    within = [i for i, point in enumerate(points) if not point.excess]
+    at, before = 0, None
+    for i in sorted(within, key=lambda i: (points[i].macs, -points[i].score)):
+        here = points[i][:2]
+        # All before have fewer or equal MACs, so the first front without an equal or better score is this point's.
+        if here != before:
+            at = bisect_right(best, -points[i].score)
+        before = here
+        if at == len(fronts):
+            fronts.append([])
+            best.append(0.0)
+        fronts[at].append(i)
+        best[at] = -points[i].score
+    beyond = [i for i, point in enumerate(points) if point.excess]
+    last = None
+    for i in sorted(beyond, key=lambda i: points[i].excess):
+        if points[i].excess != last:
+            fronts.append([])
+        last = points[i].excess
+        fronts[-1].append(i)
+    return fronts
+
+
+def crowding(points: Sequence[Point]) -> list[float]:
+    """Return for each point of one front how far its neighbours are from each other; the ends are infinitely far."""
+    distances = [0.0] * len(points)
+    for axis in (0, 1):
+        order = sorted(range(len(points)), key=lambda i: (points[i][axis], points[i][1 - axis], i))
+        span = points[order[-1]][axis] - points[order[0]][axis] if order else 0
+        for before, here, after in zip([None, *order], order, [*order[1:], None], strict=False):
+            if before is None or after is None:
+                distances[here] = math.inf
+            elif span:
+                distances[here] += (points[after][axis] - points[before][axis]) / span
+    return distances
+
+
+def hypervolume(points: Iterable[Point], score: float, macs: float) -> float:
+    """Return the area between the front of the points within the budget and a reference: a low score, many MACs."""
+    area, floor = 0.0, score
+    better = sorted((p for p in points if not p.excess and p.score > score and p.macs < macs), key=lambda p: p.macs)
+    for point in better:
+        if point.score > floor:
+            area += (point.score - floor) * (macs - point.macs)
+            floor = point.score
+    return area

@@ -1,0 +1,80 @@
+"""What is searched, and what is known of an architecture once it has been evaluated."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from litepose_nas.budget import Budget
+from litepose_nas.costs import Cost
+from litepose_nas.space import Arch, Space
+
+Result = Mapping[str, Any]  # what an evaluation found: score, loss, ap, seconds ...
+FAILED = -math.inf
+MUTE_AP = 0.02  # below it, an AP of a short training says nothing of the network
+
+
+def by_score(results: Sequence[Result]) -> list[float]:
+    """Return each result's `score`."""
+    return [_number(result.get("score")) for result in results]
+
+
+def by_ap_or_loss(results: Sequence[Result]) -> list[float]:
+    """Return each result's `ap`, or minus its `loss` while more than half of the APs are too low to tell nets apart."""
+    if ranked_by(results) == "ap":
+        return [_number(result.get("ap")) for result in results]
+    losses = [_number(result.get("loss")) for result in results]
+    return [FAILED if loss == FAILED else -loss for loss in losses]
+
+
+def ranked_by(results: Sequence[Result]) -> str:
+    """Return `ap` or `loss`: what `by_ap_or_loss` goes by with these results."""
+    mute = sum(not _number(result.get("ap")) >= MUTE_AP for result in results)
+    return "loss" if 2 * mute > len(results) else "ap"
+
+
+class Problem(NamedTuple):
+    """A space, the budget to keep, what an architecture costs, and how results become scores to maximise."""
+
+    space: Space
+    budget: Budget
+    cost: Callable[[Arch], Cost]
+    scores: Callable[[Sequence[Result]], list[float]] = by_score
+
+    def remembering(self) -> Problem:
+        """Return this problem with every cost counted once."""
+        return self._replace(cost=functools.cache(self.cost))
+
+
+class Evaluated(NamedTuple):
+    """An architecture, its cost, what its evaluation found, and its score among all results (-inf: it failed)."""
+
+    arch: Arch
+    cost: Cost
+    result: Result
+    score: float
+
+
+class Searcher(Protocol):
+    """What proposes architectures; its proposals depend on its seed and on what it was told, on nothing else."""
+
+    def ask(self, n: int) -> list[Arch]:
+        """Return up to n architectures to evaluate: none when it waits for results, or when nothing is left."""
+
+    def tell(self, arch: Arch, result: Result) -> None:
+        """Take in what the evaluation of an architecture found."""
+
+
+def score(problem: Problem, results: Mapping[Arch, Result]) -> list[Evaluated]:
+    """Return the results with their costs and scores, in their order."""
+    scores = problem.scores(list(results.values()))
+    pairs = zip(results.items(), scores, strict=True)
+    return [Evaluated(arch, problem.cost(arch), result, value) for (arch, result), value in pairs]
+
+
+def _number(value: Any) -> float:
+    """Return a score as a number; what is missing or not a number failed."""
+    number = FAILED if value is None else float(value)
+    return number if math.isfinite(number) else FAILED
