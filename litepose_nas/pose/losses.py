@@ -27,6 +27,7 @@ class LossSettings(NamedTuple):
     push_weight: float = 0.001
     pull_weight: float = 0.001
     heatmap_weight: float = 1.0
+    foreground: float = 0.0  # how much more an error counts at the middle of a joint than on empty ground
     tag_cue: tuple[float, float] = (0.0, 0.0)  # see decode.position_cue: a head start for the tags
 
 
@@ -39,10 +40,15 @@ class BottomUpLoss(NamedTuple):
     pull: Tensor
 
 
-def heatmap_loss(prediction: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+def heatmap_loss(
+    prediction: Tensor, target: Tensor, mask: Tensor | None = None, foreground: float = 0.0
+) -> Tensor:
     """Return (B,): mean squared error over all joints and pixels, pixels outside mask (B, H, W) counting as zero."""
     # In float32 whatever autocast says: squares of small errors are below what half precision can hold.
     square = (prediction.float() - target) ** 2
+    if foreground:
+        # Nearly all ground is empty, and zero everywhere is a plateau that short trainings do not leave.
+        square = square * (1 + foreground * target)
     if mask is not None:
         square = square * mask[:, None]
     return square.mean((1, 2, 3))
@@ -130,10 +136,25 @@ def bottomup_loss(
     if any(settings.tag_cue):
         tags = tags.float() + position_cue(settings.tag_cue, tags.shape[2], tags.shape[3], tags.float())
     of_scale = [
-        heatmap_loss(output[:, :joints], target, mask)
+        heatmap_loss(output[:, :joints], target, mask, settings.foreground)
         for output, target, mask in zip(outputs, heatmaps, masks, strict=True)
     ]
     heatmap = torch.stack(of_scale).sum(0).mean()
     push, pull = (part.mean() for part in tag_loss(tags, *indices, settings.push))
     total = settings.heatmap_weight * heatmap + settings.push_weight * push + settings.pull_weight * pull
     return BottomUpLoss(total, heatmap, push, pull)
+
+
+def distillation_loss(
+    outputs: Sequence[Tensor], teacher: Sequence[Tensor], joints: int, settings: LossSettings = LossSettings()  # noqa: B008
+) -> Tensor:
+    """Return how far outputs are from a teacher's: heatmaps everywhere, tags where the teacher sees a joint."""
+    teacher = [output.detach().float() for output in teacher]
+    seen = teacher[0][:, :joints].clamp(0, 1)
+    heat = sum(
+        heatmap_loss(output[:, :joints], wanted[:, :joints].clamp(0, 1), None, settings.foreground).mean()
+        for output, wanted in zip(outputs, teacher, strict=True)
+    )
+    apart = (outputs[0][:, joints:].float() - teacher[0][:, joints:]) ** 2
+    tags = (seen * apart).sum() / seen.sum().clamp(min=1)
+    return settings.heatmap_weight * heat + settings.pull_weight * tags

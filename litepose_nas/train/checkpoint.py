@@ -1,0 +1,39 @@
+"""Checkpoints: everything a training needs to go on to the bit, written whole or not at all, read without running code."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from litepose_nas import files
+from litepose_nas.errors import UserError
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values."""
+    with files.replacing(path) as temporary:
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # how torch says that a disk is full
+            raise UserError(f"{path}: cannot be written ({str(error)[:120]}); the one before it is untouched") from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return what a checkpoint holds."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        raise damaged(path, error) from error
+    if not isinstance(state, dict) or "step" not in state:
+        raise damaged(path, "no step in it")
+    return state
+
+
+def damaged(path: Path, why: object) -> UserError:
+    """Return the error for a checkpoint that cannot be continued."""
+    return UserError(
+        f"{path}: not a checkpoint of this training ({str(why)[:160]}); delete it to train that run from the start"
+    )

@@ -1,0 +1,196 @@
+"""The training loop: one for supernets and single networks. A resumed run goes on to the bit."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from litepose_nas.data.loader import Batch
+from litepose_nas.errors import UserError
+from litepose_nas.run import Run
+from litepose_nas.train import checkpoint, stopping
+from litepose_nas.train.recipe import Recipe
+from litepose_nas.train.trainee import Trainee
+
+CHECKPOINT = "checkpoint.pt"
+
+
+class Progress(NamedTuple):
+    """What is told of a training now and then."""
+
+    step: int  # steps done
+    steps: int
+    losses: dict[str, float]  # means since the last time
+    rate: float  # learning rate
+    images_per_second: float
+    waiting: float  # share of the time spent waiting for pictures
+    left: float  # seconds
+
+
+class Every(NamedTuple):
+    """How many steps lie between reports, checks on held-out pictures, and checkpoints."""
+
+    report: int = 10
+    check: int = 500
+    save: int = 100
+
+
+Stream = Callable[[int], Iterable[tuple[int, Batch, float]]]  # from a batch on: its number, it, seconds waited
+
+
+def fit(
+    trainee: Trainee,
+    stream: Stream,
+    run: Run,
+    steps: int,
+    *,
+    every: Every = Every(),  # noqa: B008
+    precision: torch.dtype | None = None,
+    check: Callable[[int], dict[str, float]] | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> Tensor | None:
+    """Train up to the given number of steps, from the run's checkpoint if it has one; return the averaged weights.
+
+    `check` looks at held-out pictures; its numbers go into the metrics. A loss that is no number ends the training, the
+    last good checkpoint kept. Ctrl-C stops after the step in hand, saved, as a KeyboardInterrupt.
+    """
+    state = _State(trainee, run.folder / CHECKPOINT, precision)
+    metrics = run.metrics_until(state.step)
+    clock = _Clock()
+    many = trainee.recipe.accumulate
+    with stopping.between_steps() as stop, contextlib.closing(iter(stream(state.step * many))) as batches:  # type: ignore[type-var]
+        while state.step < steps:
+            rate = trainee.recipe.rate(state.step, steps)
+            for _ in range(many):
+                number, batch, waited = next(batches)
+                clock.waited(waited, len(batch.images))
+                state.backward(batch, number, 1 / many)
+            state.update(rate, run.folder)
+            last = state.step == steps
+            checked = check(state.step) if check and (last or state.step % every.check == 0) else {}
+            if last or checked or state.step % every.report == 0:
+                means = {**state.means(), **checked}
+                metrics.append({"step": state.step, "lr": rate, **means})
+                if report:
+                    report(Progress(state.step, steps, means, rate, *clock.read(state.step, steps)))
+            if last or stop.asked or state.step % every.save == 0:
+                state.save()
+            if stop.asked:
+                raise KeyboardInterrupt
+    return state.average
+
+
+class _State:
+    """Everything that a step changes."""
+
+    def __init__(self, trainee: Trainee, path: Path, precision: torch.dtype | None):
+        self.trainee, self.path = trainee, path
+        self.store, self.recipe = trainee.store, trainee.recipe
+        self.optimizer = _optimizer(trainee)
+        self.average = self.store.flat.clone() if self.recipe.ema else None
+        self.scale = 2.0**14 if precision == torch.float16 else 1.0  # small gradients vanish in half precision
+        self.calm = 0  # steps since the scale last changed
+        device = self.store.flat.device.type
+        self.autocast = torch.autocast(device, precision) if precision else contextlib.nullcontext()
+        self.half = precision == torch.float16
+        self.sums: dict[str, float] = {}
+        self.count = self.step = 0
+        if path.exists():
+            self._load(checkpoint.load(path))
+
+    def backward(self, batch: Batch, number: int, share: float) -> None:
+        device = self.store.flat.device
+        masks = None if batch.masks is None else batch.masks.to(device)
+        with self.autocast:
+            losses = self.trainee.backward(
+                batch.images.to(device), batch.joints.to(device), masks, number, self.scale * share
+            )
+        values = torch.stack([loss.float() for loss in losses.values()]).tolist()  # the one wait for the device
+        for name, value in zip(losses, values, strict=True):
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += 1
+
+    def update(self, rate: float, folder: Path) -> None:
+        if not math.isfinite(self.sums["loss"]):
+            kept = f"the checkpoint in {folder} is from before" if self.path.exists() else "no checkpoint was made yet"
+            raise UserError(
+                f"{folder}: the loss is no number any more at step {self.step + 1}; {kept}. "
+                "Train again with a lower rate, such as lr=0.001, or with clip=0.1"
+            )
+        grad = self.store.grad
+        if self.scale != 1:
+            grad.div_(self.scale)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if not self.half or self._finite(grad):
+            if self.recipe.clip:
+                grad.mul_((self.recipe.clip / (grad.norm() + 1e-6)).clamp(max=1.0))
+            self.optimizer.step()
+            if self.average is not None:  # young averages forget faster, or the first weights would stay in them
+                self.average.lerp_(self.store.flat, 1 - min(self.recipe.ema, (1 + self.step) / (10 + self.step)))
+        self.store.zero_grad()
+        self.step += 1
+
+    def _finite(self, grad: Tensor) -> bool:
+        """Return whether a half-precision gradient did not overflow, and choose the next scale."""
+        fine = bool(torch.isfinite(grad).all())
+        self.calm = self.calm + 1 if fine else 0
+        if not fine or self.calm == 1000:
+            self.scale, self.calm = self.scale * (2 if fine else 0.5), 0
+        return fine
+
+    def means(self) -> dict[str, float]:
+        means = {name: total / self.count for name, total in self.sums.items()}
+        self.sums, self.count = {}, 0
+        return means
+
+    def save(self) -> None:
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in self.store.state_dict().items()}
+        plain = {"step": self.step, "scale": self.scale, "calm": self.calm, "sums": self.sums, "count": self.count}
+        state = {"store": tensors, "optimizer": self.optimizer.state_dict(), "average": self.average, **plain}
+        checkpoint.save(self.path, state)
+
+    def _load(self, state: dict[str, Any]) -> None:
+        try:
+            self.store.load(state["store"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.average is not None:
+                self.average.copy_(state["average"])
+            self.step, self.sums, self.count = state["step"], state["sums"], state["count"]
+            self.scale, self.calm = state["scale"], state["calm"]
+        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+            raise checkpoint.damaged(self.path, error) from error
+
+
+class _Clock:
+    """Speed since it was last read."""
+
+    def __init__(self) -> None:
+        self.start, self.images, self.waiting, self.steps = time.perf_counter(), 0, 0.0, 0
+
+    def waited(self, seconds: float, images: int) -> None:
+        self.images += images
+        self.waiting += seconds
+
+    def read(self, step: int, steps: int) -> tuple[float, float, float]:
+        """Return images a second, the share of waiting, and the seconds that are left."""
+        passed = max(time.perf_counter() - self.start, 1e-9)
+        speed, share = self.images / passed, self.waiting / passed
+        each = passed / max(step - self.steps, 1) if self.steps else passed / max(step, 1)
+        self.start, self.images, self.waiting, self.steps = time.perf_counter(), 0, 0.0, step
+        return speed, share, (steps - step) * each
+
+
+def _optimizer(trainee: Trainee) -> torch.optim.Optimizer:
+    recipe: Recipe = trainee.recipe
+    decayed, plain = trainee.store.parameters()
+    groups = [{"params": [decayed], "weight_decay": recipe.weight_decay}, {"params": [plain], "weight_decay": 0.0}]
+    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=recipe.lr)

@@ -1,0 +1,138 @@
+"""Recipes: every number of a training in one place, with the published ones under their names."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from litepose_nas.data.augment import Augment
+from litepose_nas.errors import UserError, nearest
+from litepose_nas.pose.losses import PUSHES, LossSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """How to train; the defaults are our recipe."""
+
+    batch: int = 16
+    accumulate: int = 1  # batches whose gradients make one step
+    optimizer: str = "adamw"
+    lr: float = 5e-3
+    weight_decay: float = 0.01
+    schedule: str = "cosine"
+    warmup: float = 0.05  # share of the steps in which the learning rate rises
+    drops: tuple[float, ...] = (0.7, 0.96)  # shares of the steps after which `steps` divides it by ten
+    clip: float = 1.0  # largest norm of a gradient; 0 does not clip
+    sigma: float = 2.0  # of the heatmaps' Gaussians, in their own pixels
+    foreground: float = 20.0
+    push: str = "hinge"
+    push_weight: float = 0.01
+    pull_weight: float = 0.01
+    cue: float = 4.0  # added to the tags across the picture's width: a head start in telling people apart
+    rotation: float = 30.0
+    scale: tuple[float, float] = (0.75, 1.5)
+    flip: float = 0.5
+    ema: float = 0.0  # of single networks: how much of the average is kept each step; 0 takes the last weights
+    # of supernets:
+    sandwich: bool = True  # widest, smallest and random nets each step; otherwise one random net
+    widest_first: float = 0.2  # share of the steps in which only the widest learns
+    random_nets: int = 2
+    distill: float = 0.5  # the share of the widest net's answer, against the truth, in what the others learn from
+
+    @property
+    def loss(self) -> LossSettings:
+        """The settings of the loss."""
+        return LossSettings(
+            push=self.push,
+            push_weight=self.push_weight,
+            pull_weight=self.pull_weight,
+            foreground=self.foreground,
+            tag_cue=(self.cue, 0.0),
+        )
+
+    @property
+    def augment(self) -> Augment:
+        """The settings of augmentation."""
+        return Augment(rotation=self.rotation, scale=self.scale, flip=self.flip)
+
+    def rate(self, step: int, steps: int) -> float:
+        """Return the learning rate of a step."""
+        rise = max(1, round(self.warmup * steps))
+        if step < rise:
+            return self.lr * (step + 1) / rise
+        done = (step - rise) / max(1, steps - rise)
+        if self.schedule == "cosine":
+            return self.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+        return self.lr * 0.1 ** sum(done >= drop for drop in self.drops)
+
+
+# As far as it is published; lengths are 2,400 epochs for a supernet and 500 for a network.
+LITEPOSE = Recipe(
+    optimizer="adam", lr=4e-3, weight_decay=0.0, schedule="steps", warmup=0.0, clip=0.0, foreground=0.0, push="exp",
+    push_weight=0.001, pull_weight=0.001, cue=0.0, sandwich=False, widest_first=0.0, distill=0.0,
+)  # fmt: skip
+RECIPES = {"default": Recipe(), "litepose": LITEPOSE}
+CHOICES = {"optimizer": ("adamw", "adam"), "schedule": ("cosine", "steps"), "push": tuple(PUSHES)}
+
+
+class Length(NamedTuple):
+    """How long a training is: one of the three, or none."""
+
+    steps: int | None = None
+    epochs: float | None = None
+    hours: float | None = None
+
+
+def named(name: str) -> Recipe:
+    """Return the recipe of that name."""
+    if name not in RECIPES:
+        raise UserError(f"--recipe: {name!r} is not one; {nearest(name, RECIPES)}")
+    return RECIPES[name]
+
+
+def changed(recipe: Recipe, settings: Iterable[str]) -> Recipe:
+    """Return a recipe with settings of the form key=value."""
+    values = {}
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise UserError(f"{setting!r}: expected a setting such as lr=0.003; known: {', '.join(fields())}")
+        values[key.strip()] = text.strip()
+    return from_mapping({**dataclasses.asdict(recipe), **values})
+
+
+def fields() -> list[str]:
+    """Return the names of a recipe's settings."""
+    return [field.name for field in dataclasses.fields(Recipe)]
+
+
+def from_mapping(values: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with these settings, which may be words as in a file or on a command line."""
+    defaults = dataclasses.asdict(Recipe())
+    out = {}
+    for key, value in values.items():
+        if key not in defaults:
+            raise UserError(f"unknown setting {key!r}; {nearest(key, defaults)}")
+        out[key] = _read(key, value, defaults[key])
+    return Recipe(**out)
+
+
+def _read(key: str, value: Any, like: Any) -> Any:
+    kind, expected = type(like), {bool: "yes or no", int: "a whole number", float: "a number"}
+    if kind is tuple:
+        parts = value.split(",") if isinstance(value, str) else value
+        return tuple(_read(key, part, 0.0) for part in parts)
+    try:
+        if kind is bool:
+            read = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(value).lower()]
+        else:
+            read = kind(value)
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{key}={value}: expected {expected.get(kind, 'a word')}") from error
+    if key in CHOICES and read not in CHOICES[key]:
+        raise UserError(f"{key}={value}: not one of its choices; {nearest(read, CHOICES[key])}")
+    if kind in (int, float) and not (math.isfinite(read) and read >= 0 and (key not in ("batch", "accumulate") or read >= 1)):
+        raise UserError(f"{key}={value}: expected a number {'from 1' if kind is int else 'from 0'} up")
+    return read
