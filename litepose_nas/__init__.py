@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from litepose_nas.costs import Cost, cost
     from litepose_nas.errors import UserError
+    from litepose_nas.formats.subnet_file import Subnet
     from litepose_nas.importers.litepose import import_weights
     from litepose_nas.network import build
     from litepose_nas.space import Arch, Space
-    from litepose_nas.subnet_file import Subnet
     from litepose_nas.supernet import Supernet, calibrate, extract
     from litepose_nas.weights import load, save
 
@@ -25,7 +25,7 @@ _HOME = {
     "Arch": "space",
     "Cost": "costs",
     "Space": "space",
-    "Subnet": "subnet_file",
+    "Subnet": "formats.subnet_file",
     "Supernet": "supernet",
     "UserError": "errors",
     "build": "network",

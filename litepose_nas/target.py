@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from litepose_nas import json_file, resources, subnet_file, tensor_file
+from litepose_nas import resources
 from litepose_nas.errors import UserError, nearest
-from litepose_nas.subnet_file import Subnet
+from litepose_nas.formats import json_file, subnet_file, tensor_file
+from litepose_nas.formats.subnet_file import Subnet
 
 METADATA = "litepose_nas"  # the key under which a .safetensors file holds its subnet.json
 SUPERNET_METADATA = "litepose_nas_supernet"

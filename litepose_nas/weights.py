@@ -11,10 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from litepose_nas import costs, files, json_file, subnet_file, tensor_file
+from litepose_nas import costs, files
 from litepose_nas.errors import UserError
+from litepose_nas.formats import json_file, subnet_file, tensor_file
+from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network, build
-from litepose_nas.subnet_file import Subnet
 from litepose_nas.supernet import Supernet
 from litepose_nas.target import METADATA, SUPERNET_METADATA, subnet_of
 

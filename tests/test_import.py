@@ -176,7 +176,7 @@ def test_architecture_and_joints_are_read_off_the_file(joints, tmp_path):
 
 
 def _arch(net):
-    from litepose_nas.subnet_file import from_json
+    from litepose_nas.formats.subnet_file import from_json
 
     return from_json({key: value for key, value in net.meta.items() if key != "imported"}, "meta").arch
 

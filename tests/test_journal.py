@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from litepose_nas import UserError
-from litepose_nas.journal import Journal, plain, read
+from litepose_nas.runs.journal import Journal, plain, read
 
 HEADER = {"kind": "search", "space": "toy", "tree": {"depth": [1, 2]}, "seed": 3}
 RECORDS = [{"n": n, "arch": {"depth": n}, "score": n / 7} for n in range(6)]

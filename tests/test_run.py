@@ -14,10 +14,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from litepose_nas import UserError, environment, files
-from litepose_nas.metrics import Metrics
-from litepose_nas.metrics import read as read_rows
-from litepose_nas.run import Run, _yaml, differences, digest
+from litepose_nas import UserError, files
+from litepose_nas.runs import environment
+from litepose_nas.runs.metrics import Metrics
+from litepose_nas.runs.metrics import read as read_rows
+from litepose_nas.runs.run import Run, _yaml, differences, digest
 
 SETTINGS = {
     "space": "litepose-tiny",
@@ -62,7 +63,7 @@ def test_a_run_says_how_it_was_made(base):
 def test_making_a_run_imports_no_torch(base):
     code = """
         import sys
-        from litepose_nas.run import Run
+        from litepose_nas.runs.run import Run
         Run.create("train", base=sys.argv[1])
         assert "torch" not in sys.modules
     """
@@ -162,7 +163,7 @@ def test_any_settings_are_read_back_as_written(config):
 def test_a_second_writer_is_refused_but_may_read(base):
     code = """
         import sys
-        from litepose_nas.run import Run
+        from litepose_nas.runs.run import Run
         run = Run.create("train", base=sys.argv[1])
         print("ready", flush=True)
         sys.stdin.read()
@@ -195,7 +196,7 @@ def test_only_one_of_many_takes_over_a_dead_ones_lock(base):
     lock.write_text(json.dumps({"pid": dead.pid, "host": platform.node(), "started": "1"}))
     code = """
         import sys, time
-        from litepose_nas.run import Run
+        from litepose_nas.runs.run import Run
         from litepose_nas.errors import UserError
         try:
             run = Run.resume(sys.argv[1])
@@ -310,7 +311,7 @@ def test_a_real_limit_on_files_stops_with_whole_rows(base):
     code = """
         import resource, sys
         from litepose_nas.errors import UserError
-        from litepose_nas.run import Run
+        from litepose_nas.runs.run import Run
         run = Run.create("train", base=sys.argv[1])
         resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))
         try:

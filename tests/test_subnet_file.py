@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from litepose_nas import Space, UserError, cost
-from litepose_nas import subnet_file as sf
+from litepose_nas.formats import subnet_file as sf
 from litepose_nas.target import published, resolve
 
 # name: (image, stem, stage widths, head widths), then for 14 and 17 joints: parameters, MACs, MACs as the paper counts

@@ -67,7 +67,7 @@ def sample(
 
     Example: litepose-nas space sample litepose-tiny -n 3 --seed 1
     """
-    from litepose_nas import subnet_file
+    from litepose_nas.formats import subnet_file
 
     space, rng = Space.load(name), random.Random(seed)
     archs = [space.sample(rng) for _ in range(n)]

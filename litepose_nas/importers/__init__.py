@@ -21,7 +21,8 @@ def convert(
     space: str | None = None,
 ) -> Report:
     """Read a foreign checkpoint and write it as our own file: a network, or with `space` a supernet started from it."""
-    from litepose_nas import subnet_file, weights
+    from litepose_nas import weights
+    from litepose_nas.formats import subnet_file
     from litepose_nas.importers.litepose import import_supernet, import_weights
 
     if space is None:

@@ -14,8 +14,9 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from litepose_nas import json_file, tensor_file, weights
+from litepose_nas import weights
 from litepose_nas.errors import UserError
+from litepose_nas.formats import json_file, tensor_file
 
 # Where training programs put the weights; the first that is there is taken.
 HOLDERS = ("best_state_dict", "state_dict", "model_state_dict", "model", "net")

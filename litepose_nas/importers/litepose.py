@@ -12,17 +12,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from litepose_nas import families, litepose_json, subnet_file, target, weights
-from litepose_nas import litepose_numbers as numbers
+from litepose_nas import families, target, weights
 from litepose_nas.errors import UserError
 from litepose_nas.families.litepose import STRIDES
+from litepose_nas.formats import litepose_json, subnet_file
+from litepose_nas.formats import litepose_numbers as numbers
+from litepose_nas.formats.litepose_numbers import Numbers
+from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.litepose_names import to_ours, to_theirs
 from litepose_nas.importers.report import Report, Shape
-from litepose_nas.litepose_numbers import Numbers
 from litepose_nas.network import Network
 from litepose_nas.space import Arch, Space
-from litepose_nas.subnet_file import Subnet
 from litepose_nas.supernet import Supernet, window
 
 DEFAULT_RESOLUTION = 512  # of the released training, for a network that is not one of the published

@@ -40,9 +40,7 @@ class BottomUpLoss(NamedTuple):
     pull: Tensor
 
 
-def heatmap_loss(
-    prediction: Tensor, target: Tensor, mask: Tensor | None = None, foreground: float = 0.0
-) -> Tensor:
+def heatmap_loss(prediction: Tensor, target: Tensor, mask: Tensor | None = None, foreground: float = 0.0) -> Tensor:
     """Return (B,): mean squared error over all joints and pixels, pixels outside mask (B, H, W) counting as zero."""
     # In float32 whatever autocast says: squares of small errors are below what half precision can hold.
     square = (prediction.float() - target) ** 2
@@ -146,7 +144,10 @@ def bottomup_loss(
 
 
 def distillation_loss(
-    outputs: Sequence[Tensor], teacher: Sequence[Tensor], joints: int, settings: LossSettings = LossSettings()  # noqa: B008
+    outputs: Sequence[Tensor],
+    teacher: Sequence[Tensor],
+    joints: int,
+    settings: LossSettings = LossSettings(),  # noqa: B008
 ) -> Tensor:
     """Return how far outputs are from a teacher's: heatmaps everywhere, tags where the teacher sees a joint."""
     teacher = [output.detach().float() for output in teacher]

@@ -1,4 +1,4 @@
-"""Checkpoints: everything a training needs to go on to the bit, written whole or not at all, read without running code."""
+"""Checkpoints: what a training needs to go on to the bit, written whole or not at all, read without running code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
         try:
             torch.save(state, temporary)
         except RuntimeError as error:  # how torch says that a disk is full
-            raise UserError(f"{path}: cannot be written ({str(error)[:120]}); the one before it is untouched") from error
+            raise UserError(f"{path}: cannot be written ({str(error)[:120]}); the one before is untouched") from error
 
 
 def load(path: Path) -> dict[str, Any]:

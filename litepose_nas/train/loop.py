@@ -14,7 +14,7 @@ from torch import Tensor
 
 from litepose_nas.data.loader import Batch
 from litepose_nas.errors import UserError
-from litepose_nas.run import Run
+from litepose_nas.runs.run import Run
 from litepose_nas.train import checkpoint, stopping
 from litepose_nas.train.recipe import Recipe
 from litepose_nas.train.trainee import Trainee

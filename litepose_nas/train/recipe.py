@@ -133,6 +133,7 @@ def _read(key: str, value: Any, like: Any) -> Any:
         raise UserError(f"{key}={value}: expected {expected.get(kind, 'a word')}") from error
     if key in CHOICES and read not in CHOICES[key]:
         raise UserError(f"{key}={value}: not one of its choices; {nearest(read, CHOICES[key])}")
-    if kind in (int, float) and not (math.isfinite(read) and read >= 0 and (key not in ("batch", "accumulate") or read >= 1)):
-        raise UserError(f"{key}={value}: expected a number {'from 1' if kind is int else 'from 0'} up")
+    least = 1 if key in ("batch", "accumulate") else 0
+    if kind in (int, float) and not (math.isfinite(read) and read >= least):
+        raise UserError(f"{key}={value}: expected a number from {least} up")
     return read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from litepose_nas.search.problem import Evaluated, Problem, Result, score
+from litepose_nas.searching.problem import Evaluated, Problem, Result, score
 from litepose_nas.space import Arch
 
 Propose = Callable[[list[Evaluated], int], list[Arch]]

@@ -8,10 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from litepose_nas import costs, files, json_file, litepose_json, litepose_numbers, resources, space_file
+from litepose_nas import costs, files, resources, space_file
 from litepose_nas.costs import Cost
 from litepose_nas.errors import UserError, nearest
-from litepose_nas.json_file import short
+from litepose_nas.formats import json_file, litepose_json, litepose_numbers
+from litepose_nas.formats.json_file import short
 from litepose_nas.space import Arch, Space
 
 VERSION = 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
-from litepose_nas.search import pareto
-from litepose_nas.search.feasible import Feasible
-from litepose_nas.search.pareto import Point
-from litepose_nas.search.problem import FAILED, Evaluated, Problem
-from litepose_nas.search.rounds import Rounds
+from litepose_nas.searching import pareto
+from litepose_nas.searching.feasible import Feasible
+from litepose_nas.searching.pareto import Point
+from litepose_nas.searching.problem import FAILED, Evaluated, Problem
+from litepose_nas.searching.rounds import Rounds
 from litepose_nas.space import Arch
 
 CROSSED = 0.9  # the share of children with two parents

@@ -10,7 +10,7 @@ from pathlib import Path
 from litepose_nas import files
 from litepose_nas.budget import Budget
 from litepose_nas.costs import Cost
-from litepose_nas.search.problem import FAILED, Evaluated
+from litepose_nas.searching.problem import FAILED, Evaluated
 
 
 def front(found: Iterable[Evaluated], budget: Budget | None = None) -> list[Evaluated]:

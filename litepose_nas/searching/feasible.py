@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 
-from litepose_nas.search.problem import Problem
+from litepose_nas.searching.problem import Problem
 from litepose_nas.space import Arch, Value
 
 DRAWS = 20  # random tries before a draw is repaired instead

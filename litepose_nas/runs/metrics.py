@@ -14,7 +14,7 @@ from typing import Any
 
 from litepose_nas import files
 from litepose_nas.errors import UserError
-from litepose_nas.journal import plain
+from litepose_nas.runs.journal import plain
 
 Row = dict[str, Any]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from litepose_nas.errors import UserError
-from litepose_nas.journal import Journal
-from litepose_nas.search.problem import Evaluated, Problem, Result, Searcher, score
+from litepose_nas.runs.journal import Journal
+from litepose_nas.searching.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
 
 

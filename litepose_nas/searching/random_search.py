@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from litepose_nas.search.feasible import Feasible
-from litepose_nas.search.problem import Evaluated, Problem
-from litepose_nas.search.rounds import Rounds
+from litepose_nas.searching.feasible import Feasible
+from litepose_nas.searching.problem import Evaluated, Problem
+from litepose_nas.searching.rounds import Rounds
 from litepose_nas.space import Arch
 
 

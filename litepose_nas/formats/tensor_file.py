@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from litepose_nas import json_file
 from litepose_nas.errors import UserError
+from litepose_nas.formats import json_file
 
 LARGEST = 1 << 26  # bytes of header; half a million tensors
 EXPECTED = "a .safetensors file"

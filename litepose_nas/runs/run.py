@@ -15,10 +15,11 @@ from typing import Any
 
 import yaml
 
-from litepose_nas import environment, files, lock
+from litepose_nas.runs import environment, lock
+from litepose_nas import files
 from litepose_nas.errors import UserError
-from litepose_nas.journal import plain
-from litepose_nas.metrics import Metrics
+from litepose_nas.runs.journal import plain
+from litepose_nas.runs.metrics import Metrics
 
 CONFIG, COMMAND, ENV, LOG, LOCK = "config.yaml", "command.txt", "env.json", "log.txt", "lock"
 
