@@ -63,16 +63,11 @@ def read_coco(
     The skeleton comes from the file's keypoint category unless one is given (with other sigmas, say).
     """
     path, folder = Path(annotations), Path(images)
-    document = read_json(path)
-    for key in ("images", "annotations", "categories"):
-        if not isinstance(document.get(key), list):
-            raise UserError(
-                f"{path} is not a COCO-keypoints file: it has no list {key!r}; give a person_keypoints JSON"
-            )
+    document = read_document(path)
     if not document["images"]:
         raise UserError(f"{path} lists no images: the dataset is empty; give a file with pictures and people")
-    category = _keypoint_category(path, document["categories"])
-    found = _skeleton_of(path, category) if skeleton is None else skeleton
+    category = keypoint_category(path, document["categories"])
+    found = skeleton_of(path, category) if skeleton is None else skeleton
     if len(found.names) != len(category["keypoints"]):
         raise UserError(
             f"{path} has {len(category['keypoints'])} joints a person and the skeleton {len(found.names)}; "
@@ -99,6 +94,17 @@ def read_coco(
     return Dataset(path, folder, found, records)
 
 
+def read_document(path: Path) -> dict[str, Any]:
+    """Return what an annotation file holds, its three lists at least."""
+    document = read_json(path)
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(document.get(key), list):
+            raise UserError(
+                f"{path} is not a COCO-keypoints file: it has no list {key!r}; give a person_keypoints JSON"
+            )
+    return document
+
+
 def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
     """Return (the rest, a slice of that fraction); which pictures go where depends on their ids and the seed alone."""
     count = len(dataset.records)
@@ -115,8 +121,11 @@ def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Da
     return dataset._replace(records=rest), dataset._replace(records=part)
 
 
-def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """Return a picture as (H, W, 3) red, green, blue; pixels stay where the annotations expect them, unrotated."""
+def read_image(path: str | os.PathLike[str], upright: bool = False) -> NDArray[np.uint8]:
+    """Return a picture as (H, W, 3) red, green, blue.
+
+    Pixels stay where annotations expect them; upright, they are turned as the camera's note in the file says.
+    """
     file = Path(path)
     try:
         data = file.read_bytes()  # OpenCV's own reader cannot open every file name
@@ -127,7 +136,8 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     if cause is None:
         cause = "it is damaged or no picture"
         try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+            flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         except cv2.error:
             image = None
     if image is None:
@@ -179,7 +189,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def _keypoint_category(path: Path, categories: list[Any]) -> dict[str, Any]:
+def keypoint_category(path: Path, categories: list[Any]) -> dict[str, Any]:
+    """Return the category of an annotation file that has joints."""
     known = [c for c in categories if isinstance(c, dict) and isinstance(c.get("keypoints"), list) and c["keypoints"]]
     people = [category for category in known if category.get("name") == "person"] or known
     if len(people) != 1:
@@ -189,7 +200,8 @@ def _keypoint_category(path: Path, categories: list[Any]) -> dict[str, Any]:
     return people[0]
 
 
-def _skeleton_of(path: Path, category: dict[str, Any]) -> Skeleton:
+def skeleton_of(path: Path, category: dict[str, Any]) -> Skeleton:
+    """Return the skeleton that a keypoint category describes."""
     limbs = category.get("skeleton") or []
     try:
         pairs = [(int(a) - 1, int(b) - 1) for a, b in limbs]  # COCO counts joints from one here
@@ -236,9 +248,9 @@ def _record(path: Path, folder: Path, image: dict[str, Any], annotations: list[d
     ignored = []
     for annotation in annotations:
         where = f"{path}: annotation {annotation.get('id')}"
-        box = _box(where, annotation)
+        box = box_of(where, annotation)
         crowd = bool(annotation.get("iscrowd", 0))
-        points = _points(where, annotation, joints)
+        points = points_of(where, annotation, joints)
         if crowd or not (points[:, 2] > 0).any():
             ignored.append(Ignored(box, annotation.get("segmentation") or None, crowd))
             continue
@@ -260,7 +272,8 @@ def _record(path: Path, folder: Path, image: dict[str, Any], annotations: list[d
     )
 
 
-def _points(where: str, annotation: dict[str, Any], joints: int) -> NDArray[np.float32]:
+def points_of(where: str, annotation: dict[str, Any], joints: int) -> NDArray[np.float32]:
+    """Return the joints (J, 3) of an annotation, all zero where it has none; `where` begins every error."""
     numbers = annotation.get("keypoints")
     if numbers is None:  # a person with a box alone
         return np.zeros((joints, 3), np.float32)
@@ -278,7 +291,8 @@ def _points(where: str, annotation: dict[str, Any], joints: int) -> NDArray[np.f
     return points
 
 
-def _box(where: str, annotation: dict[str, Any]) -> tuple[float, float, float, float]:
+def box_of(where: str, annotation: dict[str, Any]) -> tuple[float, float, float, float]:
+    """Return left, top, width, height of an annotation; `where` begins every error."""
     box = annotation.get("bbox")
     try:
         left, top, wide, high = (float(number) for number in box or ())

@@ -17,6 +17,10 @@ from litepose_nas.pose.peaks import find_peaks, quarter_pixel
 from litepose_nas.pose.refine import best_pixels
 
 
+class DivergedError(UserError):
+    """A network's outputs are not numbers."""
+
+
 class People(NamedTuple):
     """The people of one picture, in the order of their creation."""
 
@@ -121,7 +125,7 @@ def checked(heatmaps: Tensor, tags: Tensor, settings: Grouping) -> tuple[Tensor,
         if not bool(torch.isfinite(maps.sum())):
             bad = (~torch.isfinite(maps)).flatten(1).any(1).nonzero().flatten().tolist()
             if bad:
-                raise UserError(
+                raise DivergedError(
                     f"the {name} of picture {bad[0]} of this batch hold NaN or infinity ({len(bad)} of {len(maps)} "
                     "pictures do): the network has diverged; go back to an earlier checkpoint or learn slower"
                 )

@@ -1,0 +1,241 @@
+"""Batches: decoded pictures, augmented or fitted, as tensors. A training batch depends on seed and step alone."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from litepose_nas.data import augment as aug
+from litepose_nas.data.ahead import work_ahead
+from litepose_nas.data.augment import MEAN, STD, Augment, Image, Matrix, Size
+from litepose_nas.data.coco import Dataset, Record, ignored_mask, load_picture
+from litepose_nas.errors import UserError
+
+CACHE_BYTES = 2**30
+# The network's input for each value of a pixel, one row a colour.
+_TABLE = ((np.arange(256)[None] / 255 - np.array(MEAN)[:, None]) / np.array(STD)[:, None]).astype(np.float32)
+# First words of the seeds of the two kinds of draws.
+_ORDER, _CHANGES = 0, 1
+
+
+class Batch(NamedTuple):
+    """Pictures as a network takes them, with their people; continuous coordinates, see augment.py."""
+
+    images: Tensor  # (B, 3, H, W) float32: red, green, blue, less ImageNet's mean, over its deviation
+    joints: Tensor  # (B, P, J, 3) float32: x, y in pixels of the input, flag; P >= 1, rows that only fill up are zero
+    masks: Tensor | None  # (B, H, W) bool: False where people stand whom nobody labelled; None where there are none
+    image_ids: tuple[int, ...] = ()
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch on a device; a copy to a GPU does not wait for what the GPU is doing."""
+        pin = torch.device(device).type == "cuda"
+
+        def move(tensor: Tensor) -> Tensor:
+            return (tensor.pin_memory() if pin else tensor).to(device, non_blocking=pin)
+
+        masks = None if self.masks is None else move(self.masks)
+        return self._replace(images=move(self.images), joints=move(self.joints), masks=masks)
+
+
+Fitted = tuple[Batch, list[Matrix]]  # whole pictures, and the map of each from its own pixels to the input's
+
+
+class Sample(NamedTuple):
+    """One picture on its way into a batch."""
+
+    image: Image
+    joints: NDArray[np.float32]
+    mask: NDArray[np.bool_] | None  # True where the loss counts
+    image_id: int
+
+
+class Cached(NamedTuple):
+    """Whole pictures made ready once, to score many networks with."""
+
+    size: Size
+    batches: tuple[Fitted, ...]
+
+
+class Pictures:
+    """A dataset whose decoded pictures are kept in memory, as far as a number of bytes goes; threads may share it."""
+
+    def __init__(self, dataset: Dataset, cache_bytes: int = CACHE_BYTES):
+        self.dataset = dataset
+        self.free_bytes = cache_bytes
+        self._kept: dict[int, tuple[Image, NDArray[np.bool_] | None]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.dataset.records)
+
+    def get(self, index: int) -> tuple[Image, NDArray[np.bool_] | None]:
+        """Return a picture and where nobody is labelled in it (None where everybody is); do not write into them."""
+        found = self._kept.get(index)
+        if found is None:
+            record = self.dataset.records[index]
+            image = load_picture(record)
+            mask = ignored_mask(record) if record.ignored else None
+            found = image, mask
+            size = image.nbytes + (0 if mask is None else mask.nbytes)
+            with self._lock:
+                if index not in self._kept and size <= self.free_bytes:
+                    self.free_bytes -= size
+                    self._kept[index] = found
+        return found
+
+
+def train_batch(
+    pictures: Pictures,
+    size: Size,
+    batch: int,
+    seed: int,
+    step: int,
+    augment: Augment | None = Augment(),  # noqa: B008
+) -> Batch:
+    """Return the batch of a step: every picture once an epoch in a new order, each changed by its own draws.
+
+    Without `augment` the whole pictures are shown as they are. An epoch may end inside a batch.
+    """
+    places = range(step * batch, (step + 1) * batch)
+    samples = [
+        _changed(pictures, _turn(seed, place, len(pictures)), size, augment, [_CHANGES, seed, step, position])
+        for position, place in enumerate(places)
+    ]
+    return _collate(samples, size, len(pictures.dataset.skeleton.names))
+
+
+def batches(
+    pictures: Pictures,
+    size: Size | Callable[[int], Size],
+    batch: int,
+    seed: int,
+    augment: Augment | None = Augment(),  # noqa: B008
+    start: int = 0,
+    stop: int | None = None,
+    ahead: int = 3,
+    workers: int = 1,
+) -> Iterator[tuple[int, Batch, float]]:
+    """Yield (step, its training batch, seconds waited for it) from a step on, prepared ahead by threads.
+
+    `size` may depend on the step. The stream is the same for any `ahead` and `workers`, none included.
+    """
+
+    def make(step: int) -> Batch:
+        return train_batch(pictures, size(step) if callable(size) else size, batch, seed, step, augment)
+
+    return work_ahead(make, itertools.count(start) if stop is None else range(start, stop), ahead, workers)
+
+
+def eval_batches(
+    pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None, workers: int = 1
+) -> Iterator[Fitted]:
+    """Yield whole pictures in the order of the dataset, all or those with these ids, each with its map to the input."""
+    chosen = positions(pictures.dataset, image_ids)
+
+    def make(part: Sequence[int]) -> Fitted:
+        warps = [aug.fit_warp(_size(pictures.dataset.records[index]), size) for index in part]
+        samples = [_fitted(pictures, index, size, warp) for index, warp in zip(part, warps, strict=True)]
+        return _collate(samples, size, len(pictures.dataset.skeleton.names)), warps
+
+    parts = [chosen[first : first + batch] for first in range(0, len(chosen), batch)]
+    return (fitted for _, fitted, _ in work_ahead(make, parts, workers=workers))
+
+
+def cached(pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None) -> Cached:
+    """Return the batches of eval_batches, all in memory."""
+    return Cached(size, tuple(eval_batches(pictures, size, batch, image_ids)))
+
+
+def positions(dataset: Dataset, image_ids: Collection[int] | None) -> list[int]:
+    """Return the places in a dataset of the pictures with these ids, or all places."""
+    if image_ids is None:
+        return list(range(len(dataset.records)))
+    wanted = set(image_ids)
+    unknown = wanted - {record.image_id for record in dataset.records}
+    if unknown:
+        raise UserError(
+            f"{dataset.annotations} has no image {min(unknown)} ({len(unknown)} of {len(wanted)} ids are unknown); "
+            "choose among the ids it lists"
+        )
+    return [place for place, record in enumerate(dataset.records) if record.image_id in wanted]
+
+
+def to_picture(image: Tensor) -> Image:
+    """Return one (3, H, W) of a batch as the picture it was made of."""
+    pixels = image.detach().cpu().float().permute(1, 2, 0).numpy() * np.array(STD) + np.array(MEAN)
+    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+
+
+def to_input(images: Sequence[Image]) -> Tensor:
+    """Return pictures of one size as a network takes them, (B, 3, H, W)."""
+    height, width = images[0].shape[:2]
+    out = np.empty((len(images), 3, height, width), np.float32)
+    for planes, image in zip(out, images, strict=True):
+        for plane, values, table in zip(planes, cv2.split(image), _TABLE, strict=True):
+            cv2.LUT(values, table, plane)
+    return torch.from_numpy(out)
+
+
+@functools.lru_cache(maxsize=4)
+def _epoch(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return np.random.default_rng([_ORDER, seed, epoch]).permutation(count)
+
+
+def _turn(seed: int, place: int, count: int) -> int:
+    epoch, turn = divmod(place, count)
+    return int(_epoch(seed, epoch, count)[turn])
+
+
+def _size(record: Record) -> Size:
+    return record.height, record.width
+
+
+def _changed(pictures: Pictures, index: int, size: Size, augment: Augment | None, seeds: list[int]) -> Sample:
+    record = pictures.dataset.records[index]
+    if augment is None:
+        return _fitted(pictures, index, size, aug.fit_warp(_size(record), size))
+    rng = np.random.default_rng(seeds)
+    warp, flipped = aug.draw_warp(rng, _size(record), size, augment)
+    mirror = pictures.dataset.skeleton.mirror if flipped else None
+    sample = _fitted(pictures, index, size, warp, mirror)
+    return sample._replace(image=aug.change_colours(sample.image, aug.draw_colours(rng, augment)))
+
+
+def _fitted(pictures: Pictures, index: int, size: Size, warp: Matrix, mirror: Sequence[int] | None = None) -> Sample:
+    record = pictures.dataset.records[index]
+    image, ignored = pictures.get(index)
+    # Beyond the picture's edge nobody stands, so the loss counts there.
+    mask = None if ignored is None else ~aug.warp_mask(ignored, warp, size)
+    return Sample(
+        aug.warp_picture(image, warp, size),
+        aug.warp_joints(continuous(record.joints), warp, mirror),
+        mask,
+        record.image_id,
+    )
+
+
+def continuous(joints: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return joints (P, J, 3) of a COCO file in the program's coordinates."""
+    return joints + np.array([aug.HALF, aug.HALF, 0], np.float32)
+
+
+def _collate(samples: list[Sample], size: Size, count: int) -> Batch:
+    people = max(1, *(len(sample.joints) for sample in samples))
+    joints = np.zeros((len(samples), people, count, 3), np.float32)
+    for row, sample in zip(joints, samples, strict=True):
+        row[: len(sample.joints)] = sample.joints
+    masks = None
+    if any(sample.mask is not None and not sample.mask.all() for sample in samples):
+        whole = np.ones(size, bool)
+        masks = torch.from_numpy(np.stack([whole if sample.mask is None else sample.mask for sample in samples]))
+    images = to_input([sample.image for sample in samples])
+    return Batch(images, torch.from_numpy(joints), masks, tuple(sample.image_id for sample in samples))

@@ -1,0 +1,161 @@
+"""Prediction: skeletons drawn on a user's own pictures, and their numbers in poses.json."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from torch import inference_mode
+
+from litepose_nas import files
+from litepose_nas.data.augment import HALF, Image, Size, fit_warp, warp_picture
+from litepose_nas.data.coco import read_image
+from litepose_nas.data.loader import to_input
+from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.errors import UserError
+from litepose_nas.evaluation import Net, evaluating, find_people, to_files
+from litepose_nas.pose.decode import BottomUp
+from litepose_nas.pose.draw import draw_people
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+COORDINATES = "pixels of the upright picture; the middle of its first pixel is 0, 0, as in COCO"
+
+Progress = Callable[[int, int], None]
+
+
+class Predicted(NamedTuple):
+    """What a prediction wrote."""
+
+    poses: Path
+    overlays: tuple[Path, ...]
+    people: int
+    warnings: tuple[str, ...]  # one for each file that could not be read
+
+
+def predict(
+    net: Net,
+    task: BottomUp,
+    skeleton: Skeleton,
+    sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    size: Size,
+    out: str | os.PathLike[str],
+    flip: bool = False,
+    least_score: float = 0.1,
+    progress: Progress | None = None,
+) -> Predicted:
+    """Look for people in pictures, one at a time, and write overlays and poses.json into a folder.
+
+    A picture that cannot be read is left out and named in the warnings; progress(done, total) follows each. People
+    below `least_score` are in neither: noise, to a reader.
+    """
+    if task.joints != len(skeleton.names):
+        raise UserError(f"the network has {task.joints} joints and the skeleton {len(skeleton.names)}; give its own")
+    paths, folder = find_pictures(sources), Path(out)
+    names = overlay_names(paths)
+    entries: list[dict[str, Any]] = []
+    overlays: list[Path] = []
+    warnings: list[str] = []
+    with evaluating(net), inference_mode():
+        for done, (path, name) in enumerate(zip(paths, names, strict=True), start=1):
+            try:
+                image = read_image(path, upright=True)
+            except UserError as error:
+                warnings.append(str(error))
+            else:
+                people = look(net, task, image, size, flip, least_score)
+                entries.append({"file": str(path), "width": image.shape[1], "height": image.shape[0], "people": people})
+                overlays.append(folder / name)
+                _write_picture(overlays[-1], overlay(image, people, skeleton))
+            if progress is not None:
+                progress(done, len(paths))
+    if not entries:
+        raise UserError(f"none of {len(paths)} pictures could be read; the first: {warnings[0]}")
+    document = {
+        "coordinates": COORDINATES,
+        "keypoints": list(skeleton.names),
+        "skeleton": [[a + 1, b + 1] for a, b in skeleton.limbs],  # COCO counts joints from one here
+        "pictures": entries,
+        "unreadable": warnings,
+    }
+    poses = folder / "poses.json"
+    with files.replacing(poses) as temporary:
+        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return Predicted(poses, tuple(overlays), sum(len(entry["people"]) for entry in entries), tuple(warnings))
+
+
+def look(net: Net, task: BottomUp, image: Image, size: Size, flip: bool, least_score: float) -> list[dict[str, Any]]:
+    """Return the people of one picture, the surest first, as poses.json holds them."""
+    warp = fit_warp((image.shape[0], image.shape[1]), size)
+    (found,) = find_people(net, to_input([warp_picture(image, warp, size)]), task, flip)
+    places = to_files(found.keypoints, warp)
+    return [
+        {"score": round(float(found.scores[person]), 4), "keypoints": np.round(places[person], 3).tolist()}
+        for person in np.argsort(-found.scores, kind="stable")
+        if found.scores[person] >= least_score
+    ]
+
+
+def overlay(image: Image, people: Sequence[dict[str, Any]], skeleton: Skeleton) -> Image:
+    """Return a picture with the people of its entry in poses.json; a small picture is enlarged."""
+    zoom = float(max(1, round(480 / max(image.shape[:2]))))
+    joints = np.array([person["keypoints"] for person in people], np.float32).reshape(-1, len(skeleton.names), 3)
+    joints[..., :2] += HALF
+    return draw_people(image, joints, skeleton, [person["score"] for person in people], zoom=zoom)
+
+
+def find_pictures(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Return the picture files that paths name: files, folders (not those inside them) and patterns like *.jpg."""
+    given = [sources] if isinstance(sources, str | os.PathLike) else sources
+    found: dict[Path, None] = {}
+    for source in given:
+        for path in _of_source(Path(source)):
+            found[path] = None
+    if not found:
+        raise UserError("no pictures were named; give a file, a folder or a pattern")
+    return list(found)
+
+
+def overlay_names(paths: Iterable[Path]) -> list[str]:
+    """Return a file name for the overlay of each picture, all different."""
+    taken: set[str] = set()
+    names = []
+    for path in paths:
+        suffix = ".png" if path.suffix.lower() == ".png" else ".jpg"
+        name, count = path.stem + suffix, 1
+        while name.lower() in taken:  # some systems do not tell A.jpg from a.jpg
+            count += 1
+            name = f"{path.stem}-{count}{suffix}"
+        taken.add(name.lower())
+        names.append(name)
+    return names
+
+
+def _of_source(path: Path) -> list[Path]:
+    if path.is_dir():
+        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+        if not inside:
+            raise UserError(f"{path} holds no pictures ({', '.join(SUFFIXES)}); name another folder")
+        return inside
+    if path.exists():
+        return [path]
+    matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
+    if not matches:
+        raise UserError(
+            f"there is no {path}, and no file matches it as a pattern; name a picture, a folder or a pattern"
+        )
+    return [match for match in matches if match.is_file() and match.suffix.lower() in SUFFIXES]
+
+
+def _write_picture(path: Path, image: Image) -> None:
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else []
+    ok, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+    if not ok:
+        raise UserError(f"{path}: this build of OpenCV cannot write {path.suffix} files")
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(data.tobytes())
