@@ -1,0 +1,36 @@
+"""Which device to run on."""
+
+from __future__ import annotations
+
+import torch
+
+from litepose_nas.errors import UserError
+
+
+def pick(text: str = "auto") -> torch.device:
+    """Return the device that a word means: auto, cpu, cuda, cuda:N, mps."""
+    if text == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(text)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f"--device {text}: not on this machine; choose among auto, cpu, cuda:0, mps") from error
+    return device
+
+
+def layout(device: torch.device) -> torch.memory_format:
+    """Return the memory format in which convolutions are fastest: channels last, on processors as on GPUs."""
+    return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+def precision(text: str, device: torch.device) -> torch.dtype | None:
+    """Return the type for autocast: auto takes bf16 on a GPU that has it."""
+    known = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if text == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else None
+    if text not in known:
+        raise UserError(f"--amp {text}: not one of auto, off, bf16, fp16")
+    return known[text]

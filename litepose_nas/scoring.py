@@ -1,0 +1,94 @@
+"""Scoring a candidate: extract, calibrate, look at a held-out slice. Nothing is read from disk after the first time."""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from litepose_nas.data.loader import Batch, Cached, Pictures, cached, train_batch
+from litepose_nas.evaluation import Truth, coco_ap, predict_batches, read_truth
+from litepose_nas.pose.decode import BottomUp, DivergedError
+from litepose_nas.space import Arch
+from litepose_nas.supernet import Supernet, calibrate, extract
+from litepose_nas.train.recipe import Recipe
+from litepose_nas.train.trainee import Target
+
+
+class Protocol(NamedTuple):
+    """What every candidate is measured with; the batch size matters to calibration, so it is part of it."""
+
+    calibration: int = 64  # pictures of the training rest, as they are, for the BN statistics
+    batch: int = 16
+    seed: int = 0
+
+
+class Held(NamedTuple):
+    """The pictures nets are judged by, and those they are calibrated with."""
+
+    slice: Pictures  # split off the training pictures, never used for gradients
+    rest: Pictures
+
+
+class Judge:
+    """Scores networks on the same pictures in the same way, at whatever size they take."""
+
+    def __init__(self, held: Held, task: BottomUp, recipe: Recipe, device: torch.device, protocol: Protocol):
+        self.held, self.task, self.recipe, self.device, self.protocol = held, task, recipe, device, protocol
+        self.truth: Truth = read_truth(held.slice.dataset)
+        self._slice = functools.lru_cache(maxsize=8)(self._read_slice)
+        self.calibration = functools.lru_cache(maxsize=8)(self._read_calibration)
+
+    def __call__(self, net: nn.Module, size: tuple[int, int], calibrated: bool = False) -> dict[str, float]:
+        """Return loss and AP of a network, calibrating it first unless told that it is."""
+        net = net.to(self.device)
+        if not calibrated:
+            calibrate(net, self.calibration(size))
+        net.eval()
+        batches = self._slice(size).batches
+        try:
+            results = predict_batches(net, batches, self.task, category_id=self.truth.category_id)
+        except DivergedError:
+            return {"ap": 0.0, "loss": float("inf")}
+        return {"ap": coco_ap(self.truth, results).ap, "loss": self.loss(net, size)}
+
+    def loss(self, net: nn.Module, size: tuple[int, int]) -> float:
+        """Return the mean loss over the slice."""
+        total = torch.zeros((), device=self.device)
+        count = 0
+        with torch.no_grad():
+            for batch, _ in self._slice(size).batches:
+                images, joints, masks = _on(batch, self.device)
+                outputs = net(images)
+                total += Target(outputs, joints, masks, images, self.recipe).loss(outputs)["total"] * len(images)
+                count += len(images)
+        return float(total) / count
+
+    def _read_slice(self, size: tuple[int, int]) -> Cached:
+        return cached(self.held.slice, size, self.protocol.batch)
+
+    def _read_calibration(self, size: tuple[int, int]) -> list[Tensor]:
+        count = min(self.protocol.calibration, len(self.held.rest))
+        whole = [
+            train_batch(self.held.rest, size, min(self.protocol.batch, count), self.protocol.seed, step, None).images
+            for step in range(max(1, count // self.protocol.batch))
+        ]
+        return [images.to(self.device) for images in whole]
+
+
+class Candidates:
+    """Scores architectures of a supernet."""
+
+    def __init__(self, supernet: Supernet, judge: Judge):
+        self.supernet, self.judge = supernet, judge
+
+    def __call__(self, arch: Arch) -> dict[str, float]:
+        """Return loss and AP of an architecture with the supernet's weights, at its own resolution."""
+        return self.judge(extract(self.supernet, arch), arch.input)
+
+
+def _on(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
+    masks = None if batch.masks is None else batch.masks.to(device)
+    return batch.images.to(device), batch.joints.to(device), masks

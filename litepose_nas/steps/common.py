@@ -1,0 +1,94 @@
+"""What several steps need: the pictures of a run, the task, how long a training is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+from litepose_nas.data.coco import split
+from litepose_nas.data.loader import Pictures, train_batch
+from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.data.source import Source
+from litepose_nas.errors import UserError
+from litepose_nas.pose.decode import BottomUp
+from litepose_nas.scoring import Held
+from litepose_nas.train.recipe import Length, Recipe
+from litepose_nas.train.trainee import Trainee
+
+Say = Callable[[str], None]
+SLICE = 0.1  # of the training pictures
+MOST_IN_SLICE = 500
+
+
+class Data(NamedTuple):
+    """The pictures of a run: the rest for gradients, the slice to judge by."""
+
+    held: Held
+    skeleton: Skeleton
+
+    @property
+    def joints(self) -> int:
+        """How many joints the skeleton has."""
+        return len(self.skeleton.names)
+
+
+def read_data(source: Source, seed: int, most_in_slice: int = MOST_IN_SLICE) -> Data:
+    """Read the training pictures and split the slice off them by image id."""
+    whole = source.read("train")
+    share = min(SLICE, most_in_slice / max(1, len(whole.records)))
+    rest, held = split(whole, share, seed)
+    return Data(Held(Pictures(held), Pictures(rest)), whole.skeleton)
+
+
+def task_of(skeleton: Skeleton, recipe: Recipe) -> BottomUp:
+    """Return the task as decode sees it, with the cue that the tags were trained with."""
+    return BottomUp(len(skeleton.names), skeleton.flip_pairs, (recipe.cue, 0.0))
+
+
+def describe(skeleton: Skeleton, recipe: Recipe) -> dict[str, Any]:
+    """Return what must travel with weights so that their outputs can be decoded and drawn."""
+    return {
+        "keypoints": list(skeleton.names),
+        "skeleton": [list(limb) for limb in skeleton.limbs],
+        "sigmas": list(skeleton.sigmas),
+        "tag_cue": [recipe.cue, 0.0],
+    }
+
+
+def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: int, steps: int) -> float:
+    """Return how long a step takes, from two that leave no trace: no optimizer moves, and a forward keeps no state."""
+    times = []
+    for number in (steps - 1, steps - 2):  # late ones: the first steps of a supernet are shorter
+        batch = train_batch(pictures, trainee.size(number), recipe.batch, seed, max(0, number), recipe.augment)
+        batch = batch.to(trainee.store.flat.device)
+        start = time.perf_counter()
+        trainee.backward(batch.images, batch.joints, batch.masks, max(0, number))
+        if trainee.store.flat.is_cuda:
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - start)
+        trainee.store.zero_grad()
+    return min(times) * recipe.accumulate
+
+
+def steps_of(length: Length, pictures: int, recipe: Recipe, each: float) -> int:
+    """Return the number of steps that a length means."""
+    given = [name for name, value in length._asdict().items() if value is not None]
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(f'--{name}' for name in given)}: give one of them")
+    if length.steps is not None:
+        return length.steps
+    if length.epochs is not None:
+        return max(1, round(length.epochs * pictures / (recipe.batch * recipe.accumulate)))
+    if length.hours is not None:
+        return max(1, round(length.hours * 3600 / each))
+    raise UserError("a length is missing: --steps, --epochs or --hours")
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,131 @@
+"""The second step: search a supernet for the best networks within a budget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from litepose_nas import costs, devices, files, weights
+from litepose_nas.budget import Budget
+from litepose_nas.data.source import Source
+from litepose_nas.errors import UserError
+from litepose_nas.formats import subnet_file
+from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.run import Run
+from litepose_nas.scoring import Candidates, Judge, Protocol
+from litepose_nas.searching import engine, nsga2, plot
+from litepose_nas.searching.front import best, front, write_csv
+from litepose_nas.searching.problem import Evaluated, Problem, by_ap_or_loss, ranked_by
+from litepose_nas.steps import train_supernet
+from litepose_nas.steps.common import describe, read_data, task_of
+from litepose_nas.train.recipe import from_mapping
+
+VERB = "search"
+QUICK_MINUTES = 4.0
+QUICK_EVALS = (14, 200)
+QUICK_PROTOCOL, QUICK_SLICE = Protocol(calibration=16, batch=8), 32
+
+
+class Setting(NamedTuple):
+    """What a search needs: a supernet, how to judge its networks, and where it was trained."""
+
+    candidates: Candidates
+    problem: Problem
+    info: dict[str, Any]  # goes into the subnet.json
+
+
+class Found(NamedTuple):
+    """What a search brought home."""
+
+    results: list[Evaluated]
+    chosen: Evaluated
+    ranked_by: str
+    subnet: Subnet
+
+
+def prepare(trained: Run, source: Source, budget: Budget, device: str, quick: bool) -> Setting:
+    """Load a trained supernet and the pictures it is judged by."""
+    kept = trained.settings
+    path = trained.folder / train_supernet.WEIGHTS
+    where = devices.pick(device)
+    supernet = weights.load_supernet(path, device=where, memory_format=devices.layout(where))
+    budget.check_reachable(supernet.space, supernet.joints)
+    recipe = from_mapping(kept["recipe"])
+    data = read_data(source, kept["seed"], QUICK_SLICE if quick else 500)
+    if data.joints != supernet.joints:
+        raise UserError(f"{source.name}: {data.joints} joints, but the supernet in {path} has {supernet.joints}")
+    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, QUICK_PROTOCOL if quick else Protocol())
+    problem = Problem(supernet.space, budget, lambda arch: costs.cost(arch, joints=supernet.joints), by_ap_or_loss)
+    info = {
+        "supernet": {"path": str(path), "sha256": files.sha256(path)},
+        "data": source.name,
+        "seed": kept["seed"],
+        "recipe": kept["recipe"],
+        **describe(data.skeleton, recipe),
+    }
+    return Setting(Candidates(supernet, judge), problem, info)
+
+
+def evaluations_in(setting: Setting, minutes: float) -> int:
+    """Return how many evaluations fit into a time, from one of the dearest network within the budget."""
+    cheap = setting.problem.budget.check_reachable(setting.problem.space, setting.candidates.supernet.joints)
+    setting.candidates(cheap)  # reads and warps the pictures, once
+    start = time.perf_counter()
+    setting.candidates(cheap)
+    # Others are up to several times dearer than the cheapest; three is what the middle of a front came to.
+    fitting = 60 * minutes / (3 * (time.perf_counter() - start))
+    return int(min(max(fitting, QUICK_EVALS[0]), QUICK_EVALS[1]))
+
+
+def search(
+    run: Run,
+    setting: Setting,
+    evals: int,
+    seed: int,
+    on_result: Callable[[Evaluated, int], None] | None = None,
+) -> Found:
+    """Search, from the run's journal if it has one; write the front and return what was found."""
+    problem = setting.problem
+    header = engine.header(problem.space, seed, supernet=setting.info["supernet"]["sha256"], budget=str(problem.budget))
+    journal = Journal(run.journal, header)
+    searcher = nsga2.searcher(problem, seed=seed, population=min(20, max(6, evals // 4)), children=10)
+    results = engine.run_search(problem, searcher, setting.candidates, journal, evals, on_result)
+    return conclude(run, setting, results)
+
+
+def conclude(run: Run, setting: Setting, results: list[Evaluated]) -> Found:
+    """Choose the best network within the budget; write front.csv, front.svg and every subnet.json of the front."""
+    problem, joints = setting.problem, setting.candidates.supernet.joints
+    if not results:
+        raise UserError(f"{run.folder}: nothing was evaluated; give --evals 1 or more")
+    chosen = best(results, problem.budget)
+    if chosen is None:
+        raise UserError(f"{run.folder}: none of {len(results)} networks could be scored within the budget; train longer")
+    by = ranked_by([item.result for item in results])
+    write_csv(run.folder / "front.csv", results)
+    run.write("front.svg", plot.picture(results, problem.budget, chosen, f"{problem.space.name}: {len(results)} networks", by))
+    for number, item in enumerate(front(results, problem.budget)):
+        subnet_file.write(run.folder / "front" / f"subnet-{number}.json", subnet_of(item, joints, setting.info, by))
+    return Found(results, chosen, by, subnet_of(chosen, joints, setting.info, by))
+
+
+def subnet_of(item: Evaluated, joints: int, info: dict[str, Any], by: str) -> Subnet:
+    """Return the record of an evaluated network."""
+    score = {"ap": item.result.get("ap"), "loss": item.result.get("loss"), "ranked_by": by, "of": "inherited weights"}
+    return Subnet(item.arch, joints, {"score": score, **info})
+
+
+def find_supernet(named: str | None) -> Run:
+    """Return the run of a supernet: the one named, or the newest."""
+    if named is None:
+        return Run.latest(train_supernet.VERB, having=train_supernet.WEIGHTS)
+    folder = Path(named)
+    if folder.name.endswith(".safetensors"):
+        folder = folder.parent.parent
+    run = Run.open(folder)
+    if not (folder / train_supernet.WEIGHTS).is_file():
+        raise UserError(f"{folder}: no {train_supernet.WEIGHTS} in it; the training of this supernet has not ended yet")
+    return run

@@ -1,0 +1,172 @@
+"""The first step: train one supernet for a whole space."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from litepose_nas import devices, weights
+from litepose_nas.data.loader import batches
+from litepose_nas.data.source import Source
+from litepose_nas.errors import UserError
+from litepose_nas.pose.draw import batch_sheet
+from litepose_nas.runs.run import Run
+from litepose_nas.scoring import Candidates, Judge, Protocol
+from litepose_nas.space import Space
+from litepose_nas.steps.common import Data, Say, duration, read_data, seconds_a_step, steps_of, task_of
+from litepose_nas.supernet import Supernet
+from litepose_nas.train.loop import Every, Progress, fit
+from litepose_nas.train.recipe import Length, Recipe, from_mapping
+from litepose_nas.train.trainee import SupernetTrainee
+
+VERB = "train-supernet"
+WEIGHTS = "weights/last.safetensors"
+QUICK_MINUTES = 5.0
+QUICK = Recipe(batch=8, lr=1e-2)
+QUICK_SLICE = 48
+
+
+class Plan(NamedTuple):
+    """What a training would be, before it begins."""
+
+    steps: int
+    seconds: float
+    pictures: int
+    size: tuple[int, int] | None  # None: drawn anew each step
+    quick: bool
+    settings: dict[str, Any]
+
+
+class Wishes(NamedTuple):
+    """What the user asked for."""
+
+    space: str = "litepose"
+    recipe: Recipe = Recipe()
+    length: Length = Length()
+    seed: int = 0
+    device: str = "auto"
+    amp: str = "auto"
+    init: str | None = None
+
+
+def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, SupernetTrainee, Plan]:
+    """Build the supernet, read the pictures, and find out how long it will take."""
+    device = devices.pick(wishes.device)
+    space = Space.load(wishes.space)
+    data = read_data(source, wishes.seed)
+    torch.manual_seed(wishes.seed)
+    supernet = Supernet(space, data.joints, device=device, memory_format=devices.layout(device))
+    if wishes.init:
+        from litepose_nas.importers.litepose import init_supernet
+
+        say(str(init_supernet(supernet, Path(wishes.init))))
+    recipe, length, size = wishes.recipe, wishes.length, None
+    quick = not any(length) and device.type == "cpu"
+    if quick:
+        # The smallest resolution and a size of batch that makes many steps: enough to see the whole path work.
+        recipe = dataclasses.replace(QUICK, **_chosen(recipe))
+        size, length = space.smallest.input, Length(hours=QUICK_MINUTES / 60)
+    trainee = SupernetTrainee(supernet, recipe, 10, wishes.seed, size)
+    pictures = data.held.rest
+    each = seconds_a_step(trainee, pictures, recipe, wishes.seed, 10)
+    if not any(length):
+        length = Length(epochs=200)
+    steps = steps_of(length, len(pictures), recipe, each)
+    settings = {
+        "space": wishes.space,
+        "data": source.name,
+        "joints": data.joints,
+        "seed": wishes.seed,
+        "steps": steps,
+        "size": list(size) if size else None,
+        "amp": wishes.amp,
+        "init": wishes.init,
+        "recipe": dataclasses.asdict(recipe),
+    }
+    plan = Plan(steps, each * steps, len(pictures), size, quick, settings)
+    return supernet, data, SupernetTrainee(supernet, recipe, steps * recipe.accumulate, wishes.seed, size), plan
+
+
+def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, SupernetTrainee, Plan]:
+    """Build what an interrupted run was training."""
+    kept = run.settings
+    try:
+        recipe = from_mapping(kept["recipe"])
+        where, size = devices.pick(device), tuple(kept["size"]) if kept["size"] else None
+        data = read_data(source, kept["seed"])
+        torch.manual_seed(kept["seed"])
+        space = Space.load(kept["space"])
+        supernet = Supernet(space, kept["joints"], device=where, memory_format=devices.layout(where))
+        trainee = SupernetTrainee(supernet, recipe, kept["steps"] * recipe.accumulate, kept["seed"], size)
+    except KeyError as error:
+        raise UserError(f"{run.folder}/config.yaml: no setting {error}; start a new run") from error
+    if data.joints != kept["joints"]:
+        raise UserError(f"{source.name}: {data.joints} joints, but the run was begun with {kept['joints']}")
+    return supernet, data, trainee, Plan(kept["steps"], 0.0, len(data.held.rest), size, False, dict(kept))
+
+
+def train(
+    run: Run,
+    supernet: Supernet,
+    data: Data,
+    trainee: SupernetTrainee,
+    plan: Plan,
+    report: Callable[[Progress], None] | None = None,
+    every: Every | None = None,
+) -> Path:
+    """Train to the end, from the run's checkpoint if it has one, and return the file of weights."""
+    recipe, seed = trainee.recipe, plan.settings["seed"]
+    device = supernet.store.flat.device
+    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, device, Protocol())
+    candidates, ends = Candidates(supernet, judge), _ends(supernet.space, plan.size)
+
+    def check(step: int) -> dict[str, float]:
+        found = {}
+        for name, arch in ends.items():
+            scores = candidates(arch)
+            found |= {f"{name}/{key}": value for key, value in scores.items()}
+        weights.save_supernet(supernet, run.weights / "last.safetensors")
+        return found
+
+    def stream(start: int) -> Any:
+        last = plan.steps * recipe.accumulate
+        return batches(data.held.rest, trainee.size, recipe.batch, seed, recipe.augment, start, last)
+
+    if not (run.images / "train.jpg").exists():
+        first = next(iter(batches(data.held.rest, trainee.size, recipe.batch, seed, recipe.augment, 0, 1)))[1]
+        batch_sheet(first, data.skeleton, run.images / "train.jpg")
+    every = every or Every(report=max(1, plan.steps // 100), check=max(1, plan.steps // 4), save=max(1, plan.steps // 20))
+    precision = devices.precision(plan.settings["amp"], device)
+    fit(trainee, stream, run, plan.steps, every=every, precision=precision, check=check, report=report)
+    path = run.weights / "last.safetensors"
+    weights.save_supernet(supernet, path)
+    return path
+
+
+def words(plan: Plan, supernet: Supernet) -> str:
+    """Return what is about to happen, in one line."""
+    size = f"{plan.size[0]} px" if plan.size else "a resolution drawn each step"
+    recipe = plan.settings["recipe"]
+    return (
+        f"{plan.pictures:,} pictures, {plan.steps:,} steps of batch {recipe['batch']} at {size}, "
+        f"{supernet.store.flat.numel() / 1e6:.1f} M numbers: about {duration(plan.seconds)}"
+    )
+
+
+def _ends(space: Space, size: tuple[int, int] | None) -> dict[str, Any]:
+    """Return the widest and the smallest network, at the size that was trained."""
+    ends = {"widest": space.widest, "smallest": space.smallest}
+    if size is None:
+        return ends
+    genes = [gene for gene in space.genes if gene.path == "resolution"]
+    return {name: space.arch({**arch.to_dict(), "resolution": genes[0].choices[0]}) if genes else arch for name, arch in ends.items()}
+
+
+def _chosen(recipe: Recipe) -> dict[str, Any]:
+    """Return the settings that differ from the defaults: the user's own."""
+    plain = dataclasses.asdict(Recipe())
+    return {key: value for key, value in dataclasses.asdict(recipe).items() if value != plain[key]}
