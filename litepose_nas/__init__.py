@@ -1,7 +1,7 @@
 """litepose-nas: find the best human-pose network for a budget.
 
-Every public name is listed here; each is imported when first used, so that importing the package stays quick. No module has
-the name of a public function: importing it would put the module in the place of the function.
+Every public name is listed here; each is imported when first used, so that importing the package stays quick. No
+module has the name of a public function: importing it would put the module in the place of the function.
 """
 
 from __future__ import annotations

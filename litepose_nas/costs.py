@@ -77,7 +77,7 @@ def _block_sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
 
 @lru_cache(maxsize=1 << 17)
 def _block_peak(block: Block, h: int, w: int, ending: tuple[int, ...]) -> tuple[int, int]:
-    """Return the elements of a block's output, and the most alive inside it; `ending` are the inputs nobody reads later."""
+    """Return the elements of a block's output and the most alive inside; `ending`: inputs nobody reads later."""
     channels, out_h, out_w = block.out(h, w)
     moments = [op.live + sum(ending[j] for j in op.inputs) for op in block.ops(h, w)]
     return channels * out_h * out_w, max(moments)
@@ -108,5 +108,5 @@ def readers(plan: Sequence[Part]) -> Iterator[tuple[str, ...]]:
 
 
 def _describe(block: Block) -> str:
-    fields = getattr(block, "_asdict", dict)()
+    fields: dict[str, int] = getattr(block, "_asdict", dict)()
     return f"{type(block).__name__}({', '.join(f'{key}={int(value)}' for key, value in fields.items())})"

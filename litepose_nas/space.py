@@ -1,7 +1,7 @@
 """Search spaces and architectures: a space is a YAML tree in which a list of scalars is a choice.
 
-An architecture is one value per choice. Choices of blocks past the chosen depth do not count: they are None, so that two
-architectures are equal exactly when their networks are.
+An architecture is one value per choice. Choices of blocks past the chosen depth do not count: they are None, so that
+two architectures are equal exactly when their networks are.
 """
 
 from __future__ import annotations
@@ -280,7 +280,7 @@ class Space:
         return count(self._tree)
 
     def encode(self, arch: Arch, kind: str = "onehot") -> list[float]:
-        """Return the architecture as numbers: `onehot` (all zero where a gene does not count) or `ordinal` (0 there, else up to 1)."""
+        """Return numbers: `onehot` (all zero where a gene does not count) or `ordinal` (0 there, else up to 1)."""
         pairs = list(zip(self.genes, arch.values, strict=True))
         if kind == "onehot":
             return [float(choice == value) for gene, value in pairs for choice in gene.choices]
@@ -308,7 +308,7 @@ class _Witness:
         full = f"{path}.{key}" if path else key
         asked.add(full)
         if key not in node:
-            raise space_file.MissingKey(path, key, node)
+            raise space_file.MissingKeyError(path, key, node)
         seen.add(full)
         return self._wrap(node[key], full)
 

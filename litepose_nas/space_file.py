@@ -15,7 +15,7 @@ from litepose_nas.errors import UserError, nearest
 DESCENDING = {"groups"}  # more groups make a smaller network; everywhere else a larger number makes a larger one
 
 
-class MissingKey(UserError, AttributeError):
+class MissingKeyError(UserError, AttributeError):
     """A key that a plan needs and the tree lacks; an AttributeError too, so that a plan may ask with hasattr."""
 
     def __init__(self, path: str, key: str, node: Mapping[str, Any]):

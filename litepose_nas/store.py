@@ -1,7 +1,7 @@
 """The tensors of a supernet: one flat buffer of parameters, one of gradients, and views of them under their names.
 
-One buffer makes zeroing, all-reduce, clipping, averaging and the optimizer single operations. It is moved, loaded and zeroed
-only here: windows are views, and a view of a tensor that has been replaced is silently stale.
+One buffer makes zeroing, all-reduce, clipping, averaging and the optimizer single operations. It is moved, loaded and
+zeroed only here: windows are views, and a view of a tensor that has been replaced is silently stale.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The supernet: the biggest network, and one rule for how a smaller tensor lives inside it. All elastic code is here.
 
-A subnet is an ordinary network whose tensors are windows onto the supernet's store: the head of every axis, the middle of
-kernel axes, and no tensor at all for a block past the depth. Its gradients land in the store. Windows are for training;
-whatever is scored, saved or shipped goes through `extract` and then `calibrate`.
+A subnet is an ordinary network whose tensors are windows onto the supernet's store: the head of every axis, the middle
+of kernel axes, and no tensor at all for a block past the depth. Its gradients land in the store. Windows are for
+training; whatever is scored, saved or shipped goes through `extract` and then `calibrate`.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ def extract(supernet: Supernet, arch: Arch) -> Network:
 
 @torch.no_grad()
 def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
-    """Set the BN statistics of an extracted network to the average over these batches of pictures; returns it in eval mode.
+    """Set the BN statistics of an extracted network to the average over these batches; return it in eval mode.
 
     The result depends on the batch size (each batch is normalised by itself), not on what the network saw before.
     """

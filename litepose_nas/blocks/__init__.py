@@ -1,4 +1,4 @@
-"""Blocks: a block is its whole numbers. It can be compared, counted and built; it holds no weights and needs no torch."""
+"""Blocks: a block is its whole numbers. It can be compared, counted and built; it holds no weights, needs no torch."""
 
 from __future__ import annotations
 

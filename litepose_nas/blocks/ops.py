@@ -35,7 +35,7 @@ def conv(
     held: int = 0,
     inputs: tuple[int, ...] = (),
 ) -> Op:
-    """Return a padded convolution on h x w; `held` counts elements of the block's other tensors in memory beside its output."""
+    """Return a padded convolution on h x w; `held` counts the block's other elements in memory beside its output."""
     out = ceil_div(h, stride) * ceil_div(w, stride)
     weights = cout * (cin // groups) * kernel * kernel
     return Op(

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class Family(Protocol):
     """What a family of networks offers; a module with these names is one."""
 
+    OUTPUTS: tuple[str, ...]  # names of what `forward` returns, in order
+
     def plan(self, tree: Any, joints: int) -> Iterable[Part]:
         """Yield the blocks of one architecture; the only place where widths are decided."""
 
@@ -32,4 +34,4 @@ def load(name: str) -> Family:
     """Return the family of that name."""
     if name not in names():
         raise UserError(f"family: {name!r} is not one; {nearest(name, names())}")
-    return importlib.import_module(f"{__name__}.{name}")  # type: ignore[return-value]
+    return importlib.import_module(f"{__name__}.{name}")

@@ -13,6 +13,7 @@ from litepose_nas.blocks.conv import MBConv, Stem
 from litepose_nas.blocks.fusion import FusionDeconv, FusionHead
 from litepose_nas.errors import UserError
 
+OUTPUTS = ("heatmaps_tags", "heatmaps")
 STRIDES = (2, 2, 2, 1)
 STEM_WIDTH = 32  # of the stem's two inner convolutions, the same in every published net
 

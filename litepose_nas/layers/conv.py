@@ -45,13 +45,19 @@ class Stem(nn.Module):
 class MBConv(nn.Module):
     """An inverted bottleneck with ReLU6."""
 
-    axes = {"expand": ("mid", "in0"), "dw": ("mid", None), "project": ("out", "mid")}  # noqa: RUF012
+    axes = {  # noqa: RUF012
+        "expand": ("mid", "in0"),
+        "dw": ("mid", None),
+        "dw.conv.maps": (None, None),
+        "project": ("out", "mid"),
+    }
 
     def __init__(
         self, cin: int, mid: int, cout: int, kernel: int, stride: int, residual: bool, maps: Sequence[int] = ()
     ):
         super().__init__()
         self.residual = residual
+        self.tied = (("in0", "out"),) if residual else ()
         middle = MappedDepthwise(mid, kernel, stride, maps) if maps else depthwise(mid, kernel, stride)
         self.expand = conv_bn(dense(cin, mid), mid, nn.ReLU6(inplace=True))
         self.dw = conv_bn(middle, mid, nn.ReLU6(inplace=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 
@@ -13,11 +12,7 @@ class MappedDepthwise(nn.Conv2d):
 
     def __init__(self, channels: int, kernel: int, stride: int, maps: Sequence[int]):
         super().__init__(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
-        self.maps = nn.ModuleDict({str(size): nn.Linear(size * size, size * size) for size in maps})
-        with torch.no_grad():
-            for linear in self.maps.values():  # a map starts as the plain middle of the larger kernel
-                nn.init.eye_(linear.weight)
-                nn.init.zeros_(linear.bias)
+        self.maps = nn.ModuleDict({str(size): _identity(size * size) for size in maps})
 
     def plain_weights(self) -> dict[str, Tensor]:
         """Return the weight of the plain convolution that does the same."""
@@ -29,3 +24,11 @@ class MappedDepthwise(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve with the mapped kernel."""
         return self._conv_forward(x, self.plain_weights()["weight"], None)
+
+
+def _identity(size: int) -> nn.Linear:
+    """Return a map that starts as the plain middle of the larger kernel."""
+    linear = nn.Linear(size, size)
+    nn.init.eye_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear

@@ -1,0 +1,60 @@
+"""The command line: each file holds one group of verbs, a thin layer of flags over a library call.
+
+Nothing heavy is imported here: torch only inside the verbs that need it, so that --help is immediate.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from litepose_nas import __version__
+from litepose_nas.cli import console, doctor, profile, space, weights
+from litepose_nas.errors import UserError
+
+app = typer.Typer(
+    name="litepose-nas",
+    help="Find the best human-pose network for a budget.",
+    epilog="Start with: litepose-nas space list · litepose-nas profile litepose-xs · litepose-nas doctor",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(space.app, name="space")
+app.command("profile")(profile.profile)
+app.command("import")(weights.import_)
+app.command("export")(weights.export)
+app.command("doctor")(doctor.doctor)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        console.out(f"litepose-nas {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find the best human-pose network for a budget."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake ends with one message and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        console.error(str(error))
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.error("stopped")
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        sys.stderr.close()
+        sys.exit(0)

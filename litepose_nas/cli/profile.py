@@ -1,0 +1,58 @@
+"""litepose-nas profile: what a network costs, without building it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from litepose_nas import costs
+from litepose_nas.cli import console
+from litepose_nas.space import input_size
+
+Target = Annotated[
+    str, typer.Argument(help="A name (litepose-xs), a subnet.json, a LitePose JSON, or a .safetensors file.")
+]
+
+
+def profile(
+    target: Target,
+    input: Annotated[str | None, typer.Option(help="Input size HxW, if not the architecture's own.")] = None,
+    joints: Annotated[int | None, typer.Option(min=1, help="Keypoints, if not the target's own.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print parameters, MACs, memory, and a table of blocks. Needs no weights and no torch.
+
+    Example: litepose-nas profile litepose-xs --joints 14
+    """
+    from litepose_nas.target import resolve
+
+    subnet = resolve(target, joints).subnet
+    h, w = input_size(input) if input else subnet.input
+    cost = costs.cost(subnet.arch, (h, w), subnet.joints)
+    rows = costs.table(subnet.arch, (h, w), subnet.joints)
+    if as_json:
+        blocks = [row._asdict() for row in rows]
+        console.as_json({**cost._asdict(), "input": [h, w], "joints": subnet.joints, "blocks": blocks})
+        return
+    console.table(
+        ("part", "block", "output", "MACs", "share", "params"),
+        [
+            (r.name, r.block, "x".join(map(str, r.out)), r.macs, f"{100 * r.macs / cost.macs:.1f} %", r.params)
+            for r in rows
+        ],
+    )
+    console.out(f"\n{target}: {h}x{w} input, {subnet.joints} joints")
+    console.table(
+        ("", ""),
+        [
+            ("parameters", f"{cost.params:,}"),
+            ("MACs (exact)", f"{cost.macs:,} = {console.short(cost.macs, 'MAC')}"),
+            (
+                "MACs (as LitePose's paper counts)",
+                f"{cost.macs_litepose:,} = {console.short(cost.macs_litepose, 'MAC')}",
+            ),
+            ("weights in fp32", f"{cost.weight_bytes / 1e6:.2f} MB"),
+            ("peak activations in fp32, batch 1", f"{cost.peak_bytes / 1e6:.2f} MB"),
+        ],
+    )

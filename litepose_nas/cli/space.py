@@ -1,0 +1,116 @@
+"""litepose-nas space: what can be searched."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from litepose_nas import costs, resources
+from litepose_nas.cli import console
+from litepose_nas.errors import UserError
+from litepose_nas.space import Space
+
+app = typer.Typer(help="Look at search spaces: list, show, sample, count.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(help="A name from `space list`, or a YAML file of your own.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Joints = Annotated[int, typer.Option(min=1, help="Keypoints of the skeleton.")]
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """List the search spaces that come with this installation.
+
+    Example: litepose-nas space list
+    """
+    spaces = [Space.load(name) for name in resources.names("search_spaces", ".yaml")]
+    if as_json:
+        console.as_json([{"name": s.name, "genes": len(s.genes), "size": s.size, "about": s.about} for s in spaces])
+        return
+    rows = [(space.name, len(space.genes), _size(space.size), space.about) for space in spaces]
+    console.table(("space", "genes", "networks", "about"), rows)
+
+
+@app.command()
+def show(name: Name, joints: Joints = 17, as_json: Json = False) -> None:
+    """Show the choices of a space and the costs they span.
+
+    Example: litepose-nas space show litepose
+    """
+    space = Space.load(name)
+    ends = {label: costs.cost(arch, joints=joints) for label, arch in _ends(space)}
+    if as_json:
+        genes = {gene.path: list(gene.choices) for gene in space.genes}
+        span = {label: cost._asdict() for label, cost in ends.items()}
+        console.as_json({"name": space.name, "about": space.about, "size": space.size, "genes": genes, "cost": span})
+        return
+    console.out(f"{space.name}: {space.about}" if space.about else space.name)
+    console.out(f"{_size(space.size)} networks, {len(space.genes)} genes\n")
+    console.table(("gene", "choices"), _rows(space))
+    console.out()
+    rows = [(label, console.short(c.macs, "MAC"), console.short(c.params, "params")) for label, c in ends.items()]
+    console.table(("", "MACs", "parameters"), rows)
+
+
+@app.command()
+def sample(
+    name: Name,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 1,
+    seed: Annotated[int, typer.Option(help="Same seed, same architectures.")] = 0,
+    joints: Joints = 17,
+    out: Annotated[Path | None, typer.Option(help="A folder to write each as subnet-K.json.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw random architectures, with their costs.
+
+    Example: litepose-nas space sample litepose-tiny -n 3 --seed 1
+    """
+    from litepose_nas import subnet_file
+
+    space, rng = Space.load(name), random.Random(seed)
+    archs = [space.sample(rng) for _ in range(n)]
+    counted = [costs.cost(arch, joints=joints) for arch in archs]
+    if out:
+        for i, arch in enumerate(archs):
+            subnet_file.write(out / f"subnet-{i}.json", subnet_file.Subnet(arch, joints, {}))
+    if as_json:
+        pairs = zip(archs, counted, strict=True)
+        console.as_json([{"arch": arch.to_dict(), "cost": cost._asdict()} for arch, cost in pairs])
+        return
+    for arch, cost in zip(archs, counted, strict=True):
+        console.out(f"{console.short(cost.macs, 'MAC')}, {console.short(cost.params, 'params')}  {arch.to_dict()}")
+    if out:
+        console.out(f"written to {out}/; next: litepose-nas profile {out / 'subnet-0.json'}")
+
+
+@app.command()
+def count(name: Name, as_json: Json = False) -> None:
+    """Count the distinct networks of a space, exactly.
+
+    Example: litepose-nas space count litepose
+    """
+    space = Space.load(name)
+    console.as_json({"name": space.name, "size": space.size}) if as_json else console.out(f"{space.size}")
+
+
+def _ends(space: Space) -> list:
+    """Return the cheapest and the dearest architecture; resolution is a choice like any other."""
+    if not space.genes:
+        raise UserError(f"{space.name}: no list of choices in it, so there is nothing to search")
+    return [("smallest", space.smallest), ("widest", space.widest)]
+
+
+def _rows(space: Space) -> list[tuple[str, str]]:
+    """Return a line for each gene, one for all blocks that offer the same."""
+    rows: dict[str, str] = {}
+    for gene in space.genes:
+        path, _, rest = gene.path.partition(".blocks.")
+        key = rest.partition(".")[2]
+        rows[f"{path}.blocks.*.{key}" if rest else path] = ", ".join(map(str, gene.choices))
+    return list(rows.items())
+
+
+def _size(size: int) -> str:
+    return f"{size:,}" if size < 10**7 else f"{size:.2e}"

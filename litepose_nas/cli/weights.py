@@ -1,0 +1,76 @@
+"""litepose-nas import and export: weights in, weights out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from litepose_nas.cli import console
+from litepose_nas.cli.profile import Target
+from litepose_nas.errors import UserError, nearest
+
+
+def import_(
+    file: Annotated[
+        Path, typer.Argument(help="A checkpoint of the released LitePose: .pth, .pth.tar or .safetensors.")
+    ],
+    arch: Annotated[
+        str | None, typer.Option(help="Its architecture: a name or a JSON; read off the file if not given.")
+    ] = None,
+    joints: Annotated[int | None, typer.Option(min=1, help="Keypoints; read off the file if not given.")] = None,
+    resolution: Annotated[int | None, typer.Option(help="Input size to note beside the weights.")] = None,
+    space: Annotated[str | None, typer.Option(help="Start a supernet of this space from the file instead.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; beside FILE if not given.")] = None,
+) -> None:
+    """Read released weights, say what matched, and write them as safetensors.
+
+    Example: litepose-nas import litepose_xs.pth.tar --arch litepose-xs --joints 14
+    """
+    from litepose_nas import importers
+
+    out = out or file.with_name(f"{file.name.split('.')[0]}{'-supernet' if space else ''}.safetensors")
+    if out.resolve() == file.resolve():
+        raise UserError(f"{out}: would replace the file that is read; name another with --out")
+    report = importers.convert(file, out, arch=arch, joints=joints, resolution=resolution, space=space)
+    console.out(str(report))
+    console.out(f"written to {out}; next: litepose-nas {'space show ' + space if space else f'profile {out}'}")
+
+
+def export(
+    target: Target,
+    format: Annotated[str, typer.Option(help="onnx")] = "onnx",
+    input: Annotated[str | None, typer.Option(help="Input size HxW, if not the architecture's own.")] = None,
+    joints: Annotated[int | None, typer.Option(min=1, help="Keypoints, for an untrained network.")] = None,
+    untrained: Annotated[bool, typer.Option("--untrained", help="Random weights: only to measure speed.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Where to write; in this folder if not given.")] = None,
+) -> None:
+    """Write the network for another runtime and check that it gives torch's outputs.
+
+    Example: litepose-nas export litepose-xs.safetensors
+    """
+    from litepose_nas.export import FORMATS
+    from litepose_nas.space import input_size
+    from litepose_nas.target import resolve
+
+    if format not in FORMATS:
+        raise UserError(f"--format: {format!r} is not one; {nearest(format, FORMATS)}")
+    suffix, write = FORMATS[format]
+    found = resolve(target, joints if untrained else None)
+    if found.weights is None and not untrained:
+        raise UserError(
+            f"{target}: an architecture without weights; give a .safetensors file, or --untrained to measure speed only"
+        )
+    from litepose_nas import network, weights
+
+    if found.weights is not None and joints not in (None, found.subnet.joints):
+        raise UserError(f"--joints {joints}: the weights in {target} have {found.subnet.joints} joints")
+    subnet = found.subnet
+    net = weights.load(found.weights) if found.weights else network.build(subnet.arch, subnet.joints)
+    size = input_size(input) if input else subnet.input
+    out = out or Path(f"{Path(target).stem}{suffix}")
+    parity = write(net, out, size, subnet.arch.space.family.OUTPUTS, {**subnet.to_json(), "input": list(size)})
+    for batch, difference in parity.difference.items():
+        console.out(f"batch {batch}: largest difference from torch {difference:.1e} (outputs up to {parity.scale:.2g})")
+    console.out(f"written to {out}, {size[0]}x{size[1]}, outputs {', '.join(subnet.arch.space.family.OUTPUTS)}")
