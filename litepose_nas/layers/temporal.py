@@ -1,0 +1,51 @@
+"""Joining a feature of this frame with the heatmaps of the frame before."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from litepose_nas.blocks.temporal import ADD, CONCAT, MULTIPLY
+from litepose_nas.layers.concat import ConcatConv
+from litepose_nas.layers.conv import conv_bn, dense
+
+
+class AddHeatmaps(nn.Module):
+    """The feature plus what a convolution makes of the heatmaps, mixed by another."""
+
+    def __init__(self, joints: int, width: int):
+        super().__init__()
+        self.lift = conv_bn(dense(joints, width), width, nn.ReLU(inplace=True))
+        self.mix = conv_bn(dense(width, width), width, nn.ReLU(inplace=True))
+
+    def lifted(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
+        """Return the heatmaps with the feature's size and width."""
+        resized = F.interpolate(heatmaps, feature.shape[-2:], mode="bilinear", align_corners=False)
+        return self.lift(resized)
+
+    def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
+        """Return the joined feature."""
+        return self.mix(feature + self.lifted(feature, heatmaps))
+
+
+class MultiplyHeatmaps(AddHeatmaps):
+    """The same with a product in place of the sum."""
+
+    def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
+        """Return the joined feature."""
+        return self.mix(feature * self.lifted(feature, heatmaps))
+
+
+class ConcatHeatmaps(AddHeatmaps):
+    """The same with a concatenation in place of the sum."""
+
+    def __init__(self, joints: int, width: int):
+        super().__init__(joints, width)
+        self.mix = ConcatConv(width, width, width, 1)
+
+    def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
+        """Return the joined feature."""
+        return self.mix(feature, self.lifted(feature, heatmaps))
+
+
+JOINING = {ADD: AddHeatmaps, MULTIPLY: MultiplyHeatmaps, CONCAT: ConcatHeatmaps}
