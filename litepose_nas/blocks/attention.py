@@ -101,11 +101,10 @@ def _steps(
     if cut:
         steps.append(Step("joined", dim * padded, COPY, (found,)))
         found = "joined"
-    if padded > tokens:  # the sum does not fit over a larger feature that is cropped
-        steps.append(Step("sum", dim * tokens, COPY, (0, found)))
-        found = "sum"
-    else:
-        steps.append(Step("over", 0, COPY, (0, found)))
+    if padded > tokens:
+        steps.append(Step("cropped", dim * tokens, COPY, (found,)))
+        found = "cropped"
+    steps.append(Step("over", 0, COPY, (0, found)))
     x = found
     if block.normed:
         steps.append(Step("normed again", dim * tokens, norm(dim), (x,)))

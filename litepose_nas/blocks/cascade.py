@@ -60,11 +60,15 @@ class CascadedAttention(NamedTuple):
             ]
         joined = self.heads * self.chunk
         steps += [
-            Step("joined", joined * tokens, weights(self.heads * side * side), tuple(f"{j}.y" for j in range(self.heads))),
+            Step(
+                "joined", joined * tokens, weights(self.heads * side * side), tuple(f"{j}.y" for j in range(self.heads))
+            ),
             Step("projected", self.dim * tokens, conv(tokens, 1, joined, self.dim, 1, act=False), ("joined",)),
         ]
         if split:
             steps.append(Step("picture", self.dim * tokens, COPY, ("projected",)))
+        if padded:
+            steps.append(Step("cropped", self.dim * h * w, COPY, ("picture" if split else "projected",)))
         return flow(steps)
 
     def out(self, h: int, w: int) -> tuple[int, int, int]:

@@ -89,6 +89,6 @@ class SpatialAttention(ChannelAttention):
         """Return what attention adds; without a mask, so that padded positions are attended to like any other."""
         if not self.side:
             return self.heads.between_tokens(tokens)
-        cut = windows.cut(tokens.unflatten(1, (height, width)), self.side)
-        found = self.heads.between_tokens(cut.flatten(1, 2)).view_as(cut)
-        return windows.join(found, height, width).flatten(1, 2)
+        tokens = windows.cut(tokens.unflatten(1, (height, width)), self.side)
+        tokens = self.heads.between_tokens(tokens.flatten(1, 2)).unflatten(1, (self.side, self.side))
+        return windows.join(tokens, height, width).flatten(1, 2)

@@ -24,7 +24,9 @@ class Head(nn.Module):
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """Return what this head found in windows (batch, chunk, side, side), with a bias for each query and key."""
         reduced = F.avg_pool2d(x, self.pool, ceil_mode=True) if self.pool > 1 else x
-        q, k, v = (tokens.flatten(2).transpose(1, 2) for tokens in (self.dw(self.q(x)), self.k(reduced), self.v(reduced)))
+        q, k, v = (
+            tokens.flatten(2).transpose(1, 2) for tokens in (self.dw(self.q(x)), self.k(reduced), self.v(reduced))
+        )
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=self.scale)
         return y.transpose(1, 2).unflatten(2, x.shape[2:])
 
@@ -46,9 +48,7 @@ class Projection(nn.Module):
 class CascadedAttention(nn.Module):
     """Heads in a cascade inside windows; parts of the channels are interleaved, so that a narrow net lies in a wide one."""
 
-    def __init__(
-        self, dim: int, heads: int, chunk: int, key: int, kernel: int, window: int, pool: int, scale: int
-    ):
+    def __init__(self, dim: int, heads: int, chunk: int, key: int, kernel: int, window: int, pool: int, scale: int):
         super().__init__()
         self.side, self.pool = window, pool
         self.heads = nn.ModuleList(Head(chunk, key, kernel, pool, scale) for _ in range(heads))

@@ -11,11 +11,9 @@ class GroupConv(nn.Module):
     """A convolution in few x split interleaved groups, then batch normalisation and ReLU.
 
     Interleaved (channel c in group c % groups), because then the first channels of a wide network are grouped as a
-    narrow network groups them; side by side, every width would deal the channels to other groups.
+    narrow network groups them; side by side, every width would deal the channels to other groups. The place of a channel
+    decides its group, so none may be sorted: there are no `axes`.
     """
-
-    centred = (3, 4)
-    axes = {"weight": (None,) * 6, "bn": (None,)}  # noqa: RUF012  (the place of a channel decides its group)
 
     def __init__(self, few: int, split: int, cin: int, cout: int, kernel: int, stride: int = 1):
         super().__init__()

@@ -30,9 +30,9 @@ def join(x: Tensor, height: int, width: int) -> Tensor:
     if rows > 1 or columns > 1:
         x = x.reshape(-1, rows, columns, side, side, channels).transpose(2, 3)
         x = _copy(x).view(-1, rows * side, columns * side, channels)
-    return x if x.shape[1:3] == (height, width) else x[:, :height, :width]
+    return x if x.shape[1:3] == (height, width) else _copy(x[:, :height, :width])
 
 
 def _copy(x: Tensor) -> Tensor:
-    """Return a copy also where a view would do, so that memory does not depend on the layout of what came before."""
+    """Return a copy also where a view would do: what lies in memory then depends on the sizes alone."""
     return x.clone(memory_format=torch.contiguous_format)
