@@ -90,6 +90,10 @@ class Supernet:
                     view.grad = module_window(module, key, _grad(big), param.shape)  # backward() lands in the store
                     module.register_parameter(key, view)
                 for key, buffer in list(module.named_buffers(recurse=False)):
+                    if not isinstance(module, _BatchNorm):
+                        # A table that follows from a size is no part of the table of a larger size: windows of it
+                        # would compute something else, in silence.
+                        raise RuntimeError(f"{name}.{path}.{key}: a buffer; work it out in forward instead")
                     module.register_buffer(key, self._view(name, module, key, owner.get_buffer(key), buffer.shape))
                 if isinstance(module, _BatchNorm):
                     # Training normalises by the batch and must leave no trace, or one subnet would change another.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -223,14 +224,15 @@ def plan_branches(tree: Any, joints: int) -> Iterator[Part]:
     if len(present) > 1:
         for i in present:
             yield Part(f"fuse.{i}", 2, Fuse(i, *widths), tuple(starts.values()))
+        yield Part("last", 2, Fuse(0, *widths), tuple(f"fuse.{i}" for i in present))
 
 
-def exchange(net: Any, x: Tensor) -> tuple[Tensor, ...]:
+def exchange(net: Any, x: Tensor) -> Tensor:
     x = net.stem(x)
     branches = [x]
     for start in getattr(net, "start", nn.Module()).children():
         branches.append(chain(start, x))
-    return tuple(fuse(*branches) for fuse in net.fuse.children()) if hasattr(net, "fuse") else (x,)
+    return net.last(*[fuse(*branches) for fuse in net.fuse.children()]) if hasattr(net, "fuse") else x
 
 
 BRANCHES = Hard(
@@ -354,7 +356,7 @@ SIDE_BY_SIDE = Hard(space("groups side by side", plan_side_by_side, width=[8, 16
 
 
 class Table(NamedTuple):
-    """A block with a buffer that depends on its size: a bias for each place, looked up through a table."""
+    """A block with a buffer that depends on its size."""
 
     side: int
 
@@ -372,10 +374,10 @@ class LookUp(nn.Module):
     def __init__(self, side: int):
         super().__init__()
         self.bias = nn.Parameter(torch.randn(side))
-        self.register_buffer("places", torch.arange(side).flip(0), persistent=False)
+        self.register_buffer("places", torch.arange(side).flip(0))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.bias[self.places % len(self.bias)].sum() * self.bias[self.places[0] % len(self.bias)]
+        return x + self.bias[self.places][0]
 
 
 def plan_table(tree: Any, joints: int) -> Iterator[Part]:
@@ -384,3 +386,36 @@ def plan_table(tree: Any, joints: int) -> Iterator[Part]:
 
 
 TABLE = Hard(space("table", plan_table, side=[2, 5]))
+
+
+class Drawn(NamedTuple):
+    """A block whose module draws a number when it is made, and tells nobody."""
+
+    cin: int
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        return [Op(macs=0, params=self.cin)]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        return self.cin, h, w
+
+    def build(self) -> nn.Module:
+        return Scaled(self.cin)
+
+
+class Scaled(nn.Module):
+    def __init__(self, cin: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(cin, 1, 1))
+        self.factor = random.random()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight * self.factor
+
+
+def plan_drawn(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, tree.width))
+    yield Part("drawn", 2, Drawn(tree.width))
+
+
+DRAWN = Hard(space("a drawn number", plan_drawn, width=[4, 8]))

@@ -1,4 +1,4 @@
-"""What holds for every space, family and block: plain functions over a supernet, one of its architectures, and inputs."""
+"""What holds for every space, family and block: plain functions of a supernet, an architecture of it, and inputs."""
 
 from __future__ import annotations
 

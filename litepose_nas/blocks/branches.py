@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 class Fuse(NamedTuple):
-    """Bring every branch to the size and width of one of them and add: strided 3x3 convolutions down, 1x1 and nearest up.
+    """Bring every branch to the size and width of one of them and add them.
+
+    Down by 3x3 convolutions of stride 2, up by a 1x1 convolution and repetition.
 
     Branch i has half the resolution of branch i - 1; a width of 0 says that it is absent. The first never is, and its
     size is the block's input size. `into` is not elastic: a block into another branch has another name.

@@ -101,7 +101,7 @@ COPY = Op(macs=0, params=0)  # numbers are moved, padded, pooled or added, not m
 
 
 class Step(NamedTuple):
-    """One operation of a block as a flow of tensors: what it makes, how large, from what (a number is a block's input)."""
+    """One operation in a block's flow of tensors: what it makes, how large, from what (a number: one of the inputs)."""
 
     makes: str
     elements: int
@@ -112,8 +112,8 @@ class Step(NamedTuple):
 def flow(steps: Sequence[Step]) -> list[Op]:
     """Return the operations with what is in memory during each: a tensor lives until its last reader is done.
 
-    An operation that writes over what it reads, or only looks at it in another way, is no step of its own: whoever reads
-    the result reads what lies below it.
+    An operation that writes over what it reads, or only looks at it in another way, makes nothing (0 elements): whoever
+    reads the result names what lies below it.
     """
     last = {name: i for i, step in enumerate(steps) for name in step.reads}
     ops = []

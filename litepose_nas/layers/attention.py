@@ -12,8 +12,8 @@ from litepose_nas.layers import windows
 class Heads(nn.Module):
     """Queries, keys and values of all heads from one weight, and the way back.
 
-    Each quantity has an axis, (3, heads, width, dim). Packed as (3 x heads x width, dim), the head of the axis would mix
-    the queries of a wide network into the keys of a narrow one without any error.
+    Each quantity has an axis, (3, heads, width, dim). Packed as (3 x heads x width, dim), queries of a wide network
+    would be keys of a narrow one, without any error.
     """
 
     def __init__(self, dim: int, heads: int, width: int, scale: int):
@@ -37,7 +37,8 @@ class Heads(nn.Module):
 
     def between_tokens(self, tokens: Tensor) -> Tensor:
         """Let every token attend to every other."""
-        return self.merge(F.scaled_dot_product_attention(*self.split(tokens), scale=self.scale))
+        q, k, v = self.split(tokens)
+        return self.merge(F.scaled_dot_product_attention(q, k, v, scale=self.scale))
 
     def between_channels(self, tokens: Tensor) -> Tensor:
         """Let every channel of a head attend to the head's other channels."""

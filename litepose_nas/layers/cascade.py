@@ -46,7 +46,7 @@ class Projection(nn.Module):
 
 
 class CascadedAttention(nn.Module):
-    """Heads in a cascade inside windows; parts of the channels are interleaved, so that a narrow net lies in a wide one."""
+    """Heads in a cascade inside windows; their channels are interleaved, so that narrow nets lie inside wide ones."""
 
     def __init__(self, dim: int, heads: int, chunk: int, key: int, kernel: int, window: int, pool: int, scale: int):
         super().__init__()
@@ -67,7 +67,7 @@ class CascadedAttention(nn.Module):
         return windows.join(x.permute(0, 2, 3, 1), height, width).permute(0, 3, 1, 2)
 
     def biases(self) -> Tensor:
-        """Return a bias for each head, query and key; worked out here, for a stored table of places would not shrink."""
+        """Return a bias for each head, query and key; worked out here, for a stored table of places cannot shrink."""
         queries = torch.arange(self.side, device=self.bias.device)
         far = (queries[:, None] - queries[:: self.pool]).abs()
         return self.bias[:, far[:, None, :, None], far[None, :, None, :]].flatten(3, 4).flatten(1, 2)

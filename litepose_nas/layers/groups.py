@@ -11,7 +11,7 @@ class GroupConv(nn.Module):
     """A convolution in few x split interleaved groups, then batch normalisation and ReLU.
 
     Interleaved (channel c in group c % groups), because then the first channels of a wide network are grouped as a
-    narrow network groups them; side by side, every width would deal the channels to other groups. The place of a channel
+    narrow network groups them; side by side, every width would deal the channels to other groups. A channel's place
     decides its group, so none may be sorted: there are no `axes`.
     """
 

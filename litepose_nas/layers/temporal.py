@@ -10,22 +10,29 @@ from litepose_nas.layers.concat import ConcatConv
 from litepose_nas.layers.conv import conv_bn, dense
 
 
+class Lift(nn.Module):
+    """Heatmaps resized to a feature's size and convolved to its width."""
+
+    def __init__(self, joints: int, width: int):
+        super().__init__()
+        self.conv = conv_bn(dense(joints, width), width, nn.ReLU(inplace=True))
+
+    def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
+        """Return what can be joined with the feature."""
+        return self.conv(F.interpolate(heatmaps, feature.shape[-2:], mode="bilinear", align_corners=False))
+
+
 class AddHeatmaps(nn.Module):
     """The feature plus what a convolution makes of the heatmaps, mixed by another."""
 
     def __init__(self, joints: int, width: int):
         super().__init__()
-        self.lift = conv_bn(dense(joints, width), width, nn.ReLU(inplace=True))
+        self.lift = Lift(joints, width)
         self.mix = conv_bn(dense(width, width), width, nn.ReLU(inplace=True))
-
-    def lifted(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
-        """Return the heatmaps with the feature's size and width."""
-        resized = F.interpolate(heatmaps, feature.shape[-2:], mode="bilinear", align_corners=False)
-        return self.lift(resized)
 
     def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
         """Return the joined feature."""
-        return self.mix(feature + self.lifted(feature, heatmaps))
+        return self.mix(feature + self.lift(feature, heatmaps))
 
 
 class MultiplyHeatmaps(AddHeatmaps):
@@ -33,19 +40,20 @@ class MultiplyHeatmaps(AddHeatmaps):
 
     def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
         """Return the joined feature."""
-        return self.mix(feature * self.lifted(feature, heatmaps))
+        return self.mix(feature * self.lift(feature, heatmaps))
 
 
-class ConcatHeatmaps(AddHeatmaps):
-    """The same with a concatenation in place of the sum."""
+class ConcatHeatmaps(nn.Module):
+    """The feature beside what a convolution makes of the heatmaps, mixed by another."""
 
     def __init__(self, joints: int, width: int):
-        super().__init__(joints, width)
+        super().__init__()
+        self.lift = Lift(joints, width)
         self.mix = ConcatConv(width, width, width, 1)
 
     def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
         """Return the joined feature."""
-        return self.mix(feature, self.lifted(feature, heatmaps))
+        return self.mix(feature, self.lift(feature, heatmaps))
 
 
 JOINING = {ADD: AddHeatmaps, MULTIPLY: MultiplyHeatmaps, CONCAT: ConcatHeatmaps}
