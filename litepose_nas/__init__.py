@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from litepose_nas.costs import Cost, cost
     from litepose_nas.errors import UserError
+    from litepose_nas.importers.litepose import import_weights
     from litepose_nas.network import build
     from litepose_nas.space import Arch, Space
+    from litepose_nas.subnet_file import Subnet
     from litepose_nas.supernet import Supernet, calibrate, extract
+    from litepose_nas.weights import load, save
 
 __version__ = "0.1.0"
 
@@ -22,24 +25,32 @@ _HOME = {
     "Arch": "space",
     "Cost": "costs",
     "Space": "space",
+    "Subnet": "subnet_file",
     "Supernet": "supernet",
     "UserError": "errors",
     "build": "network",
     "calibrate": "supernet",
     "cost": "costs",
     "extract": "supernet",
+    "import_weights": "importers.litepose",
+    "load": "weights",
+    "save": "weights",
 }
 
 __all__ = [
     "Arch",
     "Cost",
     "Space",
+    "Subnet",
     "Supernet",
     "UserError",
     "build",
     "calibrate",
     "cost",
     "extract",
+    "import_weights",
+    "load",
+    "save",
 ]
 
 

@@ -75,8 +75,8 @@ def channel_classes(supernet: Supernet) -> Iterator[list[Use]]:
 
     classes: dict[Label, list[Use]] = defaultdict(list)
     for part_name in supernet.largest:
-        for label, use in _uses(part_name, root.get_submodule(part_name)):
-            classes[find((part_name, label))].append(use)
+        for axis, use in _uses(part_name, root.get_submodule(part_name)):
+            classes[find((part_name, axis))].append(use)
     stay = {find(label) for label in frozen}
     for label, uses in classes.items():
         if label not in stay:

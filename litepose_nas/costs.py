@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from litepose_nas.blocks import Block, Part, ceil_div
-from litepose_nas.space import Arch
+from litepose_nas.space import Arch, input_size
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FLOAT = 4  # bytes
 
@@ -41,11 +45,35 @@ def cost(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> 
     return plan_cost(arch.plan(joints), h, w)
 
 
-def macs(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> int:
-    """Return only the exact MACs, for loops that ask of very many architectures."""
-    h, w = input or arch.input
-    parts = arch.plan(joints)
-    return sum([_block_sums(block, -(-h // down), -(-w // down))[0] for _, down, block, _ in parts])
+def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
+    """Return MACs, MACs as LitePose counts, parameters and weight bytes of many architectures of a space, a row each.
+
+    Architectures that take the same branches (depths and words) have the same plan with other numbers in it, so the
+    plan is run once for all of them, with a column of numbers where it usually has one.
+    """
+    import numpy as np
+
+    space = archs[0].space
+    branches = [g.at for g in space.genes if g.path.endswith("depth") or isinstance(g.choices[0], str)]
+    size_at = next((gene.at for gene in space.genes if gene.path == "resolution"), None)
+    alike = defaultdict(list)
+    for i, arch in enumerate(archs):
+        alike[tuple([arch.values[at] for at in branches if at != size_at])].append(i)
+    out = np.empty((len(archs), 4), dtype=np.int64)
+    for rows in alike.values():
+        first = archs[rows[0]].values
+        columns = [np.array(column) for column in zip(*[archs[i].values for i in rows], strict=True)]
+        tree = space.fill([v if v is None or at in branches else columns[at] for at, v in enumerate(first)])
+        if size_at is None:
+            h, w = archs[rows[0]].input
+        else:
+            sizes = {value: input_size(value) for value in set(columns[size_at].tolist())}
+            h, w = np.array([sizes[value] for value in columns[size_at].tolist()]).T
+        sums = [_sums(block, -(-h // down), -(-w // down)) for _, down, block, _ in space.family.plan(tree, joints)]
+        for column, total in enumerate(map(sum, zip(*sums, strict=True))):
+            out[rows, column] = total
+    out[:, 3] *= FLOAT
+    return out
 
 
 def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[Row]:
@@ -66,13 +94,15 @@ def plan_cost(plan: Sequence[Part], h: int, w: int) -> Cost:
     return Cost(macs, macs_litepose, params, FLOAT * floats, FLOAT * peak_elements(plan, h, w))
 
 
-@lru_cache(maxsize=1 << 17)
-def _block_sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
+def _sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
     """Return MACs in both conventions, parameters, and stored numbers of one block."""
     ops = block.ops(h, w)
     macs, params = sum(op.macs for op in ops), sum(op.params for op in ops)
     extra = sum(op.extra_macs + 2 * op.norm_elements + op.act_elements for op in ops)
     return macs, macs + extra, params, params + 2 * sum(op.norm for op in ops)
+
+
+_block_sums = lru_cache(maxsize=1 << 17)(_sums)
 
 
 @lru_cache(maxsize=1 << 17)

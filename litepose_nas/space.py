@@ -10,6 +10,7 @@ import itertools
 import json
 import math
 import random
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -69,7 +70,7 @@ class Space:
 
     def __init__(self, tree: Mapping[str, Any], name: str = "unnamed", family: Family | None = None):
         self.name = name
-        self.source = json.dumps(tree, sort_keys=True)
+        self.source = json.dumps(tree, default=str)  # in its own order, which is that of the genes
         self.about = str(tree.get("about", ""))
         self.genes: list[Gene] = []
         self.family = family or families.load(str(tree.get("family", "")))
@@ -134,16 +135,14 @@ class Space:
             for _ in self.family.plan(_Witness(self.fill(corner.values), "", seen, asked), 1):
                 pass
         seen.add("resolution")
-        if "resolution" not in self._tree:
-            raise UserError(
-                f"missing key `resolution`: the input sizes to choose from; {nearest('resolution', self._tree)}"
-            )
         for path in _paths(self._tree):
             generic = space_file.generic(path)
             if generic not in seen:
                 parent, _, key = generic.rpartition(".")
                 known = sorted(name.rpartition(".")[2] for name in seen | asked if name.rpartition(".")[0] == parent)
                 raise UserError(f"{path}: unknown key `{key}`; {nearest(key, known)}")
+        if "resolution" not in self._tree:
+            raise UserError("missing key `resolution`: the input sizes to choose from")
 
     # ── from values to trees ──
 
@@ -291,10 +290,10 @@ class Space:
 
 def input_size(resolution: Value) -> tuple[int, int]:
     """Return height and width of a resolution: 256, or the word 256x192."""
-    height, _, width = str(resolution).partition("x")
-    if not (height.isdigit() and (width or height).isdigit()):
+    sizes = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", str(resolution), re.ASCII)
+    if sizes is None:
         raise UserError(f"input size {resolution!r}: expected pixels, such as 256 or 256x192 (height x width)")
-    return int(height), int(width or height)
+    return int(sizes[1]), int(sizes[2] or sizes[1])
 
 
 class _Witness:
@@ -306,15 +305,15 @@ class _Witness:
     def __getattr__(self, key: str) -> Any:
         node, path, seen, asked = self._state
         full = f"{path}.{key}" if path else key
-        asked.add(full)
+        asked.add(space_file.generic(full))
         if key not in node:
             raise space_file.MissingKeyError(path, key, node)
-        seen.add(full)
+        seen.add(space_file.generic(full))
         return self._wrap(node[key], full)
 
     def _wrap(self, value: Any, path: str) -> Any:
         if isinstance(value, list):
-            return [self._wrap(item, path) for item in value]
+            return [self._wrap(item, f"{path}.{i}") for i, item in enumerate(value)]
         return _Witness(value, path, *self._state[2:]) if isinstance(value, SimpleNamespace) else value
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from litepose_nas import __version__
-from litepose_nas.cli import console, doctor, profile, space, weights
+from litepose_nas.cli import console, data, doctor, profile, space, weights
 from litepose_nas.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(space.app, name="space")
+app.add_typer(data.app, name="data")
 app.command("profile")(profile.profile)
 app.command("import")(weights.import_)
 app.command("export")(weights.export)

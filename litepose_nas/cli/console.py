@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -45,3 +46,31 @@ def short(number: float, unit: str) -> str:
         if number >= factor / 10 and (factor > 1e3 or number >= factor):
             return f"{number / factor:.3f} {prefix}{unit}"
     return f"{number:g} {unit}"
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function `step(done, total)` that shows a bar on a screen, and a line now and then in a log."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    if not sys.stderr.isatty():
+        yield _milestones(what)
+        return
+    from rich.console import Console
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bars:
+        task = bars.add_task(what)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def _milestones(what: str) -> Callable[[int, int], None]:
+    said = 0
+
+    def step(done: int, total: int) -> None:
+        nonlocal said
+        if total and 4 * done // total > said:
+            said = 4 * done // total
+            sys.stderr.write(f"{what}: {done} of {total}\n")
+
+    return step

@@ -1,0 +1,280 @@
+"""One drawn picture: who stands where, in what order they are painted, and what the finished picture shows of each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from litepose_nas.data import backdrop, paint
+from litepose_nas.data.figure import Figure, Floats, draw_body, draw_pose, place
+
+FINE = 2  # painted so many times finer than the picture: smooth edges without blending labels
+
+
+class Setting(NamedTuple):
+    """How crowded, hidden and disturbed the pictures are; pairs are the ends of a range, shares are probabilities."""
+
+    people: tuple[int, int]
+    lively: float  # see draw_pose
+    tall: tuple[float, float]  # body heights as shares of the picture's height
+    things: float  # somebody has a thing in front of them
+    cut: float  # somebody is cut by the border
+    crowd: float
+    shapes: tuple[int, int]
+    sticks: tuple[int, int]
+    muted: bool  # backdrops less colourful than clothes
+    noise: tuple[int, int]
+    blur: float
+    motion: float
+    dim: tuple[float, float]  # exposure
+    shown_joints: int  # a person shows at least so many
+    aspects: tuple[float, ...]
+
+
+STANDARD = Setting(
+    people=(2, 4), lively=0.4, tall=(0.52, 0.95), things=0.35, cut=0.25, crowd=0.15, shapes=(2, 7), sticks=(1, 3),
+    muted=True, noise=(0, 5), blur=0.0, motion=0.0, dim=(0.8, 1.15), shown_joints=7, aspects=(1.0,),
+)  # fmt: skip
+HARD = Setting(
+    people=(1, 10), lively=1.0, tall=(0.14, 0.95), things=0.45, cut=0.30, crowd=0.35, shapes=(5, 20), sticks=(2, 9),
+    muted=False, noise=(0, 24), blur=0.20, motion=0.25, dim=(0.45, 1.3), shown_joints=4, aspects=(1.0, 0.75, 4 / 3),
+)  # fmt: skip
+
+
+class DrawnPerson(NamedTuple):
+    """What a picture shows of one person, in its pixels; an integer coordinate is the middle of a pixel."""
+
+    joints: Floats  # (17, 3): x, y, flag: 0 not labelled, 1 hidden, 2 seen
+    box: tuple[float, float, float, float]  # left, top, width, height of what is seen, from pixel edges
+    area: float
+    polygons: list[list[float]]
+    stance: str
+    facing: float
+
+
+class DrawnCrowd(NamedTuple):
+    """The region of a far crowd."""
+
+    counts: list[int]  # COCO's uncompressed run lengths, down the columns
+    box: tuple[float, float, float, float]
+    area: float
+
+
+class Picture(NamedTuple):
+    """A drawn picture and its truth."""
+
+    image: NDArray[np.uint8]  # (H, W, 3) blue, green, red
+    labels: NDArray[np.uint8]  # (FINE * H, FINE * W), see paint.py
+    people: list[DrawnPerson]  # far ones first; the place in this list is the number in the labels
+    crowd: DrawnCrowd | None
+
+
+class Actor(NamedTuple):
+    """A figure with its place on the canvas."""
+
+    figure: Figure
+    scale: float  # pixels of the canvas to a body height
+    origin: tuple[float, float]
+    box: tuple[float, float, float, float]  # left, top, right, bottom
+
+
+def draw_picture(rng: np.random.Generator, size: int, setting: Setting = STANDARD) -> Picture:
+    """Return a picture whose longer side is size pixels; it is drawn again while somebody in it is almost hidden."""
+    for _ in range(12):
+        picture = _draw_once(rng, size, setting)
+        if all((person.joints[:, 2] == 2).sum() >= setting.shown_joints for person in picture.people):
+            break
+    else:  # small sizes can make this hopeless: keep who can be seen
+        seen = [p if (p.joints[:, 2] == 2).any() else p._replace(joints=p.joints * 0) for p in picture.people]
+        picture = picture._replace(people=seen)
+    return picture
+
+
+def _draw_once(rng: np.random.Generator, size: int, setting: Setting) -> Picture:
+    aspect = setting.aspects[int(rng.integers(len(setting.aspects)))]
+    width, height = (size, round(size / aspect)) if aspect >= 1 else (round(size * aspect), size)
+    canvas = np.zeros((height * FINE, width * FINE, 4), np.uint8)
+    angle = rng.uniform(-0.85, 0.85)  # the light comes from above, from either side
+    light = (float(np.sin(angle)), -float(np.cos(angle)))
+    horizon = backdrop.paint_backdrop(canvas, rng, setting.muted)
+    shapes, sticks = (int(rng.integers(low, high + 1)) for low, high in (setting.shapes, setting.sticks))
+    backdrop.paint_clutter(canvas, rng, shapes, sticks, light, setting.muted)
+    if rng.random() < setting.crowd:
+        backdrop.paint_crowd(canvas, rng, horizon, light)
+    actors = _arrange(rng, canvas.shape[1], canvas.shape[0], setting)
+    for number, actor in enumerate(actors):
+        _paint_actor(canvas, rng, number, actor, light, setting)
+    small = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
+    image = _expose(np.ascontiguousarray(small[..., :3]), rng, setting)
+    labels = np.ascontiguousarray(canvas[..., 3])
+    people = [person_truth(labels, number, actor) for number, actor in enumerate(actors)]
+    return Picture(image, labels, people, crowd_truth(labels))
+
+
+def _arrange(rng: np.random.Generator, width: int, height: int, setting: Setting) -> list[Actor]:
+    count = int(rng.integers(setting.people[0], setting.people[1] + 1))
+    low, high = setting.tall
+    # Even steps of the logarithm: a picture of many scales, not mostly of large ones.
+    heights = np.sort(np.exp(rng.uniform(np.log(low), np.log(high), count))) * height
+    pitch = float(rng.uniform(0, 18))
+    slots = rng.permutation(count)
+    actors: list[Actor] = []
+    for scale, slot in zip(heights.tolist(), slots.tolist(), strict=True):
+        body, pose = draw_body(rng), draw_pose(rng, lively=setting.lively)
+        figure = place(body, pose, pitch)
+        options = [_stand(rng, figure, scale, (slot + 0.5) / count, width, height, setting) for _ in range(4)]
+        actors.append(min(options, key=lambda actor: sum(_overlap(other.box, actor.box) for other in actors)))
+    return actors
+
+
+def _stand(
+    rng: np.random.Generator, figure: Figure, scale: float, slot: float, width: int, height: int, setting: Setting
+) -> Actor:
+    low, high = _extent(figure, scale)
+    wide, tall = high - low
+    x = width * (slot + rng.normal(0, 0.10)) - wide / 2
+    x = min(max(x, 0.01 * width), max(0.99 * width - wide, 0.01 * width))
+    near = scale / (setting.tall[1] * height)
+    bottom = height * (0.985 - rng.uniform(0.2, 0.6) * (1 - near) - rng.uniform(0, 0.06))
+    y = max(bottom - tall, min(0.02 * height, 0.98 * height - tall))
+    if rng.random() < setting.cut:
+        share = rng.uniform(0.12, 0.38)
+        side = rng.random()
+        if side < 0.5 and near > 0.45:  # the lower border cuts those who stand near
+            y = height - tall * (1 - share)
+        elif side < 0.6 and near > 0.45:
+            y = -tall * share * 0.5
+        else:
+            x = -wide * share if slot < 0.5 else width - wide * (1 - share)
+    origin = (float(x - low[0]), float(y - low[1]))
+    return Actor(figure, scale, origin, (float(x), float(y), float(x + wide), float(y + tall)))
+
+
+def _extent(figure: Figure, scale: float) -> tuple[Floats, Floats]:
+    r = figure.body.head
+    head = figure.head[:2]
+    ends = np.concatenate((figure.joints, figure.hands, figure.heels, figure.toes))[:, :2]
+    points = np.concatenate((ends, (head - 1.1 * r, head + 1.1 * r)))
+    return (points.min(axis=0) - 0.03) * scale, (points.max(axis=0) + 0.03) * scale
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    wide = min(a[2], b[2]) - max(a[0], b[0])
+    high = min(a[3], b[3]) - max(a[1], b[1])
+    smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
+    # A quarter hidden is what pictures of people are like; more of it is what to avoid.
+    return max(0.0, max(0.0, wide) * max(0.0, high) / smaller - 0.25)
+
+
+def _paint_actor(
+    canvas: paint.Canvas, rng: np.random.Generator, number: int, actor: Actor, light: backdrop.Light, setting: Setting
+) -> None:
+    figure, scale, origin = actor.figure, actor.scale, actor.origin
+    left, _, right, bottom = actor.box
+    backdrop.darken_ellipse(canvas, (left + right) / 2, bottom - 0.02 * scale, 0.5 * (right - left), 0.05 * scale)
+    if figure.pose.stance == "sitting":
+        seat = (origin[0], origin[1] + 0.03 * scale)
+        backdrop.paint_seat(canvas, rng, seat, bottom - 0.02 * scale, scale)
+    paint.paint_figure(canvas, figure, paint.draw_outfit(rng), number, origin, scale, light)
+    if rng.random() < setting.things:
+        backdrop.paint_thing(canvas, rng, actor.box, scale, light)
+
+
+def _expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: Setting) -> NDArray[np.uint8]:
+    if rng.random() < setting.motion:
+        length = int(rng.integers(3, max(4, image.shape[1] // 40)))
+        kernel = np.zeros((length, length), np.float32)
+        start, end = (0, int(rng.integers(length))), (length - 1, int(rng.integers(length)))
+        cv2.line(kernel, start, end, 1.0, 1)
+        image = cv2.filter2D(image, -1, kernel / kernel.sum()).astype(np.uint8)
+    elif rng.random() < setting.blur:
+        side = 2 * int(rng.integers(1, 3)) + 1
+        image = cv2.GaussianBlur(image, (side, side), 0).astype(np.uint8)
+    levels = np.arange(256) * rng.uniform(*setting.dim) * rng.uniform(0.95, 1.05, (3, 1)) + rng.uniform(-8, 8)
+    table = np.clip(np.rint(levels), 0, 255).astype(np.uint8).T[None]
+    image = cv2.LUT(image, np.ascontiguousarray(table)).astype(np.uint8)
+    noise = int(rng.integers(setting.noise[0], setting.noise[1] + 1))
+    if noise:
+        grain = rng.integers(-noise, noise + 1, image.shape, dtype=np.int8)
+        image = np.clip(image.astype(np.int16) + grain, 0, 255).astype(np.uint8)
+    return image
+
+
+def person_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> DrawnPerson:
+    """Return what a labelled canvas shows of the figure with that number."""
+    figure = actor.figure
+    fine = figure.joints[:, :2] * actor.scale + actor.origin
+    height, width = labels.shape
+    joints = np.zeros((17, 3))
+    columns, rows = np.rint(fine).astype(int).T
+    for joint, (x, y) in enumerate(zip(columns.tolist(), rows.tolist(), strict=True)):
+        if not (0 <= x < width and 0 <= y < height):
+            continue
+        if joint < 3 and figure.gaze[2, 2] < -0.2:
+            continue  # nobody labels the eyes and nose of the back of a head
+        part = int(labels[y, x]) - 16 * (number + 1)
+        seen = part in paint.PARTS_AT_JOINT[joint] and not _turned_away(figure, joint, part)
+        joints[joint] = (*_picture_point(fine[joint]), 2 if seen else 1)
+    mask = (labels >> 4 == number + 1).astype(np.uint8)
+    left, top, wide, high = cv2.boundingRect(mask)
+    area = cv2.countNonZero(mask) / FINE**2
+    box = (left / FINE, top / FINE, wide / FINE, high / FINE)
+    return DrawnPerson(
+        joints,
+        box,
+        area,
+        _polygons(mask[top : top + high, left : left + wide], left, top),
+        figure.pose.stance,
+        figure.pose.facing,
+    )
+
+
+def _turned_away(figure: Figure, joint: int, part: int) -> bool:
+    """Whether the body part that shows at a joint's place is its own far side."""
+    if joint < 5:
+        return bool(
+            figure.joints[joint, 2] - figure.head[2] < (-0.15, 0.02, 0.02, -0.2, -0.2)[joint] * figure.body.head
+        )
+    if part in (paint.TORSO, paint.PELVIS):
+        other = joint + 1 if joint % 2 else joint - 1
+        half = figure.body.shoulder if joint < 11 else figure.body.hip
+        return bool(figure.joints[other, 2] - figure.joints[joint, 2] > 2 * half * 0.75)
+    return False
+
+
+def _picture_point(fine: Floats) -> tuple[float, float]:
+    # Middles of pixels are integers on both grids.
+    x, y = (fine + 0.5) / FINE - 0.5
+    return float(x), float(y)
+
+
+def _polygons(mask: NDArray[np.uint8], left: int, top: int) -> list[list[float]]:
+    if mask.size == 0:
+        return []
+    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top))
+    polygons = []
+    for outline in outlines:
+        corners = cv2.approxPolyDP(outline, 0.9, True)[:, 0]
+        if len(corners) >= 3 and cv2.contourArea(corners) >= 4 * FINE**2:
+            polygons.append(((corners + 0.5) / FINE).ravel().tolist())
+    return polygons
+
+
+def crowd_truth(labels: NDArray[np.uint8]) -> DrawnCrowd | None:
+    """Return the region of a labelled canvas that the far crowd takes, its gaps closed, or None without one."""
+    seen = (labels == backdrop.CROWD).astype(np.uint8)
+    small = seen[::FINE, ::FINE]
+    if not small.any():
+        return None
+    region = cv2.morphologyEx(np.ascontiguousarray(small), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    left, top, wide, high = cv2.boundingRect(region)
+    down = region.T.ravel()
+    changes = np.flatnonzero(np.diff(down)) + 1
+    edges = np.concatenate(([0], changes, [down.size]))
+    counts = np.diff(edges).tolist()
+    if down[0]:
+        counts.insert(0, 0)  # run lengths begin with what is outside
+    return DrawnCrowd(counts, (float(left), float(top), float(wide), float(high)), float(region.sum()))

@@ -1,0 +1,262 @@
+"""Drawn people as a dataset: pictures and COCO-keypoints annotations in a folder, the same bytes for the same seed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from litepose_nas.data.figure import JOINTS, LIMBS
+from litepose_nas.data.scene import HARD, STANDARD, DrawnCrowd, DrawnPerson, Picture, draw_picture
+from litepose_nas.errors import UserError
+
+SPLITS = ("train", "val")
+STANDARD_SIZE, HARD_SIZE = 160, 512
+SMALLEST, LARGEST = 48, 4096
+MOST_PICTURES = 1_000_000  # a split: the ids of val begin above those of train
+QUALITY = 92
+_WHAT = "people drawn by litepose-nas"
+_MARKER = "toy.json"
+_OWN = {"annotations", "train", "val", _MARKER}
+
+Progress = Callable[[int, int], None]
+
+
+class ToySummary(NamedTuple):
+    """What was written; counts are (train, val)."""
+
+    folder: Path
+    pictures: tuple[int, int]
+    people: tuple[int, int]
+    crowds: tuple[int, int]
+    hidden: tuple[float, float]  # the share of labelled joints that something hides
+    seconds: float
+
+
+def write_toy(
+    folder: str | os.PathLike[str],
+    train: int = 1500,
+    val: int = 150,
+    size: int | None = None,
+    seed: int = 0,
+    hard: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> ToySummary:
+    """Draw a dataset and put it into a folder, whole or not at all; progress(done, total) is called after each picture.
+
+    A picture depends on the seed, its split, its place in it, size and hard: more pictures begin with the same ones.
+    An earlier drawn dataset is replaced; anything else only with force.
+    """
+    if size is None:
+        size = HARD_SIZE if hard else STANDARD_SIZE
+    _check_numbers(train, val, size, seed)
+    target = Path(folder).absolute()
+    _check_target(target, force)
+    started = time.perf_counter()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
+        try:
+            partial.chmod(0o777 & ~_umask())
+            counts = _write_splits(partial, (train, val), size, seed, hard, progress)
+            settings = {
+                "what": _WHAT,
+                "version": 1,
+                "train": train,
+                "val": val,
+                "size": size,
+                "seed": seed,
+                "hard": hard,
+            }
+            _write_json(partial / _MARKER, settings)
+            _move_into_place(partial, target)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write drawn people to {target}: {error.strerror or error}; "
+            "nothing was changed there: free some space or name another folder"
+        ) from error
+    (train_people, train_crowds, train_hidden), (val_people, val_crowds, val_hidden) = counts
+    return ToySummary(
+        target,
+        (train, val),
+        (train_people, val_people),
+        (train_crowds, val_crowds),
+        (train_hidden, val_hidden),
+        time.perf_counter() - started,
+    )
+
+
+def toy_settings(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Return the settings a drawn dataset was made with, or None where the folder is no such dataset."""
+    path = Path(folder)
+    try:
+        if not set(os.listdir(path)) <= _OWN:
+            return None  # somebody keeps other things here
+        settings = json.loads((path / _MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return settings if isinstance(settings, dict) and settings.get("what") == _WHAT else None
+
+
+def toy_split(folder: str | os.PathLike[str], split: str) -> tuple[Path, Path]:
+    """Return the annotation file and the picture folder of a drawn dataset's train or val split."""
+    return Path(folder) / "annotations" / f"person_keypoints_{split}.json", Path(folder) / split
+
+
+def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
+    """Return the generator that draws one picture: no picture depends on how many are drawn beside it."""
+    return np.random.default_rng([seed, SPLITS.index(split), index])
+
+
+def _check_numbers(train: int, val: int, size: int, seed: int) -> None:
+    for name, number, low, high in (
+        ("train", train, 1, MOST_PICTURES),
+        ("val", val, 1, MOST_PICTURES),
+        ("size", size, SMALLEST, LARGEST),
+        ("seed", seed, 0, 2**63 - 1),
+    ):
+        if not low <= number <= high:
+            raise UserError(f"drawn people: {name} = {number} is outside {low} to {high}; choose a number inside")
+
+
+def _check_target(target: Path, force: bool) -> None:
+    here, home = Path.cwd(), Path.home()
+    if target.resolve() in (here, *here.parents, home, *home.parents):
+        raise UserError(
+            f"cannot put drawn people into {target}: you stand in it or live in it; name a new folder inside"
+        )
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise UserError(
+            f"cannot put drawn people into {target}: it is a link or a file, not a folder; name another place"
+        )
+    if not target.exists() or force or not os.listdir(target) or toy_settings(target) is not None:
+        return
+    raise UserError(
+        f"{target} holds something other than drawn people and stays as it is; "
+        "name another folder, or force the replacement"
+    )
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _move_into_place(partial: Path, target: Path) -> None:
+    if not target.exists():
+        partial.rename(target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent))
+    old = aside / target.name
+    try:
+        target.rename(old)
+        partial.rename(target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_splits(
+    folder: Path, pictures: tuple[int, int], size: int, seed: int, hard: bool, progress: Progress | None
+) -> list[tuple[int, int, float]]:
+    done, total = 0, sum(pictures)
+    counts = []
+    (folder / "annotations").mkdir()
+    for split, count in zip(SPLITS, pictures, strict=True):
+        (folder / split).mkdir()
+        images, annotations = [], []
+        for index in range(count):
+            picture = draw_picture(picture_rng(seed, split, index), size, HARD if hard else STANDARD)
+            image_id = 1 + index + SPLITS.index(split) * MOST_PICTURES
+            name = f"{image_id:012d}.jpg"
+            (folder / split / name).write_bytes(_jpeg(picture))
+            height, width = picture.image.shape[:2]
+            images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+            annotations += _annotations(picture, image_id)
+            done += 1
+            if progress is not None:
+                progress(done, total)
+        description = f"People drawn by litepose-nas: {split}, seed {seed}, {'hard' if hard else 'standard'}"
+        document = {
+            "info": {"description": description, "version": "1"},
+            "licenses": [],
+            "images": images,
+            "annotations": annotations,
+            "categories": [_category()],
+        }
+        _write_json(toy_split(folder, split)[0], document)
+        counts.append(_count(annotations))
+    return counts
+
+
+def _count(annotations: list[dict[str, Any]]) -> tuple[int, int, float]:
+    people = [a for a in annotations if not a["iscrowd"]]
+    flags = [flag for person in people for flag in person["keypoints"][2::3]]
+    labelled = sum(flag > 0 for flag in flags)
+    return len(people), len(annotations) - len(people), sum(flag == 1 for flag in flags) / max(labelled, 1)
+
+
+def _jpeg(picture: Picture) -> bytes:
+    ok, data = cv2.imencode(".jpg", picture.image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    if not ok:
+        raise UserError("this build of OpenCV cannot write JPEG; install opencv-python-headless")
+    return data.tobytes()
+
+
+def _category() -> dict[str, Any]:
+    skeleton = [[a + 1, b + 1] for a, b in LIMBS]  # COCO counts joints from one here
+    return {"id": 1, "name": "person", "supercategory": "person", "keypoints": list(JOINTS), "skeleton": skeleton}
+
+
+def _annotations(picture: Picture, image_id: int) -> list[dict[str, Any]]:
+    height, width = picture.image.shape[:2]
+    found = [_person(person) for person in picture.people]
+    if picture.crowd is not None:
+        found.append(_crowd(picture.crowd, height, width))
+    return [{"id": image_id * 100 + k, "image_id": image_id, "category_id": 1, **a} for k, a in enumerate(found)]
+
+
+def _person(person: DrawnPerson) -> dict[str, Any]:
+    keypoints: list[float] = []
+    for x, y, flag in person.joints.tolist():
+        keypoints += [round(x, 2), round(y, 2), int(flag)]
+    left, top, wide, high = person.box
+    corners = [left, top, left + wide, top, left + wide, top + high, left, top + high]
+    return {
+        "iscrowd": 0,
+        "num_keypoints": int((person.joints[:, 2] > 0).sum()),
+        "keypoints": keypoints,
+        "bbox": list(person.box),
+        "area": person.area,
+        "segmentation": person.polygons or [corners],
+    }
+
+
+def _crowd(crowd: DrawnCrowd, height: int, width: int) -> dict[str, Any]:
+    return {
+        "iscrowd": 1,
+        "num_keypoints": 0,
+        "keypoints": [0] * (3 * len(JOINTS)),
+        "bbox": list(crowd.box),
+        "area": crowd.area,
+        "segmentation": {"counts": crowd.counts, "size": [height, width]},
+    }
+
+
+def _write_json(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")

@@ -1,0 +1,38 @@
+"""Importers: each file reads one foreign layout. None is imported here, for some need torch and some must not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litepose_nas.errors import UserError
+
+if TYPE_CHECKING:
+    from litepose_nas.importers.report import Report
+
+
+def convert(
+    file: str | Path,
+    out: str | Path,
+    *,
+    arch: str | None = None,
+    joints: int | None = None,
+    resolution: int | None = None,
+    space: str | None = None,
+) -> Report:
+    """Read a foreign checkpoint and write it as our own file: a network, or with `space` a supernet started from it."""
+    from litepose_nas import subnet_file, weights
+    from litepose_nas.importers.litepose import import_supernet, import_weights
+
+    if space is None:
+        net = import_weights(file, arch, joints, resolution)
+        report: Report = net.meta.pop("imported")
+        weights.save(net, out, subnet_file.from_json(net.meta, str(file)))
+        return report
+    if arch is not None or resolution is not None:
+        raise UserError(
+            "--space: a supernet has every architecture and size of its space; leave --arch and --resolution out"
+        )
+    supernet, report = import_supernet(file, space, joints)
+    weights.save_supernet(supernet, out)
+    return report

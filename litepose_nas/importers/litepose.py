@@ -1,0 +1,272 @@
+"""Weights of the released LitePose, its networks and its supernet, into ours.
+
+The released supernet has the layout of its largest network, and beside each kernel two learned maps for smaller ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from litepose_nas import families, litepose_json, subnet_file, target, weights
+from litepose_nas import litepose_numbers as numbers
+from litepose_nas.errors import UserError
+from litepose_nas.families.litepose import STRIDES
+from litepose_nas.importers.checkpoint import read_checkpoint
+from litepose_nas.importers.litepose_names import to_ours, to_theirs
+from litepose_nas.importers.report import Report, Shape
+from litepose_nas.litepose_numbers import Numbers
+from litepose_nas.network import Network
+from litepose_nas.space import Arch, Space
+from litepose_nas.subnet_file import Subnet
+from litepose_nas.supernet import Supernet, window
+
+DEFAULT_RESOLUTION = 512  # of the released training, for a network that is not one of the published
+
+
+class Checkpoint(NamedTuple):
+    """A file whose tensors have our names, and the network that their shapes tell."""
+
+    file: str
+    tensors: dict[str, Tensor]  # under our names
+    maps: dict[str, Tensor]  # learned maps of a supernet's kernels, under our names
+    theirs: dict[str, str]  # our name -> the file's
+    foreign: dict[str, Shape]  # the file's names that no LitePose has
+    numbers: Numbers
+    joints: int
+
+
+def read(path: str | Path) -> Checkpoint:
+    """Return the tensors of a LitePose-shaped checkpoint under our names."""
+    tensors: dict[str, Tensor] = {}
+    theirs: dict[str, str] = {}
+    foreign: dict[str, Shape] = {}
+    for name, tensor in read_checkpoint(path).items():
+        ours = to_ours(name)
+        if ours is None:
+            foreign[name] = tuple(tensor.shape)
+        elif ours in tensors:
+            raise UserError(f"{path}: {theirs[ours]} and {name} are the same tensor; which one is meant?")
+        else:
+            tensors[ours], theirs[ours] = tensor, name
+    if not tensors:
+        raise UserError(
+            f"{path}: none of its {len(foreign)} tensors belongs to a LitePose (the first is {next(iter(foreign))!r}); "
+            "expected names such as first.0.0.weight and stage.0.0.inv.0.weight"
+        )
+    maps = {name: tensors.pop(name) for name in list(tensors) if ".maps." in name}
+    net, joints = _infer(tensors, theirs, str(path))
+    if any(name.startswith("stage.") for name in theirs.values()):
+        numbers.check_released(net, str(path))
+    return Checkpoint(str(path), tensors, maps, theirs, foreign, net, joints)
+
+
+def _infer(tensors: Mapping[str, Tensor], theirs: Mapping[str, str], where: str) -> tuple[Numbers, int]:
+    """Return the numbers and the joints that the shapes tell."""
+
+    def shape(name: str) -> Shape:
+        if name not in tensors:
+            raise UserError(f"{where}: no tensor {to_theirs(name)}, so it is no whole LitePose; is it cut short?")
+        found = tuple(tensors[name].shape)
+        if len(found) != 4 or 0 in found:
+            raise UserError(f"{where}: {theirs[name]}: expected 4 dimensions, none of them 0, got {list(found)}")
+        return found
+
+    stages = []
+    for i in range(len(STRIDES)):
+        blocks, j = [], 0
+        while j == 0 or f"stages.{i}.{j}.expand.conv.weight" in tensors:
+            mid, width, *_ = shape(f"stages.{i}.{j}.expand.conv.weight")
+            kernel = shape(f"stages.{i}.{j}.dw.conv.weight")[-1]
+            if mid % width or kernel % 2 == 0:
+                name = theirs[f"stages.{i}.{j}.dw.conv.weight"]
+                raise UserError(
+                    f"{where}: {name}: {width} channels expand to {mid} with kernel {kernel}; expected a multiple and "
+                    "an odd kernel"
+                )
+            blocks.append(numbers.Block(kernel, mid // width))
+            j += 1
+        stages.append(numbers.Stage(shape(f"stages.{i}.0.project.conv.weight")[0], tuple(blocks)))
+    stem = shape("stem.project.conv.weight")[0]
+    head = tuple(shape(f"head.fuse.{i}.refined.weight")[1] for i in range(3))
+    joints = shape("head.out.1.refined.project.weight")[0]
+    return Numbers(None, stem, tuple(stages), head), joints
+
+
+def import_weights(
+    path: str | Path,
+    arch: str | Path | Arch | None = None,
+    joints: int | None = None,
+    resolution: int | None = None,
+) -> Network:
+    """Return the network in a released checkpoint, ready to predict; `meta["imported"]` is the report.
+
+    Architecture and joints are read off the file unless given. No tensor tells the resolution: it is that of the
+    published network with these numbers, else 512. From a supernet, an `arch` is cut out by the released rules.
+    """
+    file = read(path)
+    notes = []
+    if arch is None:
+        net, note = _with_resolution(file.numbers, resolution)
+        found, notes = numbers.to_arch(net), [note]
+    elif resolution is not None:
+        raise UserError(f"resolution {resolution}: the architecture has its own; leave one of the two out")
+    else:
+        found = arch if isinstance(arch, Arch) else target.resolve(arch).subnet.arch
+    if found.space.family is not families.load("litepose"):
+        raise UserError(f"{path}: holds a LitePose; {found.space.name} has networks of another family")
+    joints = file.joints if joints is None else subnet_file.check_joints(joints, str(path))
+    subnet = Subnet(found, joints, {"source": {"imported_from": Path(path).name}})
+    wanted = weights.skeleton(subnet)
+    shapes = weights.shapes(wanted.state_dict())
+    used = file
+    if file.maps and arch is not None:
+        used = file._replace(tensors=_cut(file, shapes))
+        notes.append(f"{len(file.tensors) - len(used.tensors)} tensors of blocks past its depth left out")
+        notes.append("cut out of a supernet: its BN statistics are those of the largest network, so calibrate it")
+        notes.append("kernel maps used only where a smaller kernel was cut out")
+    elif file.maps:
+        notes.append("a supernet: this is its largest network, which needs none of its kernel maps")
+    report = _report(used, shapes, f"{found.space.name}, {subnet.joints} joints, {subnet.input[0]} px", notes)
+    _refuse_unless_whole(report, used, subnet, shapes)
+    state = {name: _owned(used.tensors[name], like) for name, like in wanted.state_dict().items()}
+    wanted.load_state_dict(state, assign=True)
+    wanted.meta = {**subnet.to_json(), "imported": report}
+    return wanted.requires_grad_().eval()
+
+
+def init_supernet(supernet: Supernet, path: str | Path) -> Report:
+    """Copy a LitePose-shaped checkpoint, a network or a supernet, into the windows of its architecture."""
+    return _fill(supernet, read(path))
+
+
+def import_supernet(path: str | Path, space: str | Space, joints: int | None = None) -> tuple[Supernet, Report]:
+    """Return a new supernet of a space, started from a LitePose-shaped checkpoint."""
+    file = read(path)
+    supernet = Supernet(Space.load(space) if isinstance(space, str) else space, joints or file.joints)
+    return supernet, _fill(supernet, file)
+
+
+def _fill(supernet: Supernet, file: Checkpoint) -> Report:
+    try:
+        arch = numbers.point(supernet.space, file.numbers)
+    except UserError as error:
+        raise UserError(f"{file.file}: its network is no point of the space {supernet.space.name}: {error}") from error
+    subnet = Subnet(arch, supernet.joints)
+    shapes = weights.shapes(weights.skeleton(subnet).state_dict())
+    store = supernet.store.state_dict()
+    maps = {name: t for name, t in file.maps.items() if name in store and store[name].shape == t.shape}
+    net = file.numbers
+    widths, depths = [stage.width for stage in net.stages], [len(stage.blocks) for stage in net.stages]
+    notes = [f"its place: stem {net.stem}, widths {widths}, depths {depths}, head {list(net.head)}"]
+    if unused := len(file.maps) - len(maps):
+        notes.append(f"{unused} tensors of kernel maps not used: " + _why_no_maps(supernet))
+    report = _report(file, shapes, f"a supernet of {supernet.space.name}, {supernet.joints} joints", notes, maps)
+    _refuse_unless_whole(report, file, subnet, shapes)
+    with torch.no_grad():
+        windows = supernet.subnet(arch).state_dict()
+        for name in shapes:
+            windows[name].copy_(file.tensors[name])
+        for name, tensor in windows.items():
+            if ".maps." in name and name not in maps:  # the checkpoint uses its kernels as they are
+                tensor.copy_(torch.eye(len(tensor)) if name.endswith("weight") else torch.zeros(len(tensor)))
+        for name, tensor in maps.items():
+            store[name].copy_(tensor)
+    return report
+
+
+def _why_no_maps(supernet: Supernet) -> str:
+    if supernet.kernel_maps:
+        return "the space has no kernels larger than theirs"
+    return "the supernet has none (the released training never used them: every kernel was 7)"
+
+
+def _cut(file: Checkpoint, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
+    """Return the tensors of a smaller network inside the released supernet; what cannot be cut is left as it is."""
+    cut = {}
+    for name, tensor in file.tensors.items():
+        shape = shapes.get(name)
+        if shape is None and name.startswith("stages."):
+            continue  # a block past the depth
+        output = name.startswith("head.out.") and name.endswith("project.weight")  # another joint is no smaller net
+        if shape is None or len(shape) != tensor.dim() or (output and shape[0] != len(tensor)):
+            cut[name] = tensor
+            continue
+        kernel = name.startswith("stages.") and name.endswith(".dw.conv.weight")
+        small = all(mine >= theirs for mine, theirs in zip(tensor.shape, shape, strict=True))
+        cut[name] = window(tensor, shape, (2, 3) if kernel else ()) if small else tensor
+        learned = file.maps.get(f"{name.removesuffix('weight')}maps.{shape[-1]}.weight") if kernel and small else None
+        if learned is not None and shape[-1] < tensor.shape[-1]:
+            bias = file.maps[f"{name.removesuffix('weight')}maps.{shape[-1]}.bias"]
+            cut[name] = (cut[name].flatten(1) @ learned.T + bias).view(shape)
+    return cut
+
+
+def _owned(tensor: Tensor, like: Tensor) -> Tensor:
+    return tensor.to(like.dtype).clone(memory_format=torch.contiguous_format)
+
+
+def _report(
+    file: Checkpoint, shapes: Mapping[str, Shape], network: str, notes: list[str], used_maps: Iterable[str] = ()
+) -> Report:
+    pairs = [(name, tuple(file.tensors[name].shape), shape) for name, shape in shapes.items() if name in file.tensors]
+    idle = {file.theirs[name]: tuple(tensor.shape) for name, tensor in file.tensors.items() if name not in shapes}
+    maps = {file.theirs[name]: tuple(tensor.shape) for name, tensor in file.maps.items() if name not in used_maps}
+    return Report(
+        file.file,
+        network,
+        matched=(*(name for name, mine, wanted in pairs if mine == wanted), *used_maps),
+        unmatched=tuple({**file.foreign, **idle, **maps}.items()),
+        missing=tuple((name, shape) for name, shape in shapes.items() if name not in file.tensors),
+        mismatched=tuple((file.theirs[name], mine, wanted) for name, mine, wanted in pairs if mine != wanted),
+        notes=tuple(notes),
+    )
+
+
+def _refuse_unless_whole(report: Report, file: Checkpoint, subnet: Subnet, shapes: Mapping[str, Shape]) -> None:
+    left = [file.theirs[name] for name in file.tensors if name not in shapes]
+    if report.complete and not left:
+        return
+    differences = list(_differences(file.numbers, subnet.arch))
+    if file.joints != subnet.joints:
+        reason = f"the file's head has {file.joints} joints, {subnet.joints} asked; ask for {file.joints}, or for none"
+    elif differences:
+        listed = ", ".join(differences[:4])
+        reason = f"the architecture is not the file's: {listed}; leave it out to read it off the file"
+    else:
+        reason = "the file is damaged, or no LitePose after all"
+    problems = [f"{name} is {list(mine)}, not {list(theirs)}" for name, mine, theirs in report.mismatched]
+    problems += [f"{to_theirs(name)} is missing" for name, _ in report.missing]
+    problems += [f"{name} has no place" for name in left]
+    more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
+    raise UserError(f"{file.file}: does not fit: {reason} ({', '.join(problems[:4])}{more})")
+
+
+def _differences(net: Numbers, arch: Arch) -> Iterator[str]:
+    for gene, asked in zip(arch.space.genes, arch.values, strict=True):
+        if gene.path == "resolution":
+            continue
+        try:
+            found = numbers.value(net, gene.path)
+        except UserError:  # one number for a stage whose blocks differ
+            found = None
+        if found != asked:
+            yield f"{gene.path} is {found or 'of several kinds'} in the file, {asked or 'none'} asked"
+
+
+def _with_resolution(net: Numbers, asked: int | None) -> tuple[Numbers, str]:
+    if asked is not None:
+        if not 1 <= asked <= litepose_json.LARGEST:
+            raise UserError(f"resolution {asked}: expected pixels, from 1 to {litepose_json.LARGEST}")
+        return net._replace(resolution=asked), f"resolution {asked}, as asked"
+    for name in target.published():
+        arch = target.resolve(name).subnet.arch
+        if not list(_differences(net, arch)):
+            size = arch.input[0]
+            return net._replace(resolution=size), f"the numbers are those of {name}, so resolution {size}"
+    note = f"no tensor tells the resolution; taken to be {DEFAULT_RESOLUTION}"
+    return net._replace(resolution=DEFAULT_RESOLUTION), note

@@ -1,0 +1,60 @@
+"""What the released LitePose and this package call the same tensor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+# I, J and K stand for whole numbers; what follows the name (.weight, .running_mean ...) is the same in both.
+PAIRS = (
+    ("first.0.0", "stem.conv.conv"),
+    ("first.0.1", "stem.conv.bn"),
+    ("first.1.0", "stem.dw.conv"),
+    ("first.1.1", "stem.dw.bn"),
+    ("first.2", "stem.project.conv"),
+    ("first.3", "stem.project.bn"),
+    ("stage.I.J.inv.0", "stages.I.J.expand.conv"),
+    ("stage.I.J.inv.1", "stages.I.J.expand.bn"),
+    ("stage.I.J.LinearKxK", "stages.I.J.dw.conv.maps.K"),  # a supernet's map for kernel K
+    ("stage.I.J.depth_conv.0", "stages.I.J.dw.conv"),
+    ("stage.I.J.depth_conv.1", "stages.I.J.dw.bn"),
+    ("stage.I.J.point_conv.0", "stages.I.J.project.conv"),
+    ("stage.I.J.point_conv.1", "stages.I.J.project.bn"),
+    ("deconv_refined.I", "head.fuse.I.refined"),
+    ("deconv_raw.I", "head.fuse.I.raw"),
+    ("deconv_bnrelu.I.0", "head.fuse.I.bn"),
+    ("final_refined.I.conv.0", "head.out.I.refined.dw.conv"),
+    ("final_refined.I.conv.1", "head.out.I.refined.dw.bn"),
+    ("final_refined.I.conv.3", "head.out.I.refined.project"),
+    ("final_raw.I.conv.0", "head.out.I.raw.dw.conv"),
+    ("final_raw.I.conv.1", "head.out.I.raw.dw.bn"),
+    ("final_raw.I.conv.3", "head.out.I.raw.project"),
+)
+
+
+def to_ours(name: str) -> str | None:
+    """Return our name for a released tensor, which may have it already; None if no LitePose has one of that name."""
+    if name.startswith(("stem.", "stages.", "head.")):
+        return name
+    return _rename(name, PAIRS)
+
+
+def to_theirs(name: str) -> str:
+    """Return the released name for a tensor of ours."""
+    return _rename(name, ((ours, theirs) for theirs, ours in PAIRS)) or name
+
+
+def _rename(name: str, pairs: Iterable[tuple[str, str]]) -> str | None:
+    for old, new in pairs:
+        if found := re.fullmatch(rf"{_pattern(old)}\.([a-z_]+)", name):
+            for letter, number in found.groupdict().items():
+                new = new.replace(letter, number)
+            return f"{new}.{found.groups()[-1]}"
+    return None
+
+
+def _pattern(template: str) -> str:
+    pattern = re.escape(template)
+    for letter in "IJK":
+        pattern = pattern.replace(letter, rf"(?P<{letter}>[0-9]+)", 1).replace(f"x{letter}", rf"x(?P={letter})")
+    return pattern

@@ -1,0 +1,66 @@
+"""What a user may name where a network is wanted: a published one, a JSON, a file of weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from litepose_nas import json_file, resources, subnet_file, tensor_file
+from litepose_nas.errors import UserError, nearest
+from litepose_nas.subnet_file import Subnet
+
+METADATA = "litepose_nas"  # the key under which a .safetensors file holds its subnet.json
+SUPERNET_METADATA = "litepose_nas_supernet"
+ACCEPTED = (
+    "a name in mobile_configs/, a subnet.json, a JSON of LitePose's own, or a .safetensors file written by this program"
+)
+
+
+class Resolved(NamedTuple):
+    """What a target stands for, and the file of its weights where it has some that fit."""
+
+    subnet: Subnet
+    weights: Path | None
+
+
+def resolve(target: str | Path, joints: int | None = None) -> Resolved:
+    """Return the network that a target names; weights of another number of joints than asked for are left out."""
+    path = Path(target)
+    name = str(target)
+    if name in published():
+        return Resolved(subnet_file.read(resources.find(name, "mobile_configs", ".json"), joints), None)
+    if not path.exists():
+        place = "no such file" if path.suffix in (".json", ".safetensors") else "neither a file nor a published network"
+        raise UserError(f"{name}: {place}; {nearest(name, published())}; accepted: {ACCEPTED}")
+    if path.is_dir():
+        raise UserError(f"{name}: a folder; accepted: {ACCEPTED}")
+    if path.suffix == ".safetensors":
+        own = subnet_of(path)
+        if joints is None or joints == own.joints:
+            return Resolved(own, path)
+        return Resolved(subnet_file.checked(own._replace(joints=joints), name), None)
+    if path.suffix == ".json":
+        return Resolved(subnet_file.read(path, joints), None)
+    raise UserError(
+        f"{name}: not a kind of file that says what network it is; accepted: {ACCEPTED}; "
+        "a checkpoint of another program becomes one by `litepose-nas import`"
+    )
+
+
+def published() -> list[str]:
+    """Return the names of the published networks that come with this installation."""
+    return resources.names("mobile_configs", ".json")
+
+
+def subnet_of(path: str | Path) -> Subnet:
+    """Return what the metadata of a .safetensors file says."""
+    metadata = tensor_file.read_header(path).metadata
+    if METADATA in metadata:
+        where = f"{path}, metadata"
+        return subnet_file.from_json(json_file.parse(metadata[METADATA], where, subnet_file.EXPECTED), where)
+    if SUPERNET_METADATA in metadata:
+        raise UserError(f"{path}: a supernet, not one network; `litepose-nas extract` makes a network of it")
+    raise UserError(
+        f"{path}: no metadata that says what network it is; a checkpoint of another program becomes one by "
+        "`litepose-nas import`"
+    )

@@ -1,0 +1,128 @@
+"""Weights on disk: safetensors, with what the network is in the metadata. Nothing in such a file can run code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from litepose_nas import costs, files, json_file, subnet_file, tensor_file
+from litepose_nas.errors import UserError
+from litepose_nas.network import Network, build
+from litepose_nas.subnet_file import Subnet
+from litepose_nas.supernet import Supernet
+from litepose_nas.target import METADATA, SUPERNET_METADATA, subnet_of
+
+
+def save(net: nn.Module | Mapping[str, Tensor], path: str | Path, subnet: Subnet) -> None:
+    """Write the weights of a network, and beside them in the same file what network it is."""
+    state = net.state_dict() if isinstance(net, nn.Module) else net
+    compare(shapes(state), shapes(skeleton(subnet).state_dict()), f"{path}: the weights to be saved")
+    _write(state, path, {METADATA: json.dumps(subnet.to_json(), allow_nan=False)})
+
+
+def load(path: str | Path) -> Network:
+    """Return the network in a file, ready to predict; its `meta` is the data of its subnet.json."""
+    subnet = subnet_of(path)
+    net = skeleton(subnet)
+    state = _read(path, net.state_dict())
+    net.load_state_dict(state, assign=True)
+    net.meta = subnet.to_json()
+    return net.requires_grad_().eval()
+
+
+def save_supernet(supernet: Supernet, path: str | Path) -> None:
+    """Write the store of a supernet with its whole space, so that the file stays readable when the space changes."""
+    description = {
+        "schema_version": subnet_file.VERSION,
+        "space": supernet.space.name,
+        "space_tree": json.loads(supernet.space.source),
+        "joints": supernet.joints,
+        "kernel_maps": supernet.kernel_maps,
+    }
+    _write(supernet.store.state_dict(), path, {SUPERNET_METADATA: json.dumps(description)})
+
+
+def load_supernet(
+    path: str | Path,
+    *,
+    device: torch.device | str = "cpu",
+    memory_format: torch.memory_format = torch.contiguous_format,
+) -> Supernet:
+    """Return the supernet in a file."""
+    header = tensor_file.read_header(path)
+    if SUPERNET_METADATA not in header.metadata:
+        what = "one network" if METADATA in header.metadata else "a file of another program"
+        raise UserError(
+            f"{path}: {what}, not a supernet; `litepose-nas train-supernet` and `import --space` make those"
+        )
+    where = f"{path}, metadata"
+    data = json_file.parse(header.metadata[SUPERNET_METADATA], where, "the description of a supernet")
+    keys = ("schema_version", "space", "space_tree", "joints", "kernel_maps")
+    if not isinstance(data, dict) or any(key not in data for key in keys):
+        raise UserError(f"{where}: expected a mapping with the keys {', '.join(keys)}, got {json_file.short(data)}")
+    if data["schema_version"] != subnet_file.VERSION or type(data["kernel_maps"]) is not bool:
+        raise UserError(f"{where}: written by another version of this program, or damaged")
+    space = subnet_file.read_space(data["space"], data["space_tree"], where)
+    widest = subnet_file.checked(Subnet(space.widest, subnet_file.check_joints(data["joints"], where)), where)
+    if costs.cost(widest.arch, joints=widest.joints).params > header.elements:
+        raise UserError(f"{path}: damaged: fewer weights in it than its space needs")  # said before memory is taken
+    supernet = Supernet(
+        space, widest.joints, device=device, memory_format=memory_format, kernel_maps=data["kernel_maps"]
+    )
+    supernet.store.load(_read(path, supernet.store.state_dict()))
+    return supernet
+
+
+def skeleton(subnet: Subnet) -> Network:
+    """Return the network without memory for its weights: names, shapes and wiring only."""
+    with torch.device("meta"):
+        return build(subnet.arch, subnet.joints)
+
+
+def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every tensor."""
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def compare(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], where: str) -> None:
+    """Refuse tensors whose names or shapes are not those wanted, naming the first few."""
+    problems = [f"no {name}" for name in wanted if name not in found]
+    problems += [f"unknown {json_file.short(name)}" for name in found if name not in wanted]
+    pairs = [(name, found[name], wanted[name]) for name in wanted if name in found]
+    problems += [f"{name} is {mine}, not {theirs}" for name, mine, theirs in pairs if mine != theirs]
+    if problems:
+        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
+        raise UserError(f"{where}: not the tensors of the network it should be: {', '.join(problems[:4])}{more}")
+
+
+def _write(state: Mapping[str, Tensor], path: str | Path, metadata: dict[str, str]) -> None:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    with files.replacing(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:  # a full disk, for one
+            raise UserError(f"{path}: cannot be written ({error}); nothing was changed") from error
+
+
+def _read(path: str | Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a file, in the precision of those they stand for."""
+    compare(tensor_file.read_header(path).shapes, shapes(like), str(path))
+    state = read_tensors(path)
+    for name, tensor in state.items():
+        if tensor.is_floating_point() != like[name].is_floating_point() or tensor.is_complex():
+            raise UserError(f"{path}: {name} holds {tensor.dtype}, expected {like[name].dtype}")
+    return {name: tensor.to(like[name].dtype) for name, tensor in state.items()}
+
+
+def read_tensors(path: str | Path) -> dict[str, Tensor]:
+    """Return what a .safetensors file holds."""
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: damaged or cut short ({str(error)[:200]}); copy or download it again") from error

@@ -1,0 +1,36 @@
+"""Costs that need no network: many at once equal one by one, the two conventions, memory by hand."""
+
+import random
+
+import numpy as np
+import pytest
+
+from litepose_nas import Space, cost, costs, resources
+
+SPACES = resources.names("search_spaces", ".yaml")
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_many_at_once_equal_one_by_one(name):
+    space, rng = Space.load(name), random.Random(0)
+    archs = [space.sample(rng) for _ in range(200)]
+    assert np.array_equal(costs.many(archs, 14), [cost(arch, joints=14)[:4] for arch in archs])
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_the_table_adds_up(name):
+    arch = Space.load(name).sample(random.Random(1))
+    rows, whole = costs.table(arch, (250, 130), 5), cost(arch, (250, 130), 5)
+    for column in ("macs", "macs_litepose", "params"):
+        assert sum(getattr(row, column) for row in rows) == getattr(whole, column)
+
+
+def test_a_larger_picture_and_more_joints_cost_more():
+    arch = Space.load("litepose").smallest
+    small, tall, many = cost(arch), cost(arch, (512, 256)), cost(arch, joints=30)
+    assert small.macs < tall.macs
+    assert small.peak_bytes < tall.peak_bytes
+    assert small.params == tall.params
+    assert small.params < many.params
+    assert small.macs < many.macs
+    assert small.macs < small.macs_litepose

@@ -1,0 +1,94 @@
+"""The import arrows run one way, and what must be quick to import stays free of torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import litepose_nas
+
+PACKAGE = Path(litepose_nas.__file__).parent
+
+# From the bottom up; a unit may import those on earlier lines, and those beside it on its own line.
+ORDER = [
+    {"errors"},
+    {"resources", "files", "extras", "space_file", "json_file", "tensor_file"},
+    {"layers"},
+    {"blocks"},
+    {"families"},
+    {"space"},
+    {"costs", "network"},
+    {"litepose_numbers", "litepose_json"},
+    {"subnet_file", "target", "store"},
+    {"supernet"},
+    {"channels", "weights", "importers", "export", "doctor"},
+    {"cli"},
+]
+RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
+NO_TORCH = {"errors", "resources", "files", "extras", "space_file", "blocks", "families", "space", "costs", "cli"}
+NO_TORCH |= {"json_file", "tensor_file", "litepose_numbers", "litepose_json", "subnet_file", "target"}
+DATA = {"data", "pose"}  # never import networks, and networks never import them
+
+
+def unit(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path, top_level_only: bool = False):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
+        for node in ast.walk(block)
+    }
+    for node in tree.body if top_level_only else ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            if node.module == "litepose_nas":
+                yield from (f"litepose_nas.{alias.name}" for alias in node.names)
+
+
+def files():
+    return [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
+
+
+def test_imports_point_downwards():
+    for path in files():
+        here = unit(path)
+        for name in imports(path):
+            parts = name.split(".")
+            if parts[0] == "litepose_nas" and len(parts) > 1 and parts[1] != "__version__":
+                there = parts[1]
+                if here in DATA or there in DATA:
+                    allowed = there in DATA | {"errors", "files", "resources"} or RANK.get(here, 99) >= RANK["cli"]
+                elif (here, there) == ("blocks", "layers"):
+                    allowed = True  # inside build(), when the module is wanted
+                else:
+                    allowed = here == there or RANK[there] < RANK[here] or {here, there} <= ORDER[RANK[here]]
+                assert allowed, f"{path.relative_to(PACKAGE)} imports {name}"
+
+
+def test_every_file_has_a_place():
+    known = set(RANK) | DATA
+    assert {unit(path) for path in files()} <= known
+
+
+def test_what_must_be_quick_imports_no_torch():
+    for path in files():
+        if unit(path) in NO_TORCH:
+            top = {name.split(".")[0] for name in imports(path, top_level_only=True)}
+            assert not top & {"torch", "cv2", "scipy", "onnx", "ray"}, path
+    code = "import sys, litepose_nas, litepose_nas.cli, litepose_nas.costs; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_public_names_are_what_is_listed():
+    assert litepose_nas.__all__ == sorted(litepose_nas.__all__)
+    assert set(dir(litepose_nas)) == {*litepose_nas.__all__, "__version__"}
+    for name in litepose_nas.__all__:
+        assert callable(getattr(litepose_nas, name)), f"{name} is hidden by a module of that name"
