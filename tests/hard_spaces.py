@@ -21,7 +21,7 @@ from litepose_nas.blocks.conv import MBConv, Stem
 from litepose_nas.blocks.groups import GroupConv
 from litepose_nas.blocks.ops import Op, conv, linear
 from litepose_nas.blocks.temporal import WAYS, Given, TemporalFuse
-from litepose_nas.space import Space
+from litepose_nas.space import Arch, Space
 
 Pair = tuple[dict[str, Any], dict[str, Any]]  # departures from the widest arch: of the narrow net, of the wide one
 
@@ -46,6 +46,11 @@ def space(name: str, plan: Callable[[Any, int], Iterator[Part]], wiring: Any = c
     """A space that is not in a file."""
     family = SimpleNamespace(plan=plan, forward=wiring)
     return Space({"resolution": [64, 96], "about": name, **tree}, name=name, family=family)
+
+
+def departing(space: Space, departures: dict[str, Any]) -> Arch:
+    """The widest architecture but for these values."""
+    return space.arch(space.widest.to_dict() | departures)
 
 
 def inputs(hard: Hard, height: int, width: int, joints: int) -> Inputs:

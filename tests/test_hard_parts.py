@@ -8,12 +8,11 @@ import hard_spaces
 import properties
 import pytest
 import torch
-from hard_spaces import SPACES, Hard
+from hard_spaces import SPACES, Hard, departing
 from properties import CHECKS, rough_supernet, run, sampled
 
 import litepose_nas as ln
 from litepose_nas.channels import sort_channels
-from litepose_nas.space import Arch
 from litepose_nas.supernet import Supernet
 
 JOINTS = 3
@@ -36,11 +35,6 @@ def hard(request: pytest.FixtureRequest) -> Hard:
 @pytest.fixture(scope="module")
 def supernet(hard: Hard) -> Supernet:
     return rough_supernet(hard.space, JOINTS)
-
-
-def departing(space: ln.Space, departures: dict) -> Arch:
-    widest = dict(zip([gene.path for gene in space.genes], space.widest.values, strict=True))
-    return space.arch(widest | departures)
 
 
 @pytest.mark.parametrize("size", SIZES)
