@@ -166,10 +166,10 @@ def difference_inside(supernet: Supernet, arch: Arch, wide: Arch, inputs: Inputs
     return max(apart)
 
 
-def lies_inside(supernet: Supernet, arch: Arch, wide: Arch, inputs: Inputs) -> None:
+def lies_inside(supernet: Supernet, arch: Arch, wide: Arch, inputs: Inputs, tolerance: float = 1e-5) -> None:
     """The narrow net is the wide one with the rest of the store at zero."""
     apart = difference_inside(supernet, arch, wide, inputs)
-    assert apart < 1e-5, f"{arch} does not lie inside {wide}: {apart:.1e} apart"
+    assert apart <= tolerance, f"{arch} does not lie inside {wide}: {apart:.1e} apart"
 
 
 def inside_widest(supernet: Supernet, arch: Arch, inputs: Inputs) -> None:

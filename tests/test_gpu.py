@@ -60,9 +60,9 @@ def test_what_is_said_to_nest_nests(hard):
         claims = [(arch.to_dict(), {}) for arch in sampled(hard.space, 6)]
     for narrow, wide in claims:
         arch, around = (hard_spaces.departing(hard.space, departures) for departures in (narrow, wide))
-        properties.lies_inside(supernet, arch, around, inputs(hard, torch.contiguous_format))
+        properties.lies_inside(supernet, arch, around, inputs(hard, torch.contiguous_format), tolerance=1e-4)
 
 
-def test_compiles_with_inductor(hard):
+def test_compiles(hard):
     supernet = rough_supernet(hard.space, JOINTS, device="cuda")
     properties.compiles(supernet, hard.space.smallest, inputs(hard, torch.contiguous_format))
