@@ -62,4 +62,5 @@ class TemporalFuse(NamedTuple):
         """Return the module."""
         from litepose_nas.layers import temporal as layers
 
-        return layers.JOINING[self.way](self.joints, self.width)
+        ways = {ADD: layers.AddHeatmaps, MULTIPLY: layers.MultiplyHeatmaps, CONCAT: layers.ConcatHeatmaps}
+        return ways[self.way](self.joints, self.width)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from litepose_nas.blocks.temporal import ADD, CONCAT, MULTIPLY
 from litepose_nas.layers.concat import ConcatConv
 from litepose_nas.layers.conv import conv_bn, dense
 
@@ -54,6 +53,3 @@ class ConcatHeatmaps(nn.Module):
     def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
         """Return the joined feature."""
         return self.mix(feature, self.lift(feature, heatmaps))
-
-
-JOINING = {ADD: AddHeatmaps, MULTIPLY: MultiplyHeatmaps, CONCAT: ConcatHeatmaps}
