@@ -7,6 +7,7 @@ training; whatever is scored, saved or shipped goes through `extract` and then `
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -51,6 +52,7 @@ class Supernet:
         memory_format: torch.memory_format = torch.contiguous_format,
         kernel_maps: bool = False,
     ):
+        _hear_layout_warning()
         self.space, self.joints, self.kernel_maps = space, joints, kernel_maps
         self.largest: dict[str, Any] = {}
         for corner in space.corners():
@@ -88,6 +90,10 @@ class Supernet:
                     view.grad = module_window(module, key, _grad(big), param.shape)  # backward() lands in the store
                     module.register_parameter(key, view)
                 for key, buffer in list(module.named_buffers(recurse=False)):
+                    if not isinstance(module, _BatchNorm):
+                        # A table that follows from a size is no part of the table of a larger size: windows of it
+                        # would compute something else, in silence.
+                        raise RuntimeError(f"{name}.{path}.{key}: a buffer; work it out in forward instead")
                     module.register_buffer(key, self._view(name, module, key, owner.get_buffer(key), buffer.shape))
                 if isinstance(module, _BatchNorm):
                     # Training normalises by the batch and must leave no trace, or one subnet would change another.
@@ -100,6 +106,19 @@ class Supernet:
         if view.shape != shape:
             raise RuntimeError(f"{name}.{key}: window {tuple(view.shape)} where the block has {tuple(shape)}")
         return view
+
+
+def _hear_layout_warning() -> None:
+    """Use up, unheard, a warning that torch gives once a process when a gradient's memory is not contiguous.
+
+    Gradients of windows never are, on purpose, and the result is the same. A filter would have to stay for good and to
+    stand wherever someone calls backward(); provoking the one warning here touches nobody's filters.
+    """
+    leaf = nn.Parameter(torch.zeros(2, 2, device="cpu")[:, :1])
+    leaf.grad = torch.zeros(2, 2, device="cpu")[:, :1]
+    with warnings.catch_warnings(), torch.enable_grad():
+        warnings.simplefilter("ignore")
+        leaf.sum().backward()
 
 
 def _fieldwise_max(block: Any, other: Any) -> Any:

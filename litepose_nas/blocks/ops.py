@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from litepose_nas.blocks import ceil_div
@@ -74,3 +75,50 @@ def deconv(
         live=held + 4 * h * w * cout,
         inputs=inputs,
     )
+
+
+def linear(tokens: int, cin: int, cout: int, *, bias: bool = True) -> Op:
+    """Return a linear map of every token."""
+    return Op(macs=tokens * cin * cout, params=cin * cout + cout * bias)
+
+
+def attention(queries: int, keys: int, width: int, values: int) -> Op:
+    """Return the two products of attention, fused: the scores of queries and keys are never in memory as a whole."""
+    return Op(macs=queries * keys * (width + values), params=0)
+
+
+def norm(channels: int) -> Op:
+    """Return a normalisation of tokens, which stores a scale and a shift."""
+    return Op(macs=0, params=2 * channels)
+
+
+def weights(number: int) -> Op:
+    """Return weights that take part in no product, such as a table of biases."""
+    return Op(macs=0, params=number)
+
+
+COPY = Op(macs=0, params=0)  # numbers are moved, padded, pooled or added, not multiplied with weights
+
+
+class Step(NamedTuple):
+    """One operation in a block's flow of tensors: what it makes, how large, from what (a number: one of the inputs)."""
+
+    makes: str
+    elements: int
+    op: Op
+    reads: tuple[int | str, ...]
+
+
+def flow(steps: Sequence[Step]) -> list[Op]:
+    """Return the operations with what is in memory during each: a tensor lives until its last reader is done.
+
+    An operation that writes over what it reads, or only looks at it in another way, makes nothing (0 elements): whoever
+    reads the result names what lies below it.
+    """
+    last = {name: i for i, step in enumerate(steps) for name in step.reads}
+    ops = []
+    for i, step in enumerate(steps):
+        made = [other for other in steps[: i + 1] if last.get(other.makes, len(steps)) >= i]
+        inputs = tuple(name for name, end in last.items() if isinstance(name, int) and end >= i)
+        ops.append(step.op._replace(live=sum(other.elements for other in made), inputs=inputs))
+    return ops

@@ -1,0 +1,79 @@
+"""Branches of different resolution that exchange what they found (HRNet, 2019)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from litepose_nas.blocks import ceil_div
+from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Fuse(NamedTuple):
+    """Bring every branch to the size and width of one of them and add them.
+
+    Down by 3x3 convolutions of stride 2, up by a 1x1 convolution and repetition.
+
+    Branch i has half the resolution of branch i - 1; a width of 0 says that it is absent. The first never is, and its
+    size is the block's input size. `into` is not elastic: a block into another branch has another name.
+    """
+
+    into: int
+    width0: int
+    width1: int
+    width2: int = 0
+    width3: int = 0
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The width of every branch, 0 where it is absent."""
+        return self[1:]
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        """Return the convolutions of every source in turn; each result is added to the sum before the next begins."""
+        steps: list[Step] = []
+        channels, out_h, out_w = self.out(h, w)
+        size, total = channels * out_h * out_w, ""  # type: int, int | str
+        for j, i in enumerate(i for i, width in enumerate(self.widths) if width):
+            path = [] if i == self.into else self._path(i, j, *_halved(h, w, i))
+            steps += path
+            term: int | str = path[-1].makes if path else j
+            if j == 0:
+                total = term
+                continue
+            cropped = bool(path) and path[-1].elements != size  # the sum does not fit over it
+            steps.append(Step(f"{i}.sum", size if cropped else 0, COPY, (total, term)))
+            total = f"{i}.sum" if cropped else term if path else total
+        return flow(steps)
+
+    def _path(self, i: int, reads: int, h: int, w: int) -> list[Step]:
+        """Return the flow from branch i, of this size."""
+        cin, cout = self.widths[i], self.widths[self.into]
+        if i > self.into:
+            up = cout * h * w * 4 ** (i - self.into)
+            project = conv(h, w, cin, cout, 1, act=False)
+            return [Step(f"{i}.conv", cout * h * w, project, (reads,)), Step(f"{i}.up", up, COPY, (f"{i}.conv",))]
+        steps: list[Step] = []
+        for k in range(i + 1, self.into + 1):
+            last = k == self.into
+            width, (h2, w2) = cout if last else cin, _halved(h, w, 1)
+            op = conv(h, w, cin, width, 3, 2, act=not last)
+            steps.append(Step(f"{i}.{k}", width * h2 * w2, op, (steps[-1].makes if steps else reads,)))
+            h, w = h2, w2
+        return steps
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        """Return the output's shape, that of the branch it goes into."""
+        return (self.widths[self.into], *_halved(h, w, self.into))
+
+    def build(self) -> nn.Module:
+        """Return the module; it takes the branches that are present, in order."""
+        from litepose_nas.layers import branches as layers
+
+        return layers.Fuse(self.into, self.widths)
+
+
+def _halved(h: int, w: int, times: int) -> tuple[int, int]:
+    return ceil_div(h, 2**times), ceil_div(w, 2**times)

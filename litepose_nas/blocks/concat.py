@@ -1,0 +1,39 @@
+"""A convolution of two joined features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from litepose_nas.blocks.ops import Op, conv
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class ConcatConv(NamedTuple):
+    """A convolution after a concatenation, normalised and activated: each part has its own band of the weight.
+
+    One weight for both would shift the second part's band whenever the first part's width changes.
+    """
+
+    first: int
+    second: int
+    cout: int
+    kernel: int
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        """Return one convolution for each band; the normalisation belongs to their sum."""
+        return [
+            conv(h, w, self.first, self.cout, self.kernel, norm=False, act=False, inputs=(0, 1)),
+            conv(h, w, self.second, self.cout, self.kernel, held=h * w * self.cout, inputs=(1,)),
+        ]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        """Return the output's shape."""
+        return self.cout, h, w
+
+    def build(self) -> nn.Module:
+        """Return the module."""
+        from litepose_nas.layers import concat as layers
+
+        return layers.ConcatConv(*self)

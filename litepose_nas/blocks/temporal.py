@@ -1,0 +1,66 @@
+"""Joining a feature of this frame with the heatmaps of the frame before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
+
+if TYPE_CHECKING:
+    from torch import nn
+
+ADD, MULTIPLY, CONCAT = range(3)
+WAYS = {"add": ADD, "mul": MULTIPLY, "cat": CONCAT}
+
+
+class Given(NamedTuple):
+    """A tensor that comes from outside, such as heatmaps of the frame before; it costs nothing but its memory."""
+
+    channels: int
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        """Return no operation that computes."""
+        return [COPY._replace(live=self.channels * h * w)]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        """Return its shape."""
+        return self.channels, h, w
+
+    def build(self) -> nn.Module:
+        """Return a module that hands on what it is given."""
+        from torch import nn
+
+        return nn.Identity()
+
+
+class TemporalFuse(NamedTuple):
+    """Resize heatmaps to a feature's size, convolve them to its width, join the two and mix them by a 1x1 convolution.
+
+    Position and way of joining do not nest: each pair has a name of its own, such as `fuse.2.cat`, and its own weights.
+    """
+
+    joints: int
+    width: int
+    way: int  # one of ADD, MULTIPLY, CONCAT
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        """Return the convolutions at the feature's size, whatever the heatmaps' size."""
+        feature = self.width * h * w
+        lift, mix = conv(h, w, self.joints, self.width, 1), conv(h, w, self.width, self.width, 1)
+        band = conv(h, w, self.width, self.width, 1, norm=False, act=False)
+        steps = [Step("resized", self.joints * h * w, COPY, (1,)), Step("lifted", feature, lift, ("resized",))]
+        if self.way == CONCAT:
+            steps += [Step("band", feature, band, (0,)), Step("mixed", feature, mix, ("lifted",))]
+            return flow([*steps, Step("over", 0, COPY, ("band", "mixed"))])
+        return flow([*steps, Step("over", 0, COPY, (0, "lifted")), Step("mixed", feature, mix, ("lifted",))])
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        """Return the output's shape, that of the feature."""
+        return self.width, h, w
+
+    def build(self) -> nn.Module:
+        """Return the module."""
+        from litepose_nas.layers import temporal as layers
+
+        ways = {ADD: layers.AddHeatmaps, MULTIPLY: layers.MultiplyHeatmaps, CONCAT: layers.ConcatHeatmaps}
+        return ways[self.way](self.joints, self.width)

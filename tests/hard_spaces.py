@@ -1,0 +1,426 @@
+"""Tiny spaces, one for each hard part of the families: what is elastic in them, and what lies inside what."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import torch
+from properties import Inputs
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from litepose_nas.blocks import Part
+from litepose_nas.blocks.attention import ChannelAttention, SpatialAttention
+from litepose_nas.blocks.branches import Fuse
+from litepose_nas.blocks.cascade import CascadedAttention
+from litepose_nas.blocks.concat import ConcatConv
+from litepose_nas.blocks.conv import MBConv, Stem
+from litepose_nas.blocks.groups import GroupConv
+from litepose_nas.blocks.ops import Op, conv, linear
+from litepose_nas.blocks.temporal import WAYS, Given, TemporalFuse
+from litepose_nas.space import Arch, Space
+
+Pair = tuple[dict[str, Any], dict[str, Any]]  # departures from the widest arch: of the narrow net, of the wide one
+
+
+class Hard(NamedTuple):
+    """A space and what it claims."""
+
+    space: Space
+    nests: tuple[Pair, ...] = ()
+    convolutions: bool = True  # it has no other products
+    heatmaps: bool = False  # its networks take the heatmaps of another frame too
+
+
+def chain(net: nn.Module, x: Tensor) -> Tensor:
+    """One block after the other."""
+    for block in net.children():
+        x = block(x)
+    return x
+
+
+def space(name: str, plan: Callable[[Any, int], Iterator[Part]], wiring: Any = chain, **tree: Any) -> Space:
+    """A space that is not in a file."""
+    family = SimpleNamespace(plan=plan, forward=wiring)
+    return Space({"resolution": [64, 96], "about": name, **tree}, name=name, family=family)
+
+
+def departing(space: Space, departures: dict[str, Any]) -> Arch:
+    """The widest architecture but for these values."""
+    return space.arch(space.widest.to_dict() | departures)
+
+
+def inputs(hard: Hard, height: int, width: int, joints: int) -> Inputs:
+    """Two pictures, and heatmaps at a quarter of their size where the networks take them."""
+    generator = torch.Generator().manual_seed(1)
+    pictures = torch.randn(2, 3, height, width, generator=generator)
+    if not hard.heatmaps:
+        return (pictures,)
+    return pictures, torch.rand(2, joints, -(-height // 4), -(-width // 4), generator=generator)
+
+
+# ── elastic groups ──
+
+
+def plan_groups(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, tree.width))
+    yield Part("conv", 2, GroupConv(1, tree.groups, tree.width, tree.width, tree.kernel))
+    depthwise = GroupConv(1, tree.width if tree.last == "depthwise" else 4, tree.width, tree.width, 3, 2)
+    yield Part("last", 2, depthwise)
+
+
+GROUPS = Hard(
+    space("groups", plan_groups, width=[8, 24, 32], groups=[8, 4, 2, 1], kernel=[3, 5], last=["depthwise", "four"]),
+    nests=(
+        *(({"width": 8, "groups": g}, {"groups": g}) for g in (1, 4, 8)),
+        *(({"width": 24, "kernel": 3, "groups": g}, {"groups": g}) for g in (1, 2, 8)),
+        *(({"groups": g, "kernel": 3}, {"groups": 1}) for g in (2, 8)),
+        ({"width": 8, "last": "depthwise"}, {"last": "depthwise"}),
+    ),
+)
+
+
+def plan_few_groups(tree: Any, joints: int) -> Iterator[Part]:
+    few, width = 4, tree.width // 4
+    yield Part("stem", 1, Stem(8, tree.width))
+    yield Part("conv", 2, GroupConv(few, tree.groups // few, width, width, tree.kernel))
+    yield Part("wider", 2, GroupConv(few, tree.groups // few, width, 2 * width, 3, 2))
+
+
+FEW_GROUPS = Hard(
+    space("few groups", plan_few_groups, width=[16, 32, 48], groups=[16, 8, 4], kernel=[3, 5, 7]),
+    nests=(
+        *(({"width": 16, "kernel": 3, "groups": g}, {"groups": g}) for g in (4, 8, 16)),
+        ({"width": 32, "groups": 8}, {"groups": 4}),
+        ({"groups": 16}, {"groups": 4}),
+    ),
+)
+
+
+# ── cascaded group attention ──
+
+
+def plan_cascade(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, tree.dim))
+    attention = CascadedAttention(
+        tree.dim, tree.heads, tree.dim // tree.heads, tree.key, tree.kernel, tree.window, tree.pool, 16
+    )
+    yield Part("attention", 2, attention)
+    yield Part("last", 2, MBConv(tree.dim, 2 * tree.dim, tree.dim, 3, 2, False))
+
+
+CASCADE = Hard(
+    space(
+        "cascade",
+        plan_cascade,
+        dim=[12, 24, 36],
+        heads=[2, 3, 4],
+        key=[4, 8],
+        kernel=[3, 5],
+        window=[4, 7],
+        pool=[1, 2, 4],
+    ),
+    nests=(
+        *(({"dim": 12, "heads": h}, {"heads": h}) for h in (2, 3, 4)),
+        ({"dim": 24, "window": 4, "pool": 2}, {"window": 4, "pool": 2}),
+        ({"key": 4}, {}),
+        ({"kernel": 3}, {}),
+        ({"dim": 12, "key": 4, "kernel": 3, "pool": 1}, {"pool": 1}),
+    ),
+    convolutions=False,
+)
+
+
+# ── attention ──
+
+
+def plan_spatial(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, tree.dim))
+    for i in range(2):
+        hidden = tree.expand * tree.dim
+        yield Part(f"mix{i}", 2, SpatialAttention(tree.dim, tree.heads, tree.width, hidden, tree.window, 8))
+
+
+SPATIAL = Hard(
+    space(
+        "spatial attention",
+        plan_spatial,
+        dim=[8, 16, 24],
+        heads=[1, 2, 4],
+        width=[4, 8],
+        expand=[1, 2],
+        window=[0, 5, 8],
+    ),
+    nests=(
+        ({"heads": 1}, {}),
+        ({"heads": 2, "width": 4, "window": 5}, {"window": 5}),
+        ({"expand": 1, "window": 0}, {"window": 0}),
+    ),
+    convolutions=False,
+)
+
+
+def plan_bare(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, tree.dim))
+    hidden = tree.expand * tree.dim
+    yield Part("space", 2, SpatialAttention(tree.dim, tree.heads, tree.width, hidden, tree.window, 8, False))
+    yield Part("channels", 2, ChannelAttention(tree.dim, tree.heads, 8, hidden, 1024, False))
+
+
+BARE = Hard(
+    space("bare attention", plan_bare, dim=[8, 16, 24], heads=[1, 2, 4], width=[4, 8], expand=[1, 2], window=[0, 5]),
+    nests=(
+        ({"dim": 8}, {}),
+        ({"dim": 16, "window": 0}, {"window": 0}),
+        ({"dim": 8, "heads": 2, "width": 4, "expand": 1}, {}),
+    ),
+    convolutions=False,
+)
+
+
+def plan_channel(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, tree.dim))
+    yield Part("mix", 2, ChannelAttention(tree.dim, tree.heads, 4, tree.expand * tree.dim, 4))
+
+
+CHANNEL = Hard(
+    space("channel attention", plan_channel, dim=[8, 16, 24], heads=[1, 2, 4, 6], expand=[1, 2, 4]),
+    nests=(({"heads": 1}, {}), ({"heads": 4, "expand": 1}, {})),
+    convolutions=False,
+)
+
+
+# ── a convolution after a concatenation ──
+
+
+def plan_concat(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("left", 1, Stem(8, tree.left))
+    yield Part("right", 1, Stem(8, tree.right), ("",))
+    yield Part("join", 2, ConcatConv(tree.left, tree.right, tree.out, tree.kernel), ("left", "right"))
+
+
+def join_two(net: Any, x: Tensor) -> Tensor:
+    return net.join(net.left(x), net.right(x))
+
+
+CONCAT = Hard(
+    space("concat", plan_concat, join_two, left=[4, 8, 12], right=[6, 8], out=[8, 16], kernel=[1, 3]),
+    nests=(({"left": 4}, {}), ({"right": 6, "out": 8}, {}), ({"left": 8, "right": 6, "out": 8, "kernel": 1}, {})),
+)
+
+
+# ── branches ──
+
+
+def plan_branches(tree: Any, joints: int) -> Iterator[Part]:
+    widths = [tree.first, tree.second, tree.third, tree.fourth]
+    present = [i for i in range(4) if widths[i]]
+    yield Part("stem", 1, Stem(8, tree.first))
+    for i in present[1:]:  # every branch starts from the first: what is there must not depend on which others are
+        cin, before = tree.first, "stem"
+        for k in range(i):
+            name = f"start.{i}.{k}"
+            yield Part(name, 2 ** (k + 1), MBConv(cin, cin, widths[i], 3, 2, False), (before,))
+            cin, before = widths[i], name
+    starts = {i: f"start.{i}.{i - 1}" if i else "stem" for i in present}
+    if len(present) > 1:
+        for i in present:
+            yield Part(f"fuse.{i}", 2, Fuse(i, *widths), tuple(starts.values()))
+        yield Part("last", 2, Fuse(0, *widths), tuple(f"fuse.{i}" for i in present))
+
+
+def exchange(net: Any, x: Tensor) -> Tensor:
+    x = net.stem(x)
+    branches = [x]
+    for start in getattr(net, "start", nn.Module()).children():
+        branches.append(chain(start, x))
+    return net.last(*[fuse(*branches) for fuse in net.fuse.children()]) if hasattr(net, "fuse") else x
+
+
+BRANCHES = Hard(
+    space("branches", plan_branches, exchange, first=[4, 8], second=[0, 6, 12], third=[0, 8, 16], fourth=[0, 10]),
+    nests=(
+        ({"first": 4}, {}),
+        ({"second": 6, "third": 8}, {}),
+        ({"fourth": 0}, {}),
+        ({"third": 0, "fourth": 0}, {}),
+        ({"second": 0}, {"second": 6}),
+    ),
+)
+
+
+# ── the frame before ──
+
+
+def plan_temporal(tree: Any, joints: int) -> Iterator[Part]:
+    if tree.fuse != "none":
+        yield Part("before", 4, Given(joints))
+    yield Part("stem", 1, Stem(8, tree.width), ("",))
+    last, width = "stem", tree.width
+    position, _, way = tree.fuse.partition(".")
+    for i in (1, 2):
+        yield Part(f"stage{i}", 2**i, MBConv(width, 2 * width, 2 * width, 3, 2, False), (last,))
+        last, width = f"stage{i}", 2 * width
+        if position == str(i):
+            name = f"fuse.{tree.fuse}"
+            yield Part(name, 2 ** (i + 1), TemporalFuse(joints, width, WAYS[way]), (last, "before"))
+            last = name
+    yield Part("head", 8, MBConv(width, width, joints, 3, 1, False), (last,))
+
+
+def fuse_frames(net: Any, x: Tensor, heatmaps: Tensor) -> Tensor:
+    x = net.stem(x)
+    for i in ("1", "2"):
+        x = getattr(net, f"stage{i}")(x)
+        for position, ways in net.fuse.named_children() if hasattr(net, "fuse") else ():
+            if position == i:
+                for block in ways.children():
+                    x = block(x, heatmaps)
+    return net.head(x)
+
+
+OPTIONS = [f"{position}.{way}" for position in (1, 2) for way in WAYS]
+TEMPORAL = Hard(
+    space("temporal", plan_temporal, fuse_frames, width=[4, 6, 8], fuse=["none", *OPTIONS]),
+    nests=tuple(({"width": 4, "fuse": option}, {"fuse": option}) for option in ("none", *OPTIONS)),
+    heatmaps=True,
+)
+
+SPACES = {
+    hard.space.name: hard for hard in (GROUPS, FEW_GROUPS, CASCADE, SPATIAL, BARE, CHANNEL, CONCAT, BRANCHES, TEMPORAL)
+}
+
+
+# ── mistakes, for judges to find ──
+
+
+class Packed(NamedTuple):
+    """Attention whose queries, keys and values are packed in one axis: the mistake that bitwise tests do not see."""
+
+    dim: int
+    heads: int
+    width: int
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        inner = self.heads * self.width
+        return [linear(h * w, self.dim, 3 * inner, bias=False)]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        return self.dim, h, w
+
+    def build(self) -> nn.Module:
+        return PackedAttention(self)
+
+
+class PackedAttention(nn.Module):
+    def __init__(self, block: Packed):
+        super().__init__()
+        self.shape = 3, block.heads, block.width
+        self.qkv = nn.Linear(block.dim, 3 * block.heads * block.width, bias=False)
+        self.out = nn.Parameter(torch.randn(block.dim, block.heads, block.width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x.flatten(2).transpose(1, 2)).unflatten(2, self.shape).permute(2, 0, 3, 1, 4)
+        found = F.scaled_dot_product_attention(q, k, v, scale=0.25).transpose(1, 2).flatten(2)
+        return x + F.linear(found, self.out.flatten(1)).transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+def plan_packed(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, tree.dim))
+    yield Part("mix", 2, Packed(tree.dim, tree.heads, tree.width))
+
+
+PACKED = Hard(space("packed attention", plan_packed, dim=[8, 16], heads=[1, 2, 4], width=[4, 8]), convolutions=False)
+
+
+class SideBySide(NamedTuple):
+    """A grouped convolution as torch has it: a narrow one deals its channels to other groups than a wide one."""
+
+    width: int
+    each: int  # input channels of a group
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        return [conv(h, w, self.width, self.width, 3, groups=self.width // self.each, norm=False, act=False)]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        return self.width, h, w
+
+    def build(self) -> nn.Module:
+        return nn.Conv2d(self.width, self.width, 3, padding=1, groups=self.width // self.each, bias=False)
+
+
+def plan_side_by_side(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, tree.width))
+    yield Part("conv", 2, SideBySide(tree.width, tree.width // 4))
+
+
+SIDE_BY_SIDE = Hard(space("groups side by side", plan_side_by_side, width=[8, 16]))
+
+
+class Table(NamedTuple):
+    """A block with a buffer that depends on its size."""
+
+    side: int
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        return [Op(macs=0, params=self.side)]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        return 4, h, w
+
+    def build(self) -> nn.Module:
+        return LookUp(self.side)
+
+
+class LookUp(nn.Module):
+    def __init__(self, side: int):
+        super().__init__()
+        self.bias = nn.Parameter(torch.randn(side))
+        self.register_buffer("places", torch.arange(side).flip(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.bias[self.places][0]
+
+
+def plan_table(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, 4))
+    yield Part("table", 2, Table(tree.side))
+
+
+TABLE = Hard(space("table", plan_table, side=[2, 5]))
+
+
+class Drawn(NamedTuple):
+    """A block whose module draws a number when it is made, and tells nobody."""
+
+    cin: int
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        return [Op(macs=0, params=self.cin)]
+
+    def out(self, h: int, w: int) -> tuple[int, int, int]:
+        return self.cin, h, w
+
+    def build(self) -> nn.Module:
+        return Scaled(self.cin)
+
+
+class Scaled(nn.Module):
+    def __init__(self, cin: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(cin, 1, 1))
+        self.factor = random.random()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight * self.factor
+
+
+def plan_drawn(tree: Any, joints: int) -> Iterator[Part]:
+    yield Part("stem", 1, Stem(8, tree.width))
+    yield Part("drawn", 2, Drawn(tree.width))
+
+
+DRAWN = Hard(space("a drawn number", plan_drawn, width=[4, 8]))

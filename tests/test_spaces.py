@@ -1,0 +1,140 @@
+"""Every space in search_spaces/ has every property; a new space is tested by lying there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import properties
+import pytest
+import torch
+from properties import CHECKS, Inputs
+
+from litepose_nas import resources
+from litepose_nas.space import Space
+from litepose_nas.supernet import Supernet
+
+JOINTS = 3
+SPACES = resources.names("search_spaces", ".yaml")
+NESTED = {"litepose"}  # families whose every network lies inside the widest
+QUICK = {name: check for name, check in CHECKS.items() if name != "peak"}
+ODD = (75, 49)  # pixels that no stride divides
+
+
+class Case(NamedTuple):
+    supernet: Supernet
+    channels_last: Supernet
+
+    def archs(self, number: int) -> list:
+        return properties.sampled(self.supernet.space, number)
+
+
+def pictures(height: int = 64, width: int = 64, device: str = "cpu") -> Inputs:
+    generator = torch.Generator().manual_seed(1)
+    return (torch.randn(2, 3, height, width, generator=generator).to(device),)
+
+
+@pytest.fixture(scope="module", params=SPACES)
+def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # many small operations: threads only get in each other's way
+    space = Space.load(request.param)
+    plain = properties.rough_supernet(space, JOINTS)
+    yield Case(plain, properties.rough_supernet(space, JOINTS, memory_format=torch.channels_last))
+    torch.set_num_threads(threads)
+
+
+def test_there_are_spaces():
+    assert {"litepose", "litepose-blocks", "litepose-tiny"} <= set(SPACES)
+
+
+@pytest.mark.parametrize("check", QUICK.values(), ids=QUICK.keys())
+def test_property(case, check):
+    for arch in case.archs(6):
+        check(case.supernet, arch, pictures())
+
+
+@pytest.mark.parametrize("check", QUICK.values(), ids=QUICK.keys())
+def test_property_odd_sizes(case, check):
+    for arch in case.archs(3)[1:]:
+        check(case.supernet, arch, pictures(*ODD))
+
+
+def test_bfloat16(case):
+    with torch.autocast("cpu", torch.bfloat16):
+        for arch in case.archs(6):
+            properties.subnet_equals_extraction(case.supernet, arch, pictures())
+
+
+def test_channels_last(case):
+    for arch in case.archs(6):
+        inputs = tuple(x.contiguous(memory_format=torch.channels_last) for x in pictures())
+        properties.subnet_equals_extraction(case.channels_last, arch, inputs)
+        properties.fresh_net_is_equal(case.channels_last, arch, inputs)
+
+
+def test_narrow_lies_inside_wide(case):
+    family = case.supernet.space.family.__name__.rpartition(".")[2]
+    if family not in NESTED:
+        pytest.skip(f"{family} does not claim it")
+    for arch in case.archs(6):
+        properties.inside_widest(case.supernet, arch, pictures())
+        properties.inside_widest(case.supernet, arch, pictures(*ODD))
+
+
+def test_convolutions_equal_fvcore(case):
+    for arch in case.archs(6):
+        properties.convolutions_equal_fvcore(case.supernet, arch, pictures())
+
+
+def test_peak(case):
+    _, smallest, arch = case.archs(3)
+    properties.peak_is_exact(case.supernet, smallest, pictures(*ODD))  # slow to trace: the others in the slow tests
+    properties.peak_is_exact(case.supernet, arch, pictures())
+
+
+def test_exports(case):
+    properties.exports(case.supernet, case.supernet.space.smallest, pictures())
+
+
+def test_compiles(case):
+    smallest = case.supernet.space.smallest
+    if len(smallest.plan(JOINTS)) > 12:
+        pytest.skip("compiling a deep network takes long: test_compiles_slow")
+    properties.compiles(case.supernet, smallest, pictures())
+
+
+def test_a_thousand_archs_build(case):
+    properties.all_build(case.supernet, 1000)
+
+
+def test_learned_kernel_maps():
+    supernet = properties.rough_supernet(Space.load("litepose-tiny"), JOINTS, kernel_maps=True)
+    for arch in properties.sampled(supernet.space, 6):
+        properties.subnet_equals_extraction(supernet, arch, pictures())
+        properties.independent_of_what_ran(supernet, arch, pictures())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys())
+def test_property_slow(case, check):
+    for arch in case.archs(50):
+        check(case.supernet, arch, pictures())
+        check(case.supernet, arch, pictures(*ODD))
+
+
+@pytest.mark.slow
+def test_other_properties_slow(case):
+    for arch in case.archs(50):
+        properties.inside_widest(case.supernet, arch, pictures())
+        properties.convolutions_equal_fvcore(case.supernet, arch, pictures(*ODD))
+        properties.exports(case.supernet, arch, pictures())
+        with torch.autocast("cpu", torch.bfloat16):
+            properties.subnet_equals_extraction(case.supernet, arch, pictures())
+        properties.subnet_equals_extraction(case.channels_last, arch, pictures())
+
+
+@pytest.mark.slow
+def test_compiles_slow(case):
+    for arch in case.archs(6):
+        properties.compiles(case.supernet, arch, pictures())
