@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
+from torch import nn
 
 from litepose_nas.errors import UserError
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def pick(text: str = "auto") -> torch.device:
@@ -24,6 +29,11 @@ def pick(text: str = "auto") -> torch.device:
 def layout(device: torch.device) -> torch.memory_format:
     """Return the memory format in which convolutions are fastest: channels last, on processors as on GPUs."""
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
+
+
+def place(net: Net, device: torch.device) -> Net:
+    """Move a network to a device, in the memory format that is fastest there."""
+    return net.to(device).to(memory_format=layout(device))  # type: ignore[call-overload]
 
 
 def precision(text: str, device: torch.device) -> torch.dtype | None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from litepose_nas import devices
 from litepose_nas.data.loader import Batch, Cached, Pictures, cached, train_batch
 from litepose_nas.evaluation import Truth, coco_ap, predict_batches, read_truth
 from litepose_nas.pose.decode import BottomUp, DivergedError
@@ -43,7 +44,7 @@ class Judge:
 
     def __call__(self, net: nn.Module, size: tuple[int, int], calibrated: bool = False) -> dict[str, float]:
         """Return loss and AP of a network, calibrating it first unless told that it is."""
-        net = net.to(self.device)
+        net = devices.place(net, self.device)
         if not calibrated:
             calibrate(net, self.calibration(size))
         net.eval()

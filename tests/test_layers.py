@@ -24,8 +24,9 @@ ORDER = [
     {"target", "store"},
     {"supernet"},
     {"channels", "weights", "importers", "export", "doctor"},
+    {"devices"},
     {"evaluation", "train"},  # the first to know pictures and poses
-    {"prediction", "scoring", "devices"},
+    {"prediction", "scoring"},
     {"steps"},
     {"demo"},
     {"cli"},

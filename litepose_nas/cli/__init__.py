@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from litepose_nas import __version__
-from litepose_nas.cli import console, data, doctor, profile, space, weights
+from litepose_nas.cli import console, data, doctor, profile, search, space, train, use, weights
 from litepose_nas.errors import UserError
 
 app = typer.Typer(
@@ -25,6 +25,12 @@ app = typer.Typer(
 )
 app.add_typer(space.app, name="space")
 app.add_typer(data.app, name="data")
+app.command("train-supernet")(train.train_supernet)
+app.command("search")(search.search)
+app.command("extract")(search.extract)
+app.command("finetune")(train.finetune)
+app.command("evaluate")(use.evaluate)
+app.command("predict")(use.predict)
 app.command("profile")(profile.profile)
 app.command("import")(weights.import_)
 app.command("export")(weights.export)
@@ -53,8 +59,8 @@ def main() -> None:
     except UserError as error:
         console.error(str(error))
         sys.exit(2)
-    except KeyboardInterrupt:
-        console.error("stopped")
+    except KeyboardInterrupt as stopped:
+        console.error(str(stopped) or "stopped")
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         sys.stderr.close()

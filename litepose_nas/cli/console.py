@@ -48,6 +48,12 @@ def short(number: float, unit: str) -> str:
     return f"{number:g} {unit}"
 
 
+def step(line: str) -> None:
+    """Print a line of progress."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function `step(done, total)` that shows a bar on a screen, and a line now and then in a log."""

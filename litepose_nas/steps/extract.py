@@ -31,7 +31,9 @@ def needed(subnet: Subnet, where: str) -> dict[str, Any]:
     """Return what a subnet.json says of its supernet and training, or say what is missing."""
     for key in ("supernet", "recipe", "data", "seed"):
         if key not in subnet.info:
-            raise UserError(f"{where}: says nothing of its {key}: only what `litepose-nas search` wrote can be extracted")
+            raise UserError(
+                f"{where}: says nothing of its {key}: only what `litepose-nas search` wrote can be extracted"
+            )
     return dict(subnet.info)
 
 
@@ -43,10 +45,12 @@ def extract_subnet(path: Path, source: Source, device: str, supernet_path: str |
     if not store.is_file():
         raise UserError(f"{store}: the supernet that {path} names is not there; name its place with --supernet")
     if supernet_path is None and files.sha256(store) != info["supernet"]["sha256"]:
-        raise UserError(f"{store}: changed since {path} was written; search again, or name the right file with --supernet")
+        raise UserError(
+            f"{store}: changed since {path} was written; search again, or name the right file with --supernet"
+        )
     where = devices.pick(device)
     supernet = weights.load_supernet(store, device=where, memory_format=devices.layout(where))
-    net = extract(supernet, subnet.arch)
+    net = devices.place(extract(supernet, subnet.arch), where)  # in the layout of the windows it is compared with
     recipe = from_mapping(info["recipe"])
     data = read_data(source, info["seed"])
     judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, Protocol())

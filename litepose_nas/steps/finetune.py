@@ -52,7 +52,7 @@ class Ready(NamedTuple):
 
 def recipe_of(subnet: Subnet, where: str, changes: Callable[[Recipe], Recipe] | None = None) -> Recipe:
     """Return the recipe for fine-tuning: the supernet's with a gentler rate and averaged weights."""
-    recipe = dataclasses.replace(from_mapping(needed(subnet, where)["recipe"]), **RECIPE)
+    recipe = from_mapping({**needed(subnet, where)["recipe"], **RECIPE})
     return changes(recipe) if changes else recipe
 
 
@@ -63,7 +63,7 @@ def prepare(
     where = devices.pick(device)
     subnet = subnet_of(path)
     data = read_data(source, needed(subnet, str(path))["seed"])
-    net = weights.load(path).to(where, memory_format=devices.layout(where))
+    net = devices.place(weights.load(path), where)
     guide = _widest(subnet, where) if teacher else None
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide)
     quick = not any(length) and where.type == "cpu"
@@ -86,7 +86,7 @@ def again(run: Run, source: Source, device: str) -> Ready:
     path = Path(kept["subnet"])
     subnet, recipe = subnet_of(path), from_mapping(kept["recipe"])
     data = read_data(source, needed(subnet, str(path))["seed"])
-    net = weights.load(path).to(where, memory_format=devices.layout(where))
+    net = devices.place(weights.load(path), where)
     guide = _widest(subnet, where) if kept["teacher"] else None
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide)
     return _ready(net, subnet, data, recipe, where, trainee, Plan(kept["steps"], 0.0, False, dict(kept)))

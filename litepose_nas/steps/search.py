@@ -89,7 +89,12 @@ def search(
 ) -> Found:
     """Search, from the run's journal if it has one; write the front and return what was found."""
     problem = setting.problem
-    header = engine.header(problem.space, seed, supernet=setting.info["supernet"]["sha256"], budget=str(problem.budget))
+    header = engine.header(
+        problem.space,
+        seed,
+        supernet=setting.info["supernet"]["sha256"],
+        budget=[str(limit) for limit in problem.budget.limits],
+    )
     journal = Journal(run.journal, header)
     searcher = nsga2.searcher(problem, seed=seed, population=min(20, max(6, evals // 4)), children=10)
     results = engine.run_search(problem, searcher, setting.candidates, journal, evals, on_result)
@@ -103,10 +108,14 @@ def conclude(run: Run, setting: Setting, results: list[Evaluated]) -> Found:
         raise UserError(f"{run.folder}: nothing was evaluated; give --evals 1 or more")
     chosen = best(results, problem.budget)
     if chosen is None:
-        raise UserError(f"{run.folder}: none of {len(results)} networks could be scored within the budget; train longer")
+        raise UserError(
+            f"{run.folder}: none of {len(results)} networks could be scored within the budget; train longer"
+        )
     by = ranked_by([item.result for item in results])
     write_csv(run.folder / "front.csv", results)
-    run.write("front.svg", plot.picture(results, problem.budget, chosen, f"{problem.space.name}: {len(results)} networks", by))
+    run.write(
+        "front.svg", plot.picture(results, problem.budget, chosen, f"{problem.space.name}: {len(results)} networks", by)
+    )
     for number, item in enumerate(front(results, problem.budget)):
         subnet_file.write(run.folder / "front" / f"subnet-{number}.json", subnet_of(item, joints, setting.info, by))
     return Found(results, chosen, by, subnet_of(chosen, joints, setting.info, by))

@@ -13,10 +13,10 @@ from litepose_nas import devices, weights
 from litepose_nas.data.loader import batches
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
-from litepose_nas.pose.draw import batch_sheet
 from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Candidates, Judge, Protocol
 from litepose_nas.space import Space
+from litepose_nas.steps import pictures
 from litepose_nas.steps.common import Data, Say, duration, read_data, seconds_a_step, steps_of, task_of
 from litepose_nas.supernet import Supernet
 from litepose_nas.train.loop import Every, Progress, fit
@@ -27,7 +27,6 @@ VERB = "train-supernet"
 WEIGHTS = "weights/last.safetensors"
 QUICK_MINUTES = 5.0
 QUICK = Recipe(batch=8, lr=1e-2)
-QUICK_SLICE = 48
 
 
 class Plan(NamedTuple):
@@ -71,11 +70,11 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
         recipe = dataclasses.replace(QUICK, **_chosen(recipe))
         size, length = space.smallest.input, Length(hours=QUICK_MINUTES / 60)
     trainee = SupernetTrainee(supernet, recipe, 10, wishes.seed, size)
-    pictures = data.held.rest
-    each = seconds_a_step(trainee, pictures, recipe, wishes.seed, 10)
+    rest = data.held.rest
+    each = seconds_a_step(trainee, rest, recipe, wishes.seed, 10)
     if not any(length):
         length = Length(epochs=200)
-    steps = steps_of(length, len(pictures), recipe, each)
+    steps = steps_of(length, len(rest), recipe, each)
     settings = {
         "space": wishes.space,
         "data": source.name,
@@ -87,7 +86,7 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
         "init": wishes.init,
         "recipe": dataclasses.asdict(recipe),
     }
-    plan = Plan(steps, each * steps, len(pictures), size, quick, settings)
+    plan = Plan(steps, each * steps, len(rest), size, quick, settings)
     return supernet, data, SupernetTrainee(supernet, recipe, steps * recipe.accumulate, wishes.seed, size), plan
 
 
@@ -125,7 +124,7 @@ def train(
     candidates, ends = Candidates(supernet, judge), _ends(supernet.space, plan.size)
 
     def check(step: int) -> dict[str, float]:
-        found = {}
+        found: dict[str, float] = {}
         for name, arch in ends.items():
             scores = candidates(arch)
             found |= {f"{name}/{key}": value for key, value in scores.items()}
@@ -138,8 +137,10 @@ def train(
 
     if not (run.images / "train.jpg").exists():
         first = next(iter(batches(data.held.rest, trainee.size, recipe.batch, seed, recipe.augment, 0, 1)))[1]
-        batch_sheet(first, data.skeleton, run.images / "train.jpg")
-    every = every or Every(report=max(1, plan.steps // 100), check=max(1, plan.steps // 4), save=max(1, plan.steps // 20))
+        pictures.show_batch(first, data.skeleton, recipe.sigma, run.images / "train.jpg")
+    every = every or Every(
+        report=max(1, plan.steps // 100), check=max(1, plan.steps // 4), save=max(1, plan.steps // 20)
+    )
     precision = devices.precision(plan.settings["amp"], device)
     fit(trainee, stream, run, plan.steps, every=every, precision=precision, check=check, report=report)
     path = run.weights / "last.safetensors"
@@ -163,7 +164,10 @@ def _ends(space: Space, size: tuple[int, int] | None) -> dict[str, Any]:
     if size is None:
         return ends
     genes = [gene for gene in space.genes if gene.path == "resolution"]
-    return {name: space.arch({**arch.to_dict(), "resolution": genes[0].choices[0]}) if genes else arch for name, arch in ends.items()}
+    if not genes:
+        return ends
+    low = genes[0].choices[0]
+    return {name: space.arch({**arch.to_dict(), "resolution": low}) for name, arch in ends.items()}
 
 
 def _chosen(recipe: Recipe) -> dict[str, Any]:

@@ -36,9 +36,10 @@ class Target:
     """The truth of one batch, made once for every net of the step."""
 
     def __init__(self, outputs: Sequence[Tensor], joints: Tensor, masks: Tensor | None, image: Tensor, recipe: Recipe):
-        sizes = tuple((output.shape[2], output.shape[3]) for output in outputs)
+        first, second = ((output.shape[2], output.shape[3]) for output in outputs)
+        sizes, size = (first, second), (image.shape[2], image.shape[3])
         self.recipe = recipe
-        self.heatmaps, self.indices = bottomup_targets(joints, image.shape[-2:], sizes, recipe.sigma)
+        self.heatmaps, self.indices = bottomup_targets(joints, size, sizes, recipe.sigma)
         self.masks: list[Tensor | None] = [None] * len(sizes)
         if masks is not None:
             floats = masks.float()[:, None]

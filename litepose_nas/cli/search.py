@@ -1,0 +1,120 @@
+"""litepose-nas search and extract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from litepose_nas.cli import console
+from litepose_nas.cli.options import Data, Device, DryRun, Out, Resume, Seed
+from litepose_nas.cli.train import interrupted, open_data, told
+from litepose_nas.errors import UserError
+
+
+def search(
+    supernet: Annotated[str | None, typer.Argument(help="The run of a supernet; the newest if not given.")] = None,
+    budget: Annotated[list[str] | None, typer.Option(help="Such as 1.2GMAC, 2M (parameters), 8MB; all hold.")] = None,
+    mac_convention: Annotated[str, typer.Option(help="exact, or litepose as the paper counts.")] = "exact",
+    evals: Annotated[int | None, typer.Option(min=1, help="Networks to evaluate.")] = None,
+    data: Data = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    name: Annotated[str, typer.Option(help="The name of the run.")] = "search",
+    out: Out = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Search a trained supernet for the best network within a budget; the whole front comes along.
+
+    Writes subnet.json here, and front.csv, front.svg and every subnet.json of the front into the run's folder.
+
+    Example: litepose-nas search --budget 1.2GMAC
+    """
+    from litepose_nas.budget import Budget
+    from litepose_nas.formats import subnet_file
+    from litepose_nas.runs.run import Run
+    from litepose_nas.steps import search as step
+
+    run = Run.resume(interrupted(step.VERB, out)) if resume else None
+    kept: dict[str, Any] = dict(run.settings) if run else {"budget": budget, "convention": mac_convention, "seed": seed}
+    if not kept["budget"]:
+        raise UserError("--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range")
+    limits = Budget.of(kept["budget"], kept["convention"])
+    trained = step.find_supernet(kept.get("supernet", supernet))
+    _reachable(trained, limits)
+    source = open_data(kept.get("data") or data or trained.settings["data"])
+    quick = kept.get("quick", _is_quick(evals, device))
+    setting = step.prepare(trained, source, limits, device, quick)
+    if run is None:
+        evals = evals or (step.evaluations_in(setting, step.QUICK_MINUTES) if quick else 200)
+        more = {"supernet": str(trained.folder), "data": source.name, "evals": evals, "quick": quick}
+        if quick:
+            console.out("quick preset for a processor: few networks on few pictures; a real search: --evals 200")
+        pictures = len(setting.candidates.judge.held.slice)
+        console.out(f"{evals} networks of {setting.problem.space.name}, on {pictures} held-out training pictures")
+        if dry_run:
+            return
+        run = Run.create(step.VERB, name, settings={**kept, **more}, out=out)
+
+    def report(found, number: int) -> None:  # type: ignore[no-untyped-def]
+        scores = f"AP {found.result['ap']:.3f}  loss {found.result['loss']:.4f}"
+        line = f"{number}/{run.settings['evals']}  {console.short(found.cost.macs, 'MAC')}  {scores}"
+        run.log(line)
+        console.step(line)
+
+    with run, told(run, step.VERB):
+        found = step.search(run, setting, run.settings["evals"], run.settings["seed"], report)
+    _conclude(run.folder, found, limits)
+    subnet_file.write("subnet.json", found.subnet)
+    console.out("written to subnet.json; next: litepose-nas extract subnet.json")
+
+
+def extract(
+    subnet: Annotated[Path, typer.Argument(help="What `search` wrote.")] = Path("subnet.json"),
+    data: Data = None,
+    supernet: Annotated[str | None, typer.Option(help="The file of the supernet, if it has moved.")] = None,
+    device: Device = "auto",
+    out: Annotated[Path | None, typer.Option(help="Where to write; beside SUBNET if not given.")] = None,
+) -> None:
+    """Copy a network out of its supernet, prove it equal, calibrate it.
+
+    Example: litepose-nas extract subnet.json
+    """
+    from litepose_nas import weights
+    from litepose_nas.formats import subnet_file
+    from litepose_nas.steps import extract as step
+
+    known = subnet_file.read(subnet)
+    found = step.extract_subnet(subnet, open_data(data or step.needed(known, str(subnet))["data"]), device, supernet)
+    out = out or subnet.with_suffix(".safetensors")
+    weights.save(found.net, out, found.subnet)
+    console.out("equal to the supernet's network to the bit, then calibrated")
+    console.out(f"on the held-out slice: loss {found.scores['loss']:.4f}, AP {found.scores['ap']:.3f}")
+    console.out(f"written to {out}; next: litepose-nas finetune {out}")
+
+
+def _reachable(trained, limits) -> None:  # type: ignore[no-untyped-def]
+    """Refuse a budget that no network keeps, before any weights or pictures are read."""
+    from litepose_nas.space import Space
+
+    limits.check_reachable(Space.load(trained.settings["space"]), trained.settings["joints"])
+
+
+def _is_quick(evals: int | None, device: str) -> bool:
+    from litepose_nas import devices
+
+    return evals is None and devices.pick(device).type == "cpu"
+
+
+def _conclude(folder: Path, found, limits) -> None:  # type: ignore[no-untyped-def]
+    cost, by = found.chosen.cost, found.ranked_by
+    if by == "loss":
+        console.out("ranked by loss: more than half of the networks have an AP below 0.02, which tells nothing yet")
+    console.out(f"front of {len(found.results)} networks: {folder / 'front.csv'}, {folder / 'front.svg'}")
+    console.out(
+        f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "
+        f"{console.short(cost.macs_litepose, 'MAC')} as LitePose counts, {console.short(cost.params, 'params')}; "
+        f"{limits.binding(cost)}"
+    )

@@ -1,0 +1,71 @@
+"""litepose-nas evaluate and predict: networks at work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from litepose_nas.cli import console
+from litepose_nas.cli.options import Data, Device, Json
+from litepose_nas.cli.train import open_data
+from litepose_nas.errors import UserError, nearest
+
+
+def evaluate(
+    target: Annotated[str | None, typer.Argument(help="A .safetensors file; the newest here if not given.")] = None,
+    data: Data = None,
+    split: Annotated[str, typer.Option(help="val, or train to look for overfitting.")] = "val",
+    flip: Annotated[bool, typer.Option("--flip", help="Look at the mirrored picture as well.")] = False,
+    save: Annotated[Path | None, typer.Option(help="Write the results as COCO JSON.")] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Print COCO's ten numbers, as pycocotools judges.
+
+    Example: litepose-nas evaluate subnet-finetuned.safetensors
+    """
+    from litepose_nas.evaluation import ten_lines
+    from litepose_nas.files import replacing
+    from litepose_nas.steps import evaluate as step
+
+    if split not in ("val", "train"):
+        raise UserError(f"--split: {split!r} is not one; {nearest(split, ('val', 'train'))}")
+    target = target or step.default_target()
+    loaded = step.load(target, device)
+    source = open_data(data or loaded.net.meta.get("data"))
+    scores, results, pictures = step.score(loaded, source, split, flip)
+    if save:
+        with replacing(save) as temporary:
+            temporary.write_text(json.dumps(results), encoding="utf-8")
+    if as_json:
+        console.as_json({**scores._asdict(), "pictures": pictures, "flip": flip, "split": split, "target": target})
+        return
+    console.out(ten_lines(scores))
+    h, w = loaded.size
+    console.out(f"{target} on {pictures} pictures of {source.name}, {split}; {h}x{w}, flip {'on' if flip else 'off'}")
+    console.out(f"next: litepose-nas predict {target} PICTURE, or litepose-nas export {target}")
+
+
+def predict(
+    target: Annotated[str, typer.Argument(help="A .safetensors file.")],
+    pictures: Annotated[list[str], typer.Argument(help="Pictures, folders or patterns such as '*.jpg'.")],
+    out: Annotated[Path, typer.Option(help="The folder for overlays and poses.json.")] = Path("predictions"),
+    flip: Annotated[bool, typer.Option("--flip", help="Look at the mirrored picture as well.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Draw the people that a network finds in pictures.
+
+    Example: litepose-nas predict subnet-finetuned.safetensors photos/
+    """
+    from litepose_nas.prediction import predict as run
+    from litepose_nas.steps import evaluate as step
+
+    loaded = step.load(target, device)
+    with console.progress("looking") as bar:
+        done = run(loaded.net, loaded.task, loaded.skeleton, pictures, loaded.size, out, flip, progress=bar)
+    for warning in done.warnings:
+        console.error(warning)
+    console.out(f"{done.people} people in {len(done.overlays)} pictures; overlays and {done.poses.name} in {out}")
