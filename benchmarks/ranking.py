@@ -2,9 +2,9 @@
 
     python benchmarks/ranking.py [--steps 1200] [--alone 500] [--nets 8] [--seed 0]
 
-Eight networks of nearly the same cost (one octile of the tiny space's costs, at one resolution) are scored twice on the
-same held-out slice: with the weights that they inherit, calibrated; and trained alone from scratch. Kendall's tau compares
-the two orders of losses, and for comparison the order of costs alone.
+Eight networks of nearly the same cost (one octile of the tiny space's costs, at one resolution) are scored twice on
+the same held-out slice: with the weights that they inherit, calibrated; and trained alone from scratch. Kendall's tau
+compares the two orders of losses, and for comparison the order of costs alone.
 """
 
 from __future__ import annotations
@@ -85,9 +85,7 @@ def main() -> None:
             run_training(room / f"alone-{number}", alone, data, recipe, asked.alone, asked.seed)
             scores = judge(net, SIZE)
             rows.append((ln.cost(arch).macs, inherited, scores))
-    print(
-        f"torch {torch.__version__}, 1 thread; supernet {asked.steps} steps in {trained:.0f} s, {asked.alone} steps alone"
-    )
+    print(f"torch {torch.__version__}, 1 thread; supernet {asked.steps} steps in {trained:.0f} s, {asked.alone} alone")
     print(f"all in {time.perf_counter() - start:.0f} s; batch 8, {SIZE[0]} px, seed {asked.seed}\n")
     print("| MMAC | inherited loss | inherited AP | alone loss | alone AP |\n|---|---|---|---|---|")
     for macs, one, other in sorted(rows, key=lambda row: row[2]["loss"]):
