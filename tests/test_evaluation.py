@@ -68,7 +68,7 @@ def judged_alone(path: Path, results: list[dict], ids: list[int] | None = None) 
 
 
 class Oracle:
-    """A network that knows the truth: it answers with the targets of the next batch, and with flip once more mirrored."""
+    """A network that knows the truth: it answers with the targets of the next batch, with flip once more mirrored."""
 
     def __init__(self, whole: Iterator[Fitted], task: BottomUp, flip: bool = False, exact: bool = True):
         self.whole, self.task, self.flip, self.exact, self.mirrored = whole, task, flip, exact, False

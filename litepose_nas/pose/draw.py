@@ -61,9 +61,10 @@ def draw_people(
         unseen = np.zeros(len(person), bool) if hidden is None else hidden[number]
         _draw_joints(canvas, points, person[:, 2] != 0, unseen, skeleton, stroke)
         if scores is not None and (person[:, 2] != 0).any():
-            top = points[person[:, 2] != 0][:, 1].min()
-            at = points[person[:, 2] != 0].mean(axis=0)
-            write(canvas, f"{scores[number]:.2f}", (int(at[0]) - 14, max(int(top) - 4, 10)), colour)
+            inside = np.clip(points[person[:, 2] != 0], 0, (canvas.shape[1], canvas.shape[0]))
+            left, bottom = int(inside[:, 0].mean()) - 14, int(inside[:, 1].min()) - 2 * stroke - 4
+            at = (min(max(left, 2), canvas.shape[1] - 30), max(bottom, 14))
+            write(canvas, f"{scores[number]:.2f}", at, colour)
     return canvas
 
 
