@@ -58,6 +58,9 @@ def predict(
         raise UserError(f"the network has {task.joints} joints and the skeleton {len(skeleton.names)}; give its own")
     paths, folder = find_pictures(sources), Path(out)
     names = overlay_names(paths)
+    own = {path.resolve() for path in paths}
+    if clash := [name for name in names if (folder / name).resolve() in own]:
+        raise UserError(f"the overlay would take the place of {folder / clash[0]} itself; choose another folder for it")
     entries: list[dict[str, Any]] = []
     overlays: list[Path] = []
     warnings: list[str] = []

@@ -109,3 +109,26 @@ def test_golden_targets(joints, size):
     assert "more than 30 people raises" in json.dumps(
         json.loads((GOLDEN / "targets_losses.json").read_text())["targets"]["quirks"]
     )  # what test_more_than_thirty_people_count improves on
+
+
+def test_exact_gaussians_stand_on_their_joints():
+    rng = np.random.default_rng(0)
+    joints = torch.tensor(rng.uniform(-2, 26, (2, 3, 4, 3)), dtype=torch.float32)
+    joints[..., 2] = torch.tensor(rng.integers(0, 3, (2, 3, 4)))
+    found = gaussian_heatmaps(joints, (20, 24), exact=True)
+    rows, columns = np.arange(20)[:, None] + 0.5, np.arange(24)[None] + 0.5
+    wanted = np.zeros((2, 4, 20, 24))
+    for b, p, j in np.ndindex(2, 3, 4):
+        x, y, flag = joints[b, p, j].double().tolist()
+        if flag and 0 <= x < 24 and 0 <= y < 20:
+            bell = np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8)
+            near = (abs(columns - int(x) - 0.5) <= 7) & (abs(rows - int(y) - 0.5) <= 7)
+            wanted[b, j] = np.maximum(wanted[b, j], bell * near)
+    assert found.numpy() == pytest.approx(wanted, abs=1e-5)
+    middles = joints.clone()
+    middles[..., :2] = middles[..., :2].trunc() + 0.5
+    assert torch.allclose(
+        gaussian_heatmaps(middles, (20, 24), exact=True), gaussian_heatmaps(joints, (20, 24)), atol=1e-6
+    )
+    joints[0, 0, 0] = torch.tensor([torch.nan, torch.nan, 0])
+    assert gaussian_heatmaps(joints, (20, 24), exact=True).isfinite().all()

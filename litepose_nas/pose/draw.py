@@ -61,9 +61,10 @@ def draw_people(
         unseen = np.zeros(len(person), bool) if hidden is None else hidden[number]
         _draw_joints(canvas, points, person[:, 2] != 0, unseen, skeleton, stroke)
         if scores is not None and (person[:, 2] != 0).any():
-            top = points[person[:, 2] != 0][:, 1].min()
-            at = points[person[:, 2] != 0].mean(axis=0)
-            write(canvas, f"{scores[number]:.2f}", (int(at[0]) - 14, max(int(top) - 4, 10)), colour)
+            inside = np.clip(points[person[:, 2] != 0], 0, (canvas.shape[1], canvas.shape[0]))
+            left, bottom = int(inside[:, 0].mean()) - 14, int(inside[:, 1].min()) - 2 * stroke - 4
+            at = (min(max(left, 2), canvas.shape[1] - 30), max(bottom, 14))
+            write(canvas, f"{scores[number]:.2f}", at, colour)
     return canvas
 
 
@@ -96,9 +97,12 @@ def side_by_side(pictures: Sequence[Captioned], columns: int | None = None, gap:
 
 
 def write(canvas: Image, text: str, at: tuple[int, int], colour: Colour) -> None:
-    """Write a line of text into a picture, readable on any ground; `at` is its lower left corner."""
-    for tone, thick in ((DARK, 3), (colour, 1)):
-        cv2.putText(canvas, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.42, tone, thick, cv2.LINE_AA)
+    """Write a line of text into a picture, on a dark ground; `at` is its lower left corner."""
+    font, size = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+    (wide, high), below = cv2.getTextSize(text, font, size, 1)
+    left, bottom = at
+    cv2.rectangle(canvas, (left - 2, bottom - high - 2), (left + wide + 2, bottom + below), DARK, -1)
+    cv2.putText(canvas, text, at, font, size, colour, 1, cv2.LINE_AA)
 
 
 def sides(skeleton: Skeleton) -> tuple[Colour, ...]:
@@ -131,16 +135,15 @@ def _draw_joints(
     skeleton: Skeleton,
     stroke: int,
 ) -> None:
-    radius = round((1.2 + stroke) * 2**_FINE)
+    radius = round((1.4 + stroke) * 2**_FINE)
     for joint, colour in enumerate(sides(skeleton)):
         if not found[joint]:
             continue
         centre = _fine(points[joint])
+        cv2.circle(canvas, centre, radius + 2**_FINE, DARK, -1, cv2.LINE_AA, _FINE)
         if hidden[joint]:
-            cv2.circle(canvas, centre, radius, DARK, stroke + 1, cv2.LINE_AA, _FINE)
-            cv2.circle(canvas, centre, radius, colour, stroke, cv2.LINE_AA, _FINE)
+            cv2.circle(canvas, centre, radius, colour, max(1, stroke // 2), cv2.LINE_AA, _FINE)
         else:
-            cv2.circle(canvas, centre, radius + 2**_FINE, DARK, -1, cv2.LINE_AA, _FINE)
             cv2.circle(canvas, centre, radius, colour, -1, cv2.LINE_AA, _FINE)
 
 

@@ -30,8 +30,11 @@ def joint_indices(joints: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor
     return torch.where(seen, (joint * height + y) * width + x, 0), seen
 
 
-def gaussian_heatmaps(joints: Tensor, size: tuple[int, int], sigma: float = 2.0) -> Tensor:
-    """Return (B, J, H, W) heatmaps of joints (B, P, J, 3) in map pixels: a Gaussian each, the maximum over people."""
+def gaussian_heatmaps(joints: Tensor, size: tuple[int, int], sigma: float = 2.0, exact: bool = False) -> Tensor:
+    """Return (B, J, H, W) heatmaps of joints (B, P, J, 3) in map pixels: a Gaussian each, the maximum over people.
+
+    The published Gaussian stands on the middle of its joint's pixel, an exact one on the joint itself.
+    """
     height, width = size
     batch, _, count = joints.shape[:3]
     reach = int(3 * sigma + 1)
@@ -47,6 +50,10 @@ def gaussian_heatmaps(joints: Tensor, size: tuple[int, int], sigma: float = 2.0)
     joint = torch.arange(count, device=joints.device)
     centre = ((picture * count + joint) * rows + y + reach) * columns + x + reach
     where = centre[..., None, None] + span[:, None] * columns + span
+    if exact:
+        offset = torch.where(seen[..., None], joints[..., :2] - joints[..., :2].trunc() - 0.5, 0.0)
+        across, down = (-((span - offset[..., None]) ** 2) / (2 * sigma * sigma)).exp().unbind(-2)
+        patch = down[..., :, None] * across[..., None, :]
     value = patch * seen[..., None, None]
     canvas = torch.zeros(batch * count * rows * columns, device=joints.device)
     canvas.scatter_reduce_(0, where.flatten(), value.flatten(), reduce="amax")
@@ -54,9 +61,13 @@ def gaussian_heatmaps(joints: Tensor, size: tuple[int, int], sigma: float = 2.0)
 
 
 def bottomup_targets(
-    joints: Tensor, input_size: tuple[int, int], sizes: tuple[tuple[int, int], tuple[int, int]], sigma: float = 2.0
+    joints: Tensor,
+    input_size: tuple[int, int],
+    sizes: tuple[tuple[int, int], tuple[int, int]],
+    sigma: float = 2.0,
+    exact: bool = False,
 ) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
     """Return the heatmaps of both outputs and the tag indices on the first one, from joints in input pixels."""
     on_map = [scale_joints(joints, input_size, size) for size in sizes]
-    heatmaps = [gaussian_heatmaps(placed, size, sigma) for placed, size in zip(on_map, sizes, strict=True)]
+    heatmaps = [gaussian_heatmaps(placed, size, sigma, exact) for placed, size in zip(on_map, sizes, strict=True)]
     return heatmaps, joint_indices(on_map[0], sizes[0])
