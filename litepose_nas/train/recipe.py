@@ -26,6 +26,7 @@ class Recipe:
     drops: tuple[float, ...] = (0.7, 0.96)  # shares of the steps after which `steps` divides it by ten
     clip: float = 1.0  # largest norm of a gradient; 0 does not clip
     sigma: float = 2.0  # of the heatmaps' Gaussians, in their own pixels
+    exact: bool = True  # Gaussians around the joint itself; published ones are centred on its pixel
     foreground: float = 20.0
     push: str = "hinge"
     push_weight: float = 0.01
@@ -70,7 +71,8 @@ class Recipe:
 
 # As far as it is published; lengths are 2,400 epochs for a supernet and 500 for a network.
 LITEPOSE = Recipe(
-    optimizer="adam", lr=4e-3, weight_decay=0.0, schedule="steps", warmup=0.0, clip=0.0, foreground=0.0, push="exp",
+    optimizer="adam", lr=4e-3, weight_decay=0.0, schedule="steps", warmup=0.0, clip=0.0, exact=False, foreground=0.0,
+    push="exp",
     push_weight=0.001, pull_weight=0.001, cue=0.0, sandwich=False, widest_first=0.0, distill=0.0,
 )  # fmt: skip
 RECIPES = {"default": Recipe(), "litepose": LITEPOSE}

@@ -39,7 +39,7 @@ class Target:
         first, second = ((output.shape[2], output.shape[3]) for output in outputs)
         sizes, size = (first, second), (image.shape[2], image.shape[3])
         self.recipe = recipe
-        self.heatmaps, self.indices = bottomup_targets(joints, size, sizes, recipe.sigma)
+        self.heatmaps, self.indices = bottomup_targets(joints, size, sizes, recipe.sigma, recipe.exact)
         self.masks: list[Tensor | None] = [None] * len(sizes)
         if masks is not None:
             floats = masks.float()[:, None]
