@@ -78,7 +78,8 @@ class Supernet:
     def _window(self, name: str, block: Any) -> nn.Module:
         """Return the module of a block whose tensors are windows; equal blocks in equal places share one."""
         if self.kernel_maps and hasattr(block, "mapped"):
-            block = block._replace(mapped=block.kernel < self.largest[name].kernel)
+            # A kernel of one number is scaled by the normalisation behind it already.
+            block = block._replace(mapped=1 < block.kernel < self.largest[name].kernel)
         if (name, block) not in self._windows:
             with torch.device("meta"):
                 small = block.build()
