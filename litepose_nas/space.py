@@ -54,6 +54,8 @@ class Arch:
 
     def plan(self, joints: int) -> list[Part]:
         """Return the network as a list of blocks with whole-number sizes."""
+        if type(joints) is not int or joints < 1:
+            raise UserError(f"joints: expected a whole number from 1 up, got {joints!r}")
         return list(self.space.family.plan(self.tree, joints))
 
     def to_dict(self) -> dict[str, Value]:
