@@ -39,6 +39,7 @@ def import_(
     from litepose_nas import importers
 
     out = out or file.with_name(f"{file.name.split('.')[0]}{'-supernet' if space else ''}.safetensors")
+    _check_suffix(out, ".safetensors")
     if out.resolve() == file.resolve():
         raise UserError(f"{out}: would replace the file that is read; name another with --out")
     report = importers.convert(file, out, arch=arch, joints=joints, resolution=resolution, space=space)
@@ -85,6 +86,7 @@ def export(
         net = weights.load(found.weights)
     size = subnet.input if input is None else input_size(input)
     out = out or Path(f"{Path(target).stem}{suffix}")
+    _check_suffix(out, suffix)
     outputs = subnet.arch.space.family.OUTPUTS
     cost = costs.cost(subnet.arch, size, subnet.joints)._asdict()  # at this size, which may not be the arch's own
     meta = {**subnet.to_json(), "input": list(size), "cost": cost, "untrained": untrained}
@@ -95,3 +97,8 @@ def export(
     for batch, difference in parity.difference.items():
         console.out(f"batch {batch}: largest difference from torch {difference:.1e} (outputs up to {parity.scale:.2g})")
     console.out(f"written to {out}, {size[0]}x{size[1]}, outputs {', '.join(outputs)}")
+
+
+def _check_suffix(out: Path, suffix: str) -> None:
+    if out.suffix != suffix:
+        raise UserError(f"--out {out}: expected a name that ends in {suffix}, by which others know what it is")
