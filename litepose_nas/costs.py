@@ -23,9 +23,7 @@ class Cost(NamedTuple):
     macs_litepose: int  # as LitePose's paper counts: deconvs on the output grid, 2 per BN element, 1 per ReLU element
     params: int
     weight_bytes: int  # parameters and BN statistics in fp32, as saved
-    peak_bytes: (
-        int  # the most activations alive at once in fp32, block inputs and outputs included, BN and ReLU in place
-    )
+    peak_bytes: int  # the most activations alive at once in fp32, block by block, BN and ReLU in place
 
 
 class Row(NamedTuple):
@@ -53,6 +51,8 @@ def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
     """
     import numpy as np
 
+    if not archs:
+        return np.empty((0, 4), dtype=np.int64)
     space = archs[0].space
     branches = [g.at for g in space.genes if g.path.endswith("depth") or isinstance(g.choices[0], str)]
     size_at = next((gene.at for gene in space.genes if gene.path == "resolution"), None)

@@ -13,7 +13,8 @@ class UserError(Exception):
 def nearest(word: object, known: Iterable[object]) -> str:
     """Return a hint that names the known word closest to a misspelt one, or lists what is known."""
     names = [str(name) for name in known]
-    close = difflib.get_close_matches(str(word), names, n=1, cutoff=0.6)
+    lowered = {name.lower(): name for name in reversed(names)}
+    close = difflib.get_close_matches(str(word).lower(), lowered, n=1, cutoff=0.6)
     if close:
-        return f"did you mean {close[0]!r}?"
+        return f"did you mean {lowered[close[0]]!r}?"
     return f"known: {', '.join(names)}" if names else "nothing is known here"

@@ -82,6 +82,10 @@ def onnx_parity(net: nn.Module, path: str | Path, input: tuple[int, int], batche
         image = torch.randn(batch, 3, *input, generator=draw)
         with torch.no_grad():
             wanted: Sequence[Tensor] = net(image)
+        if not all(output.isfinite().all() for output in wanted):
+            raise UserError(
+                "the network's outputs are not finite numbers; are its weights from a training that diverged?"
+            )
         found = session.run(None, {"image": image.numpy()})
         pairs = [(torch.from_numpy(a), b) for a, b in zip(found, wanted, strict=True)]
         difference[batch] = max(float((a - b).abs().max()) for a, b in pairs)

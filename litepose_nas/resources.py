@@ -20,13 +20,13 @@ def names(kind: str, suffix: str) -> list[str]:
 
 
 def find(what: str, kind: str, suffix: str) -> Path:
-    """Return the file that a name (of a shipped file) or a path stands for."""
-    path = Path(what)
-    if path.suffix == suffix or path.is_file():
-        if not path.is_file():
-            raise UserError(f"{what}: no such file")
+    """Return the file that a name (of a shipped file) or a path stands for; a file of such a name is ./name."""
+    path, shipped = Path(what), names(kind, suffix)
+    if what in shipped:
+        return folder(kind) / f"{what}{suffix}"
+    if path.is_file():
         return path
-    shipped = folder(kind) / f"{what}{suffix}"
-    if not shipped.is_file():
-        raise UserError(f"{what}: neither a file nor a name in {kind}/; {nearest(what, names(kind, suffix))}")
-    return shipped
+    hint = nearest(what, shipped)
+    if path.suffix == suffix or path.is_dir():
+        raise UserError(f"{what!r}: {'a folder, not a file' if path.is_dir() else 'no such file'}; {hint}")
+    raise UserError(f"{what!r}: neither a file nor a name in {kind}/; {hint}")

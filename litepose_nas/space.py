@@ -54,6 +54,8 @@ class Arch:
 
     def plan(self, joints: int) -> list[Part]:
         """Return the network as a list of blocks with whole-number sizes."""
+        if type(joints) is not int or joints < 1:
+            raise UserError(f"joints: expected a whole number from 1 up, got {joints!r}")
         return list(self.space.family.plan(self.tree, joints))
 
     def to_dict(self) -> dict[str, Value]:
@@ -69,6 +71,7 @@ class Space:
     """A search space: its tree, its genes, and the family of networks that it describes."""
 
     def __init__(self, tree: Mapping[str, Any], name: str = "unnamed", family: Family | None = None):
+        space_file.check_bounds(tree)
         self.name = name
         self.source = json.dumps(tree, default=str)  # in its own order, which is that of the genes
         self.about = str(tree.get("about", ""))
@@ -100,12 +103,14 @@ class Space:
     # ── reading the tree ──
 
     def _read(self, node: Any, path: str, gates: tuple[tuple[int, int], ...]) -> Any:
-        if isinstance(node, Mapping):
+        structure = not space_file.is_value(path)
+        if isinstance(node, Mapping) and structure:
             return self._read_mapping(node, path, gates)
         if not isinstance(node, list):
             space_file.check_value(path, node)
             return node
-        if any(isinstance(item, (list, Mapping)) for item in node):
+        if structure and any(isinstance(item, (list, Mapping)) for item in node):
+            space_file.check_alike(path, node)
             return [self._read(item, f"{path}.{i}", gates) for i, item in enumerate(node)]
         space_file.check_choices(path, node)
         gene = Gene(len(self.genes), path, tuple(node), gates)
@@ -130,19 +135,36 @@ class Space:
     def _check_reads(self) -> None:
         """Let the family plan the corners and complain about keys it misses and keys it never reads."""
         seen: set[str] = set()
-        asked: set[str] = set()
+        asked: list[str] = []
         for corner in self.corners():
-            for _ in self.family.plan(_Witness(self.fill(corner.values), "", seen, asked), 1):
-                pass
+            try:
+                for _ in self.family.plan(_Witness(self.fill(corner.values), "", seen, asked), 1):
+                    pass
+            except UserError:
+                raise
+            except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+                place = asked[-1] if asked else "the top level"
+                raise UserError(f"{place}: not what the family expects there ({str(error)[:200]})") from error
         seen.add("resolution")
         for path in _paths(self._tree):
             generic = space_file.generic(path)
             if generic not in seen:
                 parent, _, key = generic.rpartition(".")
-                known = sorted(name.rpartition(".")[2] for name in seen | asked if name.rpartition(".")[0] == parent)
+                names = seen | set(map(space_file.generic, asked))
+                known = sorted(name.rpartition(".")[2] for name in names if name.rpartition(".")[0] == parent)
                 raise UserError(f"{path}: unknown key `{key}`; {nearest(key, known)}")
+        self._check_sizes()
+
+    def _check_sizes(self) -> None:
         if "resolution" not in self._tree:
             raise UserError("missing key `resolution`: the input sizes to choose from")
+        found = self._tree["resolution"]
+        try:
+            sizes = [input_size(value) for value in (found.choices if isinstance(found, Gene) else (found,))]
+        except UserError as error:
+            raise UserError(f"resolution: {error}") from error
+        if sizes != sorted(sizes, key=math.prod):  # numbers are in order already, words such as 128x96 need not be
+            raise UserError(f"resolution: expected rising sizes, smallest picture first, got {list(found.choices)}")
 
     # ── from values to trees ──
 
@@ -299,13 +321,13 @@ def input_size(resolution: Value) -> tuple[int, int]:
 class _Witness:
     """A tree that notes which keys a plan reads."""
 
-    def __init__(self, node: SimpleNamespace, path: str, seen: set[str], asked: set[str]):
+    def __init__(self, node: SimpleNamespace, path: str, seen: set[str], asked: list[str]):
         self._state = (vars(node), path, seen, asked)
 
     def __getattr__(self, key: str) -> Any:
         node, path, seen, asked = self._state
         full = f"{path}.{key}" if path else key
-        asked.add(space_file.generic(full))
+        asked.append(full)
         if key not in node:
             raise space_file.MissingKeyError(path, key, node)
         seen.add(space_file.generic(full))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +14,20 @@ import yaml
 from litepose_nas.errors import UserError, nearest
 
 DESCENDING = {"groups"}  # more groups make a smaller network; everywhere else a larger number makes a larger one
+SIZES = {"stem", "width", "kernel", "expand"}  # keys whose values are whole numbers, and never nothing
+VALUES = SIZES | {"depth", "resolution"}  # keys below which nothing else stands
+LARGEST = 1 << 16  # of a number; none of a pose network comes near
+LONGEST = 500  # of a word or a path
+MOST = 2_000  # numbers and words in a space, its blocks repeated
+NESTED = 16
 
 
 class MissingKeyError(UserError, AttributeError):
     """A key that a plan needs and the tree lacks; an AttributeError too, so that a plan may ask with hasattr."""
 
     def __init__(self, path: str, key: str, node: Mapping[str, Any]):
-        super().__init__(f"{path or 'the top level'}: missing key `{key}`; {nearest(key, node)}")
+        hint = nearest(key, node) if node else "it has none"
+        super().__init__(f"{path or 'the top level'}: missing key `{key}`; {hint}")
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -29,11 +37,11 @@ def read(path: Path) -> dict[str, Any]:
         tree = yaml.safe_load(text)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a 13th month
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected a mapping with the key `family`, got {type(tree).__name__}")
-    for line, key in _repeated(yaml.compose(text, Loader=yaml.SafeLoader)):
+    for line, key in _repeated(yaml.compose(text, Loader=yaml.SafeLoader), set()):
         raise UserError(f"{path}, line {line}: the key `{key}` stands twice; keep one")
     return tree
 
@@ -54,16 +62,61 @@ def generic(path: str) -> str:
     return re.sub(r"\.\d+(?=\.|$)", "", path)
 
 
+def check_bounds(tree: Any) -> None:
+    """Refuse a tree that is endless, or larger than that of any pose network, before anything is made of it."""
+    for count, (path, value) in enumerate(_scalars(tree, "", 0)):
+        if count > MOST or (isinstance(value, str) and len(value) > LONGEST):
+            raise UserError(f"{path}: too large for a search space of pose networks")
+
+
+def _scalars(node: Any, path: str, nesting: int) -> Iterator[tuple[str, Any]]:
+    """Yield what a tree holds, the inside of `blocks` as often as the space will repeat it."""
+    if nesting > NESTED or len(path) > LONGEST:
+        raise UserError(f"{path[:100]}...: nested too deep for a search space")
+    yield path, node  # of mappings and lists too, so that something empty, repeated without end, counts
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            if not isinstance(key, str):
+                raise UserError(f"{path or 'the top level'}: expected words as keys, got {reprlib.repr(key)}")
+            times = 1
+            if key == "blocks":
+                depth = node.get("depth")
+                depths = [n for n in (depth if isinstance(depth, list) else [depth]) if isinstance(n, int)]
+                times = max(depths, default=1)
+            for _ in range(times):
+                yield from _scalars(value, f"{path}.{key}" if path else key, nesting + 1)
+    elif isinstance(node, list):
+        for i, value in enumerate(node):
+            yield from _scalars(value, f"{path}.{i}", nesting + 1)
+
+
+def is_value(path: str) -> bool:
+    """Tell whether the key at the end of this path has a value or a choice of values, never a structure."""
+    return generic(path).rpartition(".")[2] in VALUES
+
+
 def check_value(path: str, value: Any) -> None:
     """Refuse a value that no plan can use."""
     key = generic(path).rpartition(".")[2]
+    got, counts = reprlib.repr(value), key in SIZES or key == "depth"
     if isinstance(value, bool) or not isinstance(value, (int, str)):
-        hint = "; quote a word that YAML reads as yes or no" if isinstance(value, bool) else ""
-        raise UserError(f"{path}: expected a whole number or a word, got {value!r}{hint}")
-    if isinstance(value, int) and value < 0:
-        raise UserError(f"{path}: expected a number from 0 up, got {value}")
+        hint = "; quote a word that YAML reads as yes or no" if isinstance(value, bool) and not counts else ""
+        raise UserError(f"{path}: expected a whole number{'' if counts else ' or a word'}, got {got}{hint}")
     if key == "kernel" and (not isinstance(value, int) or value % 2 == 0):
-        raise UserError(f"{path}: expected odd kernel sizes, got {value!r}")
+        raise UserError(f"{path}: expected odd kernel sizes, got {got}")
+    if counts and isinstance(value, str):
+        raise UserError(f"{path}: expected a whole number, got {got}")
+    least, most = int(key in SIZES), MOST if key == "depth" else LARGEST
+    if isinstance(value, int) and not least <= value <= most:
+        raise UserError(f"{path}: expected a whole number from {least} to {most}, got {got}")
+
+
+def check_alike(path: str, items: list[Any]) -> None:
+    """Refuse a list in which something else stands among mappings."""
+    for i, item in enumerate(items):
+        if isinstance(item, Mapping) != isinstance(items[0], Mapping):
+            got, first = reprlib.repr(item), "a mapping" if isinstance(items[0], Mapping) else "no mapping"
+            raise UserError(f"{path}.{i}: expected {first}, as the first is, got {got}")
 
 
 def check_choices(path: str, choices: list[Any]) -> None:
@@ -84,17 +137,20 @@ def check_choices(path: str, choices: list[Any]) -> None:
             )
 
 
-def _repeated(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
+def _repeated(node: yaml.Node | None, visited: set[int]) -> Iterator[tuple[int, str]]:
+    if id(node) in visited:  # an alias, perhaps of something that it is part of
+        return
+    visited.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
             if key.value in seen:
                 yield key.start_mark.line + 1, key.value
             seen.add(key.value)
-            yield from _repeated(value)
+            yield from _repeated(value, visited)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            yield from _repeated(value)
+            yield from _repeated(value, visited)
 
 
 def _line(node: yaml.Node | None, keys: list[str]) -> int:

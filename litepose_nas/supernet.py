@@ -78,7 +78,8 @@ class Supernet:
     def _window(self, name: str, block: Any) -> nn.Module:
         """Return the module of a block whose tensors are windows; equal blocks in equal places share one."""
         if self.kernel_maps and hasattr(block, "mapped"):
-            block = block._replace(mapped=block.kernel < self.largest[name].kernel)
+            # A kernel of one number is scaled by the normalisation behind it already.
+            block = block._replace(mapped=1 < block.kernel < self.largest[name].kernel)
         if (name, block) not in self._windows:
             with torch.device("meta"):
                 small = block.build()
@@ -153,13 +154,19 @@ def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     The result depends on the batch size (each batch is normalised by itself), not on what the network saw before.
     """
     norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
+    if not all(norm.track_running_stats for norm in norms):
+        raise UserError("calibrate: this network is a window onto a supernet; take it out with `extract` first")
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over all batches
     net.train()
+    seen = 0
     for batch in batches:
         net(batch)
+        seen += 1
+    if not seen:
+        raise UserError("calibrate: no batches, so there are no statistics; give at least one batch of pictures")
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     return net.eval()

@@ -30,6 +30,9 @@ def resolve(target: str | Path, joints: int | None = None) -> Resolved:
     name = str(target)
     if name in published():
         return Resolved(subnet_file.read(resources.find(name, "mobile_configs", ".json"), joints), None)
+    if name in resources.names("search_spaces", ".yaml") or (path.suffix == ".yaml" and path.is_file()):
+        way = f"draw networks of it with: litepose-nas space sample {name} --out DIR"
+        raise UserError(f"{name}: a search space, not one network; {way}")
     if not path.exists():
         place = "no such file" if path.suffix in (".json", ".safetensors") else "neither a file nor a published network"
         raise UserError(f"{name}: {place}; {nearest(name, published())}; accepted: {ACCEPTED}")

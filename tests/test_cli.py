@@ -10,7 +10,7 @@ import torch
 from commands import run
 from released import formula_state, released_shapes
 
-from litepose_nas import Space
+from litepose_nas import Space, Subnet, build, cost, save
 from litepose_nas.target import published, resolve
 
 # What facts the paper's authors and torch's counter give: params, exact MACs, MACs as published; 14 and 17 joints.
@@ -128,6 +128,26 @@ def test_export_of_an_untrained_network(command):
     assert "batch 3: largest difference" in out
 
 
+def test_untrained_means_random_weights_also_where_there_are_others(command):
+    onnx = pytest.importorskip("onnx")
+    arch = Space.load("litepose-tiny").smallest
+    net = build(arch, 5)
+    with torch.no_grad():
+        net.stem.conv.bn.bias.fill_(7.0)
+    save(net, "net.safetensors", Subnet(arch, 5))
+    found = {}
+    for flag in ("", "--untrained"):
+        code, out, err = command(f"export net.safetensors {flag} --input 32x48 --json --out net.onnx")
+        assert code == 0, err
+        assert json.loads(out)["input"] == [32, 48]
+        model = onnx.load("net.onnx")
+        meta = {p.key: json.loads(p.value) for p in model.metadata_props}["litepose_nas"]
+        assert meta["cost"]["macs"] == cost(arch, (32, 48), 5).macs
+        found[meta["untrained"]] = [onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer]
+    assert any((tensor == 7).any() for tensor in found[False])
+    assert not any((tensor == 7).any() for tensor in found[True])
+
+
 def test_import_then_profile(command):
     torch.save({"state_dict": formula_state(released_shapes(resolve("litepose-xs").subnet.arch, 14))}, "xs.pth.tar")
     code, out, err = command("import xs.pth.tar --arch litepose-xs --joints 14")
@@ -137,19 +157,27 @@ def test_import_then_profile(command):
     refused(command("export xs.safetensors --joints 17"), "14 joints")
     refused(command("import xs.pth.tar --arch litepose-xs --joints 17"), "14", "17")
     refused(command("import xs.pth.tar --arch litepose-m"), "stages.0.width is 16 in the file, 24 asked")
-    code, out, err = command("import xs.pth.tar --space litepose")
+    code, out, err = command("import xs.pth.tar --space litepose --json")
     assert code == 0, err
+    assert json.loads(out)["missing"] == []
     refused(command("profile xs-supernet.safetensors"), "a supernet, not one network")
 
 
 def test_mistakes_are_told_in_one_line(command, tmp_path):
     refused(command("profile litepose-sx"), "litepose-sx", "did you mean 'litepose-s'")
+    refused(command("profile LITEPOSE-XS"), "did you mean 'litepose-xs'")
     refused(command("profile nothing.json"), "no such file")
+    refused(command("profile litepose"), "a search space", "space sample litepose")
+    refused(command("profile litepose-xs --input ''"), "input size ''")
     refused(command("profile litepose-xs --input 12x"), "12x", "256x192")
     refused(command("space show litepos"), "did you mean 'litepose'")
+    refused(command("space show ."), "a folder")
+    refused(command("space show mine.yaml"), "no such file")
     refused(command("export litepose-xs"), "--untrained")
     refused(command("export litepose-xs --untrained --format onx"), "did you mean 'onnx'")
+    refused(command("export litepose-xs --untrained --out net.pb"), "--out net.pb", "ends in .onnx")
     refused(command("import none.pth"), "none.pth")
+    refused(command("import none.pth --out net.pth"), "--out net.pth", "ends in .safetensors")
     (tmp_path / "broken.json").write_text('{"space": "litepose", ')
     refused(command("profile broken.json"), "broken.json", "line 1")
     (tmp_path / "broken.yaml").write_text("family: litepose\nresolution: [64]\nstem: [16, 8]\n")
@@ -160,7 +188,12 @@ def test_mistakes_are_told_in_one_line(command, tmp_path):
     refused(command("import cut.pth"), "cut.pth")
     (tmp_path / "file").write_text("")
     refused(command("space sample litepose-tiny --out file"), "file")
-    for wrong in ("profil litepose-xs", "profile", "profile litepose-xs --jonts 3", "space sample litepose -n 0"):
+    wrong_options = (
+        "profile litepose-xs --jonts 3",
+        "profile litepose-xs --joints 99999",
+        "space sample litepose -n 0",
+    )
+    for wrong in ("profil litepose-xs", "profile", *wrong_options):
         code, _, err = command(wrong)
         assert code == 2
         assert "Traceback" not in err

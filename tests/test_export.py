@@ -65,6 +65,14 @@ def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_diverged_network_is_told_as_such(tmp_path):
+    net = build(Space.load("litepose-tiny").smallest, 5)
+    torch.nn.init.constant_(net.stem.conv.conv.weight, float("nan"))
+    with pytest.raises(UserError, match="not finite"):
+        to_onnx(net, tmp_path / "net.onnx", (32, 32), NAMES, {})
+    assert not list(tmp_path.iterdir())
+
+
 def test_without_the_extra_the_way_out_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
     with pytest.raises(UserError, match=r"litepose-nas\[export\]"):

@@ -232,6 +232,13 @@ def test_misfits_are_refused_with_the_reason(tmp_path):
     refused({**state, "stage.1.0.inv.0.weight": torch.zeros(50, 16, 1, 1)}, tmp_path, "16 channels expand to 50")
     refused({**state, "stem.conv.conv.weight": torch.zeros(2)}, tmp_path, "are the same tensor")
     refused(state, tmp_path, "joints: expected a whole number", joints=0)
+    quantised = {**state, "first.2.weight": state["first.2.weight"].int()}
+    refused(quantised, tmp_path, "first.2.weight holds torch.int32, expected torch.float32")
+    supernet = Supernet(TINY, 5)
+    before = supernet.store.flat.clone()
+    with pytest.raises(UserError, match=r"holds torch\.int32"):
+        init_supernet(supernet, tmp_path / "net.pth")
+    assert torch.equal(before, supernet.store.flat)
 
 
 def test_the_residual_that_only_the_released_code_adds(tmp_path):
@@ -288,6 +295,8 @@ def test_files_that_are_no_checkpoint(tmp_path):
         ({"first.2.weight": torch.ones(3, dtype=torch.complex64)}, "real numbers"),
         ({"first.2.weight": torch.ones(3).to_sparse()}, "plain tensor"),
         ({"first.2.weight": torch.ones(1).expand(10**6, 10**6)}, "fewer numbers behind it"),
+        ({"first.2.weight": torch.tensor([1.0, float("nan")])}, "a training that diverged"),
+        ({"first.2.weight": torch.tensor([float("inf"), 1.0]).half()}, "a training that diverged"),
     ):
         torch.save(content, path)
         with pytest.raises(UserError, match=reason):

@@ -237,7 +237,7 @@ HOSTILE = {
     "words for numbers": ({**OURS, "space_tree": {**TINY, "stem": ["a", "b"]}}, "stem: expected a whole number"),
     "no stages": ({**OURS, "space_tree": {**TINY, "stages": [1, 2, 3, 4]}}, "space_tree"),
     "mapped stem": ({**OURS, "space_tree": {**TINY, "stem": {"a": 1}}}, "space_tree"),
-    "bad resolution": ({**OURS, "space_tree": {**TINY, "resolution": "²"}, "arch": {}}, "`stem` is missing"),
+    "bad resolution": ({**OURS, "space_tree": {**TINY, "resolution": "²"}, "arch": {}}, "expected pixels"),
 }
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from litepose_nas.cli import console
+from litepose_nas.cli.options import Json
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+def doctor(as_json: Json = False) -> None:
     """Look at Python, torch, accelerators, extras and this folder; exit code 1 if something will not work.
 
     Example: litepose-nas doctor

@@ -8,7 +8,10 @@ import typer
 
 from litepose_nas import costs
 from litepose_nas.cli import console
+from litepose_nas.cli.options import Json
+from litepose_nas.formats.subnet_file import MOST_JOINTS
 from litepose_nas.space import input_size
+from litepose_nas.target import resolve
 
 Target = Annotated[
     str, typer.Argument(help="A name (litepose-xs), a subnet.json, a LitePose JSON, or a .safetensors file.")
@@ -18,17 +21,17 @@ Target = Annotated[
 def profile(
     target: Target,
     input: Annotated[str | None, typer.Option(help="Input size HxW, if not the architecture's own.")] = None,
-    joints: Annotated[int | None, typer.Option(min=1, help="Keypoints, if not the target's own.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    joints: Annotated[
+        int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints, if not the target's own.")
+    ] = None,
+    as_json: Json = False,
 ) -> None:
     """Print parameters, MACs, memory, and a table of blocks. Needs no weights and no torch.
 
     Example: litepose-nas profile litepose-xs --joints 14
     """
-    from litepose_nas.target import resolve
-
     subnet = resolve(target, joints).subnet
-    h, w = input_size(input) if input else subnet.input
+    h, w = subnet.input if input is None else input_size(input)
     cost = costs.cost(subnet.arch, (h, w), subnet.joints)
     rows = costs.table(subnet.arch, (h, w), subnet.joints)
     if as_json:

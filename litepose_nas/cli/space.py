@@ -10,13 +10,14 @@ import typer
 
 from litepose_nas import costs, resources
 from litepose_nas.cli import console
+from litepose_nas.cli.options import Json, Seed
 from litepose_nas.errors import UserError
+from litepose_nas.formats import subnet_file
 from litepose_nas.space import Space
 
 app = typer.Typer(help="Look at search spaces: list, show, sample, count.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A name from `space list`, or a YAML file of your own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Joints = Annotated[int, typer.Option(min=1, help="Keypoints of the skeleton.")]
+Joints = Annotated[int, typer.Option(min=1, max=subnet_file.MOST_JOINTS, help="Keypoints of the skeleton.")]
 
 
 @app.command("list")
@@ -58,7 +59,7 @@ def show(name: Name, joints: Joints = 17, as_json: Json = False) -> None:
 def sample(
     name: Name,
     n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 1,
-    seed: Annotated[int, typer.Option(help="Same seed, same architectures.")] = 0,
+    seed: Seed = 0,
     joints: Joints = 17,
     out: Annotated[Path | None, typer.Option(help="A folder to write each as subnet-K.json.")] = None,
     as_json: Json = False,
@@ -67,8 +68,6 @@ def sample(
 
     Example: litepose-nas space sample litepose-tiny -n 3 --seed 1
     """
-    from litepose_nas.formats import subnet_file
-
     space, rng = Space.load(name), random.Random(seed)
     archs = [space.sample(rng) for _ in range(n)]
     counted = [costs.cost(arch, joints=joints) for arch in archs]

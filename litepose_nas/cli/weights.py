@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
+from litepose_nas import costs
 from litepose_nas.cli import console
+from litepose_nas.cli.options import Json
 from litepose_nas.cli.profile import Target
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.formats.subnet_file import MOST_JOINTS
+from litepose_nas.space import input_size
+from litepose_nas.target import resolve
 
 
 def import_(
@@ -19,10 +24,13 @@ def import_(
     arch: Annotated[
         str | None, typer.Option(help="Its architecture: a name or a JSON; read off the file if not given.")
     ] = None,
-    joints: Annotated[int | None, typer.Option(min=1, help="Keypoints; read off the file if not given.")] = None,
+    joints: Annotated[
+        int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints; read off the file if not given.")
+    ] = None,
     resolution: Annotated[int | None, typer.Option(help="Input size to note beside the weights.")] = None,
     space: Annotated[str | None, typer.Option(help="Start a supernet of this space from the file instead.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write; beside FILE if not given.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Read released weights, say what matched, and write them as safetensors.
 
@@ -31,9 +39,13 @@ def import_(
     from litepose_nas import importers
 
     out = out or file.with_name(f"{file.name.split('.')[0]}{'-supernet' if space else ''}.safetensors")
+    _check_suffix(out, ".safetensors")
     if out.resolve() == file.resolve():
         raise UserError(f"{out}: would replace the file that is read; name another with --out")
     report = importers.convert(file, out, arch=arch, joints=joints, resolution=resolution, space=space)
+    if as_json:
+        console.as_json({**report._asdict(), "out": str(out)})
+        return
     console.out(str(report))
     console.out(f"written to {out}; next: litepose-nas {'space show ' + space if space else f'profile {out}'}")
 
@@ -42,17 +54,18 @@ def export(
     target: Target,
     format: Annotated[str, typer.Option(help="onnx")] = "onnx",
     input: Annotated[str | None, typer.Option(help="Input size HxW, if not the architecture's own.")] = None,
-    joints: Annotated[int | None, typer.Option(min=1, help="Keypoints, for an untrained network.")] = None,
+    joints: Annotated[
+        int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints, for an untrained network.")
+    ] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Random weights: only to measure speed.")] = False,
     out: Annotated[Path | None, typer.Option(help="Where to write; in this folder if not given.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Write the network for another runtime and check that it gives torch's outputs.
 
     Example: litepose-nas export litepose-xs.safetensors
     """
     from litepose_nas.export import FORMATS
-    from litepose_nas.space import input_size
-    from litepose_nas.target import resolve
 
     if format not in FORMATS:
         raise UserError(f"--format: {format!r} is not one; {nearest(format, FORMATS)}")
@@ -64,13 +77,28 @@ def export(
         )
     from litepose_nas import network, weights
 
-    if found.weights is not None and joints not in (None, found.subnet.joints):
-        raise UserError(f"--joints {joints}: the weights in {target} have {found.subnet.joints} joints")
     subnet = found.subnet
-    net = weights.load(found.weights) if found.weights else network.build(subnet.arch, subnet.joints)
-    size = input_size(input) if input else subnet.input
+    if not untrained and joints not in (None, subnet.joints):
+        raise UserError(f"--joints {joints}: the weights in {target} have {subnet.joints} joints")
+    if found.weights is None or untrained:
+        net = network.build(subnet.arch, subnet.joints)
+    else:
+        net = weights.load(found.weights)
+    size = subnet.input if input is None else input_size(input)
     out = out or Path(f"{Path(target).stem}{suffix}")
-    parity = write(net, out, size, subnet.arch.space.family.OUTPUTS, {**subnet.to_json(), "input": list(size)})
+    _check_suffix(out, suffix)
+    outputs = subnet.arch.space.family.OUTPUTS
+    cost = costs.cost(subnet.arch, size, subnet.joints)._asdict()  # at this size, which may not be the arch's own
+    meta = {**subnet.to_json(), "input": list(size), "cost": cost, "untrained": untrained}
+    parity = write(net, out, size, outputs, meta)
+    if as_json:
+        console.as_json({**parity._asdict(), "input": size, "outputs": outputs, "out": str(out)})
+        return
     for batch, difference in parity.difference.items():
         console.out(f"batch {batch}: largest difference from torch {difference:.1e} (outputs up to {parity.scale:.2g})")
-    console.out(f"written to {out}, {size[0]}x{size[1]}, outputs {', '.join(subnet.arch.space.family.OUTPUTS)}")
+    console.out(f"written to {out}, {size[0]}x{size[1]}, outputs {', '.join(outputs)}")
+
+
+def _check_suffix(out: Path, suffix: str) -> None:
+    if out.suffix != suffix:
+        raise UserError(f"--out {out}: expected a name that ends in {suffix}, by which others know what it is")

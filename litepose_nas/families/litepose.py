@@ -20,8 +20,11 @@ STEM_WIDTH = 32  # of the stem's two inner convolutions, the same in every publi
 
 def plan(tree: Any, joints: int) -> Iterator[Part]:
     """Yield the blocks: stem, four stages, then three fusion deconvs, the last two with an output beside them."""
-    if len(tree.stages) != len(STRIDES) or len(tree.head) != 3:
-        raise UserError(f"stages: expected 4 stages and 3 head widths, got {len(tree.stages)} and {len(tree.head)}")
+    for key, number in (("stages", len(STRIDES)), ("head", 3)):
+        found = getattr(tree, key)
+        if not isinstance(found, list) or len(found) != number:
+            got = len(found) if isinstance(found, list) else "something else"
+            raise UserError(f"{key}: expected a list of {number}, got {got}")
     yield Part("stem", 1, Stem(STEM_WIDTH, tree.stem))
     width, down, last, taps = tree.stem, 2, "stem", [("stem", tree.stem)]
     for i, (stage, stride) in enumerate(zip(tree.stages, STRIDES, strict=True)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -21,8 +21,6 @@ NEEDED = ("schema_version", "space", "arch", "joints")
 EXPECTED = f"a subnet.json (keys {', '.join(NEEDED)}, ...) or LitePose's JSON (keys {', '.join(litepose_json.KEYS)})"
 MOST_JOINTS = 10_000
 MOST_PARAMS = 10**9
-SIZES = {"stem", "width", "kernel", "expand"}  # in a space that a file carries, these are never nothing
-MOST_NUMBERS = 2_000  # in a space that a file carries, its blocks repeated
 
 
 class Subnet(NamedTuple):
@@ -113,21 +111,12 @@ def read_space(name: Any, tree: Any, where: str) -> Space:
                 f"{where}: space: {name!r} is not one, and there is no `space_tree`; {nearest(name, shipped)}"
             )
         return Space.load(name)
-    for count, (path, number) in enumerate(_numbers(tree, "space_tree", 0)):
-        if count > MOST_NUMBERS or _is_long(number):
-            raise UserError(f"{where}: {path}: too large for a search space of pose networks")
-        if path.rpartition(".")[2] in SIZES and number is not None and (type(number) is not int or number < 1):
-            raise UserError(f"{where}: {path}: expected a whole number from 1 up, got {short(number)}")
     if not isinstance(tree, dict):
         raise UserError(f"{where}: space_tree: expected a mapping with the key `family`, got {short(tree)}")
     try:
         return Space(tree, name=name)
     except UserError as error:
         raise UserError(f"{where}: space_tree: {error}") from error
-    except (TypeError, ValueError, LookupError, AttributeError) as error:  # a mapping where a plan counts, and the like
-        raise UserError(
-            f"{where}: space_tree: does not describe networks of its family ({str(error)[:200]})"
-        ) from error
 
 
 def is_shipped(space: Space) -> bool:
@@ -136,28 +125,6 @@ def is_shipped(space: Space) -> bool:
         return False
     tree = space_file.read(resources.find(space.name, "search_spaces", ".yaml"))
     return json.dumps(tree, default=str) == space.source
-
-
-def _numbers(node: Any, path: str, nesting: int) -> Iterator[tuple[str, Any]]:
-    """Yield the scalars of a tree, those of `blocks` as often as the space will repeat them."""
-    if nesting > 16 or len(path) > 500:
-        raise UserError(f"{path[:100]}...: nested too deep for a search space")
-    if isinstance(node, dict):
-        yield path, None  # so that something empty, repeated without end, counts too
-        for key, value in node.items():
-            times = 1
-            if key == "blocks":
-                depth = node.get("depth")
-                depths = [n for n in (depth if isinstance(depth, list) else [depth]) if isinstance(n, int)]
-                times = max(depths, default=1)
-            for _ in range(times):
-                yield from _numbers(value, f"{path}.{key}", nesting + 1)
-    elif isinstance(node, list):
-        yield path, None
-        for value in node:
-            yield from _numbers(value, path, nesting + 1)
-    else:
-        yield path, node
 
 
 def _is_long(value: Any) -> bool:

@@ -128,3 +128,5 @@ def _check(tensor: Tensor, where: str) -> None:
     # A few bytes can claim to be a tensor of any size, repeated by strides of zero.
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise UserError(f"{where}: damaged: a shape of {list(tensor.shape)} with fewer numbers behind it")
+    if not tensor.isfinite().all():
+        raise UserError(f"{where}: holds infinities or what is not a number; is it from a training that diverged?")

@@ -134,6 +134,7 @@ def import_weights(
         notes.append("a supernet: this is its largest network, which needs none of its kernel maps")
     report = _report(used, shapes, f"{found.space.name}, {subnet.joints} joints, {subnet.input[0]} px", notes)
     _refuse_unless_whole(report, used, subnet, shapes)
+    _refuse_whole_numbers(used, wanted.state_dict())
     state = {name: _owned(used.tensors[name], like) for name, like in wanted.state_dict().items()}
     wanted.load_state_dict(state, assign=True)
     wanted.meta = {**subnet.to_json(), "imported": report}
@@ -148,7 +149,8 @@ def init_supernet(supernet: Supernet, path: str | Path) -> Report:
 def import_supernet(path: str | Path, space: str | Space, joints: int | None = None) -> tuple[Supernet, Report]:
     """Return a new supernet of a space, started from a LitePose-shaped checkpoint."""
     file = read(path)
-    supernet = Supernet(Space.load(space) if isinstance(space, str) else space, joints or file.joints)
+    joints = file.joints if joints is None else subnet_file.check_joints(joints, str(path))
+    supernet = Supernet(Space.load(space) if isinstance(space, str) else space, joints)
     return supernet, _fill(supernet, file)
 
 
@@ -158,7 +160,8 @@ def _fill(supernet: Supernet, file: Checkpoint) -> Report:
     except UserError as error:
         raise UserError(f"{file.file}: its network is no point of the space {supernet.space.name}: {error}") from error
     subnet = Subnet(arch, supernet.joints)
-    shapes = weights.shapes(weights.skeleton(subnet).state_dict())
+    wanted = weights.skeleton(subnet).state_dict()
+    shapes = weights.shapes(wanted)
     store = supernet.store.state_dict()
     maps = {name: t for name, t in file.maps.items() if name in store and store[name].shape == t.shape}
     net = file.numbers
@@ -168,6 +171,7 @@ def _fill(supernet: Supernet, file: Checkpoint) -> Report:
         notes.append(f"{unused} tensors of kernel maps not used: " + _why_no_maps(supernet))
     report = _report(file, shapes, f"a supernet of {supernet.space.name}, {supernet.joints} joints", notes, maps)
     _refuse_unless_whole(report, file, subnet, shapes)
+    _refuse_whole_numbers(file, wanted)
     with torch.no_grad():
         windows = supernet.subnet(arch).state_dict()
         for name in shapes:
@@ -205,6 +209,15 @@ def _cut(file: Checkpoint, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
             bias = file.maps[f"{name.removesuffix('weight')}maps.{shape[-1]}.bias"]
             cut[name] = (cut[name].flatten(1) @ learned.T + bias).view(shape)
     return cut
+
+
+def _refuse_whole_numbers(file: Checkpoint, like: Mapping[str, Tensor]) -> None:
+    for name, tensor in like.items():
+        found = file.tensors[name].dtype
+        if tensor.is_floating_point() and not found.is_floating_point:
+            raise UserError(
+                f"{file.file}: {file.theirs[name]} holds {found}, expected {tensor.dtype}; is it quantised?"
+            )
 
 
 def _owned(tensor: Tensor, like: Tensor) -> Tensor:
