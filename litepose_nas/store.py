@@ -18,6 +18,7 @@ class Store:
     """Owns the parameters, gradients and buffers of a supernet for its whole life."""
 
     def __init__(self, root: nn.Module, device: torch.device | str, memory_format: torch.memory_format):
+        self.memory_format = memory_format
         self.root = root.to(device)
         # Weight decay is for weights, not for biases and norms: those with it come first, so each kind is one slice.
         named = sorted(root.named_parameters(), key=lambda item: item[1].dim() <= 1)

@@ -144,6 +144,8 @@ def extract(supernet: Supernet, arch: Arch) -> Network:
     with torch.device("meta"):
         net = build(arch, supernet.joints)
     net.load_state_dict(state, assign=True)
+    # In the store's layout, for in another one convolutions may add in another order.
+    net = net.to(memory_format=supernet.store.memory_format)  # type: ignore[call-overload]
     return net.requires_grad_()
 
 

@@ -50,7 +50,7 @@ def extract_subnet(path: Path, source: Source, device: str, supernet_path: str |
         )
     where = devices.pick(device)
     supernet = weights.load_supernet(store, device=where, memory_format=devices.layout(where))
-    net = devices.place(extract(supernet, subnet.arch), where)  # in the layout of the windows it is compared with
+    net = extract(supernet, subnet.arch)
     recipe = from_mapping(info["recipe"])
     data = read_data(source, info["seed"])
     judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, Protocol())
