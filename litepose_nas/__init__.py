@@ -10,11 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from litepose_nas.costs import Cost, cost
+    from litepose_nas.api import build, cost
+    from litepose_nas.costs import Cost
     from litepose_nas.errors import UserError
     from litepose_nas.formats.subnet_file import Subnet
     from litepose_nas.importers.litepose import import_weights
-    from litepose_nas.network import build
     from litepose_nas.space import Arch, Space
     from litepose_nas.supernet import Supernet, calibrate, extract
     from litepose_nas.weights import load, save
@@ -28,9 +28,9 @@ _HOME = {
     "Subnet": "formats.subnet_file",
     "Supernet": "supernet",
     "UserError": "errors",
-    "build": "network",
+    "build": "api",
     "calibrate": "supernet",
-    "cost": "costs",
+    "cost": "api",
     "extract": "supernet",
     "import_weights": "importers.litepose",
     "load": "weights",

@@ -1,6 +1,7 @@
 """The command line: quick help, results for people and machines, and one readable message for each mistake."""
 
 import json
+import random
 import subprocess
 import sys
 import time
@@ -74,6 +75,16 @@ def test_published_costs_to_the_unit(command, name):
         assert code == 0
         assert (found["params"], found["macs"], found["macs_litepose"]) == (params, macs, macs_litepose)
         assert sum(block["macs"] for block in found["blocks"]) == macs
+
+
+def test_names_do_in_python_too(command):
+    import litepose_nas as ln
+
+    assert ln.cost("litepose-xs", joints=14).macs == PUBLISHED["litepose-xs"][0][1]
+    net = ln.build("litepose-xs", joints=14)
+    assert sum(p.numel() for p in net.parameters()) == PUBLISHED["litepose-xs"][0][0]
+    command("space sample litepose-tiny --out archs")
+    assert ln.cost("archs/subnet-0.json") == ln.cost(ln.Space.load("litepose-tiny").sample(random.Random(0)))
 
 
 def test_every_published_network_is_in_the_table():

@@ -22,6 +22,7 @@ ORDER = [
     {"formats", "budget"},
     {"searching"},
     {"target", "store"},
+    {"api"},
     {"supernet"},
     {"channels", "weights", "importers", "export", "doctor"},
     {"devices"},
