@@ -74,6 +74,12 @@ LITEPOSE = Recipe(
     push_weight=0.001, pull_weight=0.001, cue=0.0, sandwich=False, widest_first=0.0, distill=0.0,
 )  # fmt: skip
 RECIPES = {"default": Recipe(), "litepose": LITEPOSE}
+# From where to where a setting makes sense, for those that have more of an end than zero.
+RANGES = {
+    "batch": (1, 100_000), "accumulate": (1, 100_000), "lr": (1e-9, 10), "sigma": (0.1, 100), "rotation": (0, 180),
+    "scale": (0.01, 100), "ema": (0, 0.999999), "random_nets": (0, 100),
+    **dict.fromkeys(("warmup", "drops", "flip", "widest_first", "distill"), (0, 1)),
+}  # fmt: skip
 CHOICES = {"optimizer": ("adamw", "adam"), "schedule": ("cosine", "steps"), "push": tuple(PUSHES)}
 
 
@@ -122,8 +128,11 @@ def from_mapping(values: Mapping[str, Any]) -> Recipe:
 def _read(key: str, value: Any, like: Any) -> Any:
     kind, expected = type(like), {bool: "yes or no", int: "a whole number", float: "a number"}
     if kind is tuple:
-        parts = value.split(",") if isinstance(value, str) else value
-        return tuple(_read(key, part, 0.0) for part in parts)
+        parts = [part for part in value.split(",") if part] if isinstance(value, str) else list(value)
+        several = tuple(_read(key, part, 0.0) for part in parts)
+        if key == "scale" and (len(several) != 2 or several[0] > several[1]):
+            raise UserError(f"{key}={value}: expected two numbers, the smaller one first, such as 0.75,1.5")
+        return several
     try:
         if kind is bool:
             read = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(value).lower()]
@@ -133,7 +142,7 @@ def _read(key: str, value: Any, like: Any) -> Any:
         raise UserError(f"{key}={value}: expected {expected.get(kind, 'a word')}") from error
     if key in CHOICES and read not in CHOICES[key]:
         raise UserError(f"{key}={value}: not one of its choices; {nearest(read, CHOICES[key])}")
-    least = 1 if key in ("batch", "accumulate") else 0
-    if kind in (int, float) and not (math.isfinite(read) and read >= least):
-        raise UserError(f"{key}={value}: expected a number from {least} up")
+    least, most = RANGES.get(key, (0, math.inf))
+    if kind in (int, float) and not (math.isfinite(read) and least <= read <= most):
+        raise UserError(f"{key}={value}: expected a number from {least} {f'to {most}' if most < math.inf else 'up'}")
     return read
