@@ -161,7 +161,7 @@ def told(run: Run, verb: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; go on with: {again}") from None
+        raise console.StoppedError(f"stopped; go on with: {again}") from None
     except DivergedError:  # going on would end in the same place
         raise
     except UserError as error:

@@ -50,7 +50,7 @@ def needed(subnet: Subnet, where: str) -> dict[str, Any]:
     for key, kind in kinds.items():
         if not isinstance(subnet.info.get(key), kind):
             raise UserError(
-                f"{where}: says nothing of its {key}: only what `litepose-nas search` wrote can be extracted and trained"
+                f"{where}: says nothing of its {key}: only what `litepose-nas search` wrote can be trained on"
             )
     return dict(subnet.info)
 
@@ -98,9 +98,6 @@ def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: i
 
 def steps_of(length: Length, pictures: int, recipe: Recipe, each: float) -> int:
     """Return the number of steps that a length means."""
-    given = [name for name, value in length._asdict().items() if value is not None]
-    if len(given) > 1:
-        raise UserError(f"{' and '.join(f'--{name}' for name in given)}: give one of them")
     if length.steps is not None:
         return length.steps
     if length.epochs is not None:

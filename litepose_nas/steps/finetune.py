@@ -70,6 +70,7 @@ def prepare(
     path: Path, source: Source, recipe: Recipe, length: Length, device: str, amp: str, seed: int, teacher: bool
 ) -> Ready:
     """Load a network and find out how long its training will take."""
+    length.check()
     where = devices.pick(device)
     subnet = known_weights(path)
     data = read_data(source, needed(subnet, str(path))["seed"])

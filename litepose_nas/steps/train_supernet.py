@@ -54,6 +54,7 @@ class Wishes(NamedTuple):
 
 def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, SupernetTrainee, Plan]:
     """Build the supernet, read the pictures, and find out how long it will take."""
+    wishes.length.check()
     device = devices.pick(wishes.device)
     space = Space.load(wishes.space)
     data = read_data(source, wishes.seed)
