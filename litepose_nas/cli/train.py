@@ -69,6 +69,7 @@ def train_supernet(
         wishes = step.Wishes(
             space, changed(named(recipe), settings or []), Length(steps, epochs, hours), seed, device, amp, init
         )
+        step.check(wishes)
         supernet, read, trainee, plan = step.prepare(wishes, open_data(data), console.out)
         if plan.quick:
             console.out("quick preset for a processor: it shows the whole path, it does not make a good supernet.")
@@ -113,6 +114,8 @@ def finetune(
     from litepose_nas.target import subnet_of
     from litepose_nas.train.recipe import Length, changed
 
+    if "=" in subnet.name and not subnet.exists():  # the file was left out, and this is the first setting
+        subnet, settings = Path("subnet.safetensors"), [str(subnet), *(settings or [])]
     if resume:
         check_alone(context, "out", "device")
         run = Run.open(interrupted(step.VERB, out))

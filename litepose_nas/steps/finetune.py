@@ -54,7 +54,8 @@ def known_weights(path: Path) -> Subnet:
     """Return what a file of weights says of its network, or say how to come by one."""
     if path.suffix != ".safetensors":
         resolve(str(path))  # what is nothing at all is told so
-        raise UserError(f"{path}: an architecture without weights; make them with: litepose-nas extract {path}")
+        way = f"make them with: litepose-nas extract {path}" if path.suffix == ".json" else "name a .safetensors file"
+        raise UserError(f"{path}: an architecture without weights; {way}")
     if not path.exists():
         raise UserError(f"{path}: no such file; make it with: litepose-nas extract subnet.json")
     return subnet_of(path)
@@ -72,6 +73,7 @@ def prepare(
     """Load a network and find out how long its training will take."""
     length.check()
     where = devices.pick(device)
+    devices.precision(amp, where)
     subnet = known_weights(path)
     data = read_data(source, needed(subnet, str(path))["seed"])
     check_joints(data, source, subnet.joints, path)

@@ -52,9 +52,16 @@ class Wishes(NamedTuple):
     init: str | None = None
 
 
+def check(wishes: Wishes) -> None:
+    """Refuse what cannot be, before any picture is read or drawn."""
+    wishes.length.check()
+    Space.load(wishes.space)
+    devices.precision(wishes.amp, devices.pick(wishes.device))
+
+
 def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, SupernetTrainee, Plan]:
     """Build the supernet, read the pictures, and find out how long it will take."""
-    wishes.length.check()
+    check(wishes)
     device = devices.pick(wishes.device)
     space = Space.load(wishes.space)
     data = read_data(source, wishes.seed)
