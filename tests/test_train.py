@@ -3,6 +3,7 @@
 import itertools
 import os
 import random
+import re
 import shlex
 import signal
 import time
@@ -591,6 +592,11 @@ def test_ranges_are_of_settings_that_exist_and_hold_for_the_recipes():
         assert from_mapping(recipe.__dict__) == recipe
     with pytest.raises(UserError, match="did you mean 'litepose'"):
         named("lightpose")
+
+
+def test_every_setting_is_in_the_documentation():
+    page = (tiny.ROOT / "docs" / "train.md").read_text()
+    assert re.findall(r"^\| `(\w+)` \| \w", page, re.MULTILINE) == fields()
 
 
 def test_the_lengths():
