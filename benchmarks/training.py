@@ -110,7 +110,7 @@ def row(
     return f"| {name} | {1e3 * total / steps:.0f} | {recipe.batch * steps / total:.1f} | {shares} |"
 
 
-def check(trainee: Trainee, batch: Batch, step: int) -> None:
+def check(trainee: SupernetTrainee | NetTrainee, batch: Batch, step: int) -> None:
     """Assert that what is measured is what a training does."""
     mine = trainee.store.grad.clone()
     trainee.store.zero_grad()

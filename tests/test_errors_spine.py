@@ -303,6 +303,41 @@ def test_predictions_and_results_on_a_full_disk(command):
     assert not Path("results.json").exists()
 
 
+# ── what would happen ──
+
+
+def test_a_dry_run_says_it_all_and_writes_nothing(command):
+    before = sorted(Path().rglob("*"))
+    code, out, errors = command(f"{TRAIN} --steps 50 --dry-run")
+    assert code == 0, errors
+    for words in ("22 pictures, 50 steps of batch 2", "about", "reachable budgets: 4.570 MMAC to", "GB and up"):
+        assert words in out
+    code, out, errors = command(
+        "train-supernet --space small.yaml --data people --device cpu --dry-run batch=16 lr=0.02"
+    )
+    assert code == 0, errors
+    assert "quick preset" in out
+    assert "steps of batch 16 at 64 px" in out  # what was typed holds in the preset too
+    code, out, errors = command("train-supernet --space small.yaml --data people --device cpu --dry-run")
+    assert "steps of batch 8 at 64 px" in out
+    code, out, errors = command("search --budget 16MMAC --dry-run --device cpu")
+    assert code == 0, errors
+    assert "quick preset" in out
+    code, out, errors = command("finetune --dry-run --device cpu lr=0.01")
+    assert code == 0, errors
+    assert "quick preset" in out
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_teacher_needs_the_supernet(command):
+    fine(command("finetune --teacher --steps 2 --device cpu --out taught"))
+    fine(command("finetune --steps 2 --device cpu --out alone"))
+    taught, alone = (Path(name, "weights", "last.safetensors").read_bytes() for name in ("taught", "alone"))
+    assert taught != alone
+    shutil.rmtree(SUPERNET)
+    refused(command("finetune --teacher --steps 2 --device cpu"), str(SUPERNET), "cannot be read")
+
+
 # ── runs and files that do not belong together ──
 
 

@@ -58,7 +58,7 @@ def train_supernet(
     """
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import train_supernet as step
-    from litepose_nas.train.recipe import Length, changed, named
+    from litepose_nas.train.recipe import Length, changed, keys, named
 
     if resume:
         check_alone(context, "out", "device")
@@ -66,9 +66,9 @@ def train_supernet(
         supernet, read, trainee, plan = step.again(run, open_data(run.settings["data"]), device)
         run = Run.resume(run.folder)
     else:
-        wishes = step.Wishes(
-            space, changed(named(recipe), settings or []), Length(steps, epochs, hours), seed, device, amp, init
-        )
+        settings = settings or []
+        length, how = Length(steps, epochs, hours), changed(named(recipe), settings)
+        wishes = step.Wishes(space, how, length, seed, device, amp, init, keys(settings))
         step.check(wishes)
         supernet, read, trainee, plan = step.prepare(wishes, open_data(data), console.out)
         if plan.quick:

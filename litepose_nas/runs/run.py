@@ -99,6 +99,7 @@ class Run:
                 )
         lock.take(run.folder / LOCK)
         run._mine = True
+        files.sweep(run.folder)
         run._append(COMMAND, _command(argv))
         return run
 

@@ -50,6 +50,7 @@ class Wishes(NamedTuple):
     device: str = "auto"
     amp: str = "auto"
     init: str | None = None
+    typed: tuple[str, ...] = ()  # settings that were asked for by name: a preset leaves them alone
 
 
 def check(wishes: Wishes) -> None:
@@ -70,7 +71,7 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
     quick = not any(length) and device.type == "cpu"
     if quick:
         # The smallest resolution and a size of batch that makes many steps: enough to see the whole path work.
-        recipe = dataclasses.replace(QUICK, **_chosen(recipe))
+        recipe = dataclasses.replace(QUICK, **_chosen(recipe, wishes.typed))
         size, length = space.smallest.input, Length(hours=QUICK_MINUTES / 60)
     trainee = SupernetTrainee(supernet, recipe, 10, wishes.seed, size)
     rest = data.held.rest
@@ -193,7 +194,8 @@ def _ends(space: Space, size: tuple[int, int] | None) -> dict[str, Any]:
     return {name: space.arch({**arch.to_dict(), "resolution": low}) for name, arch in ends.items()}
 
 
-def _chosen(recipe: Recipe) -> dict[str, Any]:
-    """Return the settings that differ from the defaults: the user's own."""
+def _chosen(recipe: Recipe, typed: tuple[str, ...]) -> dict[str, Any]:
+    """Return the settings that were typed or differ from the defaults: the user's own."""
     plain = dataclasses.asdict(Recipe())
-    return {key: value for key, value in dataclasses.asdict(recipe).items() if value != plain[key]}
+    own = dataclasses.asdict(recipe).items()
+    return {key: value for key, value in own if value != plain[key] or key in typed}

@@ -118,6 +118,11 @@ def changed(recipe: Recipe, settings: Iterable[str]) -> Recipe:
     return from_mapping({**dataclasses.asdict(recipe), **values})
 
 
+def keys(settings: Iterable[str]) -> tuple[str, ...]:
+    """Return the names in settings of the form key=value."""
+    return tuple(setting.partition("=")[0].strip() for setting in settings)
+
+
 def fields() -> list[str]:
     """Return the names of a recipe's settings."""
     return [field.name for field in dataclasses.fields(Recipe)]
