@@ -318,7 +318,7 @@ def test_a_dry_run_says_it_all_and_writes_nothing(command):
     assert code == 0, errors
     assert "quick preset" in out
     assert "steps of batch 16 at 64 px" in out  # what was typed holds in the preset too
-    code, out, errors = command("train-supernet --space small.yaml --data people --device cpu --dry-run")
+    code, out, errors = command(quick)
     assert "steps of batch 8 at 64 px" in out
     code, out, errors = command("search --budget 16MMAC --dry-run --device cpu")
     assert code == 0, errors
