@@ -11,6 +11,8 @@ from pathlib import Path
 
 from litepose_nas.errors import UserError
 
+PARTIAL = ".partial-"
+
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
@@ -18,7 +20,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{PARTIAL}{target.name}.", suffix=target.suffix)
     except OSError as error:
         raise UserError(f"{target}: cannot be written ({error.strerror}); choose another place with --out") from error
     os.close(handle)
@@ -31,6 +33,13 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise UserError(f"{target}: writing failed ({error.strerror or error}); nothing was changed") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: str | Path) -> None:
+    """Remove what writers that were killed left half written; whoever calls this must be the only writer."""
+    for path in Path(folder).rglob(f"{PARTIAL}*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def append(path: str | Path, data: bytes, keep: bool = False) -> None:

@@ -54,6 +54,10 @@ class Store:
             param.grad = self.grad[part]
         return flat[0], flat[1]
 
+    def buffers(self) -> dict[str, Tensor]:
+        """Return the tensors that no gradient moves, such as running statistics."""
+        return dict(self.root.named_buffers())
+
     def zero_grad(self) -> None:
         """Set every gradient to zero, in place."""
         self.grad.zero_()

@@ -59,8 +59,8 @@ def main() -> None:
     except UserError as error:
         console.error(str(error))
         sys.exit(2)
-    except KeyboardInterrupt as stopped:
-        console.error(str(stopped) or "stopped")
+    except console.StoppedError as stopped:
+        console.error(str(stopped))
         sys.exit(130)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         sys.stderr.close()

@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 
+class StoppedError(Exception):
+    """Somebody stopped a command that says how to go on; a KeyboardInterrupt would end in silence inside typer."""
+
+
 def out(text: str = "") -> None:
     """Print a line of the result."""
     sys.stdout.write(text + "\n")

@@ -39,3 +39,4 @@ def toy(
     table = [(name, p, people, crowds, f"{100 * hidden:.0f} %") for name, p, people, crowds, hidden in rows]
     console.table(("split", "pictures", "people", "crowds", "hidden joints"), table)
     console.out(f"written to {folder} in {made.seconds:.1f} s")
+    console.out(f"next: litepose-nas train-supernet --data {folder}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from litepose_nas.errors import UserError
+
 Data = Annotated[
     str | None, typer.Option(help="A dataset YAML, or a folder made by `data toy`; people are drawn if not given.")
 ]
@@ -21,3 +23,15 @@ Steps = Annotated[int | None, typer.Option(min=1, help="Length in steps.")]
 Epochs = Annotated[float | None, typer.Option(min=0.001, help="Length in passes over the pictures.")]
 Hours = Annotated[float | None, typer.Option(min=0.001, help="Length in hours on this machine.")]
 Settings = Annotated[list[str] | None, typer.Argument(help="Settings of the recipe, such as lr=0.003 batch=32.")]
+
+
+def check_alone(context: typer.Context, *free: str) -> None:
+    """Refuse options beside --resume that would be ignored: a run goes on with the settings it was begun with."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        given = source is not None and source.name == "COMMANDLINE"
+        if given and parameter.name not in ("resume", *free):
+            name = parameter.opts[0] if parameter.param_type_name == "option" else f"the {parameter.name}"
+            raise UserError(
+                f"--resume goes on with the settings in the run's config.yaml; leave out {name}, or start a new run"
+            )

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Data, Device, DryRun, Out, Resume, Seed
+from litepose_nas.cli.options import Data, Device, DryRun, Out, Resume, Seed, check_alone
 from litepose_nas.cli.train import interrupted, open_data, told
 from litepose_nas.errors import UserError
 
 
 def search(
+    context: typer.Context,
     supernet: Annotated[str | None, typer.Argument(help="The run of a supernet; the newest if not given.")] = None,
     budget: Annotated[list[str] | None, typer.Option(help="Such as 1.2GMAC, 2M (parameters), 8MB; all hold.")] = None,
     mac_convention: Annotated[str, typer.Option(help="exact, or litepose as the paper counts.")] = "exact",
@@ -37,7 +38,9 @@ def search(
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import search as step
 
-    run = Run.resume(interrupted(step.VERB, out)) if resume else None
+    if resume:
+        check_alone(context, "out", "device")
+    run = Run.open(interrupted(step.VERB, out)) if resume else None
     kept: dict[str, Any] = dict(run.settings) if run else {"budget": budget, "convention": mac_convention, "seed": seed}
     if not kept["budget"]:
         raise UserError("--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range")
@@ -57,6 +60,8 @@ def search(
         if dry_run:
             return
         run = Run.create(step.VERB, name, settings={**kept, **more}, out=out)
+    else:
+        run = Run.resume(run.folder)
 
     def report(found, number: int) -> None:  # type: ignore[no-untyped-def]
         scores = f"AP {found.result['ap']:.3f}  loss {found.result['loss']:.4f}"
@@ -66,9 +71,10 @@ def search(
 
     with run, told(run, step.VERB):
         found = step.search(run, setting, run.settings["evals"], run.settings["seed"], report)
+        subnet_file.write("subnet.json", found.subnet)
     _conclude(run.folder, found, limits)
-    subnet_file.write("subnet.json", found.subnet)
-    console.out("written to subnet.json; next: litepose-nas extract subnet.json")
+    console.out("written to subnet.json")
+    console.out("next: litepose-nas extract subnet.json")
 
 
 def extract(
@@ -85,14 +91,16 @@ def extract(
     from litepose_nas import weights
     from litepose_nas.formats import subnet_file
     from litepose_nas.steps import extract as step
+    from litepose_nas.steps.common import needed
 
     known = subnet_file.read(subnet)
-    found = step.extract_subnet(subnet, open_data(data or step.needed(known, str(subnet))["data"]), device, supernet)
+    found = step.extract_subnet(subnet, open_data(data or needed(known, str(subnet))["data"]), device, supernet)
     out = out or subnet.with_suffix(".safetensors")
     weights.save(found.net, out, found.subnet)
     console.out("equal to the supernet's network to the bit, then calibrated")
     console.out(f"on the held-out slice: loss {found.scores['loss']:.4f}, AP {found.scores['ap']:.3f}")
-    console.out(f"written to {out}; next: litepose-nas finetune {out}")
+    console.out(f"written to {out}")
+    console.out(f"next: litepose-nas finetune {out}")
 
 
 def _reachable(trained, limits) -> None:  # type: ignore[no-untyped-def]

@@ -10,7 +10,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Amp, Data, Device, DryRun, Epochs, Hours, Out, Resume, Seed, Settings, Steps
+from litepose_nas.cli.options import (
+    Amp,
+    Data,
+    Device,
+    DryRun,
+    Epochs,
+    Hours,
+    Out,
+    Resume,
+    Seed,
+    Settings,
+    Steps,
+    check_alone,
+)
+from litepose_nas.errors import UserError
 
 if TYPE_CHECKING:
     from litepose_nas.data.source import Source
@@ -19,6 +33,7 @@ if TYPE_CHECKING:
 
 
 def train_supernet(
+    context: typer.Context,
     settings: Settings = None,
     space: Annotated[str, typer.Option(help="A name from `space list`, or a YAML file.")] = "litepose",
     data: Data = None,
@@ -43,16 +58,18 @@ def train_supernet(
     """
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import train_supernet as step
-    from litepose_nas.train.recipe import Length, changed, named
+    from litepose_nas.train.recipe import Length, changed, keys, named
 
     if resume:
-        run = Run.resume(interrupted(step.VERB, out))
-        source = open_data(run.settings["data"])
-        supernet, read, trainee, plan = step.again(run, source, device)
+        check_alone(context, "out", "device")
+        run = Run.open(interrupted(step.VERB, out))
+        supernet, read, trainee, plan = step.again(run, open_data(run.settings["data"]), device)
+        run = Run.resume(run.folder)
     else:
-        wishes = step.Wishes(
-            space, changed(named(recipe), settings or []), Length(steps, epochs, hours), seed, device, amp, init
-        )
+        settings = settings or []
+        length, how = Length(steps, epochs, hours), changed(named(recipe), settings)
+        wishes = step.Wishes(space, how, length, seed, device, amp, init, keys(settings))
+        step.check(wishes)
         supernet, read, trainee, plan = step.prepare(wishes, open_data(data), console.out)
         if plan.quick:
             console.out("quick preset for a processor: it shows the whole path, it does not make a good supernet.")
@@ -64,10 +81,13 @@ def train_supernet(
         run = Run.create(step.VERB, name, settings=plan.settings, out=out)
     with run, told(run, step.VERB):
         path = step.train(run, supernet, read, trainee, plan, reporter(run))
-    console.out(f"written to {path}; next: litepose-nas search --budget {_budget(supernet.space, read.joints)}")
+    place = f" {run.folder}" if run.folder.parent != Path("runs") / step.VERB else ""
+    console.out(f"written to {path}")
+    console.out(f"next: litepose-nas search{place} --budget {_budget(supernet.space, read.joints)}")
 
 
 def finetune(
+    context: typer.Context,
     subnet: Annotated[Path, typer.Argument(help="Weights that `extract` wrote.")] = Path("subnet.safetensors"),
     settings: Settings = None,
     data: Data = None,
@@ -90,29 +110,34 @@ def finetune(
     from litepose_nas import weights
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import finetune as step
-    from litepose_nas.steps.common import duration
+    from litepose_nas.steps.common import duration, needed
     from litepose_nas.target import subnet_of
     from litepose_nas.train.recipe import Length, changed
 
+    if "=" in subnet.name and not subnet.exists():  # the file was left out, and this is the first setting
+        subnet, settings = Path("subnet.safetensors"), [str(subnet), *(settings or [])]
     if resume:
-        run = Run.resume(interrupted(step.VERB, out))
+        check_alone(context, "out", "device")
+        run = Run.open(interrupted(step.VERB, out))
         ready = step.again(run, open_data(run.settings["data"]), device)
+        run = Run.resume(run.folder)
     else:
-        known = subnet_of(subnet)
+        known = step.known_weights(subnet)
         recipe = step.recipe_of(known, str(subnet), lambda recipe: changed(recipe, settings or []))
-        source = open_data(data or step.needed(known, str(subnet))["data"])
+        source = open_data(data or needed(known, str(subnet))["data"])
         ready = step.prepare(subnet, source, recipe, Length(steps, epochs, hours), device, amp, seed, teacher)
         console.out(f"{subnet}: {step.words(ready.plan)}" + (" (quick preset)" if ready.plan.quick else ""))
         if dry_run:
             console.out(f"about {duration(ready.plan.seconds)}; nothing was written")
             return
         run = Run.create(step.VERB, name, settings=ready.plan.settings, out=out)
+    target = Path("subnet-finetuned.safetensors")
     with run, told(run, step.VERB):
         path, scores = step.finetune(run, ready, reporter(run))
-    target = Path("subnet-finetuned.safetensors")
-    weights.save(ready.net, target, subnet_of(path))
+        weights.save(ready.net, target, subnet_of(path))
     console.out(f"on the held-out slice: loss {scores['loss']:.4f}, AP {scores['ap']:.3f}")
-    console.out(f"written to {path} and {target}; next: litepose-nas evaluate {target}")
+    console.out(f"written to {path} and {target}")
+    console.out(f"next: litepose-nas evaluate {target}")
 
 
 def open_data(what: str | None) -> Source:
@@ -132,11 +157,18 @@ def interrupted(verb: str, out: Path | None) -> Path:
 
 @contextmanager
 def told(run: Run, verb: str) -> Iterator[None]:
-    """Say how to go on when somebody interrupts."""
+    """Say how to go on when somebody interrupts, or when something ends it that can be mended."""
+    from litepose_nas.pose.decode import DivergedError
+
+    again = f"litepose-nas {verb} --resume --out {run.folder}"
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; go on with: litepose-nas {verb} --resume --out {run.folder}") from None
+        raise console.StoppedError(f"stopped; go on with: {again}") from None
+    except DivergedError:  # going on would end in the same place
+        raise
+    except UserError as error:
+        raise UserError(f"{error}; then go on with: {again}") from error
 
 
 def reporter(run: Run):  # type: ignore[no-untyped-def]

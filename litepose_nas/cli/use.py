@@ -69,3 +69,4 @@ def predict(
     for warning in done.warnings:
         console.error(warning)
     console.out(f"{done.people} people in {len(done.overlays)} pictures; overlays and {done.poses.name} in {out}")
+    console.out(f"next: litepose-nas export {target}")

@@ -99,6 +99,7 @@ class Run:
                 )
         lock.take(run.folder / LOCK)
         run._mine = True
+        files.sweep(run.folder)
         run._append(COMMAND, _command(argv))
         return run
 
@@ -243,7 +244,8 @@ def _new_folder(parent: Path, name: str) -> Path:
 def _empty_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not any(folder.iterdir()):
+        # What a process leaves that is killed while it makes the run is as good as empty.
+        if {file.name for file in folder.iterdir()} <= {CONFIG, COMMAND, LOCK}:
             return folder
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another place with --out") from error

@@ -13,6 +13,7 @@ from litepose_nas.data.loader import Pictures, train_batch
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
+from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.decode import BottomUp
 from litepose_nas.scoring import Held
 from litepose_nas.train.recipe import Length, Recipe
@@ -43,6 +44,25 @@ def read_data(source: Source, seed: int, most_in_slice: int = MOST_IN_SLICE) -> 
     return Data(Held(Pictures(held), Pictures(rest)), whole.skeleton)
 
 
+def needed(subnet: Subnet, where: str) -> dict[str, Any]:
+    """Return what a subnet.json says of its supernet and training, or say what is missing."""
+    kinds = {"supernet": dict, "recipe": dict, "data": str, "seed": int}
+    for key, kind in kinds.items():
+        if not isinstance(subnet.info.get(key), kind):
+            raise UserError(
+                f"{where}: says nothing of its {key}: only what `litepose-nas search` wrote can be trained on"
+            )
+    return dict(subnet.info)
+
+
+def check_joints(data: Data, source: Source, joints: int, of: object) -> None:
+    """Refuse pictures whose people have another number of joints than a network."""
+    if data.joints != joints:
+        raise UserError(
+            f"{source.name}: {data.joints} joints, but {of} has {joints}; give the data it was trained on with --data"
+        )
+
+
 def task_of(skeleton: Skeleton, recipe: Recipe) -> BottomUp:
     """Return the task as decode sees it, with the cue that the tags were trained with."""
     return BottomUp(len(skeleton.names), skeleton.flip_pairs, (recipe.cue, 0.0))
@@ -59,8 +79,9 @@ def describe(skeleton: Skeleton, recipe: Recipe) -> dict[str, Any]:
 
 
 def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: int, steps: int) -> float:
-    """Return how long a step takes, from two that leave no trace: no optimizer moves, and a forward keeps no state."""
+    """Return how long a step takes, from two that leave no trace."""
     times = []
+    before = {name: tensor.clone() for name, tensor in trainee.store.buffers().items()}
     for number in (steps - 1, steps - 2):  # late ones: the first steps of a supernet are shorter
         batch = train_batch(pictures, trainee.size(number), recipe.batch, seed, max(0, number), recipe.augment)
         batch = batch.to(trainee.store.flat.device)
@@ -70,14 +91,13 @@ def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: i
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
         trainee.store.zero_grad()
+    for name, tensor in trainee.store.buffers().items():  # a single network's running statistics have moved
+        tensor.copy_(before[name])
     return min(times) * recipe.accumulate
 
 
 def steps_of(length: Length, pictures: int, recipe: Recipe, each: float) -> int:
     """Return the number of steps that a length means."""
-    given = [name for name, value in length._asdict().items() if value is not None]
-    if len(given) > 1:
-        raise UserError(f"{' and '.join(f'--{name}' for name in given)}: give one of them")
     if length.steps is not None:
         return length.steps
     if length.epochs is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -14,7 +14,7 @@ from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
 from litepose_nas.scoring import Judge, Protocol
-from litepose_nas.steps.common import read_data, task_of
+from litepose_nas.steps.common import check_joints, needed, read_data, task_of
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.train.recipe import from_mapping
 
@@ -27,24 +27,14 @@ class Extracted(NamedTuple):
     scores: dict[str, float]
 
 
-def needed(subnet: Subnet, where: str) -> dict[str, Any]:
-    """Return what a subnet.json says of its supernet and training, or say what is missing."""
-    for key in ("supernet", "recipe", "data", "seed"):
-        if key not in subnet.info:
-            raise UserError(
-                f"{where}: says nothing of its {key}: only what `litepose-nas search` wrote can be extracted"
-            )
-    return dict(subnet.info)
-
-
 def extract_subnet(path: Path, source: Source, device: str, supernet_path: str | None = None) -> Extracted:
     """Copy the windows of a subnet.json's network out of its supernet, prove them equal, and calibrate."""
     subnet = subnet_file.read(path)
     info = needed(subnet, str(path))
-    store = Path(supernet_path or info["supernet"]["path"])
+    store = Path(supernet_path or str(info["supernet"].get("path")))
     if not store.is_file():
         raise UserError(f"{store}: the supernet that {path} names is not there; name its place with --supernet")
-    if supernet_path is None and files.sha256(store) != info["supernet"]["sha256"]:
+    if supernet_path is None and files.sha256(store) != info["supernet"].get("sha256"):
         raise UserError(
             f"{store}: changed since {path} was written; search again, or name the right file with --supernet"
         )
@@ -53,6 +43,7 @@ def extract_subnet(path: Path, source: Source, device: str, supernet_path: str |
     net = extract(supernet, subnet.arch)
     recipe = from_mapping(info["recipe"])
     data = read_data(source, info["seed"])
+    check_joints(data, source, subnet.joints, path)
     judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, Protocol())
     batches = judge.calibration(subnet.input)
     with torch.no_grad():

@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from litepose_nas import devices, weights
+from litepose_nas import devices, files, weights
 from litepose_nas.data.loader import batches
 from litepose_nas.data.source import Source
+from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
 from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Judge, Protocol
-from litepose_nas.steps.common import Data, duration, read_data, seconds_a_step, steps_of, task_of
-from litepose_nas.steps.extract import needed
+from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data, seconds_a_step, steps_of, task_of
 from litepose_nas.supernet import calibrate, extract
-from litepose_nas.target import subnet_of
+from litepose_nas.target import resolve, subnet_of
 from litepose_nas.train.loop import Every, Progress, fit
 from litepose_nas.train.recipe import Length, Recipe, from_mapping
 from litepose_nas.train.trainee import NetTrainee
@@ -50,6 +50,17 @@ class Ready(NamedTuple):
     plan: Plan
 
 
+def known_weights(path: Path) -> Subnet:
+    """Return what a file of weights says of its network, or say how to come by one."""
+    if path.suffix != ".safetensors":
+        resolve(str(path))  # what is nothing at all is told so
+        way = f"make them with: litepose-nas extract {path}" if path.suffix == ".json" else "name a .safetensors file"
+        raise UserError(f"{path}: an architecture without weights; {way}")
+    if not path.exists():
+        raise UserError(f"{path}: no such file; make it with: litepose-nas extract subnet.json")
+    return subnet_of(path)
+
+
 def recipe_of(subnet: Subnet, where: str, changes: Callable[[Recipe], Recipe] | None = None) -> Recipe:
     """Return the recipe for fine-tuning: the supernet's with a gentler rate and averaged weights."""
     recipe = from_mapping({**needed(subnet, where)["recipe"], **RECIPE})
@@ -60,9 +71,12 @@ def prepare(
     path: Path, source: Source, recipe: Recipe, length: Length, device: str, amp: str, seed: int, teacher: bool
 ) -> Ready:
     """Load a network and find out how long its training will take."""
+    length.check()
     where = devices.pick(device)
-    subnet = subnet_of(path)
+    devices.precision(amp, where)
+    subnet = known_weights(path)
     data = read_data(source, needed(subnet, str(path))["seed"])
+    check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
     guide = _widest(subnet, where) if teacher else None
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide)
@@ -74,7 +88,8 @@ def prepare(
     each = seconds_a_step(trainee, data.held.rest, recipe, seed, 2)
     steps = steps_of(length, len(data.held.rest), recipe, each)
     settings = {
-        "subnet": str(path), "data": source.name, "seed": seed, "steps": steps, "amp": amp, "teacher": teacher,
+        "subnet": str(path), "sha256": files.sha256(path),
+        "data": source.name, "seed": seed, "steps": steps, "amp": amp, "teacher": teacher,
         "recipe": dataclasses.asdict(recipe),
     }  # fmt: skip
     return _ready(net, subnet, data, recipe, where, trainee, Plan(steps, each * steps, quick, settings))
@@ -84,8 +99,11 @@ def again(run: Run, source: Source, device: str) -> Ready:
     """Load what an interrupted run was fine-tuning."""
     kept, where = run.settings, devices.pick(device)
     path = Path(kept["subnet"])
-    subnet, recipe = subnet_of(path), from_mapping(kept["recipe"])
+    subnet, recipe = known_weights(path), from_mapping(kept["recipe"])
+    if files.sha256(path) != kept["sha256"]:
+        raise UserError(f"{path}: changed since {run.folder} was begun; restore it, or start a new run")
     data = read_data(source, needed(subnet, str(path))["seed"])
+    check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
     guide = _widest(subnet, where) if kept["teacher"] else None
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide)

@@ -9,6 +9,7 @@ import numpy as np
 
 from litepose_nas.data.loader import Batch, to_picture
 from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.errors import UserError
 from litepose_nas.files import replacing
 from litepose_nas.pose.draw import Captioned, draw_people, heatmap_overlay, side_by_side
 from litepose_nas.pose.targets import gaussian_heatmaps, scale_joints
@@ -36,5 +37,8 @@ def show_batch(batch: Batch, skeleton: Skeleton, sigma: float, path: Path) -> No
 
 def write(image: np.ndarray, path: Path) -> None:
     """Write a picture."""
+    ok, data = cv2.imencode(path.suffix, image[..., ::-1])  # imwrite would not say that the disk is full
+    if not ok:
+        raise UserError(f"{path}: this build of OpenCV cannot write {path.suffix} files")
     with replacing(path) as temporary:
-        cv2.imwrite(str(temporary), image[..., ::-1])
+        temporary.write_bytes(data.tobytes())

@@ -20,7 +20,7 @@ from litepose_nas.searching import engine, nsga2, plot
 from litepose_nas.searching.front import best, front, write_csv
 from litepose_nas.searching.problem import Evaluated, Problem, by_ap_or_loss, ranked_by
 from litepose_nas.steps import train_supernet
-from litepose_nas.steps.common import describe, read_data, task_of
+from litepose_nas.steps.common import check_joints, describe, read_data, task_of
 from litepose_nas.train.recipe import from_mapping
 
 VERB = "search"
@@ -55,8 +55,7 @@ def prepare(trained: Run, source: Source, budget: Budget, device: str, quick: bo
     budget.check_reachable(supernet.space, supernet.joints)
     recipe = from_mapping(kept["recipe"])
     data = read_data(source, kept["seed"], QUICK_SLICE if quick else 500)
-    if data.joints != supernet.joints:
-        raise UserError(f"{source.name}: {data.joints} joints, but the supernet in {path} has {supernet.joints}")
+    check_joints(data, source, supernet.joints, path)
     judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, QUICK_PROTOCOL if quick else Protocol())
     problem = Problem(supernet.space, budget, lambda arch: costs.cost(arch, joints=supernet.joints), by_ap_or_loss)
     info = {
@@ -134,6 +133,8 @@ def find_supernet(named: str | None) -> Run:
     folder = Path(named)
     if folder.name.endswith(".safetensors"):
         folder = folder.parent.parent
+        if Path(named) != folder / train_supernet.WEIGHTS:
+            raise UserError(f"{named}: not the {train_supernet.WEIGHTS} of a run; name the run's folder")
     run = Run.open(folder)
     if not (folder / train_supernet.WEIGHTS).is_file():
         raise UserError(f"{folder}: no {train_supernet.WEIGHTS} in it; the training of this supernet has not ended yet")

@@ -13,11 +13,11 @@ from litepose_nas import devices, weights
 from litepose_nas.data.loader import batches
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
-from litepose_nas.runs.run import Run
+from litepose_nas.runs.run import Run, digest
 from litepose_nas.scoring import Candidates, Judge, Protocol
 from litepose_nas.space import Space
 from litepose_nas.steps import pictures
-from litepose_nas.steps.common import Data, Say, duration, read_data, seconds_a_step, steps_of, task_of
+from litepose_nas.steps.common import Data, Say, check_joints, duration, read_data, seconds_a_step, steps_of, task_of
 from litepose_nas.supernet import Supernet
 from litepose_nas.train.loop import Every, Progress, fit
 from litepose_nas.train.recipe import Length, Recipe, from_mapping
@@ -50,24 +50,28 @@ class Wishes(NamedTuple):
     device: str = "auto"
     amp: str = "auto"
     init: str | None = None
+    typed: tuple[str, ...] = ()  # settings that were asked for by name: a preset leaves them alone
+
+
+def check(wishes: Wishes) -> None:
+    """Refuse what cannot be, before any picture is read or drawn."""
+    wishes.length.check()
+    Space.load(wishes.space)
+    devices.precision(wishes.amp, devices.pick(wishes.device))
 
 
 def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, SupernetTrainee, Plan]:
     """Build the supernet, read the pictures, and find out how long it will take."""
+    check(wishes)
     device = devices.pick(wishes.device)
     space = Space.load(wishes.space)
     data = read_data(source, wishes.seed)
-    torch.manual_seed(wishes.seed)
-    supernet = Supernet(space, data.joints, device=device, memory_format=devices.layout(device))
-    if wishes.init:
-        from litepose_nas.importers.litepose import init_supernet
-
-        say(str(init_supernet(supernet, Path(wishes.init))))
+    supernet = _begun(space, data.joints, wishes.seed, device, wishes.init, say)
     recipe, length, size = wishes.recipe, wishes.length, None
     quick = not any(length) and device.type == "cpu"
     if quick:
         # The smallest resolution and a size of batch that makes many steps: enough to see the whole path work.
-        recipe = dataclasses.replace(QUICK, **_chosen(recipe))
+        recipe = dataclasses.replace(QUICK, **_chosen(recipe, wishes.typed))
         size, length = space.smallest.input, Length(hours=QUICK_MINUTES / 60)
     trainee = SupernetTrainee(supernet, recipe, 10, wishes.seed, size)
     rest = data.held.rest
@@ -77,6 +81,7 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
     steps = steps_of(length, len(rest), recipe, each)
     settings = {
         "space": wishes.space,
+        "space_digest": digest(space.source),
         "data": source.name,
         "joints": data.joints,
         "seed": wishes.seed,
@@ -90,6 +95,21 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
     return supernet, data, SupernetTrainee(supernet, recipe, steps * recipe.accumulate, wishes.seed, size), plan
 
 
+def _begun(
+    space: Space, joints: int, seed: int, device: torch.device, init: str | None, say: Say | None = None
+) -> Supernet:
+    """Return the supernet as it is before the first step."""
+    torch.manual_seed(seed)
+    supernet = Supernet(space, joints, device=device, memory_format=devices.layout(device))
+    if init:
+        from litepose_nas.importers.litepose import init_supernet
+
+        report = init_supernet(supernet, Path(init))
+        if say:
+            say(str(report))
+    return supernet
+
+
 def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, SupernetTrainee, Plan]:
     """Build what an interrupted run was training."""
     kept = run.settings
@@ -97,14 +117,14 @@ def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, Supern
         recipe = from_mapping(kept["recipe"])
         where, size = devices.pick(device), tuple(kept["size"]) if kept["size"] else None
         data = read_data(source, kept["seed"])
-        torch.manual_seed(kept["seed"])
         space = Space.load(kept["space"])
-        supernet = Supernet(space, kept["joints"], device=where, memory_format=devices.layout(where))
+        supernet = _begun(space, kept["joints"], kept["seed"], where, kept["init"])
         trainee = SupernetTrainee(supernet, recipe, kept["steps"] * recipe.accumulate, kept["seed"], size)
     except KeyError as error:
         raise UserError(f"{run.folder}/config.yaml: no setting {error}; start a new run") from error
-    if data.joints != kept["joints"]:
-        raise UserError(f"{source.name}: {data.joints} joints, but the run was begun with {kept['joints']}")
+    check_joints(data, source, supernet.joints, run.folder)
+    if digest(space.source) != kept["space_digest"]:
+        raise UserError(f"{kept['space']}: changed since {run.folder} was begun; restore it, or start a new run")
     return supernet, data, trainee, Plan(kept["steps"], 0.0, len(data.held.rest), size, False, dict(kept))
 
 
@@ -129,6 +149,10 @@ def train(
             scores = candidates(arch)
             found |= {f"{name}/{key}": value for key, value in scores.items()}
         weights.save_supernet(supernet, run.weights / "last.safetensors")
+        # In the metrics are the checks before this one, also those before a resume.
+        earlier = [row["widest/loss"] for row in run.metrics.rows if "widest/loss" in row]
+        if not earlier or found["widest/loss"] < min(map(float, earlier)):
+            weights.save_supernet(supernet, run.weights / "best.safetensors")
         return found
 
     def stream(start: int) -> Any:
@@ -170,7 +194,8 @@ def _ends(space: Space, size: tuple[int, int] | None) -> dict[str, Any]:
     return {name: space.arch({**arch.to_dict(), "resolution": low}) for name, arch in ends.items()}
 
 
-def _chosen(recipe: Recipe) -> dict[str, Any]:
-    """Return the settings that differ from the defaults: the user's own."""
+def _chosen(recipe: Recipe, typed: tuple[str, ...]) -> dict[str, Any]:
+    """Return the settings that were typed or differ from the defaults: the user's own."""
     plain = dataclasses.asdict(Recipe())
-    return {key: value for key, value in dataclasses.asdict(recipe).items() if value != plain[key]}
+    own = dataclasses.asdict(recipe).items()
+    return {key: value for key, value in own if value != plain[key] or key in typed}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -13,13 +12,15 @@ import torch
 from torch import Tensor
 
 from litepose_nas.data.loader import Batch
-from litepose_nas.errors import UserError
+from litepose_nas.pose.decode import DivergedError
 from litepose_nas.runs.run import Run
 from litepose_nas.train import checkpoint, stopping
 from litepose_nas.train.recipe import Recipe
 from litepose_nas.train.trainee import Trainee
 
 CHECKPOINT = "checkpoint.pt"
+DIVERGED = 1e4  # a loss of outputs a hundred times as high as any heatmap is asked to be
+LEAST_SCALE = 2.0**-10  # gradients that overflow even when made this small are no accident of half precision
 
 
 class Progress(NamedTuple):
@@ -58,8 +59,9 @@ def fit(
 ) -> Tensor | None:
     """Train up to the given number of steps, from the run's checkpoint if it has one; return the averaged weights.
 
-    `check` looks at held-out pictures; its numbers go into the metrics. A loss that is no number ends the training, the
-    last good checkpoint kept. Ctrl-C stops after the step in hand, saved, as a KeyboardInterrupt.
+    `check` looks at held-out pictures; its numbers go into the metrics. A loss that grows beyond all bounds or is no
+    number ends the training with a DivergedError, the last good checkpoint kept. Ctrl-C stops after the step in hand,
+    saved, as a KeyboardInterrupt.
     """
     state = _State(trainee, run.folder / CHECKPOINT, precision)
     metrics = run.metrics_until(state.step)
@@ -72,7 +74,7 @@ def fit(
                 number, batch, waited = next(batches)
                 clock.waited(waited, len(batch.images))
                 state.backward(batch, number, 1 / many)
-            state.update(rate, run.folder)
+            state.update(rate)
             last = state.step == steps
             checked = check(state.step) if check and (last or state.step % every.check == 0) else {}
             if last or checked or state.step % every.report == 0:
@@ -114,16 +116,12 @@ class _State:
             )
         values = torch.stack([loss.float() for loss in losses.values()]).tolist()  # the one wait for the device
         for name, value in zip(losses, values, strict=True):
+            if name == "loss" and not abs(value) < DIVERGED:  # so that it holds for NaN too
+                raise self._diverged(f"the loss is {value:.3g} at step {self.step + 1}")
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.count += 1
 
-    def update(self, rate: float, folder: Path) -> None:
-        if not math.isfinite(self.sums["loss"]):
-            kept = f"the checkpoint in {folder} is from before" if self.path.exists() else "no checkpoint was made yet"
-            raise UserError(
-                f"{folder}: the loss is no number any more at step {self.step + 1}; {kept}. "
-                "Train again with a lower rate, such as lr=0.001, or with clip=0.1"
-            )
+    def update(self, rate: float) -> None:
         grad = self.store.grad
         if self.scale != 1:
             grad.div_(self.scale)
@@ -132,11 +130,38 @@ class _State:
         if not self.half or self._finite(grad):
             if self.recipe.clip:
                 grad.mul_((self.recipe.clip / (grad.norm() + 1e-6)).clamp(max=1.0))
-            self.optimizer.step()
+            self._move()
             if self.average is not None:  # young averages forget faster, or the first weights would stay in them
                 self.average.lerp_(self.store.flat, 1 - min(self.recipe.ema, (1 + self.step) / (10 + self.step)))
         self.store.zero_grad()
         self.step += 1
+
+    def _move(self) -> None:
+        """Let the optimizer step; what no net of the step has stays as it is, momenta and all."""
+        if self.trainee.covers:
+            self.optimizer.step()
+            return
+        parts = [param for group in self.optimizer.param_groups for param in group["params"]]
+        idle = [param.grad == 0 for param in parts]
+        before = [[tensor.clone() for tensor in self._of(param)] for param in parts]
+        self.optimizer.step()
+        for param, still, kept in zip(parts, idle, before, strict=True):
+            for number, tensor in enumerate(self._of(param)):  # there are no momenta before the first step
+                old = kept[number] if number < len(kept) else torch.zeros_like(tensor)
+                tensor.copy_(torch.where(still, old, tensor))
+
+    def _of(self, param: Tensor) -> list[Tensor]:
+        """Return the numbers of a parameter, and its momenta."""
+        momenta = [value for value in self.optimizer.state[param].values() if value.shape == param.shape]
+        return [param.detach(), *momenta]
+
+    def _diverged(self, what: str) -> DivergedError:
+        folder = self.path.parent
+        kept = f"the checkpoint in {folder} is from before" if self.path.exists() else "no checkpoint was made yet"
+        return DivergedError(
+            f"{folder}: the training has diverged: {what}; {kept}. "
+            "Train again with a lower rate, such as lr=0.001, or with clip=0.1"
+        )
 
     def _finite(self, grad: Tensor) -> bool:
         """Return whether a half-precision gradient did not overflow, and choose the next scale."""
@@ -144,6 +169,8 @@ class _State:
         self.calm = self.calm + 1 if fine else 0
         if not fine or self.calm == 1000:
             self.scale, self.calm = self.scale * (2 if fine else 0.5), 0
+        if self.scale < LEAST_SCALE:
+            raise self._diverged(f"gradients of step {self.step + 1} overflow half precision at every scale")
         return fine
 
     def means(self) -> dict[str, float]:
@@ -152,6 +179,9 @@ class _State:
         return means
 
     def save(self) -> None:
+        # The loss of the next step would say so, but then this checkpoint would have taken the place of a good one.
+        if not torch.isfinite(self.store.flat).all():
+            raise self._diverged(f"weights are no numbers any more after step {self.step}")
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.store.state_dict().items()}
         plain = {"step": self.step, "scale": self.scale, "calm": self.calm, "sums": self.sums, "count": self.count}
         state = {"store": tensors, "optimizer": self.optimizer.state_dict(), "average": self.average, **plain}

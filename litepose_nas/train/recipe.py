@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from litepose_nas.data.augment import Augment
+from litepose_nas.data.augment import PUBLISHED, Augment
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.pose.losses import PUSHES, LossSettings
 
@@ -35,6 +35,8 @@ class Recipe:
     rotation: float = 30.0
     scale: tuple[float, float] = (0.75, 1.5)
     flip: float = 0.5
+    translate: float = 0.1  # to either side, as a share of the input
+    colour: float = 0.2  # how far brightness, contrast and saturation go to either side
     ema: float = 0.0  # of single networks: how much of the average is kept each step; 0 takes the last weights
     # of supernets:
     sandwich: bool = True  # widest, smallest and random nets each step; otherwise one random net
@@ -56,7 +58,7 @@ class Recipe:
     @property
     def augment(self) -> Augment:
         """The settings of augmentation."""
-        return Augment(rotation=self.rotation, scale=self.scale, flip=self.flip)
+        return Augment(self.rotation, self.scale, self.translate, self.flip, self.colour)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of a step."""
@@ -72,10 +74,16 @@ class Recipe:
 # As far as it is published; lengths are 2,400 epochs for a supernet and 500 for a network.
 LITEPOSE = Recipe(
     optimizer="adam", lr=4e-3, weight_decay=0.0, schedule="steps", warmup=0.0, clip=0.0, exact=False, foreground=0.0,
-    push="exp",
-    push_weight=0.001, pull_weight=0.001, cue=0.0, sandwich=False, widest_first=0.0, distill=0.0,
+    push="exp", push_weight=0.001, pull_weight=0.001, cue=0.0,
+    translate=PUBLISHED.translate, colour=PUBLISHED.colour, sandwich=False, widest_first=0.0, distill=0.0,
 )  # fmt: skip
 RECIPES = {"default": Recipe(), "litepose": LITEPOSE}
+# From where to where a setting makes sense, for those that have more of an end than zero.
+RANGES = {
+    "batch": (1, 100_000), "accumulate": (1, 100_000), "lr": (1e-9, 10), "sigma": (0.1, 100), "rotation": (0, 180),
+    "scale": (0.01, 100), "ema": (0, 0.999999), "random_nets": (0, 100),
+    **dict.fromkeys(("warmup", "drops", "flip", "translate", "colour", "widest_first", "distill"), (0, 1)),
+}  # fmt: skip
 CHOICES = {"optimizer": ("adamw", "adam"), "schedule": ("cosine", "steps"), "push": tuple(PUSHES)}
 
 
@@ -85,6 +93,12 @@ class Length(NamedTuple):
     steps: int | None = None
     epochs: float | None = None
     hours: float | None = None
+
+    def check(self) -> None:
+        """Refuse more than one length."""
+        given = [f"--{name}" for name, value in self._asdict().items() if value is not None]
+        if len(given) > 1:
+            raise UserError(f"{' and '.join(given)}: give one of them")
 
 
 def named(name: str) -> Recipe:
@@ -103,6 +117,11 @@ def changed(recipe: Recipe, settings: Iterable[str]) -> Recipe:
             raise UserError(f"{setting!r}: expected a setting such as lr=0.003; known: {', '.join(fields())}")
         values[key.strip()] = text.strip()
     return from_mapping({**dataclasses.asdict(recipe), **values})
+
+
+def keys(settings: Iterable[str]) -> tuple[str, ...]:
+    """Return the names in settings of the form key=value."""
+    return tuple(setting.partition("=")[0].strip() for setting in settings)
 
 
 def fields() -> list[str]:
@@ -124,8 +143,11 @@ def from_mapping(values: Mapping[str, Any]) -> Recipe:
 def _read(key: str, value: Any, like: Any) -> Any:
     kind, expected = type(like), {bool: "yes or no", int: "a whole number", float: "a number"}
     if kind is tuple:
-        parts = value.split(",") if isinstance(value, str) else value
-        return tuple(_read(key, part, 0.0) for part in parts)
+        parts = [part for part in value.split(",") if part] if isinstance(value, str) else list(value)
+        several = tuple(_read(key, part, 0.0) for part in parts)
+        if key == "scale" and (len(several) != 2 or several[0] > several[1]):
+            raise UserError(f"{key}={value}: expected two numbers, the smaller one first, such as 0.75,1.5")
+        return several
     try:
         if kind is bool:
             read = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(value).lower()]
@@ -135,7 +157,7 @@ def _read(key: str, value: Any, like: Any) -> Any:
         raise UserError(f"{key}={value}: expected {expected.get(kind, 'a word')}") from error
     if key in CHOICES and read not in CHOICES[key]:
         raise UserError(f"{key}={value}: not one of its choices; {nearest(read, CHOICES[key])}")
-    least = 1 if key in ("batch", "accumulate") else 0
-    if kind in (int, float) and not (math.isfinite(read) and read >= least):
-        raise UserError(f"{key}={value}: expected a number from {least} up")
+    least, most = RANGES.get(key, (0, math.inf))
+    if kind in (int, float) and not (math.isfinite(read) and least <= read <= most):
+        raise UserError(f"{key}={value}: expected a number from {least} {f'to {most}' if most < math.inf else 'up'}")
     return read

@@ -22,6 +22,7 @@ class Trainee(Protocol):
 
     store: Store
     recipe: Recipe
+    covers: bool  # whether the nets of every step reach all of the store
 
     def size(self, step: int) -> tuple[int, int]:
         """Return height and width of the pictures of a step."""
@@ -54,7 +55,7 @@ class SupernetTrainee:
     """A supernet: each step the widest net learns the truth, and others from it."""
 
     def __init__(self, supernet: Supernet, recipe: Recipe, steps: int, seed: int, size: tuple[int, int] | None = None):
-        self.store, self.recipe = supernet.store, recipe
+        self.store, self.recipe, self.covers = supernet.store, recipe, recipe.sandwich
         self._supernet, self._steps, self._seed, self._size = supernet, steps, seed, size
 
     def size(self, step: int) -> tuple[int, int]:
@@ -97,6 +98,8 @@ class SupernetTrainee:
 
 class NetTrainee:
     """A single network, with a teacher or without."""
+
+    covers = True
 
     def __init__(
         self, net: nn.Module, recipe: Recipe, size: tuple[int, int], device: torch.device | str, joints: int,
