@@ -66,8 +66,8 @@ def test_a_longer_split_begins_with_a_shorter_one(tmp_path):
 
 
 def test_the_hard_setting_differs_and_repeats(tmp_path):
-    toy.write_toy(tmp_path / "a", train=1, val=2, size=256, hard=True)
-    toy.write_toy(tmp_path / "b", train=1, val=2, size=256, hard=True)
+    toy.write_toy(tmp_path / "a", train=1, val=2, size=256, setting="hard")
+    toy.write_toy(tmp_path / "b", train=1, val=2, size=256, setting="hard")
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
     pictures = [scene.draw_picture(toy.picture_rng(0, "val", k), 256, scene.HARD) for k in range(25)]
     assert min(len(p.people) for p in pictures) < 3
@@ -305,7 +305,7 @@ def test_foreign_folders_stay(tmp_path):
         toy.write_toy(mine, train=1, val=1)
     assert files_of(mine) == {"thesis.txt": b"years of work"}
     toy.write_toy(mine, train=1, val=1, force=True)
-    numbers = {"train": 1, "val": 1, "size": 160, "seed": 0, "hard": False}
+    numbers = {"train": 1, "val": 1, "size": 160, "seed": 0, "setting": "standard"}
     assert toy.toy_settings(mine) == {"what": "people drawn by litepose-nas", "version": 1, **numbers}
     toy.write_toy(mine, train=2, val=1)  # its own kind is replaced without being told
     assert len(list((mine / "train").iterdir())) == 2
