@@ -37,11 +37,13 @@ class Setting(NamedTuple):
 
 
 STANDARD = Setting(
-    people=(2, 4), lively=0.4, stances=tuple(STANCES), facing=None, tall=(0.52, 0.95), things=0.35, cut=0.25, crowd=0.15, shapes=(2, 7), sticks=(1, 3),
+    people=(2, 4), lively=0.4, stances=tuple(STANCES), facing=None,
+    tall=(0.52, 0.95), things=0.35, cut=0.25, crowd=0.15, shapes=(2, 7), sticks=(1, 3),
     muted=True, noise=(0, 5), blur=0.0, motion=0.0, dim=(0.8, 1.15), shown_joints=7, aspects=(1.0,),
 )  # fmt: skip
 HARD = Setting(
-    people=(1, 10), lively=1.0, stances=tuple(STANCES), facing=None, tall=(0.14, 0.95), things=0.45, cut=0.30, crowd=0.35, shapes=(5, 20), sticks=(2, 9),
+    people=(1, 10), lively=1.0, stances=tuple(STANCES), facing=None,
+    tall=(0.14, 0.95), things=0.45, cut=0.30, crowd=0.35, shapes=(5, 20), sticks=(2, 9),
     muted=False, noise=(0, 24), blur=0.20, motion=0.25, dim=(0.45, 1.3), shown_joints=4, aspects=(1.0, 0.75, 4 / 3),
 )  # fmt: skip
 # What a small network learns in minutes: no backs, four stances, calm backdrops. Others and things still hide a lot.
