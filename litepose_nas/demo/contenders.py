@@ -13,6 +13,7 @@ from litepose_nas.searching.problem import Evaluated
 from litepose_nas.space import Arch, Space
 
 SEARCHED, SCALED = "searched-1", "scaled"
+CLOSE = 0.06  # MACs that differ by less than this share are the same
 
 
 def contenders(found: Sequence[Evaluated], budgets: Sequence[str], space: Space, joints: int) -> dict[str, Arch]:
@@ -39,23 +40,27 @@ def label(name: str, budgets: Sequence[str]) -> str:
 
 
 def scaled(space: Space, macs: int, joints: int) -> Arch:
-    """Return the network nearest to these MACs among those whose choices all rise together, as a family is scaled.
+    """Return a network of about these MACs whose choices all stand at about the same share of their ranges.
 
-    On the way from the smallest network to the widest every gene goes up in equal shares of its range; where several
-    would step at once, they do it in the order of the space, so that nearly any cost can be met.
+    So a family of networks is scaled by hand. On the way from the smallest to the widest every gene rises in equal
+    shares of its range, those that would step at once in the order of the space. A step of the resolution changes the
+    cost by so much that no network near it would be met; so it may be off by one, as little as the cost allows.
     """
+    resolutions = next((gene.choices for gene in space.genes if gene.path == "resolution"), ())
+    genes = [gene for gene in space.genes if gene.path != "resolution"]
     steps = sorted(
-        ((number + 0.5) / (len(gene.choices) - 1), gene.at)
-        for gene in space.genes
-        for number in range(len(gene.choices) - 1)
+        ((number + 0.5) / (len(gene.choices) - 1), gene.at) for gene in genes for number in range(len(gene.choices) - 1)
     )
-    places = [0] * len(space.genes)
-    nearest, apart = space.smallest, math.inf
-    for _, at in [(0.0, None), *steps]:
-        if at is not None:
-            places[at] += 1
-        arch = space.arch([gene.choices[place] for gene, place in zip(space.genes, places, strict=True)])
-        distance = abs(math.log(costs.cost(arch, joints=joints).macs / macs))
-        if distance < apart:
-            nearest, apart = arch, distance
-    return nearest
+    found: list[tuple[float, float, Arch]] = []
+    for place, resolution in enumerate(resolutions or (None,)):
+        own = place / max(1, len(resolutions) - 1)
+        places = {gene.at: 0 for gene in genes}
+        for taken in range(len(steps) + 1):
+            if taken:
+                places[steps[taken - 1][1]] += 1
+            values = [gene.choices[places[gene.at]] if gene.at in places else resolution for gene in space.genes]
+            arch = space.arch(values)
+            off = abs(math.log(costs.cost(arch, joints=joints).macs / macs))
+            uneven = abs(own - taken / max(1, len(steps))) if resolutions else 0.0
+            found.append((max(0.0, off - CLOSE), uneven, arch))
+    return min(found, key=lambda one: one[:2])[2]
