@@ -154,6 +154,15 @@ def test_the_command(undisturbed, monkeypatch, capsys):
     assert "--resume" in capsys.readouterr().err
 
 
+def test_interrupted_it_says_how_to_go_on(undisturbed, monkeypatch, capsys):
+    def interrupt(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(story.Story, "draw", interrupt)
+    assert run("litepose-nas demo --quick --out other", monkeypatch) == 130
+    assert "go on with: litepose-nas demo --resume --out other" in capsys.readouterr().err
+
+
 def test_what_goes_wrong_in_another_process_is_told(tmp_path):
     task = Task("widest", str(tmp_path), str(tmp_path / "nothing"), MICRO, 0)
     with pytest.raises(UserError, match=r"widest: .*nothing: no such dataset"):

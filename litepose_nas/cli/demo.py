@@ -80,7 +80,8 @@ def _conclude(found: dict[str, Any], folder: Path) -> None:
         f"draws between {ahead['low']:+.3f} and {ahead['high']:+.3f}"
     )
     minutes = sum(found["stage_seconds"].values()) / 60
-    console.out(f"AP on the validation pictures, by pycocotools; {minutes:.1f} minutes in all")
+    lost = ", without what interruptions lost" if found["interruptions"] else ""
+    console.out(f"AP on the validation pictures, by pycocotools; {minutes:.1f} minutes in all{lost}")
     console.out(f"see {folder / 'predictions.jpg'} and {folder / 'front.svg'}")
     console.out(f"next, your own pictures: litepose-nas predict {found['weights']} PICTURES")
     console.out("and your own data:       litepose-nas train-supernet --data YOURS.yaml")

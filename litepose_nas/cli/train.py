@@ -136,7 +136,9 @@ def told(run: Run, verb: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; go on with: litepose-nas {verb} --resume --out {run.folder}") from None
+        # Said here, for typer ends a program that was interrupted without a word.
+        console.error(f"stopped; go on with: litepose-nas {verb} --resume --out {run.folder}")
+        raise
 
 
 def reporter(run: Run):  # type: ignore[no-untyped-def]

@@ -24,7 +24,7 @@ from litepose_nas.export import to_onnx
 from litepose_nas.extras import need
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
-from litepose_nas.runs.run import ENV, Run
+from litepose_nas.runs.run import COMMAND, ENV, Run
 from litepose_nas.scoring import Protocol
 from litepose_nas.searching.problem import Evaluated
 from litepose_nas.space import Space
@@ -277,7 +277,8 @@ class Story:
             "rows": rows,
             "searched_against_scaled": ending.compare(folders, val, self.scale),
             "onnx_difference": self.found("export")["difference"],
-            "stage_seconds": seconds,
+            "stage_seconds": seconds,  # without what an interruption lost
+            "interruptions": len((self.folder / COMMAND).read_text(encoding="utf-8").splitlines()) - 1,
             "seed": self.seed,
             "weights": str(folders[contenders.SEARCHED] / "subnet-finetuned.safetensors"),
         }
