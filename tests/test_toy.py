@@ -66,13 +66,40 @@ def test_a_longer_split_begins_with_a_shorter_one(tmp_path):
 
 
 def test_the_hard_setting_differs_and_repeats(tmp_path):
-    toy.write_toy(tmp_path / "a", train=1, val=2, size=256, hard=True)
-    toy.write_toy(tmp_path / "b", train=1, val=2, size=256, hard=True)
+    toy.write_toy(tmp_path / "a", train=1, val=2, size=256, setting="hard")
+    toy.write_toy(tmp_path / "b", train=1, val=2, size=256, setting="hard")
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
     pictures = [scene.draw_picture(toy.picture_rng(0, "val", k), 256, scene.HARD) for k in range(25)]
     assert min(len(p.people) for p in pictures) < 3
     assert max(len(p.people) for p in pictures) > 7
     assert len({p.image.shape for p in pictures}) == 3
+
+
+def test_the_easy_setting_is_easy_to_see_and_hard_to_guess(tmp_path):
+    toy.write_toy(tmp_path / "people", train=60, val=128, size=128, setting="easy")
+    people = [a for a in annotations_of(tmp_path / "people", "val") if not a["iscrowd"]]
+    per_image = np.unique([a["image_id"] for a in people], return_counts=True)[1]
+    assert set(per_image) == {2, 3, 4}
+    flags = np.array([a["keypoints"][2::3] for a in people])
+    assert (flags == 1).sum() / (flags > 0).sum() >= 0.205
+    assert 0 <= mean_pose_ap(tmp_path / "people") <= 0.15
+    drawn = [scene.draw_picture(toy.picture_rng(0, "val", k), 128, scene.EASY) for k in range(40)]
+    assert {person.stance for picture in drawn for person in picture.people} == set(scene.EASY.stances)
+    facing = np.array([person.facing for picture in drawn for person in picture.people])
+    assert np.abs(facing).max() < 60  # nobody turns their back
+    assert 8 < facing.std() < 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(5))
+def test_a_fifth_is_hidden_whatever_the_seed(tmp_path, seed):
+    made = toy.write_toy(tmp_path / "people", train=1, val=128, size=128, seed=seed, setting="easy")
+    assert made.hidden[1] >= 0.205
+
+
+def test_a_misspelt_setting_is_named(tmp_path):
+    with pytest.raises(UserError, match="did you mean 'easy'"):
+        toy.write_toy(tmp_path / "people", setting="esy")
 
 
 # pycocotools 2.0 decodes masks in a way that numpy 2 warns about
@@ -305,7 +332,7 @@ def test_foreign_folders_stay(tmp_path):
         toy.write_toy(mine, train=1, val=1)
     assert files_of(mine) == {"thesis.txt": b"years of work"}
     toy.write_toy(mine, train=1, val=1, force=True)
-    numbers = {"train": 1, "val": 1, "size": 160, "seed": 0, "hard": False}
+    numbers = {"train": 1, "val": 1, "size": 160, "seed": 0, "setting": "standard"}
     assert toy.toy_settings(mine) == {"what": "people drawn by litepose-nas", "version": 1, **numbers}
     toy.write_toy(mine, train=2, val=1)  # its own kind is replaced without being told
     assert len(list((mine / "train").iterdir())) == 2

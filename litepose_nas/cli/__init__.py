@@ -11,18 +11,19 @@ from typing import Annotated
 import typer
 
 from litepose_nas import __version__
-from litepose_nas.cli import console, data, doctor, profile, search, space, train, use, weights
+from litepose_nas.cli import console, data, demo, doctor, profile, search, space, train, use, weights
 from litepose_nas.errors import UserError
 
 app = typer.Typer(
     name="litepose-nas",
     help="Find the best human-pose network for a budget.",
-    epilog="Start with: litepose-nas space list · litepose-nas profile litepose-xs · litepose-nas doctor",
+    epilog="Start with: litepose-nas demo · litepose-nas space list · litepose-nas profile litepose-xs",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command("demo")(demo.demo)
 app.add_typer(space.app, name="space")
 app.add_typer(data.app, name="data")
 app.command("train-supernet")(train.train_supernet)

@@ -22,8 +22,10 @@ def toy(
     folder: Annotated[Path, typer.Argument(help="The folder to make.")],
     train: Annotated[int, typer.Option(min=1, help="Training pictures.")] = 1500,
     val: Annotated[int, typer.Option(min=1, help="Validation pictures.")] = 150,
-    size: Annotated[int | None, typer.Option(min=32, help="Pixels; 160, or 512 with --hard, if not given.")] = None,
-    hard: Annotated[bool, typer.Option("--hard", help="More people, harder poses, blur and noise: for GPUs.")] = False,
+    size: Annotated[int | None, typer.Option(min=32, help="Pixels; 160, or 512 when hard, if not given.")] = None,
+    setting: Annotated[
+        str, typer.Option(help="easy (what a demo learns in minutes), standard, or hard (crowded, blurred: for GPUs).")
+    ] = "standard",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a folder that is not such a dataset.")] = False,
 ) -> None:
@@ -34,7 +36,9 @@ def toy(
     from litepose_nas.data.toy import write_toy
 
     with console.progress("drawing") as step:
-        made = write_toy(folder, train=train, val=val, size=size, seed=seed, hard=hard, force=force, progress=step)
+        made = write_toy(
+            folder, train=train, val=val, size=size, seed=seed, setting=setting, force=force, progress=step
+        )
     rows = zip(("train", "val"), made.pictures, made.people, made.crowds, made.hidden, strict=True)
     table = [(name, p, people, crowds, f"{100 * hidden:.0f} %") for name, p, people, crowds, hidden in rows]
     console.table(("split", "pictures", "people", "crowds", "hidden joints"), table)

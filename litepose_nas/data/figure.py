@@ -7,7 +7,7 @@ right of the picture. Lengths are in body heights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -155,14 +155,19 @@ def draw_body(rng: np.random.Generator) -> Body:
     )
 
 
-def draw_pose(rng: np.random.Generator, facing: float | None = None, lively: float = 1.0) -> Pose:
-    """Return a random pose inside LIMITS.
+def draw_pose(
+    rng: np.random.Generator,
+    facing: float | None = None,
+    lively: float = 1.0,
+    stances: Collection[str] = tuple(STANCES),
+) -> Pose:
+    """Return a random pose inside LIMITS, in one of some stances.
 
-    The share lively of the figures take any stance and, unless a facing is given, look anywhere; the others hold a calm
-    stance and mostly look at the viewer or away.
+    The share lively of the figures take any of them and, unless a facing is given, look anywhere; the others hold a
+    calm stance and mostly look at the viewer or away.
     """
     calm = bool(rng.random() >= lively)
-    names = [name for name in STANCES if STANCES[name].calm or not calm]
+    names = [name for name in STANCES if name in stances and (STANCES[name].calm or not calm)]
     weights = np.array([STANCES[name].weight for name in names])
     name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     stance = STANCES[name]

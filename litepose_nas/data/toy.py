@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 
 from litepose_nas.data.figure import JOINTS, LIMBS
-from litepose_nas.data.scene import HARD, STANDARD, DrawnCrowd, DrawnPerson, Picture, draw_picture
-from litepose_nas.errors import UserError
+from litepose_nas.data.scene import SETTINGS, DrawnCrowd, DrawnPerson, Picture, draw_picture
+from litepose_nas.errors import UserError, nearest
 
 SPLITS = ("train", "val")
-STANDARD_SIZE, HARD_SIZE = 160, 512
+SIZES = {"easy": 160, "standard": 160, "hard": 512}  # pixels, if not given
 SMALLEST, LARGEST = 48, 4096
 MOST_PICTURES = 1_000_000  # a split: the ids of val begin above those of train
 QUALITY = 92
@@ -47,17 +47,18 @@ def write_toy(
     val: int = 150,
     size: int | None = None,
     seed: int = 0,
-    hard: bool = False,
+    setting: str = "standard",
     force: bool = False,
     progress: Progress | None = None,
 ) -> ToySummary:
     """Draw a dataset and put it into a folder, whole or not at all; progress(done, total) is called after each picture.
 
-    A picture depends on the seed, its split, its place in it, size and hard: more pictures begin with the same ones.
-    An earlier drawn dataset is replaced; anything else only with force.
+    A picture depends on the seed, its split, its place in it, size and setting (easy, standard or hard): more pictures
+    begin with the same ones. An earlier drawn dataset is replaced; anything else only with force.
     """
-    if size is None:
-        size = HARD_SIZE if hard else STANDARD_SIZE
+    if setting not in SETTINGS:
+        raise UserError(f"drawn people: setting {setting!r} is not one; {nearest(setting, SETTINGS)}")
+    size = SIZES[setting] if size is None else size
     _check_numbers(train, val, size, seed)
     target = Path(folder).absolute()
     _check_target(target, force)
@@ -67,7 +68,7 @@ def write_toy(
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
         try:
             partial.chmod(0o777 & ~_umask())
-            counts = _write_splits(partial, (train, val), size, seed, hard, progress)
+            counts = _write_splits(partial, (train, val), size, seed, setting, progress)
             settings = {
                 "what": _WHAT,
                 "version": 1,
@@ -75,7 +76,7 @@ def write_toy(
                 "val": val,
                 "size": size,
                 "seed": seed,
-                "hard": hard,
+                "setting": setting,
             }
             _write_json(partial / _MARKER, settings)
             _move_into_place(partial, target)
@@ -172,7 +173,7 @@ def _move_into_place(partial: Path, target: Path) -> None:
 
 
 def _write_splits(
-    folder: Path, pictures: tuple[int, int], size: int, seed: int, hard: bool, progress: Progress | None
+    folder: Path, pictures: tuple[int, int], size: int, seed: int, setting: str, progress: Progress | None
 ) -> list[tuple[int, int, float]]:
     done, total = 0, sum(pictures)
     counts = []
@@ -181,7 +182,7 @@ def _write_splits(
         (folder / split).mkdir()
         images, annotations = [], []
         for index in range(count):
-            picture = draw_picture(picture_rng(seed, split, index), size, HARD if hard else STANDARD)
+            picture = draw_picture(picture_rng(seed, split, index), size, SETTINGS[setting])
             image_id = 1 + index + SPLITS.index(split) * MOST_PICTURES
             name = f"{image_id:012d}.jpg"
             (folder / split / name).write_bytes(_jpeg(picture))
@@ -191,7 +192,7 @@ def _write_splits(
             done += 1
             if progress is not None:
                 progress(done, total)
-        description = f"People drawn by litepose-nas: {split}, seed {seed}, {'hard' if hard else 'standard'}"
+        description = f"People drawn by litepose-nas: {split}, seed {seed}, {setting}"
         document = {
             "info": {"description": description, "version": "1"},
             "licenses": [],

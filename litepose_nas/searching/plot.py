@@ -45,8 +45,8 @@ def picture(
     macs = [budget.macs(one.cost) for one in shown] or [0]
     most = max([*macs, limit] if limit and limit <= 1.5 * max(macs) else macs)  # one far away would squeeze the rest
     unit, prefix = next(((u, p) for u, p in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if most >= u), (1.0, ""))
-    x = _scale(min(macs) / unit, most / unit, LEFT, WIDTH - RIGHT)
-    y = _scale(
+    x = scale(min(macs) / unit, most / unit, LEFT, WIDTH - RIGHT)
+    y = scale(
         min((one.score for one in shown), default=0), max((one.score for one in shown), default=1), HEIGHT - BOTTOM, TOP
     )
 
@@ -54,11 +54,11 @@ def picture(
         return x.at(budget.macs(one.cost) / unit), y.at(one.score)
 
     counted = "" if budget.convention == "exact" else f", as {budget.convention} counts"
-    marks = _axes(x, y, f"{prefix}MAC{counted}", score)
+    marks = axes(x, y, f"{prefix}MAC{counted}", score)
     if limit and limit <= most:
         at = x.at(limit / unit)
         marks.append(f'<path d="M{at} {TOP}V{HEIGHT - BOTTOM}" stroke="{RED}" stroke-dasharray="6 4"/>')
-        marks.append(_text(at - 6, HEIGHT - BOTTOM - 8, "budget", "end", RED))
+        marks.append(text(at - 6, HEIGHT - BOTTOM - 8, "budget", "end", RED))
     for one in shown:
         cx, cy = place(one)
         marks.append(f'<circle cx="{cx}" cy="{cy}" r="3" fill="{GREY}" class="evaluated">{_hint(one, budget)}</circle>')
@@ -75,35 +75,41 @@ def picture(
         style = f'fill="none" stroke="{RED}" stroke-width="2.5" class="chosen"'
         marks.append(f'<path d="{shape}" {style}>{_hint(chosen, budget)}</path>')
     failed = f", {len(found) - len(shown)} failed" if len(shown) < len(found) else ""
-    marks.append(_text(LEFT, 22, title, "start", "#111", 16))
+    marks.append(text(LEFT, 22, title, "start", "#111", 16))
     parts = [
         (GREY, f"● {len(shown)} evaluated{failed}"),
         (BLUE, f"● front of {len(line)}"),
         (RED, "◇ chosen" if chosen else ""),
     ]
     for i, (colour, words) in enumerate(parts):
-        marks.append(_text(LEFT + 170 * i, 42, words, "start", colour))
+        marks.append(text(LEFT + 170 * i, 42, words, "start", colour))
+    return svg(marks)
+
+
+def svg(marks: Sequence[str]) -> str:
+    """Return marks as a whole picture."""
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
     style = 'font-family="sans-serif" font-size="12"'
     return "\n".join([f"{head} {style}>", '<rect width="100%" height="100%" fill="white"/>', *marks, "</svg>", ""])
 
 
-def _axes(x: Scale, y: Scale, x_title: str, y_title: str) -> list[str]:
+def axes(x: Scale, y: Scale, x_title: str, y_title: str) -> list[str]:
+    """Return the marks of two axes with their titles and a grid."""
     marks = []
     for value in y.ticks:
         marks.append(f'<path d="M{LEFT} {y.at(value)}H{WIDTH - RIGHT}" stroke="#e5e8eb"/>')
-        marks.append(_text(LEFT - 8, y.at(value) + 4, f"{value:.6g}", "end"))
+        marks.append(text(LEFT - 8, y.at(value) + 4, f"{value:.6g}", "end"))
     for value in x.ticks:
         marks.append(f'<path d="M{x.at(value)} {HEIGHT - BOTTOM}v5" stroke="#444"/>')
-        marks.append(_text(x.at(value), HEIGHT - BOTTOM + 20, f"{value:.6g}", "middle"))
+        marks.append(text(x.at(value), HEIGHT - BOTTOM + 20, f"{value:.6g}", "middle"))
     marks.append(f'<path d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}" fill="none" stroke="#444"/>')
-    marks.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 16, x_title, "middle"))
+    marks.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 16, x_title, "middle"))
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    marks.append(f'<g transform="rotate(-90 18 {middle})">{_text(18, middle, y_title, "middle")}</g>')
+    marks.append(f'<g transform="rotate(-90 18 {middle})">{text(18, middle, y_title, "middle")}</g>')
     return marks
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Scale:
+def scale(low: float, high: float, start: float, end: float) -> Scale:
     """Return an axis with a little room at both ends and round numbers on it."""
     span = high - low or abs(high) or 1.0
     low, high = low - 0.05 * span, high + 0.05 * span
@@ -114,7 +120,8 @@ def _scale(low: float, high: float, start: float, end: float) -> Scale:
     return Scale(low, high, start, end, tuple(i * step for i in range(first, last + 1)))
 
 
-def _text(x: float, y: float, words: str, anchor: str, colour: str = "#333", size: int = 12) -> str:
+def text(x: float, y: float, words: str, anchor: str, colour: str = "#333", size: int = 12) -> str:
+    """Return words at a place."""
     return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" fill="{colour}" font-size="{size}">{escape(words)}</text>'
 
 

@@ -63,6 +63,11 @@ def check_joints(data: Data, source: Source, joints: int, of: object) -> None:
         )
 
 
+def first_of(pictures: Pictures, count: int) -> Pictures:
+    """Return the first so many pictures."""
+    return Pictures(pictures.dataset._replace(records=pictures.dataset.records[:count]))
+
+
 def task_of(skeleton: Skeleton, recipe: Recipe) -> BottomUp:
     """Return the task as decode sees it, with the cue that the tags were trained with."""
     return BottomUp(len(skeleton.names), skeleton.flip_pairs, (recipe.cue, 0.0))

@@ -20,7 +20,7 @@ from litepose_nas.searching import engine, nsga2, plot
 from litepose_nas.searching.front import best, front, write_csv
 from litepose_nas.searching.problem import Evaluated, Problem, by_ap_or_loss, ranked_by
 from litepose_nas.steps import train_supernet
-from litepose_nas.steps.common import check_joints, describe, read_data, task_of
+from litepose_nas.steps.common import MOST_IN_SLICE, check_joints, describe, read_data, task_of
 from litepose_nas.train.recipe import from_mapping
 
 VERB = "search"
@@ -46,17 +46,27 @@ class Found(NamedTuple):
     subnet: Subnet
 
 
-def prepare(trained: Run, source: Source, budget: Budget, device: str, quick: bool) -> Setting:
-    """Load a trained supernet and the pictures it is judged by."""
+def prepare(
+    trained: Run,
+    source: Source,
+    budget: Budget,
+    device: str,
+    quick: bool,
+    protocol: Protocol | None = None,
+    most_in_slice: int | None = None,
+) -> Setting:
+    """Load a trained supernet and the pictures it is judged by: so many, in that way, if told."""
+    protocol = protocol or (QUICK_PROTOCOL if quick else Protocol())
+    most_in_slice = most_in_slice or (QUICK_SLICE if quick else MOST_IN_SLICE)
     kept = trained.settings
     path = trained.folder / train_supernet.WEIGHTS
     where = devices.pick(device)
     supernet = weights.load_supernet(path, device=where, memory_format=devices.layout(where))
     budget.check_reachable(supernet.space, supernet.joints)
     recipe = from_mapping(kept["recipe"])
-    data = read_data(source, kept["seed"], QUICK_SLICE if quick else 500)
+    data = read_data(source, kept["seed"], most_in_slice)
     check_joints(data, source, supernet.joints, path)
-    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, QUICK_PROTOCOL if quick else Protocol())
+    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, protocol)
     problem = Problem(supernet.space, budget, lambda arch: costs.cost(arch, joints=supernet.joints), by_ap_or_loss)
     info = {
         "supernet": {"path": str(path), "sha256": files.sha256(path)},

@@ -17,7 +17,17 @@ from litepose_nas.runs.run import Run, digest
 from litepose_nas.scoring import Candidates, Judge, Protocol
 from litepose_nas.space import Space
 from litepose_nas.steps import pictures
-from litepose_nas.steps.common import Data, Say, check_joints, duration, read_data, seconds_a_step, steps_of, task_of
+from litepose_nas.steps.common import (
+    Data,
+    Say,
+    check_joints,
+    duration,
+    first_of,
+    read_data,
+    seconds_a_step,
+    steps_of,
+    task_of,
+)
 from litepose_nas.supernet import Supernet
 from litepose_nas.train.loop import Every, Progress, fit
 from litepose_nas.train.recipe import Length, Recipe, from_mapping
@@ -26,6 +36,8 @@ from litepose_nas.train.trainee import SupernetTrainee
 VERB = "train-supernet"
 WEIGHTS = "weights/last.safetensors"
 QUICK_MINUTES = 5.0
+QUICK_PROTOCOL = Protocol(calibration=16, batch=8)
+QUICK_SLICE = 16  # pictures that the ends of the space are checked on: their networks are large
 QUICK = Recipe(batch=8, lr=1e-2)
 
 
@@ -89,6 +101,7 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
         "size": list(size) if size else None,
         "amp": wishes.amp,
         "init": wishes.init,
+        "quick": quick,
         "recipe": dataclasses.asdict(recipe),
     }
     plan = Plan(steps, each * steps, len(rest), size, quick, settings)
@@ -125,7 +138,7 @@ def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, Supern
     check_joints(data, source, supernet.joints, run.folder)
     if digest(space.source) != kept["space_digest"]:
         raise UserError(f"{kept['space']}: changed since {run.folder} was begun; restore it, or start a new run")
-    return supernet, data, trainee, Plan(kept["steps"], 0.0, len(data.held.rest), size, False, dict(kept))
+    return supernet, data, trainee, Plan(kept["steps"], 0.0, len(data.held.rest), size, kept["quick"], dict(kept))
 
 
 def train(
@@ -140,7 +153,10 @@ def train(
     """Train to the end, from the run's checkpoint if it has one, and return the file of weights."""
     recipe, seed = trainee.recipe, plan.settings["seed"]
     device = supernet.store.flat.device
-    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, device, Protocol())
+    held, protocol = data.held, Protocol()
+    if plan.quick:
+        held, protocol = held._replace(slice=first_of(held.slice, QUICK_SLICE)), QUICK_PROTOCOL
+    judge = Judge(held, task_of(data.skeleton, recipe), recipe, device, protocol)
     candidates, ends = Candidates(supernet, judge), _ends(supernet.space, plan.size)
 
     def check(step: int) -> dict[str, float]:
@@ -163,7 +179,9 @@ def train(
         first = next(iter(batches(data.held.rest, trainee.size, recipe.batch, seed, recipe.augment, 0, 1)))[1]
         pictures.show_batch(first, data.skeleton, recipe.sigma, run.images / "train.jpg")
     every = every or Every(
-        report=max(1, plan.steps // 100), check=max(1, plan.steps // 4), save=max(1, plan.steps // 20)
+        report=max(1, plan.steps // 100),
+        check=plan.steps if plan.quick else max(1, plan.steps // 4),
+        save=max(1, plan.steps // 20),
     )
     precision = devices.precision(plan.settings["amp"], device)
     fit(trainee, stream, run, plan.steps, every=every, precision=precision, check=check, report=report)

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from litepose_nas import devices
 from litepose_nas.pose.losses import bottomup_loss, distillation_loss
 from litepose_nas.pose.targets import bottomup_targets
 from litepose_nas.space import Arch, input_size
@@ -105,7 +106,8 @@ class NetTrainee:
         self, net: nn.Module, recipe: Recipe, size: tuple[int, int], device: torch.device | str, joints: int,
         teacher: nn.Module | None = None,
     ):  # fmt: skip
-        self.store, self.recipe = Store(net, device, torch.contiguous_format), recipe
+        where = torch.device(device)
+        self.store, self.recipe = Store(net, where, devices.layout(where)), recipe
         self.net, self._size, self._joints, self._teacher = net.train(), size, joints, teacher
 
     def size(self, step: int) -> tuple[int, int]:

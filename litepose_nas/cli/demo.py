@@ -1,0 +1,87 @@
+"""litepose-nas demo: the whole story on drawn people."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from litepose_nas.cli import console
+from litepose_nas.cli.options import Json, Out, Resume
+from litepose_nas.cli.train import interrupted, told
+from litepose_nas.errors import UserError
+
+NETWORKS = 5
+
+
+def demo(
+    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same people, same figures; 0.")] = None,
+    name: Annotated[str, typer.Option(help="The name of the run.")] = "demo",
+    out: Out = None,
+    resume: Resume = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="For the supernet; measured and chosen if not given.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A minute to see that all of it runs; its figures mean nothing.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Draw people, train a supernet, search it, fine-tune and compare what was found: minutes on a processor.
+
+    Nothing is downloaded, no GPU is used, and everything stays in runs/demo.
+
+    Example: litepose-nas demo
+    """
+    from litepose_nas.demo import scale, story
+    from litepose_nas.runs.run import Run
+
+    say = console.step if as_json else console.out
+    if resume:
+        for given, option in ((seed, "--seed"), (threads, "--threads"), (quick or None, "--quick")):
+            if given is not None:
+                raise UserError(f"{option}: a run goes on as it was begun; leave it out, or begin anew")
+        run = Run.resume(interrupted(story.VERB, out))
+    else:
+        lanes = min(os.cpu_count() or 1, NETWORKS)
+        kept = (scale.QUICK if quick else scale.FULL)._asdict()
+        settings = {"seed": seed or 0, "threads": threads, "lanes": lanes, "scale": kept}
+        run = Run.create(story.VERB, name, settings=settings, out=out)
+    for line in story.box():
+        say(line)
+    with run, told(run, story.VERB):
+        found = story.tell(run, say, console.step)
+    if as_json:
+        console.as_json(found)
+    else:
+        _conclude(found, run.folder)
+
+
+def _conclude(found: dict[str, Any], folder: Path) -> None:
+    console.out()
+    console.table(
+        ("network", "input", "MACs", "params", "AP inherited", "AP fine-tuned", "AP50"),
+        [
+            (
+                row["network"],
+                "x".join(map(str, row["input"])),
+                console.short(row["macs"], "MAC"),
+                row["params"],
+                *(f"{row[key]:.3f}" for key in ("ap_inherited", "ap_finetuned", "ap50_finetuned")),
+            )
+            for row in found["rows"]
+        ],
+    )
+    ahead = found["searched_against_scaled"]
+    console.out(
+        f"\nsearched against scaled, fine-tuned: {ahead['difference']:+.3f} AP, 95 % of {ahead['resamples']} bootstrap "
+        f"draws between {ahead['low']:+.3f} and {ahead['high']:+.3f}"
+    )
+    minutes = sum(found["stage_seconds"].values()) / 60
+    lost = ", without what interruptions lost" if found["interruptions"] else ""
+    console.out(f"AP on the validation pictures, by pycocotools; {minutes:.1f} minutes in all{lost}")
+    console.out(f"see {folder / 'predictions.jpg'} and {folder / 'front.svg'}")
+    console.out(f"next, your own pictures: litepose-nas predict {found['weights']} PICTURES")
+    console.out("and your own data:       litepose-nas train-supernet --data YOURS.yaml")

@@ -1,0 +1,69 @@
+"""How long the demo will take: expected from one measured training step, corrected by what has passed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from litepose_nas import costs
+from litepose_nas.demo.scale import Scale
+from litepose_nas.space import Space
+from litepose_nas.steps.common import duration
+from litepose_nas.train.recipe import Recipe, changed
+
+FORWARD = 0.35  # of a training step is the forward pass
+DECODE, JUDGE = 0.004, 0.1  # seconds a picture, and a call of pycocotools
+EXPORT, START = 12.0, 4.0  # seconds; START: a new process imports torch
+
+
+class Clock:
+    """Knows which stages are still to come."""
+
+    def __init__(self) -> None:
+        self.expected: dict[str, float] = {}
+        self._stage, self._began = "", time.perf_counter()
+
+    def begin(self, stage: str) -> None:
+        """Note that a stage begins; those before it are over."""
+        for name in list(self.expected):
+            if name == stage:
+                break
+            del self.expected[name]
+        self._stage, self._began = stage, time.perf_counter()
+
+    def left(self, share: float) -> str:
+        """Return in words how long the rest of the demo takes, when this share of the stage is done."""
+        if not self.expected:
+            return "?"
+        passed = time.perf_counter() - self._began
+        here = self.expected.get(self._stage, 0.0)
+        whole = passed + (1 - share) * here  # the more is seen of a stage, the less its forecast counts
+        slower = whole / here if here else 1.0  # and the stages to come are likely to be wrong by as much
+        later = sum(value for name, value in self.expected.items() if name != self._stage)
+        return duration((1 - share) * whole + slower * later)
+
+
+def forecast(
+    scale: Scale, space: Space, joints: int, recipe: Recipe, step: float, lanes: int, alone: float, nets: Sequence[int]
+) -> Mapping[str, float]:
+    """Return the seconds of the stages that follow the first measurement.
+
+    `step` is a late step of the supernet with the threads that were chosen, `alone` the same with one thread; `nets`
+    are the MACs of the networks that will be fine-tuned.
+    """
+    low, high = (costs.cost(arch, joints=joints).macs for arch in (space.smallest, space.widest))
+    middle = (low * high) ** 0.5
+    sandwich = high + low + recipe.random_nets * middle if recipe.sandwich else middle
+    each, each_alone = (seconds / (sandwich * recipe.batch) for seconds in (step, alone))  # a MAC of one picture
+    first = recipe.widest_first if recipe.sandwich else 0.0
+    looks = scale.calibration + 2 * scale.slice
+    batch = changed(recipe, scale.finetune).batch
+    training = sum(nets) * scale.finetune_steps * batch * each_alone
+    judging = 2 * len(nets) * (scale.val * DECODE + 2 * JUDGE) + 2 * sum(nets) * scale.val * FORWARD * each_alone
+    return {
+        "supernet": scale.supernet_steps * step * (1 - first + first * high / sandwich),
+        "search": scale.evals * (middle * looks * FORWARD * each + scale.slice * DECODE + JUDGE),
+        "networks": START + (training + judging) / lanes,
+        "export": EXPORT,
+        "ending": scale.resamples * 0.02 + 1,
+    }

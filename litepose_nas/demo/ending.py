@@ -1,0 +1,119 @@
+"""What the demo ends with: a table, a comparison with an interval, predictions beside truth, and a picture of all."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litepose_nas.data.augment import HALF
+from litepose_nas.data.coco import Dataset, load_picture
+from litepose_nas.data.loader import continuous
+from litepose_nas.demo import networks
+from litepose_nas.demo.contenders import SCALED, SEARCHED, label
+from litepose_nas.demo.scale import Scale
+from litepose_nas.evaluation import bootstrap_ap, read_truth
+from litepose_nas.files import replacing
+from litepose_nas.formats import subnet_file
+from litepose_nas.pose.draw import Captioned, draw_people, side_by_side
+from litepose_nas.searching import plot
+from litepose_nas.steps import pictures
+
+SHOWN = 4  # pictures
+SURE = 0.1  # people below this score are not drawn
+
+Row = dict[str, Any]
+
+
+def table(folders: Mapping[str, Path], scale: Scale) -> list[Row]:
+    """Return what each network costs and finds on the validation pictures, the cheapest first."""
+    rows = []
+    for name, folder in folders.items():
+        subnet = subnet_file.read(folder / "subnet.json")
+        before, after = (networks.read(folder, file)["scores"] for file in (networks.INHERITED, networks.FINETUNED))
+        rows.append(
+            {
+                "name": name,
+                "network": label(name, scale.budgets),
+                "input": list(subnet.input),
+                "macs": subnet.cost.macs,
+                "macs_litepose": subnet.cost.macs_litepose,
+                "params": subnet.cost.params,
+                "ap_inherited": before["ap"],
+                "ap_finetuned": after["ap"],
+                "ap50_finetuned": after["ap50"],
+            }
+        )
+    return sorted(rows, key=lambda row: row["macs"])
+
+
+def compare(folders: Mapping[str, Path], val: Dataset, scale: Scale) -> dict[str, float]:
+    """Return how far the searched network is ahead of the scaled one, and the middle 95 % of that over the bootstrap.
+
+    Both meet the same draws of pictures, so what makes a draw hard for either cancels.
+    """
+    truth = read_truth(val)
+    one, other = (
+        bootstrap_ap(truth, networks.read(folders[name], networks.FINETUNED)["results"], resamples=scale.resamples)
+        for name in (SEARCHED, SCALED)
+    )
+    low, high = np.quantile(one.samples - other.samples, [0.025, 0.975]).tolist()
+    return {"difference": one.ap - other.ap, "low": low, "high": high, "resamples": scale.resamples}
+
+
+def show_predictions(folder: Path, val: Dataset, path: Path) -> None:
+    """Draw the first validation pictures twice: with their people, and with those that a network found."""
+    results = networks.read(folder, networks.FINETUNED)["results"]
+    shown = []
+    for record in val.records[:SHOWN]:
+        image, zoom = load_picture(record), max(1.0, 320 / max(record.width, record.height))
+        truth = continuous(record.joints)
+        hidden = record.joints[:, :, 2] == 1
+        shown.append(Captioned(draw_people(image, truth, val.skeleton, hidden=hidden, zoom=zoom), "truth"))
+        mine = [r for r in results if r["image_id"] == record.image_id and r["score"] >= SURE]
+        people = np.array([r["keypoints"] for r in mine], np.float32).reshape(-1, len(val.skeleton.names), 3)
+        people[..., :2] += HALF
+        scores = [r["score"] for r in mine]
+        shown.append(Captioned(draw_people(image, people, val.skeleton, scores, zoom=zoom), "found"))
+    pictures.write(side_by_side(shown, columns=4), path)
+
+
+def write_csv(rows: Sequence[Row], path: Path) -> None:
+    """Write the table as a file."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({**row, "input": "x".join(map(str, row["input"]))} for row in rows)
+
+
+def front(rows: Sequence[Row], search_csv: Path) -> str:
+    """Return a picture of AP over MACs: all that was searched as dots, the table's networks before and after tuning."""
+    with search_csv.open(encoding="utf-8", newline="") as file:
+        dots = [(int(line["macs"]) / 1e6, float(line["ap"])) for line in csv.DictReader(file)]
+    aps = [ap for _, ap in dots] + [row[key] for row in rows for key in ("ap_inherited", "ap_finetuned")]
+    macs = [x for x, _ in dots] + [row["macs"] / 1e6 for row in rows]
+    x = plot.scale(min(macs), max(macs), plot.LEFT, plot.WIDTH - plot.RIGHT)
+    y = plot.scale(min(0.0, *aps), max(aps), plot.HEIGHT - plot.BOTTOM, plot.TOP)
+    marks = plot.axes(x, y, "MMAC", "AP")
+    marks += [
+        f'<circle cx="{x.at(at)}" cy="{y.at(ap)}" r="3" fill="{plot.GREY}" class="evaluated"/>' for at, ap in dots
+    ]
+    for row in rows:
+        at, before, after = x.at(row["macs"] / 1e6), y.at(row["ap_inherited"]), y.at(row["ap_finetuned"])
+        colour = plot.RED if row["name"].startswith("searched") else plot.BLUE
+        marks.append(f'<path d="M{at} {before}V{after}" stroke="{colour}" stroke-dasharray="3 3"/>')
+        marks.append(f'<circle cx="{at}" cy="{before}" r="4" fill="white" stroke="{colour}" stroke-width="2"/>')
+        marks.append(f'<circle cx="{at}" cy="{after}" r="5" fill="{colour}" class="finetuned"/>')
+        over = at > plot.WIDTH - plot.RIGHT - 120  # no room to the right of it
+        marks.append(plot.text(at + (-9 if over else 9), after + 4, row["network"], "end" if over else "start", colour))
+    marks.append(plot.text(plot.LEFT, 22, "What was searched, and what became of it", "start", "#111", 16))
+    keys = (
+        (plot.GREY, "● candidates, inherited weights, held-out training pictures"),
+        ("#333", "○ inherited and ● fine-tuned, validation pictures"),
+    )
+    for number, (colour, words) in enumerate(keys):
+        marks.append(plot.text(plot.LEFT + 340 * number, 42, words, "start", colour))
+    return plot.svg(marks)

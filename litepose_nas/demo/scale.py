@@ -1,0 +1,66 @@
+"""How large the demo is: every number of it in one place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from litepose_nas.files import replacing
+from litepose_nas.space import Space
+
+
+class Scale(NamedTuple):
+    """The demo's sizes and lengths; recipes are written as on the command line of the verbs."""
+
+    # drawn people
+    setting: str = "easy"
+    train: int = 1200
+    val: int = 128
+    size: int = 128  # pixels of the pictures
+    # the supernet
+    space: str = "litepose-tiny"
+    resolutions: tuple[int, ...] = (96, 128)  # those of the space that take part; none given: all
+    supernet_steps: int = 1300
+    supernet: tuple[str, ...] = ("batch=8", "lr=0.02")
+    # the search; the first budget is the one at which the searched network meets the scaled one
+    budgets: tuple[str, ...] = ("30MMAC", "50MMAC")
+    evals: int = 40
+    slice: int = 64  # held-out training pictures that candidates are scored on
+    calibration: int = 32  # pictures behind a candidate's BN statistics
+    calibration_batch: int = 16
+    # what follows, the same for each of the five networks
+    finetune_steps: int = 900
+    finetune: tuple[str, ...] = ("batch=8", "lr=0.005")
+    teacher: bool = False  # fine-tuning learns from the widest network too
+    flip: bool = False  # evaluation looks at the mirrored picture too
+    resamples: int = 200  # of the bootstrap
+
+
+FULL = Scale()
+# Every stage in seconds: to see that all of it runs. Its figures mean nothing.
+QUICK = Scale(
+    train=40, val=8, size=64, resolutions=(64,), supernet_steps=6, supernet=("batch=4",), budgets=("8MMAC", "16MMAC"),
+    evals=7, slice=4, calibration=8, calibration_batch=4, finetune_steps=6, finetune=("batch=4",), resamples=20,
+)  # fmt: skip
+
+
+def read(kept: Mapping[str, Any]) -> Scale:
+    """Return the scale that a run's config.yaml holds, where tuples have become lists."""
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()}
+    return Scale(**values)
+
+
+def space_of(scale: Scale, folder: Path) -> str:
+    """Return the name of the demo's space; one with fewer resolutions is written to a file first."""
+    whole = Space.load(scale.space)
+    if not scale.resolutions:
+        return scale.space
+    path = folder / "space.yaml"
+    tree = {**json.loads(whole.source), "resolution": list(scale.resolutions)}
+    with replacing(path) as temporary:
+        temporary.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    return str(path)

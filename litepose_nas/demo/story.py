@@ -1,0 +1,319 @@
+"""The stages of the demo, one after the other; each leaves a file, and one that has it is not told again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from litepose_nas import doctor, weights
+from litepose_nas.budget import Budget
+from litepose_nas.data.source import Source, open_source
+from litepose_nas.data.toy import write_toy
+from litepose_nas.demo import contenders, ending, networks
+from litepose_nas.demo import scale as scales
+from litepose_nas.demo.clock import Clock, forecast
+from litepose_nas.demo.networks import News, Task
+from litepose_nas.errors import UserError
+from litepose_nas.export import to_onnx
+from litepose_nas.extras import need
+from litepose_nas.formats import subnet_file
+from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.runs.run import COMMAND, ENV, Run
+from litepose_nas.scoring import Protocol
+from litepose_nas.searching.problem import Evaluated
+from litepose_nas.space import Space
+from litepose_nas.steps import search as searching
+from litepose_nas.steps import train_supernet
+from litepose_nas.steps.common import Data, Say, duration, seconds_a_step
+from litepose_nas.supernet import Supernet
+from litepose_nas.train.loop import Every, Progress
+from litepose_nas.train.recipe import Length, Recipe, changed
+from litepose_nas.train.trainee import SupernetTrainee
+
+VERB = "demo"
+EVERY = 8.0  # seconds between two lines of progress
+GAIN = 0.9  # more threads are taken where a step takes less than this share of the time
+
+Found = dict[str, Any]
+
+
+def box() -> list[str]:
+    """Return what the doctor says of this machine, in a box; what does not work at all is an error."""
+    findings = doctor.examine(Path.cwd())
+    if bad := [finding for finding in findings if finding.ok is False]:
+        raise UserError(f"{bad[0].what}: {bad[0].state}; `litepose-nas doctor` tells more")
+    short = [f for f in findings if f.what in ("python", "processor", "torch", "accelerators", "extra export")]
+    lines = [f"{f.what:<13} {f.state.partition(' on ')[0] if f.what == 'python' else f.state}"[:96] for f in short]
+    wide = max(map(len, lines))
+    return [f"┌{'─' * (wide + 2)}┐", *(f"│ {line:<{wide}} │" for line in lines), f"└{'─' * (wide + 2)}┘"]
+
+
+def tell(run: Run, say: Say, tick: Say) -> Found:
+    """Tell the whole story in a run's folder and return its figures; `say` hears results, `tick` progress.
+
+    Called again on the same folder it goes on where it was interrupted, with the same numbers in the end.
+    """
+    story = Story(run, say, tick)
+    before = torch.get_num_threads()
+    try:
+        story.stage("people", story.draw)
+        torch.set_num_threads(story.stage("threads", story.measure)["threads"])
+        story.stage("supernet", story.train)
+        story.stage("search", story.search)
+        story.stage("networks", story.finetune)
+        story.stage("export", story.export)
+        return story.stage("ending", story.end)
+    finally:
+        torch.set_num_threads(before)
+
+
+class Story:
+    """One demo: its folder, its settings, and who listens."""
+
+    def __init__(self, run: Run, say: Say, tick: Say):
+        self.run, self.folder = run, run.folder
+        self.scale = scales.read(run.settings["scale"])
+        self.seed, self.lanes, self.threads = (run.settings[key] for key in ("seed", "lanes", "threads"))
+        self.clock, self._said = Clock(), 0.0
+        self._say, self._tick = say, tick
+
+    # ── stages and telling ──
+
+    def stage(self, name: str, tell: Callable[[], Found]) -> Found:
+        """Return what a stage found, now or in the interrupted run before."""
+        path = self._record(name)
+        self.clock.begin(name)
+        if path.is_file():
+            found = dict(json.loads(path.read_text(encoding="utf-8")))
+            self.say(f"{name}: {found['line']} (done before)")
+        else:
+            start = time.perf_counter()
+            found = json.loads(json.dumps(tell()))  # the same whether it is told or read
+            found["seconds"] = round(time.perf_counter() - start, 1)
+            path.parent.mkdir(exist_ok=True)
+            self.run.write(f"stages/{name}.json", json.dumps(found, indent=2) + "\n")
+            self.say(f"{name}: {found['line']}, {duration(found['seconds'])}")
+        if name == "threads":
+            self._forecast(found)
+        return found
+
+    def found(self, name: str) -> Found:
+        """Return what a finished stage found."""
+        return dict(json.loads(self._record(name).read_text(encoding="utf-8")))
+
+    def say(self, text: str) -> None:
+        """Tell a result."""
+        self.run.log(text)
+        self._say(text)
+
+    def tick(self, text: str, share: float) -> None:
+        """Tell progress, now and then, with the time that the whole demo still takes."""
+        now = time.perf_counter()
+        if now - self._said >= EVERY:
+            self._said = now
+            self._tick(f"  {text}  demo left: {self.clock.left(share)}")
+
+    def _record(self, name: str) -> Path:
+        return self.folder / "stages" / f"{name}.json"
+
+    # ── the stages ──
+
+    def draw(self) -> Found:
+        """Draw the people."""
+        scale = self.scale
+        made = write_toy(
+            self.folder / "people",
+            train=scale.train,
+            val=scale.val,
+            size=scale.size,
+            seed=self.seed,
+            setting=scale.setting,
+            progress=lambda done, total: self.tick(f"drawing people {done}/{total}", done / total),
+        )
+        line = (
+            f"{made.pictures[0]:,} pictures to learn from, {made.pictures[1]} with {made.people[1]} people to be "
+            f"judged by; {100 * made.hidden[1]:.0f} % of their joints are hidden"
+        )
+        return {"line": line, "people": made.people, "hidden": made.hidden}
+
+    def measure(self) -> Found:
+        """Time a step of the supernet's training with one thread and with more, and choose."""
+        most = torch.get_num_threads()
+        torch.set_num_threads(1)
+        _, data, trainee, plan = self._prepared()
+
+        def timed(steps: int) -> float:
+            return seconds_a_step(trainee, data.held.rest, trainee.recipe, self.seed, steps)
+
+        # The widest network alone tells how threads help; a whole step would take very long where they get in each
+        # other's way, as on a busy machine, and then it is high time to stop trying.
+        alone, first = timed(plan.steps), timed(2)
+        times = {1: alone}
+        for count in [self.threads] if self.threads else sorted({*(n for n in (2, 4, 8) if n < most), most} - {1}):
+            torch.set_num_threads(count)
+            times[count] = alone * timed(2) / first
+            if times[count] > 2 * alone:
+                break
+        best = min(times, key=times.__getitem__)
+        # Another number of threads may round otherwise: not for a gain that is noise.
+        threads = self.threads or (best if times[best] < GAIN * alone else 1)
+        told = ", ".join(f"{1000 * times[n]:.0f} ms with {n}" for n in sorted(times))
+        line = f"a step of the supernet takes {told} of torch's threads: it gets {threads}"
+        return {"line": line, "threads": threads, "seconds_a_step": {str(n): s for n, s in times.items()}}
+
+    def train(self) -> Found:
+        """Train the supernet."""
+        place = self.folder / "supernet"
+        if (place / ENV).is_file():
+            run = Run.resume(place)
+            supernet, data, trainee, plan = train_supernet.again(run, self._source(), "cpu")
+        else:
+            supernet, data, trainee, plan = self._prepared()
+            run = self._new(train_supernet.VERB, place, plan.settings)
+        steps = plan.steps
+        every = Every(report=max(1, steps // 100), check=steps, save=max(1, steps // 20))
+
+        def report(p: Progress) -> None:
+            run.log(f"{p.step}/{p.steps} {p.losses}")
+            self.tick(f"supernet {p.step}/{p.steps}  loss {p.losses['loss']:.4f}", p.step / p.steps)
+
+        with run:
+            train_supernet.train(run, supernet, data, trainee, plan, report, every)
+        last = run.metrics.rows[-1]
+        aps = f"on held-out pictures the widest has AP {last['widest/ap']:.3f}, the smallest {last['smallest/ap']:.3f}"
+        return {"line": f"{supernet.space.size:,} networks trained at once in {steps:,} steps; {aps}", "metrics": last}
+
+    def search(self) -> Found:
+        """Search it once, within the largest budget, and choose for each."""
+        scale, place = self.scale, self.folder / "search"
+        trained = Run.open(self.folder / "supernet")
+        budgets = sorted((Budget.of([text]) for text in scale.budgets), key=lambda budget: budget.limits[0].most)
+        setting = searching.prepare(
+            trained,
+            self._source(),
+            budgets[-1],
+            "cpu",
+            quick=False,
+            protocol=Protocol(scale.calibration, scale.calibration_batch),
+            most_in_slice=scale.slice,
+        )
+        settings = {"supernet": str(trained.folder), "budget": list(scale.budgets), "evals": scale.evals}
+        run = Run.resume(place) if (place / ENV).is_file() else self._new(searching.VERB, place, settings)
+
+        def report(one: Evaluated, number: int) -> None:
+            line = f"{one.cost.macs / 1e6:.1f} MMAC  AP {one.result['ap']:.3f}  loss {one.result['loss']:.4f}"
+            run.log(f"{number}/{scale.evals}  {line}")
+            self.tick(f"search {number}/{scale.evals}  {line}", number / scale.evals)
+
+        with run:
+            found = searching.search(run, setting, scale.evals, self.seed, report)
+        space, joints = setting.problem.space, setting.candidates.supernet.joints
+        chosen = contenders.contenders(found.results, scale.budgets, space, joints)
+        known = {one.arch: one for one in found.results}
+        for name, arch in chosen.items():
+            subnet = Subnet(arch, joints, setting.info)
+            if arch in known:
+                subnet = searching.subnet_of(known[arch], joints, setting.info, found.ranked_by)
+            subnet_file.write(self._network(name) / "subnet.json", subnet)
+        macs = {name: Subnet(arch, joints).cost.macs for name, arch in chosen.items()}
+        shown = ", ".join(f"{contenders.label(name, scale.budgets)} {macs[name] / 1e6:.1f} MMAC" for name in macs)
+        by = "AP" if found.ranked_by == "ap" else "loss, for most APs are too low to tell"
+        return {"line": f"{len(found.results)} networks ranked by {by}; on: {shown}", "macs": macs}
+
+    def finetune(self) -> Found:
+        """Extract, evaluate, fine-tune and evaluate the five networks."""
+        macs: dict[str, int] = self.found("search")["macs"]
+        tasks = [
+            Task(name, str(self._network(name)), str(self.folder / "people"), self.scale, self.seed)
+            for name in sorted(macs, key=lambda name: -macs[name])  # the longest first, so that all end together
+        ]
+        shares = dict.fromkeys(macs, 0.0)
+
+        def hear(news: News) -> None:
+            shares[news.name] = news.share
+            if news.text:
+                self.say(f"  {contenders.label(news.name, self.scale.budgets)}: {news.text}")
+            done = sum(shares[name] * macs[name] for name in macs) / sum(macs.values())
+            under_way = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items() if 0 < share < 1)
+            self.tick(f"fine-tuning {under_way}", done)
+
+        networks.tell_all(tasks, self.lanes, hear)
+        return {"line": f"{len(tasks)} networks extracted and fine-tuned, {self.lanes} at a time, one thread each"}
+
+    def export(self) -> Found:
+        """Write the searched network as ONNX and compare it with torch."""
+        try:
+            for module in ("onnx", "onnxscript", "onnxruntime"):
+                need(module, "export")
+        except UserError as missing:
+            return {"line": f"left out: {missing}", "difference": None}
+        folder = self._network(contenders.SEARCHED)
+        net = weights.load(folder / "subnet-finetuned.safetensors")
+        subnet = subnet_file.read(folder / "subnet.json")
+        path = folder / "subnet-finetuned.onnx"
+        parity = to_onnx(net, path, subnet.input, subnet.arch.space.family.OUTPUTS, net.meta)
+        apart = max(parity.difference.values())
+        line = f"{path}: ONNX Runtime and torch differ by {apart:.1e} at most, on outputs up to {parity.scale:.2g}"
+        return {"line": line, "difference": apart, "file": str(path)}
+
+    def end(self) -> Found:
+        """Put the figures together and draw the pictures."""
+        folders = {name: self._network(name) for name in self.found("search")["macs"]}
+        val = self._source().read("val")
+        rows = ending.table(folders, self.scale)
+        ending.write_csv(rows, self.folder / "table.csv")
+        self.run.write("front.svg", ending.front(rows, self.folder / "search" / "front.csv"))
+        ending.show_predictions(folders[contenders.SEARCHED], val, self.folder / "predictions.jpg")
+        stages = ("people", "threads", "supernet", "search", "networks", "export")
+        seconds = {name: self.found(name)["seconds"] for name in stages}
+        return {
+            "line": f"table.csv, front.svg and predictions.jpg are in {self.folder}",
+            "rows": rows,
+            "searched_against_scaled": ending.compare(folders, val, self.scale),
+            "onnx_difference": self.found("export")["difference"],
+            "stage_seconds": seconds,  # without what an interruption lost
+            "interruptions": len((self.folder / COMMAND).read_text(encoding="utf-8").splitlines()) - 1,
+            "seed": self.seed,
+            "weights": str(folders[contenders.SEARCHED] / "subnet-finetuned.safetensors"),
+        }
+
+    # ── what several of them need ──
+
+    def _source(self) -> Source:
+        return open_source(str(self.folder / "people"))
+
+    def _network(self, name: str) -> Path:
+        return self.folder / "networks" / name
+
+    def _new(self, verb: str, place: Path, settings: dict[str, Any]) -> Run:
+        shutil.rmtree(place, ignore_errors=True)  # what a kill left while it was made
+        return Run.create(verb, settings=settings, out=place)
+
+    def _prepared(self) -> tuple[Supernet, Data, SupernetTrainee, train_supernet.Plan]:
+        """Build the supernet and read the pictures."""
+        scale = self.scale
+        wishes = train_supernet.Wishes(
+            space=scales.space_of(scale, self.folder),
+            recipe=changed(Recipe(), scale.supernet),
+            length=Length(steps=scale.supernet_steps),
+            seed=self.seed,
+            device="cpu",
+            amp="off",
+        )
+        return train_supernet.prepare(wishes, self._source(), self.say)
+
+    def _forecast(self, measured: Found) -> None:
+        """Expect from one step how long the rest takes."""
+        times, scale = measured["seconds_a_step"], self.scale
+        space, recipe = Space.load(scales.space_of(scale, self.folder)), changed(Recipe(), scale.supernet)
+        macs = [Budget.of([text]).limits[0].most for text in scale.budgets]
+        ends = [Subnet(arch, 17).cost.macs for arch in (space.smallest, space.widest)]
+        step, alone = times[str(measured["threads"])], times["1"]
+        nets = [*macs, macs[0], *ends]
+        self.clock.expected = dict(forecast(scale, space, 17, recipe, step, self.lanes, alone, nets))
