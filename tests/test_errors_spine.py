@@ -312,9 +312,8 @@ def test_a_dry_run_says_it_all_and_writes_nothing(command):
     assert code == 0, errors
     for words in ("22 pictures, 50 steps of batch 2", "about", "reachable budgets: 4.570 MMAC to", "GB and up"):
         assert words in out
-    code, out, errors = command(
-        "train-supernet --space small.yaml --data people --device cpu --dry-run batch=16 lr=0.02"
-    )
+    quick = "train-supernet --space small.yaml --data people --device cpu --dry-run"
+    code, out, errors = command(f"{quick} batch=16 lr=0.02")
     assert code == 0, errors
     assert "quick preset" in out
     assert "steps of batch 16 at 64 px" in out  # what was typed holds in the preset too
@@ -372,6 +371,14 @@ def test_a_checkpoint_that_is_damaged(command):
         refused(command("train-supernet --resume"), str(file), "not a checkpoint of this training", "delete it")
     torch.save({"step": 3, "store": {}}, file)
     refused(command("train-supernet --resume"), str(file), "not a checkpoint of this training")
+
+
+def test_a_search_in_a_training_that_has_not_ended_says_so(command):
+    words = "search --budget 16MMAC --evals 2 --dry-run"
+    assert "has not ended" not in command(words)[1]
+    rows = (SUPERNET / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (SUPERNET / "metrics.jsonl").write_text("".join(rows[:-1]))
+    assert "has not ended: it stands at step 3 of 4" in command(words)[1]
 
 
 def test_a_supernet_that_changed_after_the_search(command):
