@@ -76,19 +76,19 @@ def die_at(step):
 
 def test_a_supernet_stopped_at_several_steps_is_the_same(room, tmp_path):
     folder, source, space = room
-    for stop in (1, 2, 5, 7):
+    for stop in (2, 4, 6):
         with pytest.raises(KeyboardInterrupt):
             tiny.supernet(tmp_path / "run", source, space, report=interrupt_at([stop]))
         assert checkpoint.load(tmp_path / "run" / CHECKPOINT)["step"] == stop
     tiny.supernet(tmp_path / "run", source, space)
     tiny.same(tiny.left_by_training(tmp_path / "run"), tiny.left_by_training(folder / "straight"))
-    assert (tmp_path / "run" / "metrics.csv").read_text().count("\n") == 9
+    assert (tmp_path / "run" / "metrics.csv").read_text().count("\n") == 5
     assert (tmp_path / "run" / "images" / "train.jpg").stat().st_size > 1000
 
 
 def test_a_supernet_that_died_between_checkpoints_is_the_same(room, tmp_path):
     folder, source, space = room
-    for stop in (2, 5, 8):  # checkpoints are made after 3, 6 and 8
+    for stop in (4, 6, 8):  # the checkpoints are those of steps 3, 3 and 6, between two reports
         with pytest.raises(ZeroDivisionError):
             tiny.supernet(tmp_path / "run", source, space, report=die_at(stop))
     tiny.supernet(tmp_path / "run", source, space)
@@ -127,7 +127,7 @@ def test_a_space_or_a_network_that_changed_is_refused(room, tmp_path):
     (tmp_path / "own.yaml").write_text(text)
     (tmp_path / "net.safetensors").write_bytes((folder / "net.safetensors").read_bytes())
     with pytest.raises(KeyboardInterrupt):
-        tiny.supernet(tmp_path / "a", source, str(tmp_path / "own.yaml"), report=interrupt_at([1]))
+        tiny.supernet(tmp_path / "a", source, str(tmp_path / "own.yaml"), report=interrupt_at([2]))
     with pytest.raises(KeyboardInterrupt):
         tiny.single(tmp_path / "b", source, tmp_path / "net.safetensors", report=interrupt_at([1]))
     (tmp_path / "own.yaml").write_text(text.replace("kernel: [3, 5, 7]", "kernel: [3, 7]"))

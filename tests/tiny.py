@@ -23,7 +23,7 @@ from litepose_nas.train.loop import CHECKPOINT, Every
 from litepose_nas.train.recipe import Length, Recipe, changed
 
 ROOT = Path(__file__).parent.parent
-EVERY = Every(report=1, check=4, save=3)
+EVERY = Every(report=2, check=4, save=3)  # no two at the same time for long
 
 
 def make_room(folder):

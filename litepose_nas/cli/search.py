@@ -47,6 +47,9 @@ def search(
     limits = Budget.of(kept["budget"], kept["convention"])
     trained = step.find_supernet(kept.get("supernet", supernet))
     _reachable(trained, limits)
+    done, planned = step.progress_of(trained)
+    if done < planned:
+        console.out(f"the training of {trained.folder} has not ended: it stands at step {done} of {planned}")
     source = open_data(kept.get("data") or data or trained.settings["data"])
     quick = kept.get("quick", _is_quick(evals, device))
     setting = step.prepare(trained, source, limits, device, quick)

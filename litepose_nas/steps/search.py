@@ -13,6 +13,7 @@ from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.runs import metrics
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Candidates, Judge, Protocol
@@ -134,6 +135,12 @@ def subnet_of(item: Evaluated, joints: int, info: dict[str, Any], by: str) -> Su
     """Return the record of an evaluated network."""
     score = {"ap": item.result.get("ap"), "loss": item.result.get("loss"), "ranked_by": by, "of": "inherited weights"}
     return Subnet(item.arch, joints, {"score": score, **info})
+
+
+def progress_of(trained: Run) -> tuple[int, int]:
+    """Return how many steps a supernet has been trained for, and how many were planned."""
+    rows = metrics.read(trained.folder / "metrics.jsonl")
+    return (rows[-1]["step"] if rows else 0), int(trained.settings["steps"])
 
 
 def find_supernet(named: str | None) -> Run:
