@@ -23,7 +23,7 @@ from litepose_nas.searching import plot
 from litepose_nas.steps import pictures
 
 SHOWN = 4  # pictures
-SURE = 0.1  # people below this score are not drawn
+SURE = 0.3  # people below this score are not drawn: a net of minutes finds each person several times
 
 Row = dict[str, Any]
 
