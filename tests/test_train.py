@@ -359,7 +359,7 @@ def test_a_step_of_the_sandwich_is_the_sum_of_its_parts(room, batch):
     assert len(set(archs)) == 4
     whole, losses = gradients(trainee, batch, 9)
 
-    heatmaps, indices = bottomup_targets(batch.joints, (64, 64), ((16, 16), (32, 32)), recipe.sigma)
+    heatmaps, indices = bottomup_targets(batch.joints, (64, 64), ((16, 16), (32, 32)), recipe.sigma, recipe.exact)
     shrunk = [None if batch.masks is None else batch.masks[:, :: 64 // n, :: 64 // n] for n in (16, 32)]
     parts = []
     for arch in archs:
