@@ -23,9 +23,9 @@ class Scale(NamedTuple):
     size: int = 128  # pixels of the pictures
     # the supernet
     space: str = "litepose-tiny"
-    resolutions: tuple[int, ...] = (96, 128)  # those of the space that take part; none given: all
-    supernet_steps: int = 1300
-    supernet: tuple[str, ...] = ("batch=8", "lr=0.02")
+    resolutions: tuple[int, ...] = (128,)  # those of the space that take part; none given: all
+    supernet_steps: int = 800
+    supernet: tuple[str, ...] = ("batch=8", "lr=0.02", "widest_first=0.7")
     # the search; the first budget is the one at which the searched network meets the scaled one
     budgets: tuple[str, ...] = ("30MMAC", "50MMAC")
     evals: int = 40
@@ -34,9 +34,9 @@ class Scale(NamedTuple):
     calibration_batch: int = 16
     # what follows, the same for each of the five networks
     finetune_steps: int = 900
-    finetune: tuple[str, ...] = ("batch=8", "lr=0.005")
+    finetune: tuple[str, ...] = ("batch=8", "lr=0.01", "ema=0.99")
     teacher: bool = False  # fine-tuning learns from the widest network too
-    flip: bool = False  # evaluation looks at the mirrored picture too
+    flip: bool = True  # evaluation looks at the mirrored picture too
     resamples: int = 200  # of the bootstrap
 
 
