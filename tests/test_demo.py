@@ -97,7 +97,7 @@ def test_all_networks_are_tuned_alike(undisturbed):
     folder, _, _ = undisturbed
     kept = [Run.open(folder / "networks" / name / "finetune").settings for name in NAMES]
     for settings in kept:
-        assert {**settings, "subnet": ""} == {**kept[0], "subnet": ""}
+        assert {**settings, "subnet": "", "sha256": ""} == {**kept[0], "subnet": "", "sha256": ""}
         assert settings["steps"] == MICRO.finetune_steps
 
 
