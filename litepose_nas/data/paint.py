@@ -21,7 +21,6 @@ Colour = tuple[float, float, float]  # blue, green, red
 Circles = Sequence[tuple[float, float, float]] | Floats  # x, y, radius
 
 THING = 255
-MOST_FIGURES = 14  # what the labels between the background and a thing leave room for
 HEAD, TORSO, PELVIS, ARM, FOREARM, THIGH, SHIN = 0, 1, 2, 3, 5, 7, 9  # the last four: + 0 left, + 1 right
 
 # The parts that meet at each joint: where a pixel of a joint shows one of them, the joint is seen.
