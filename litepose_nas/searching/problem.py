@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from litepose_nas.budget import Budget
-from litepose_nas.costs import Cost
+from litepose_nas.budget import CONVENTIONS, Budget
+from litepose_nas.costs import Columns, Cost
 from litepose_nas.space import Arch, Space
 
 Result = Mapping[str, Any]  # what an evaluation found: score, loss, ap, seconds ...
@@ -42,6 +42,13 @@ class Problem(NamedTuple):
     budget: Budget
     cost: Callable[[Arch], Cost]
     scores: Callable[[Sequence[Result]], list[float]] = by_score
+    many: Columns | None = None  # prices many at once, for models that ask thousands of times
+    objectives: tuple[str, ...] = ()  # what to keep low beside a high score, fields of Cost; none named: the MACs
+
+    @property
+    def low(self) -> tuple[str, ...]:
+        """The fields of a Cost to keep low."""
+        return self.objectives or (CONVENTIONS[self.budget.convention],)
 
     def remembering(self) -> Problem:
         """Return this problem with every cost counted once."""
