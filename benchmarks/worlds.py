@@ -51,7 +51,9 @@ def world(name: str, kind: str, seed: int, budget: str = "4GMAC", noise: float =
     genome, price, rng = Genome(space), costs.columns(space), np.random.default_rng(seed)
     near = pairs(space.genes) if kind == "interacting" else []
     weight = rng.exponential(size=len(space.genes)) + 0.1  # some genes matter much more than others
-    single = [w * _centred(np.cumsum(rng.normal(size=len(g.choices)))) for w, g in zip(weight, space.genes, strict=True)]
+    single = [
+        w * _centred(np.cumsum(rng.normal(size=len(g.choices)))) for w, g in zip(weight, space.genes, strict=True)
+    ]
     both = {}
     for one, other in near:
         table = rng.normal(size=(len(space.genes[one].choices), len(space.genes[other].choices)))
@@ -101,7 +103,7 @@ def interaction_share(found: World, seed: int = 0) -> float:
 
 
 def pairs(genes: list[Gene]) -> list[tuple[int, int]]:
-    """Return the places of genes near each other: of one block, of one stage, alike in neighbours, or with the input."""
+    """Return the places of near genes: of one block, of one stage, alike in neighbours, or with the input."""
     found = set()
     by_path = {gene.path: gene.at for gene in genes if len(gene.choices) > 1}
     for (path, at), (other, to) in itertools.combinations(by_path.items(), 2):

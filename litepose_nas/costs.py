@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litepose_nas.blocks import Block, Part, ceil_div
-from litepose_nas.space import Arch, input_size
+from litepose_nas.space import Arch, Space, input_size
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,6 +27,17 @@ class Cost(NamedTuple):
     peak_bytes: int  # the most activations alive at once in fp32, block by block, BN and ReLU in place
 
 
+class TimedCost(NamedTuple):
+    """The cost of one picture through one network, and how long it takes."""
+
+    macs: int
+    macs_litepose: int
+    params: int
+    weight_bytes: int
+    peak_bytes: int
+    latency_ms: float
+
+
 class Row(NamedTuple):
     """One line of a per-block table."""
 
@@ -42,6 +53,11 @@ def cost(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> 
     """Return what the network of an architecture costs, at its own resolution unless told otherwise."""
     h, w = input or arch.input
     return plan_cost(arch.plan(joints), h, w)
+
+
+def timed(latency: Callable[[Arch], float], price: Callable[[Arch], Cost] = cost) -> Callable[[Arch], Any]:
+    """Return a price that also says the milliseconds that some function of the architecture knows."""
+    return lambda arch: TimedCost(*price(arch), latency_ms=float(latency(arch)))
 
 
 def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
@@ -108,7 +124,9 @@ def columns(space: Space, joints: int = 17) -> Columns:
             if gene.at in depths:
                 values.append(gene.choices[-1])
             else:
-                values.append(gene.choices[column[0]] if gene.at in branches else choices[gene.at][np.maximum(column, 0)])
+                values.append(
+                    gene.choices[column[0]] if gene.at in branches else choices[gene.at][np.maximum(column, 0)]
+                )
         h, w = fixed if size_at is None else sizes[rows[:, size_at]].T
         _, first, which = np.unique(rows[:, depths], axis=0, return_index=True, return_inverse=True)
         keeps = [names(tuple(rows[i].tolist())) for i in first]

@@ -312,7 +312,7 @@ class Story:
         """Expect from one step how long the rest takes."""
         times, scale = measured["seconds_a_step"], self.scale
         space, recipe = Space.load(scales.space_of(scale, self.folder)), changed(Recipe(), scale.supernet)
-        macs = [Budget.of([text]).limits[0].most for text in scale.budgets]
+        macs = [int(Budget.of([text]).limits[0].most) for text in scale.budgets]
         ends = [Subnet(arch, 17).cost.macs for arch in (space.smallest, space.widest)]
         step, alone = times[str(measured["threads"])], times["1"]
         nets = [*macs, macs[0], *ends]

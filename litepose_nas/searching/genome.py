@@ -51,7 +51,8 @@ class Genome:
             off = np.zeros(len(rows), dtype=bool)
             for at, least in gates:
                 off |= rows[:, at] < least
-            rows[np.ix_(off, ats)] = OFF
+            for at in ats:
+                rows[off, at] = OFF
         return rows
 
     def draw(self, count: int, rng: np.random.Generator, spread: float = 0.0) -> Rows:

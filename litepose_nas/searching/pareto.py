@@ -1,4 +1,4 @@
-"""Fronts of points with a score to maximise, MACs to minimise, and an excess over the budget that should be none."""
+"""Fronts of points with a score to keep high, MACs or other costs to keep low, and no excess over the budget."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Point(NamedTuple):
     """A network as selection sees it."""
 
     score: float
-    macs: float
+    macs: float  # or whatever else is kept low
     excess: float = 0.0
 
 
@@ -78,7 +78,7 @@ def hypervolume(points: Iterable[Point], score: float, macs: float) -> float:
 
 
 def layers(points: np.ndarray, excess: np.ndarray) -> np.ndarray:
-    """Return the number of the front of each line of what to keep low, 0 the first; those beyond the budget come last."""
+    """Return the number of the front of each line of what to keep low, from 0 up; what is beyond the budget is last."""
     ranks = np.full(len(points), -1)
     within = np.flatnonzero(excess <= 0)
     kept = points[within]

@@ -139,20 +139,21 @@ class Process:
 
     def __init__(self, genome: Genome, sample: Sample):
         """Choose settings by the likelihood of the scores, then fit."""
-        self._genome, self._frame = genome, _Frame.of(sample)
+        self._frame = _Frame.of(sample)
         certain = np.sqrt(sample.weights)
         scores = (sample.scores - self._frame.middle) / self._frame.size
         some = np.unique(np.linspace(0, len(scores) - 1, min(SUBSET, len(scores))).astype(int))
         part = Sample(sample.rows[some], sample.logs[some], scores[some], certain[some])
-        self._settings, self._noise = self._choose(part)
-        self._points = self._embed(sample.rows)
+        self._settings, self._noise = self._choose(genome, part)
+        self._tables = _tables(genome, self._settings.alike)
+        self._points = _embedded(self._tables, sample.rows)
         self._trend = self._frame.trend(sample.logs)
         kernel = self._kernel(self._points, self._points) + self._trend @ self._trend.T
         kernel[np.diag_indices_from(kernel)] += self._noise / sample.weights
         self._inverse = np.linalg.inv(kernel)
         self._pull = self._inverse @ scores
         misses = self._pull / np.diag(self._inverse)
-        self._scale = float(np.sqrt(max(scores @ self._pull / len(scores), 1e-12)))
+        self._scale = float(np.sqrt(np.maximum(scores @ self._pull / len(scores), 1e-12)))
         self.left_out = self._frame.middle + self._frame.size * (scores - misses)
 
     def mean(self, rows: Rows, logs: np.ndarray) -> np.ndarray:
@@ -167,21 +168,18 @@ class Process:
         return self._frame.size * self._scale * np.sqrt(np.maximum(variance, 1e-12))
 
     def _towards(self, rows: Rows, logs: np.ndarray) -> np.ndarray:
-        return self._kernel(self._embed(rows), self._points) + self._frame.trend(logs) @ self._trend.T
+        return self._kernel(_embedded(self._tables, rows), self._points) + self._frame.trend(logs) @ self._trend.T
 
     def _kernel(self, ones: np.ndarray, others: np.ndarray) -> np.ndarray:
         return _together(ones @ others.T, self._settings)
 
-    def _embed(self, rows: Rows) -> np.ndarray:
-        return _embedded(self._genome, rows, self._settings.alike)
-
-    def _choose(self, part: Sample) -> tuple[_Settings, float]:
+    def _choose(self, genome: Genome, part: Sample) -> tuple[_Settings, float]:
         """Return the settings and the noise under which the scores are likeliest, one setting changed at a time."""
         trend = self._frame.trend(part.logs)
         fixed = trend @ trend.T
         matches = {}
         for alike in ALIKE:
-            points = _embedded(self._genome, part.rows, alike)
+            points = _embedded(_tables(genome, alike), part.rows)
             matches[alike] = points @ points.T
         known: dict[_Settings, tuple[float, float]] = {}
 
@@ -195,7 +193,8 @@ class Process:
         for _ in range(SWEEPS):
             before = best
             for field, choices in zip(_Settings._fields, (ALIKE, SHARE, ORDER), strict=True):
-                best = max((best._replace(**{field: choice}) for choice in choices), key=lambda s: likelihood(s)[0])
+                tried = [best._replace(**{field: choice}) for choice in choices]
+                best = max(tried, key=lambda settings: likelihood(settings)[0])
             if best == before:
                 break
         return best, likelihood(best)[1]
@@ -206,15 +205,20 @@ def _together(matches: np.ndarray, settings: _Settings) -> np.ndarray:
     return (1 - settings.share) * matches + settings.share * np.exp(settings.order * (matches - 1))
 
 
-def _embedded(genome: Genome, rows: Rows, alike: float) -> np.ndarray:
-    """Return points whose inner products are the share of genes on which rows agree, neighbouring choices in part."""
+def _tables(genome: Genome, alike: float) -> np.ndarray:
+    """Return a point for each choice of each gene: the inner product of two tells how much they resemble each other."""
     most = int(genome.sizes.max())
     tables = np.zeros((len(genome.sizes), most + 1, most))  # the last line is that of a gene that does not count
     for table, size in zip(tables, genome.sizes.tolist(), strict=True):
         apart = np.abs(np.subtract.outer(np.arange(size), np.arange(size)))
         table[:size, :size] = np.linalg.cholesky(np.power(alike, apart))  # 0 to the power of 0 is 1
-    points = tables[np.arange(len(genome.sizes)), np.where(rows == OFF, most, rows)]
-    return points.reshape(len(rows), -1) / np.sqrt(len(genome.sizes))
+    return tables / np.sqrt(len(genome.sizes))
+
+
+def _embedded(tables: np.ndarray, rows: Rows) -> np.ndarray:
+    """Return points whose inner products are the share of genes on which rows agree, neighbouring choices in part."""
+    points = tables[np.arange(len(tables)), np.where(rows == OFF, tables.shape[2], rows)]
+    return points.reshape(len(rows), -1)
 
 
 def _likeliest(kernel: np.ndarray, scores: np.ndarray, certain: np.ndarray) -> tuple[float, float]:
