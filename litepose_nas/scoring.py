@@ -44,9 +44,7 @@ class Judge:
 
     def __call__(self, net: nn.Module, size: tuple[int, int], calibrated: bool = False) -> dict[str, float]:
         """Return loss and AP of a network, calibrating it first unless told that it is."""
-        net = devices.place(net, self.device)
-        if not calibrated:
-            calibrate(net, self.calibration(size))
+        net = devices.place(net, self.device) if calibrated else self.calibrated(net, size)
         net.eval()
         batches = self._slice(size).batches
         try:
@@ -54,6 +52,19 @@ class Judge:
         except DivergedError:
             return {"ap": 0.0, "loss": float("inf")}
         return {"ap": coco_ap(self.truth, results).ap, "loss": self.loss(net, size)}
+
+    def calibrated(self, net: nn.Module, size: tuple[int, int], again: int = 0) -> nn.Module:
+        """Return the network, calibrated; each `again` from 1 up shows it pictures in another order, or others."""
+        net = devices.place(net, self.device)
+        calibrate(net, self.calibration(size, again))
+        return net
+
+    def part(self, share: float) -> Judge:
+        """Return a judge that looks at the first pictures of the slice only, this share of them."""
+        dataset = self.held.slice.dataset
+        count = max(1, round(share * len(dataset.records)))
+        some = Pictures(dataset._replace(records=dataset.records[:count]))
+        return Judge(self.held._replace(slice=some), self.task, self.recipe, self.device, self.protocol)
 
     def loss(self, net: nn.Module, size: tuple[int, int]) -> float:
         """Return the mean loss over the slice."""
@@ -70,10 +81,11 @@ class Judge:
     def _read_slice(self, size: tuple[int, int]) -> Cached:
         return cached(self.held.slice, size, self.protocol.batch)
 
-    def _read_calibration(self, size: tuple[int, int]) -> list[Tensor]:
+    def _read_calibration(self, size: tuple[int, int], again: int = 0) -> list[Tensor]:
         count = min(self.protocol.calibration, len(self.held.rest))
+        seed = self.protocol.seed + again
         whole = [
-            train_batch(self.held.rest, size, min(self.protocol.batch, count), self.protocol.seed, step, None).images
+            train_batch(self.held.rest, size, min(self.protocol.batch, count), seed, step, None).images
             for step in range(max(1, count // self.protocol.batch))
         ]
         return [images.to(self.device) for images in whole]
@@ -84,10 +96,23 @@ class Candidates:
 
     def __init__(self, supernet: Supernet, judge: Judge):
         self.supernet, self.judge = supernet, judge
+        self._part = functools.cache(judge.part)
+        self._kept: tuple[Arch, nn.Module] | None = (
+            None  # calibrated for a first look, and likely to be looked at again
+        )
 
-    def __call__(self, arch: Arch) -> dict[str, float]:
-        """Return loss and AP of an architecture with the supernet's weights, at its own resolution."""
-        return self.judge(extract(self.supernet, arch), arch.input)
+    def __call__(self, arch: Arch, share: float = 1.0, again: int = 0) -> dict[str, float]:
+        """Return loss and AP of an architecture with the supernet's weights, at its own resolution.
+
+        A share below 1 looks at so much of the pictures; each `again` from 1 up calibrates anew.
+        """
+        judge = self.judge if share == 1 else self._part(share)
+        if self._kept and self._kept[0] == arch and not again:
+            net = self._kept[1]
+        else:
+            net = self.judge.calibrated(extract(self.supernet, arch), arch.input, again)
+        self._kept = (arch, net) if share < 1 and not again else None
+        return judge(net, arch.input, calibrated=True)
 
 
 def _on(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from litepose_nas import files
@@ -51,8 +51,9 @@ def _no_worse(one: Evaluated, other: Evaluated, lows: Callable[[Evaluated], tupl
 
 
 def write_csv(path: str | Path, found: Sequence[Evaluated]) -> None:
-    """Write networks as a table: costs, score, whatever the evaluations found, and the architecture as JSON."""
-    extra = list(dict.fromkeys(key for one in found for key in one.result if key != "score"))
+    """Write networks as a table: costs, score, each number that the evaluations found, and the architecture as JSON."""
+    keys = (key for one in found for key, value in one.result.items() if not isinstance(value, Mapping))
+    extra = [key for key in dict.fromkeys(keys) if key != "score"]
     with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         fields = found[0].cost._fields if found else Cost._fields

@@ -19,6 +19,7 @@ TREND = 3.0  # and of the costs: the one thing that is sure to matter
 NOISES = np.logspace(-3, 1, 13)  # variance of an evaluation, beside that of the genes
 ALIKE, SHARE, ORDER = (0.0, 0.5, 0.8), (0.0, 0.3, 0.6, 0.9), (1.0, 2.0, 4.0, 8.0)
 SWEEPS = 2
+ROUNDS, LEAST = 3, 0.01  # of telling which genes matter, and the least that one can
 SUBSET = 240  # evaluations that choose a process's settings; all of them then fit it
 
 
@@ -68,8 +69,8 @@ class _Frame(NamedTuple):
 
 def fit(genome: Genome, sample: Sample) -> Model:
     """Return the model that ranks left-out evaluations better, cost apart: the ridge unless the process is ahead."""
-    ridge = Ridge(genome, sample)
-    process = Process(genome, sample)
+    weights = relevance(genome, sample)
+    ridge, process = Ridge(genome, sample, weights), Process(genome, sample, weights)
     return process if tau(process, sample) > tau(ridge, sample) else ridge
 
 
@@ -84,14 +85,40 @@ def tau(model: Model, sample: Sample) -> float:
     return found if np.isfinite(found) else 0.0
 
 
+def relevance(genome: Genome, sample: Sample) -> np.ndarray:
+    """Return how much more or less than the others each gene matters, one on average.
+
+    A few genes matter much more than the rest, and telling which saves evaluations. Each starts alike; then, a few
+    times over, its weight becomes the mean square of its effects as they are expected under the weights before (EM).
+    """
+    part, frame, certain = _scaled(sample)
+    points = _embedded(_tables(genome, ALIKE[1]), part.rows)
+    trend = frame.trend(part.logs)
+    weights = np.ones(len(genome.sizes))
+    width = points.shape[1] // len(weights)
+    for _ in range(ROUNDS):
+        weighted = points * np.repeat(np.sqrt(weights), width)
+        kernel = weighted @ weighted.T + trend @ trend.T
+        noise = _likeliest(kernel, part.scores, certain)[1]
+        inverse = np.linalg.inv(kernel + np.diag(noise / part.weights))
+        pull = inverse @ part.scores
+        scale = part.scores @ pull / len(pull)
+        known = (weighted.T @ pull) ** 2 / scale - (weighted * (inverse @ weighted)).sum(axis=0)
+        weights = weights * (1 + known.reshape(len(weights), width).sum(axis=1) / genome.sizes)
+        weights = np.maximum(weights / weights.mean(), LEAST)
+    return weights
+
+
 class Ridge:
     """A sum of an effect of each choice and of the costs; the penalty is the one that predicts left-out scores best."""
 
     name = "ridge"
 
-    def __init__(self, genome: Genome, sample: Sample):
-        """Fit it."""
+    def __init__(self, genome: Genome, sample: Sample, weights: np.ndarray | None = None):
+        """Fit it; a gene of a larger weight is penalised less."""
         self._genome, self._frame = genome, _Frame.of(sample)
+        weights = np.ones(len(genome.sizes)) if weights is None else weights
+        self._sizes = np.repeat(np.sqrt(weights), genome.sizes)
         certain = np.sqrt(sample.weights)
         matrix = self._matrix(sample.rows, sample.logs) * certain[:, None]
         scores = (sample.scores - self._frame.middle) / self._frame.size * certain
@@ -121,7 +148,7 @@ class Ridge:
         return self._frame.size * self._scale * np.sqrt(variance)
 
     def _matrix(self, rows: Rows, logs: np.ndarray) -> np.ndarray:
-        return np.hstack([self._frame.trend(logs), self._genome.onehot(rows)])
+        return np.hstack([self._frame.trend(logs), self._genome.onehot(rows) * self._sizes])
 
 
 class _Settings(NamedTuple):
@@ -137,15 +164,14 @@ class Process:
 
     name = "process"
 
-    def __init__(self, genome: Genome, sample: Sample):
-        """Choose settings by the likelihood of the scores, then fit."""
-        self._frame = _Frame.of(sample)
-        certain = np.sqrt(sample.weights)
+    def __init__(self, genome: Genome, sample: Sample, weights: np.ndarray | None = None):
+        """Choose settings by the likelihood of the scores, then fit; a gene of a larger weight matters more."""
+        part, self._frame, certain = _scaled(sample)
         scores = (sample.scores - self._frame.middle) / self._frame.size
-        some = np.unique(np.linspace(0, len(scores) - 1, min(SUBSET, len(scores))).astype(int))
-        part = Sample(sample.rows[some], sample.logs[some], scores[some], certain[some])
-        self._settings, self._noise = self._choose(genome, part)
-        self._tables = _tables(genome, self._settings.alike)
+        weights = np.ones(len(genome.sizes)) if weights is None else weights
+        spans = {alike: _tables(genome, alike) * np.sqrt(weights)[:, None, None] for alike in ALIKE}
+        self._settings, self._noise = self._choose(spans, part, certain)
+        self._tables = spans[self._settings.alike]
         self._points = _embedded(self._tables, sample.rows)
         self._trend = self._frame.trend(sample.logs)
         kernel = self._kernel(self._points, self._points) + self._trend @ self._trend.T
@@ -173,20 +199,20 @@ class Process:
     def _kernel(self, ones: np.ndarray, others: np.ndarray) -> np.ndarray:
         return _together(ones @ others.T, self._settings)
 
-    def _choose(self, genome: Genome, part: Sample) -> tuple[_Settings, float]:
+    def _choose(self, tables: dict[float, np.ndarray], part: Sample, certain: np.ndarray) -> tuple[_Settings, float]:
         """Return the settings and the noise under which the scores are likeliest, one setting changed at a time."""
         trend = self._frame.trend(part.logs)
         fixed = trend @ trend.T
         matches = {}
         for alike in ALIKE:
-            points = _embedded(_tables(genome, alike), part.rows)
+            points = _embedded(tables[alike], part.rows)
             matches[alike] = points @ points.T
         known: dict[_Settings, tuple[float, float]] = {}
 
         def likelihood(settings: _Settings) -> tuple[float, float]:
             if settings not in known:
                 kernel = _together(matches[settings.alike], settings) + fixed
-                known[settings] = _likeliest(kernel, part.scores, part.weights)
+                known[settings] = _likeliest(kernel, part.scores, certain)
             return known[settings]
 
         best = _Settings(ALIKE[1], SHARE[1], ORDER[1])
@@ -198,6 +224,15 @@ class Process:
             if best == before:
                 break
         return best, likelihood(best)[1]
+
+
+def _scaled(sample: Sample) -> tuple[Sample, _Frame, np.ndarray]:
+    """Return a part of a sample, small enough to try things on, in a frame; and how certain each of its scores is."""
+    frame = _Frame.of(sample)
+    some = np.unique(np.linspace(0, len(sample.scores) - 1, min(SUBSET, len(sample.scores))).astype(int))
+    scores = (sample.scores[some] - frame.middle) / frame.size
+    part = Sample(sample.rows[some], sample.logs[some], scores, sample.weights[some])
+    return part, frame, np.sqrt(part.weights)
 
 
 def _together(matches: np.ndarray, settings: _Settings) -> np.ndarray:
