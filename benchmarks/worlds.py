@@ -7,7 +7,9 @@ has no effect. An evaluation adds noise of its own.
 
 from __future__ import annotations
 
+import functools
 import itertools
+import math
 import random
 import re
 from collections.abc import Callable
@@ -72,16 +74,15 @@ def world(name: str, kind: str, seed: int, budget: str = "4GMAC", noise: float =
     by_gene = SPREAD * np.sqrt(1 - share) / np.sqrt(_left(genes_of(sample), at_cost))
     by_pair = SPREAD * np.sqrt(share) / np.sqrt(_left(pairs_of(sample), at_cost)) if both else 0.0
 
+    def above_trend(rows: np.ndarray) -> np.ndarray:
+        return 40 + by_gene * genes_of(rows) + by_pair * pairs_of(rows)
+
     def true_rows(rows: np.ndarray) -> np.ndarray:
-        trend = TREND * np.log(price(rows)["macs"] / 1e9)
-        return 40 + trend + by_gene * genes_of(rows) + by_pair * pairs_of(rows)
+        return above_trend(rows) + TREND * np.log(price(rows)["macs"] / 1e9)
 
-    known: dict[Arch, float] = {}
-
+    @functools.cache
     def true(arch: Arch) -> float:
-        if arch not in known:
-            known[arch] = float(true_rows(genome.rows([arch]))[0])
-        return known[arch]
+        return float(above_trend(genome.rows([arch]))[0]) + TREND * math.log(costs.cost(arch).macs / 1e9)
 
     problem = Problem(space, Budget.of([budget]), costs.cost, many=price)
     return World(space, problem, true, true_rows, genome, price, noise)

@@ -31,11 +31,12 @@ POPULATION, GENERATIONS = 100, 25
 RATE, CROSSED = 0.05, 0.9  # of genes redrawn in a child, of children with two parents
 MUTATED, RANDOM, TOP = 0.2, 0.1, 0.2  # shares of a round: beside the best known, anywhere, for the best score alone
 BOLDNESS = (0.0, 0.5, 1.0, 2.0)  # deviations that are added to a prediction, proposal by proposal in turn
+GROWING = 20  # a round is at least one in so many of what is known: a model changes little by a few more
 EDGE = 1.1  # how far beyond the dearest network known a better score is still worth something
 
 
 def searcher(problem: Problem, seed: int = 0, start: int = 40, round: int = 10) -> Rounds:
-    """Return a guided searcher: so many evaluations to start with, then so many a round.
+    """Return a guided searcher: so many evaluations to start with, then so many a round, or a twentieth of all so far.
 
     The budget is hard and nothing is proposed twice. Proposals follow from the seed and the rounds before, and from
     nothing else.
@@ -60,7 +61,7 @@ def searcher(problem: Problem, seed: int = 0, start: int = 40, round: int = 10) 
     def propose(known: list[Evaluated], number: int) -> list[Arch]:
         rng, plain = np.random.default_rng([seed, number]), random.Random(f"{seed}/{number}")
         scored = [one for one in known if one.score != FAILED]
-        count = round if number else start
+        count = max(round, len(known) // GROWING) if number else start
         if number and len(scored) >= FEWEST:
             made = _archs(genome, _Round(genome, prices, rows(scored), scored, rng).proposals(count))
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from litepose_nas.costs import Cost
 from litepose_nas.searching.genome import Genome, Rows
 from litepose_nas.searching.problem import Problem
 
@@ -17,6 +16,7 @@ class Prices:
     def __init__(self, problem: Problem, genome: Genome, seed: int = 0):
         """Take a problem; its quick prices are used only if they equal the exact ones on a few random rows."""
         self._problem, self._genome = problem, genome
+        self._known = problem.cost(problem.space.smallest)._fields
         self.limits = problem.budget.limits
         self.objectives = problem.low
         fields = dict.fromkeys([*self.objectives, *(limit.field for limit in self.limits)])
@@ -53,7 +53,7 @@ class Prices:
 
     def _exact(self, rows: Rows) -> dict[str, np.ndarray]:
         costs = [self._problem.cost(self._genome.arch(row)) for row in rows]
-        return {field: np.array([getattr(cost, field) for cost in costs]) for field in Cost._fields}
+        return {field: np.array([getattr(cost, field) for cost in costs]) for field in self._known}
 
     def _agrees(self, fields: list[str], seed: int) -> bool:
         rows = self._genome.draw(CHECKED, np.random.default_rng(seed), 3.0)
