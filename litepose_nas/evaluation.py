@@ -188,10 +188,12 @@ def evaluate(
     image_ids: Collection[int] | None = None,
     amp: torch.dtype | None = None,
     diverged: str = "raise",
+    progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Scores, list[Result]]:
     """Return a network's ten numbers on whole pictures, and what it found in them.
 
-    A network whose outputs are not numbers is an error, or with diverged="zero" one that finds nobody.
+    A network whose outputs are not numbers is an error, or with diverged="zero" one that finds nobody. What is called
+    `progress` hears how many pictures of how many have been looked at.
     """
     if diverged not in DIVERGED:
         raise UserError(f"diverged is {diverged!r}: {nearest(diverged, DIVERGED)}")
@@ -203,13 +205,23 @@ def evaluate(
         )
     truth = read_truth(pictures.dataset, image_ids)
     try:
-        whole = eval_batches(pictures, size, batch, image_ids)
+        whole = _counted(eval_batches(pictures, size, batch, image_ids), len(truth.image_ids), progress)
         results = predict_batches(net, whole, task, flip, truth.category_id, amp)
     except DivergedError:
         if diverged == "raise":
             raise
         results = []
     return coco_ap(truth, results), results
+
+
+def _counted(batches: Iterable[Fitted], total: int, progress: Callable[[int, int], None] | None) -> Iterator[Fitted]:
+    """Yield the batches, and tell how many pictures of them have been used."""
+    done = 0
+    for fitted in batches:
+        yield fitted
+        done += len(fitted[0].images)
+        if progress:
+            progress(done, total)
 
 
 def to_files(keypoints: NDArray[np.float32], warp: Matrix) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,7 @@ def search(
     from litepose_nas.formats import subnet_file
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import search as step
+    from litepose_nas.steps.common import duration
 
     if resume:
         check_alone(context, "out", "device")
@@ -66,15 +68,24 @@ def search(
     else:
         run = Run.resume(run.folder)
 
+    evals, start, first = int(run.settings["evals"]), time.perf_counter(), 0
+    looks = len(setting.candidates.judge.held.slice)
+
     def report(found, number: int) -> None:  # type: ignore[no-untyped-def]
+        nonlocal first
+        first = first or number  # those before it are from before a resume
+        each = (time.perf_counter() - start) / (number - first + 1)
         scores = f"AP {found.result['ap']:.3f}  loss {found.result['loss']:.4f}"
-        line = f"{number}/{run.settings['evals']}  {console.short(found.cost.macs, 'MAC')}  {scores}"
+        words = f"{console.short(found.cost.macs, 'MAC')}  {scores}  {looks / each:.1f} images/s"
+        line = f"{number}/{evals}  {words}  left {duration((evals - number) * each)}"
         run.log(line)
-        console.step(line)
+        show(number, evals, words, line)
 
     with run, told(run, step.VERB):
-        found = step.search(run, setting, run.settings["evals"], run.settings["seed"], report)
+        with console.live("searching") as show:
+            found = step.search(run, setting, evals, run.settings["seed"], report)
         subnet_file.write("subnet.json", found.subnet)
+        run.end()
     _conclude(run.folder, found, limits)
     console.out("written to subnet.json")
     console.out("next: litepose-nas extract subnet.json")
@@ -97,7 +108,9 @@ def extract(
     from litepose_nas.steps.common import needed
 
     known = subnet_file.read(subnet)
-    found = step.extract_subnet(subnet, open_data(data or needed(known, str(subnet))["data"]), device, supernet)
+    source = open_data(data or needed(known, str(subnet))["data"])
+    with console.status("extracting") as say:
+        found = step.extract_subnet(subnet, source, device, supernet, say)
     out = out or subnet.with_suffix(".safetensors")
     weights.save(found.net, out, found.subnet)
     console.out("equal to the supernet's network to the bit, then calibrated")

@@ -36,7 +36,8 @@ def evaluate(
     target = target or step.default_target()
     loaded = step.load(target, device)
     source = open_data(data or loaded.net.meta.get("data"))
-    scores, results, pictures = step.score(loaded, source, split, flip)
+    with console.progress("looking") as bar:
+        scores, results, pictures = step.score(loaded, source, split, flip, bar)
     if save:
         with replacing(save) as temporary:
             temporary.write_text(json.dumps(results), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,10 +40,12 @@ def load(target: str, device: str) -> Loaded:
     return Loaded(net, task, skeleton, found.subnet.input)
 
 
-def score(loaded: Loaded, source: Source, split: str, flip: bool) -> tuple[Scores, list[dict[str, Any]], int]:
+def score(
+    loaded: Loaded, source: Source, split: str, flip: bool, progress: Callable[[int, int], None] | None = None
+) -> tuple[Scores, list[dict[str, Any]], int]:
     """Return the ten numbers, the results behind them, and how many pictures there were."""
     dataset = source.read(split)
-    scores, results = evaluate(loaded.net, Pictures(dataset), loaded.task, loaded.size, flip=flip)
+    scores, results = evaluate(loaded.net, Pictures(dataset), loaded.task, loaded.size, flip=flip, progress=progress)
     return scores, results, len(dataset.records)
 
 

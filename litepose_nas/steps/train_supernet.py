@@ -14,9 +14,10 @@ from litepose_nas.data.loader import batches
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.runs.run import Run, digest
-from litepose_nas.scoring import Candidates, Judge, Protocol
+from litepose_nas.scoring import Judge, Protocol
 from litepose_nas.space import Space
 from litepose_nas.steps import pictures
+from litepose_nas.steps.best import is_best
 from litepose_nas.steps.common import (
     Data,
     Say,
@@ -28,7 +29,7 @@ from litepose_nas.steps.common import (
     steps_of,
     task_of,
 )
-from litepose_nas.supernet import Supernet
+from litepose_nas.supernet import Supernet, extract
 from litepose_nas.train.loop import Every, Progress, fit
 from litepose_nas.train.recipe import Length, Recipe, from_mapping
 from litepose_nas.train.trainee import SupernetTrainee
@@ -38,6 +39,7 @@ WEIGHTS = "weights/last.safetensors"
 QUICK_MINUTES = 5.0
 QUICK_PROTOCOL = Protocol(calibration=16, batch=8)
 QUICK_SLICE = 16  # pictures that the ends of the space are checked on: their networks are large
+WIDEST = "widest"
 QUICK = Recipe(batch=8, lr=1e-2)
 
 
@@ -149,6 +151,7 @@ def train(
     plan: Plan,
     report: Callable[[Progress], None] | None = None,
     every: Every | None = None,
+    tick: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Train to the end, from the run's checkpoint if it has one, and return the file of weights."""
     recipe, seed = trainee.recipe, plan.settings["seed"]
@@ -157,19 +160,21 @@ def train(
     if plan.quick:
         held, protocol = held._replace(slice=first_of(held.slice, QUICK_SLICE)), QUICK_PROTOCOL
     judge = Judge(held, task_of(data.skeleton, recipe), recipe, device, protocol)
-    candidates, ends = Candidates(supernet, judge), _ends(supernet.space, plan.size)
+    ends = _ends(supernet.space, plan.size)
 
-    def check(step: int) -> dict[str, float]:
-        found: dict[str, float] = {}
+    def check(step: int, _: torch.Tensor | None) -> dict[str, float]:
+        found = {}
         for name, arch in ends.items():
-            scores = candidates(arch)
-            found |= {f"{name}/{key}": value for key, value in scores.items()}
+            net = extract(supernet, arch)
+            found[name] = judge(net, arch.input)
+            if name == WIDEST:
+                place = run.images / f"predictions-{step}.jpg"
+                pictures.show_predictions(net, held.slice, judge.task, arch.input, place)
         weights.save_supernet(supernet, run.weights / "last.safetensors")
         # In the metrics are the checks before this one, also those before a resume.
-        earlier = [row["widest/loss"] for row in run.metrics.rows if "widest/loss" in row]
-        if not earlier or found["widest/loss"] < min(map(float, earlier)):
+        if is_best(found[WIDEST], run.metrics.rows, WIDEST):
             weights.save_supernet(supernet, run.weights / "best.safetensors")
-        return found
+        return {f"{name}/{key}": value for name, scores in found.items() for key, value in scores.items()}
 
     def stream(start: int) -> Any:
         last = plan.steps * recipe.accumulate
@@ -184,7 +189,7 @@ def train(
         save=max(1, plan.steps // 20),
     )
     precision = devices.precision(plan.settings["amp"], device)
-    fit(trainee, stream, run, plan.steps, every=every, precision=precision, check=check, report=report)
+    fit(trainee, stream, run, plan.steps, every=every, precision=precision, check=check, report=report, tick=tick)
     path = run.weights / "last.safetensors"
     weights.save_supernet(supernet, path)
     return path
@@ -202,7 +207,7 @@ def words(plan: Plan, supernet: Supernet) -> str:
 
 def _ends(space: Space, size: tuple[int, int] | None) -> dict[str, Any]:
     """Return the widest and the smallest network, at the size that was trained."""
-    ends = {"widest": space.widest, "smallest": space.smallest}
+    ends = {WIDEST: space.widest, "smallest": space.smallest}
     if size is None:
         return ends
     genes = [gene for gene in space.genes if gene.path == "resolution"]

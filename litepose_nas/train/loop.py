@@ -43,6 +43,7 @@ class Every(NamedTuple):
     save: int = 100
 
 
+Check = Callable[[int, Tensor | None], dict[str, float]]  # of a step and the averaged weights, if there are any
 Stream = Callable[[int], Iterable[tuple[int, Batch, float]]]  # from a batch on: its number, it, seconds waited
 
 
@@ -54,12 +55,13 @@ def fit(
     *,
     every: Every = Every(),  # noqa: B008
     precision: torch.dtype | None = None,
-    check: Callable[[int], dict[str, float]] | None = None,
+    check: Check | None = None,
     report: Callable[[Progress], None] | None = None,
+    tick: Callable[[int, int], None] | None = None,
 ) -> Tensor | None:
     """Train up to the given number of steps, from the run's checkpoint if it has one; return the averaged weights.
 
-    `check` looks at held-out pictures; its numbers go into the metrics. A loss that grows beyond all bounds or is no
+    `check` looks at held-out pictures; its numbers go into the metrics. `tick` hears of every step. A loss that grows beyond all bounds or is no
     number ends the training with a DivergedError, the last good checkpoint kept. Ctrl-C stops after the step in hand,
     saved, as a KeyboardInterrupt.
     """
@@ -76,7 +78,7 @@ def fit(
                 state.backward(batch, number, 1 / many)
             state.update(rate)
             last = state.step == steps
-            checked = check(state.step) if check and (last or state.step % every.check == 0) else {}
+            checked = check(state.step, state.average) if check and (last or state.step % every.check == 0) else {}
             if last or checked or state.step % every.report == 0:
                 means = {**state.means(), **checked}
                 metrics.append({"step": state.step, "lr": rate, **means})
@@ -84,6 +86,8 @@ def fit(
                     report(Progress(state.step, steps, means, rate, *clock.read(state.step, steps)))
             if last or stop.asked or state.step % every.save == 0:
                 state.save()
+            if tick:
+                tick(state.step, steps)
             if stop.asked:
                 raise KeyboardInterrupt
     return state.average
