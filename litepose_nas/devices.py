@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import sys
+from typing import TypeVar
 
 import torch
 from torch import nn

@@ -31,6 +31,7 @@ ORDER = [
     {"steps"},
     {"demo"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 NO_TORCH = {

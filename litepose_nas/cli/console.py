@@ -93,7 +93,8 @@ def live(what: str) -> Iterator[Callable[..., None]]:
             if not begun:  # what a run did before it was resumed says nothing of its speed now
                 bars.reset(task, completed=done, total=total)
                 begun = True
-            bars.update(task, completed=done, total=total, **({"text": text} if text else {}))
+            fields: dict[str, Any] = {"text": text} if text else {}
+            bars.update(task, completed=done, total=total, **fields)
 
         yield show
 

@@ -56,13 +56,18 @@ def search(
     quick = kept.get("quick", _is_quick(evals, device))
     setting = step.prepare(trained, source, limits, device, quick)
     if run is None:
-        evals = evals or (step.evaluations_in(setting, step.QUICK_MINUTES) if quick else 200)
+        each = step.seconds_each(setting)
+        evals = evals or (step.evaluations_in(step.QUICK_MINUTES, each) if quick else step.EVALS)
         more = {"supernet": str(trained.folder), "data": source.name, "evals": evals, "quick": quick}
         if quick:
             console.out("quick preset for a processor: few networks on few pictures; a real search: --evals 200")
         pictures = len(setting.candidates.judge.held.slice)
-        console.out(f"{evals} networks of {setting.problem.space.name}, on {pictures} held-out training pictures")
+        console.out(
+            f"{evals} networks of {setting.problem.space.name}, on {pictures} held-out training pictures: "
+            f"about {duration(evals * each)}"
+        )
         if dry_run:
+            console.out("nothing was written")
             return
         run = Run.create(step.VERB, name, settings={**kept, **more}, out=out)
     else:

@@ -134,7 +134,7 @@ def finetune(
         source = open_data(data or needed(known, str(subnet))["data"])
         length, take = Length(steps, epochs, hours), step.LAST if last else step.BEST
         ready = step.prepare(subnet, source, recipe, length, device, amp, seed, teacher, take)
-        console.out(f"{subnet}: {step.words(ready.plan)}" + (" (quick preset)" if ready.plan.quick else ""))
+        console.out(f"{subnet}: {step.words(ready)}" + (" (quick preset)" if ready.plan.quick else ""))
         if dry_run:
             _dry(device, ready.plan.settings["recipe"]["batch"])
             return

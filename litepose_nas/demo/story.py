@@ -28,8 +28,8 @@ from litepose_nas.runs.run import COMMAND, ENV, Run
 from litepose_nas.scoring import Protocol
 from litepose_nas.searching.problem import Evaluated
 from litepose_nas.space import Space
-from litepose_nas.steps import search as searching
 from litepose_nas.steps import pictures, train_supernet
+from litepose_nas.steps import search as searching
 from litepose_nas.steps.common import Data, Say, duration, seconds_a_step
 from litepose_nas.supernet import Supernet
 from litepose_nas.train.loop import Every, Progress

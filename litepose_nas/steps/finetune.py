@@ -150,6 +150,9 @@ def finetune(
         pictures.show_predictions(net, held.slice, ready.judge.task, size, run.images / f"predictions-{step}.jpg")
         return {f"{HELD}/{key}": value for key, value in scores.items()}
 
+    if not (run.images / "train.jpg").exists():
+        first = next(iter(batches(held.rest, size, recipe.batch, kept["seed"], recipe.augment, 0, 1)))[1]
+        pictures.show_batch(first, ready.data.skeleton, recipe.sigma, run.images / "train.jpg")
     every = every or Every(report=max(1, steps // 100), check=_between_checks(ready), save=max(1, steps // 20))
     precision = devices.precision(kept["amp"], ready.trainee.store.flat.device)
     fit(ready.trainee, stream, run, steps, every=every, precision=precision, check=check, report=report, tick=tick)
@@ -177,9 +180,13 @@ def _between_checks(ready: Ready) -> int:
     return max(1, ready.plan.steps // 8, round(look / LOOKING))
 
 
-def words(plan: Plan) -> str:
+def words(ready: Ready) -> str:
     """Return what is about to happen, in one line."""
-    return f"{plan.steps:,} steps of batch {plan.settings['recipe']['batch']}: about {duration(plan.seconds)}"
+    plan, (height, width) = ready.plan, ready.subnet.input
+    batch, count = plan.settings["recipe"]["batch"], len(ready.data.held.rest)
+    return (
+        f"{count:,} pictures, {plan.steps:,} steps of batch {batch} at {height}x{width}: about {duration(plan.seconds)}"
+    )
 
 
 def _ready(
