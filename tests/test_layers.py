@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import litepose_nas
 
 PACKAGE = Path(litepose_nas.__file__).parent
@@ -108,3 +110,14 @@ def test_public_names_are_what_is_listed():
     assert set(dir(litepose_nas)) == {*litepose_nas.__all__, "__version__"}
     for name in litepose_nas.__all__:
         assert callable(getattr(litepose_nas, name)), f"{name} is hidden by a module of that name"
+
+
+def test_what_git_ignores_is_no_part_of_the_package():
+    """The wheel leaves out what .gitignore names, wherever it is: `runs/` there once cost it a whole unit."""
+    ignored = PACKAGE.parent / ".gitignore"
+    if not ignored.is_file():
+        pytest.skip("not a checkout")
+    patterns = {line.rstrip("/") for line in ignored.read_text(encoding="utf-8").split() if not line.startswith("/")}
+    inside = {part for path in PACKAGE.rglob("*.py") for part in path.relative_to(PACKAGE).parts}
+    assert "runs" in inside
+    assert not inside & patterns

@@ -133,7 +133,7 @@ def test_the_best_weights_are_kept(room, tmp_path):
 
 def test_looking_at_held_out_pictures_changes_no_number(room, tmp_path):
     folder, source, space = room
-    never = Every(report=2, check=100, save=3)
+    never = Every(report=1, check=100, save=3)
     tiny.single(tmp_path / "single", source, folder / "net.safetensors", every=never)
     tiny.supernet(tmp_path / "supernet", source, space, every=never)
     for quiet, looked in (("single", "single"), ("supernet", "straight")):

@@ -57,7 +57,7 @@ def network(path, source, space):
     weights.save(ln.build(arch), path, Subnet(arch, 17, {**made, **common.describe(skeleton, Recipe())}))
 
 
-def single(folder, source, path, steps=8, report=None, every=EVERY, take="best"):
+def single(folder, source, path, steps=8, report=None, every=EVERY._replace(report=1), take="best"):
     """Train a network into a folder, or go on in it."""
     if (folder / "config.yaml").exists():
         run = Run.resume(folder)
