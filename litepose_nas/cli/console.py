@@ -69,12 +69,12 @@ def progress(what: str, unit: str = "images/s") -> Iterator[Callable[[int, int],
         yield _milestones(what)
         return
     start = time.perf_counter()
-    with live(what) as show:
+    with live(what, at_once=False) as show:  # there may be nothing to wait for, such as people drawn before
         yield lambda done, total: show(done, total, f"{done / max(time.perf_counter() - start, 1e-3):.1f} {unit}")
 
 
 @contextmanager
-def live(what: str) -> Iterator[Callable[..., None]]:
+def live(what: str, at_once: bool = True) -> Iterator[Callable[..., None]]:
     """Give a function `show(done, total, text, line)`: a moving bar with the text on a screen, the lines in a log.
 
     Both are optional: without a text the bar keeps the last one, without a line nothing is added to a log.
@@ -86,12 +86,12 @@ def live(what: str) -> Iterator[Callable[..., None]]:
 
     begun = False
     with _screen(BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(compact=True)) as bars:
-        task = bars.add_task(what, total=None, text="")
+        task = bars.add_task(what, total=None, visible=at_once, text="")
 
         def show(done: int, total: int, text: str = "", line: str = "") -> None:
             nonlocal begun
             if not begun:  # what a run did before it was resumed says nothing of its speed now
-                bars.reset(task, completed=done, total=total)
+                bars.reset(task, completed=done, total=total, visible=True)
                 begun = True
             fields: dict[str, Any] = {"text": text} if text else {}
             bars.update(task, completed=done, total=total, **fields)

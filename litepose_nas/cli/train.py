@@ -134,7 +134,9 @@ def finetune(
         source = open_data(data or needed(known, str(subnet))["data"])
         length, take = Length(steps, epochs, hours), step.LAST if last else step.BEST
         ready = step.prepare(subnet, source, recipe, length, device, amp, seed, teacher, take)
-        console.out(f"{subnet}: {step.words(ready)}" + (" (quick preset)" if ready.plan.quick else ""))
+        if ready.plan.quick:
+            console.out("quick preset for a processor; a real fine-tuning: --epochs 100 or more, on a GPU.")
+        console.out(f"{subnet}: {step.words(ready)}")
         if dry_run:
             _dry(device, ready.plan.settings["recipe"]["batch"])
             return
