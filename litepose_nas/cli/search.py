@@ -112,6 +112,8 @@ def extract(
     from litepose_nas.steps import extract as step
     from litepose_nas.steps.common import needed
 
+    if not subnet.exists():
+        raise UserError(f"{subnet}: no such file; make it with: litepose-nas search --budget 1.2GMAC")
     known = subnet_file.read(subnet)
     source = open_data(data or needed(known, str(subnet))["data"])
     with console.status("extracting") as say:

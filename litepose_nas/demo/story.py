@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -93,7 +94,8 @@ class Story:
             found = dict(json.loads(path.read_text(encoding="utf-8")))
             self.say(f"{name}: {found['line']} (done before)")
         else:
-            start = time.perf_counter()
+            start, self._said = time.perf_counter(), -math.inf  # a new stage is told of at once
+            self.tick(name, 0.0)
             found = json.loads(json.dumps(tell()))  # the same whether it is told or read
             found["seconds"] = round(time.perf_counter() - start, 1)
             path.parent.mkdir(exist_ok=True)

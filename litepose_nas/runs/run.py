@@ -15,9 +15,9 @@ from typing import Any
 
 import yaml
 
-from litepose_nas.runs import environment, lock
 from litepose_nas import files
 from litepose_nas.errors import UserError
+from litepose_nas.runs import environment, lock
 from litepose_nas.runs.journal import plain
 from litepose_nas.runs.metrics import Metrics
 
