@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as rle
 
+from litepose_nas.data.regions import Ignored, region_fault, region_mask
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.errors import UserError
 
 # The share of its box that a person fills, where annotations have boxes but no areas.
 AREA_OF_BOX = 0.53
-
-Segmentation = Any  # polygons [[x, y, ...], ...], or {"counts": ..., "size": [h, w]}; None where there is only a box
-
-
-class Ignored(NamedTuple):
-    """A region that holds people nobody labelled: a crowd, or one person without joints."""
-
-    box: tuple[float, float, float, float]
-    segmentation: Segmentation
-    crowd: bool
+FLAGS = (0, 1, 2)  # of a joint: not labelled, hidden, seen
+LARGEST = 1e9  # pixels: what is farther away is no picture
 
 
 class Record(NamedTuple):
@@ -80,12 +71,13 @@ def read_coco(
             raise UserError(f"{path}: an annotation is {annotation!r:.40}, not an object; mend or remove it")
         if annotation.get("category_id") != category.get("id"):
             continue
-        if annotation.get("image_id") not in entries:
+        image_id = annotation.get("image_id")
+        if not is_whole(image_id) or image_id not in entries:
             raise UserError(
-                f"{path}: annotation {annotation.get('id')} belongs to image {annotation.get('image_id')}, "
+                f"{path}: annotation {annotation.get('id')!r:.40} belongs to image {image_id!r:.40}, "
                 "which the file does not list; add the image or remove the annotation"
             )
-        per_image[annotation["image_id"]].append(annotation)
+        per_image[image_id].append(annotation)
     records = tuple(
         _record(path, folder, entries[image_id], per_image[image_id], len(found.names)) for image_id in sorted(entries)
     )
@@ -129,8 +121,14 @@ def read_image(path: str | os.PathLike[str], upright: bool = False) -> NDArray[n
     file = Path(path)
     try:
         data = file.read_bytes()  # OpenCV's own reader cannot open every file name
-    except OSError as error:
-        raise UserError(f"cannot read the picture {file}: {error.strerror or error}; restore the file") from error
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else None
+        raise UserError(f"cannot read the picture {file}: {cause or error}; restore the file") from error
+    return decode_image(file, data, upright)
+
+
+def decode_image(file: Path, data: bytes, upright: bool = False) -> NDArray[np.uint8]:
+    """Return the picture that the bytes of a file hold, as read_image does."""
     cause = _damage(data)
     image = None
     if cause is None:
@@ -161,8 +159,14 @@ def ignored_mask(record: Record) -> NDArray[np.bool_]:
     """Return where in a picture (H, W) people stand whom nobody labelled: no loss belongs there."""
     mask = np.zeros((record.height, record.width), bool)
     for region in record.ignored:
+        fault = region_fault(region, record.height, record.width)
+        if fault is not None:
+            raise UserError(
+                f"{record.path.name} (image {record.image_id}): the segmentation of a crowd or an unlabelled person "
+                f"does not fit the picture: {fault}; mend its run lengths or polygons"
+            )
         try:
-            mask |= _region_mask(region, record.height, record.width)
+            mask |= region_mask(region, record.height, record.width)
         except Exception as error:  # pycocotools raises bare exceptions of many kinds
             raise UserError(
                 f"{record.path.name} (image {record.image_id}): the segmentation of a crowd or an unlabelled person "
@@ -182,8 +186,12 @@ def read_json(path: Path) -> dict[str, Any]:
             f"{path} is not whole JSON: {error.msg} at line {error.lineno}, column {error.colno}; "
             "it may be cut off: write or fetch it again"
         ) from error
+    except RecursionError as error:
+        raise UserError(f"{path} nests its lists too deeply to be annotations; give another file") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text: byte {error.start} is no UTF-8; give a JSON file") from error
+    except ValueError as error:  # numbers of thousands of digits
+        raise UserError(f"{path} cannot be read: {error}; write it again") from error
     if not isinstance(document, dict):
         raise UserError(f"{path} holds a {type(document).__name__}, not a COCO-keypoints object; give another file")
     return document
@@ -205,7 +213,7 @@ def skeleton_of(path: Path, category: dict[str, Any]) -> Skeleton:
     limbs = category.get("skeleton") or []
     try:
         pairs = [(int(a) - 1, int(b) - 1) for a, b in limbs]  # COCO counts joints from one here
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{path}: the skeleton of its category is not a list of pairs of joint numbers; mend it"
         ) from error
@@ -219,16 +227,7 @@ def _image_entries(path: Path, folder: Path, images: list[Any]) -> dict[int, dic
     entries: dict[int, dict[str, Any]] = {}
     present: dict[Path, set[str]] = {}
     for image in images:
-        missing = [
-            key for key in ("id", "file_name", "width", "height") if not isinstance(image, dict) or key not in image
-        ]
-        if missing:
-            raise UserError(f"{path}: image {image!r:.60} has no {missing[0]!r}; write it into the file")
-        sizes = [value for value in (image["width"], image["height"]) if isinstance(value, int) and value > 0]
-        if not isinstance(image["id"], int) or len(sizes) < 2:
-            raise UserError(
-                f"{path}: image {image['id']!r}: 'id', 'width' and 'height' must be whole numbers; mend them"
-            )
+        check_image(path, image)
         if image["id"] in entries:
             raise UserError(f"{path} lists image {image['id']} twice; keep one")
         file = folder / str(image["file_name"])
@@ -243,21 +242,35 @@ def _image_entries(path: Path, folder: Path, images: list[Any]) -> dict[int, dic
     return entries
 
 
+def check_image(path: Path, image: Any) -> None:
+    """Refuse what is no entry of a list of images."""
+    missing = [key for key in ("id", "file_name", "width", "height") if not isinstance(image, dict) or key not in image]
+    if missing:
+        raise UserError(f"{path}: image {image!r:.60} has no {missing[0]!r}; write it into the file")
+    sizes = [value for value in (image["width"], image["height"]) if is_whole(value) and value > 0]
+    if not is_whole(image["id"]) or len(sizes) < 2:
+        raise UserError(
+            f"{path}: image {image['id']!r:.40}: 'id', 'width' and 'height' must be whole numbers; mend them"
+        )
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Return whether a value is a whole number that arrays can hold."""
+    return isinstance(value, int) and -(2**63) <= value < 2**63
+
+
 def _record(path: Path, folder: Path, image: dict[str, Any], annotations: list[dict[str, Any]], joints: int) -> Record:
     people: list[tuple[NDArray[np.float32], tuple[float, ...], float, int]] = []
     ignored = []
     for annotation in annotations:
-        where = f"{path}: annotation {annotation.get('id')}"
+        where = f"{path}: annotation {annotation.get('id')!r:.40}"
         box = box_of(where, annotation)
         crowd = bool(annotation.get("iscrowd", 0))
         points = points_of(where, annotation, joints)
         if crowd or not (points[:, 2] > 0).any():
             ignored.append(Ignored(box, annotation.get("segmentation") or None, crowd))
             continue
-        area = annotation.get("area", box[2] * box[3] * AREA_OF_BOX)
-        if not isinstance(area, int | float) or not isinstance(annotation.get("id"), int):
-            raise UserError(f"{where}: 'id' must be a whole number and 'area' a number; mend them")
-        people.append((points, box, float(area), annotation["id"]))
+        people.append((points, box, area_of(where, annotation, box), id_of(where, annotation)))
     count = len(people)
     return Record(
         image["id"],
@@ -283,10 +296,13 @@ def points_of(where: str, annotation: dict[str, Any], joints: int) -> NDArray[np
             f"{where} has {length} numbers in 'keypoints', but {joints} joints need {3 * joints} (x, y, flag); mend it"
         )
     try:
-        points = np.array(numbers, np.float32).reshape(joints, 3)
-    except (TypeError, ValueError) as error:
+        if any(isinstance(number, str) for number in numbers):
+            raise ValueError("text")  # numpy would read the digits in it
+        with np.errstate(over="ignore"):
+            points = np.array(numbers, np.float32).reshape(joints, 3)
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where} has something other than numbers in 'keypoints'; mend it") from error
-    if not np.isfinite(points).all() or not set(numbers[2::3]) <= {0, 1, 2}:
+    if not (np.abs(points) <= LARGEST).all() or not np.isin(points[:, 2], FLAGS).all():
         raise UserError(f"{where}: coordinates must be finite and flags 0, 1 or 2; mend its 'keypoints'")
     return points
 
@@ -296,56 +312,47 @@ def box_of(where: str, annotation: dict[str, Any]) -> tuple[float, float, float,
     box = annotation.get("bbox")
     try:
         left, top, wide, high = (float(number) for number in box or ())
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where} has no 'bbox' of four numbers (left, top, width, height); add it") from error
+    if not max(abs(left), abs(top), abs(wide), abs(high)) <= LARGEST or wide < 0 or high < 0:
+        raise UserError(f"{where}: the numbers of 'bbox' must be finite, its width and height not negative; mend it")
     return left, top, wide, high
+
+
+def area_of(where: str, annotation: dict[str, Any], box: tuple[float, float, float, float]) -> float:
+    """Return the area of a person, 0.53 of the box where it is missing or zero; `where` begins every error."""
+    area = annotation.get("area")
+    if area is None or area == 0:
+        return box[2] * box[3] * AREA_OF_BOX
+    if not isinstance(area, int | float) or not 0 < area <= LARGEST**2:
+        raise UserError(f"{where}: 'area' must be a positive number; mend it, or remove it: it follows from the box")
+    return float(area)
+
+
+def id_of(where: str, annotation: dict[str, Any]) -> int:
+    """Return the number of an annotation; `where` begins every error."""
+    number = annotation.get("id")
+    if not is_whole(number):
+        raise UserError(f"{where}: 'id' must be a whole number; mend it")
+    return number
 
 
 def _damage(data: bytes) -> str | None:
     """Say what is plainly wrong with a file; OpenCV decodes a picture that was cut off and fills it with grey."""
     if not data:
         return "it is empty"
-    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9", len(data) // 2) < 0:
+    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9", _scan(data)) < 0:
         return "it is a JPEG that was cut off"
     if data.startswith(b"\x89PNG") and data.rfind(b"IEND", len(data) // 2) < 0:
         return "it is a PNG that was cut off"
     return None
 
 
-def _region_mask(region: Ignored, height: int, width: int) -> NDArray[np.bool_]:
-    segmentation = region.segmentation
-    if isinstance(segmentation, dict):
-        counts = segmentation["counts"]
-        return _unpack(counts if isinstance(counts, list) else run_lengths(counts), height, width)
-    polygons = [polygon for polygon in segmentation or [] if len(polygon) >= 6]
-    if polygons:
-        merged = rle.merge(rle.frPyObjects(polygons, height, width))
-        return _unpack(run_lengths(merged["counts"]), height, width)
-    mask = np.zeros((height, width), bool)
-    left, top, wide, high = region.box
-    rows = slice(max(math.floor(top), 0), max(math.ceil(top + high), 0))
-    mask[rows, max(math.floor(left), 0) : max(math.ceil(left + wide), 0)] = True
-    return mask
-
-
-def run_lengths(packed: str | bytes) -> list[int]:
-    """Return the run lengths that COCO packs into text: five bits a character, every count less the last but one."""
-    # pycocotools decodes them too, but warns about numpy 2 at every call.
-    counts: list[int] = []
-    value = shift = 0
-    for character in packed.encode() if isinstance(packed, str) else packed:
-        digit = character - 48
-        value |= (digit & 31) << shift
-        shift += 5
-        if digit & 32:
-            continue
-        if digit & 16:
-            value -= 1 << shift
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value = shift = 0
-    return counts
-
-
-def _unpack(counts: list[int], height: int, width: int) -> NDArray[np.bool_]:
-    flags = np.arange(len(counts)) % 2 == 1  # the first run lies outside
-    return np.repeat(flags, counts).reshape(width, height).T
+def _scan(data: bytes) -> int:
+    """Return where the pixels of a JPEG begin: the small picture in front of them has an end of its own."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] == 0xDA:
+            return at
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return min(at, len(data))
