@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from litepose_nas.cli import console
+from litepose_nas.cli.check import check
 
-app = typer.Typer(help="Make datasets.", no_args_is_help=True)
+app = typer.Typer(help="Make datasets, and look at them.", no_args_is_help=True)
+app.command("check")(check)
 
 
 @app.callback()
 def _group() -> None:
-    """Make datasets."""
+    """Make datasets, and look at them."""
 
 
 @app.command()

@@ -1,0 +1,88 @@
+"""The whole look at a dataset: every check on every split, in one report."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from litepose_nas.data import coco
+from litepose_nas.data.check.files import Progress, by_path, check_files, check_sameness, look_at
+from litepose_nas.data.check.finding import ERROR, SEVERITIES, Finding, by_severity
+from litepose_nas.data.check.lenient import Split, read_leniently, unreadable
+from litepose_nas.data.check.pairs import check_pairs
+from litepose_nas.data.check.places import check_places
+from litepose_nas.data.check.sides import check_sides
+from litepose_nas.data.check.sigmas import check_sigmas
+from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.data.source import Source
+from litepose_nas.errors import UserError
+
+
+class Part(NamedTuple):
+    """One split to look at."""
+
+    name: str
+    annotations: Path
+    folder: Path
+    skeleton: Skeleton | None = None
+
+
+class Report(NamedTuple):
+    """What there is in a dataset and all that was found, the worst first."""
+
+    name: str
+    splits: tuple[Split, ...]
+    findings: tuple[Finding, ...]
+    opened: bool  # whether the pictures were decoded
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a training would start and read every picture."""
+        return not self.count(ERROR)
+
+    def count(self, severity: str) -> int:
+        """Return how many findings are so bad."""
+        return sum(found.severity == severity for found in self.findings)
+
+
+def check_source(
+    source: Source, splits: Sequence[str] = ("train", "val"), pictures: bool = True, progress: Progress | None = None
+) -> Report:
+    """Look at some splits of a dataset; without `pictures` no picture file is opened."""
+    places = {"train": source.train, "val": source.val}
+    return check_parts(source.name, [Part(name, *places[name]) for name in splits], pictures, progress)
+
+
+def check_parts(name: str, parts: Sequence[Part], pictures: bool = True, progress: Progress | None = None) -> Report:
+    """Look at splits, the first of which is what a network is trained on where there are several."""
+    read = [_read(part) for part in parts]
+    everything = [picture for split in read for picture in split.pictures]
+    looked = iter(look_at(everything, progress) if pictures else by_path(everything))
+    looks = [tuple(itertools.islice(looked, len(split.pictures))) for split in read]
+    findings: list[Finding] = []
+    for split, look in zip(read, looks, strict=True):
+        findings += split.findings
+        findings += check_files(split, look) if pictures else []
+        findings += check_places(split)
+        findings += check_sides(split)
+        findings += check_pairs(split)
+        findings += check_sigmas(split.name, split.skeleton)
+    findings += check_sameness(list(zip(read, looks, strict=True)))
+    return Report(name, tuple(read), tuple(by_severity(findings)), pictures)
+
+
+def _read(part: Part) -> Split:
+    try:
+        document = coco.read_document(part.annotations)
+    except UserError as error:
+        return unreadable(part.name, part.annotations, part.folder, error)
+    return read_leniently(part.name, part.annotations, part.folder, document, part.skeleton)
+
+
+def verdict(report: Report) -> str:
+    """Return the last line of a report."""
+    counts = [f"{count} {kind}{'s' * (count != 1)}" for kind in SEVERITIES if (count := report.count(kind))]
+    found = ", ".join(counts) or "nothing to say"
+    return f"{found}: training would {'work' if report.trainable else 'stop; mend the errors'}"
