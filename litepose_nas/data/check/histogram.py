@@ -30,8 +30,9 @@ def histogram(values: NDArray[np.float64], edges: Sequence[float], title: str, u
             f"<title>{escape(hint)}</title></rect>"
         )
     marks.append(f'<path d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - LEFT}" stroke="#888"/>')
-    for place in range(0, len(edges), max(1, len(edges) // 6)):
-        marks.append(_text(LEFT + place * step, HEIGHT - 7, f"{edges[place]:g}{unit}", "middle" if place else "start"))
+    for place in range(0, len(edges), -(-len(edges) // 6)):
+        anchor = "start" if place == 0 else "end" if place == len(edges) - 1 else "middle"
+        marks.append(_text(LEFT + place * step, HEIGHT - 7, f"{edges[place]:g}{unit}", anchor))
     return _svg(marks, WIDTH, HEIGHT)
 
 

@@ -108,7 +108,7 @@ def _charts(split: Split) -> list[str]:
     return [
         histogram(per_picture, [*range(13)], "people in a picture"),
         histogram(labelled, [*range(0, joints + 2 * step, step)], "labelled joints of a person"),
-        histogram(shares, [*range(0, 101, 10)], "longer side of the box, of the picture's", " %"),
+        histogram(shares, [*range(0, 101, 10)], "longer side of the box, share of the picture's", " %"),
         joint_bars(names, (flags == 2).mean(0), (flags == 1).mean(0), "joints seen and hidden, share of people"),
     ]
 

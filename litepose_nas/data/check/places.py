@@ -26,9 +26,9 @@ def check_places(split: Split) -> list[Finding]:
     high = low + size
     x, y, labelled = people.joints[..., 0], people.joints[..., 1], people.joints[..., 2] > 0
 
-    empty: Flags = (size <= 0).any(1)
-    outside: Flags = known & ((high <= 0) | (low >= sizes)).any(1)
-    over: Flags = known & ~outside & ((low < -SLACK) | (high > sizes + SLACK)).any(1)
+    empty = np.asarray((size <= 0).any(1))
+    outside = known & np.asarray(((high <= 0) | (low >= sizes)).any(1))
+    over = known & ~outside & np.asarray(((low < -SLACK) | (high > sizes + SLACK)).any(1))
     # COCO calls the middle of the first pixel 0.
     beyond = labelled & known[:, None]
     beyond &= (x < -1) | (y < -1) | (x > sizes[:, :1]) | (y > sizes[:, 1:])
