@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from litepose_nas.data import coco
 from litepose_nas.data.check.files import Progress, by_path, check_files, check_sameness, look_at
-from litepose_nas.data.check.finding import ERROR, SEVERITIES, Finding, by_severity
-from litepose_nas.data.check.lenient import Split, read_leniently, unreadable
-from litepose_nas.data.check.pairs import check_pairs
+from litepose_nas.data.check.finding import ERROR, SEVERITIES, Finding, by_severity, clean, finding
+from litepose_nas.data.check.lenient import Gathered, nothing, read_leniently
+from litepose_nas.data.check.pairs import best_mirror, check_pairs, usual_distances
 from litepose_nas.data.check.places import check_places
 from litepose_nas.data.check.sides import check_sides
 from litepose_nas.data.check.sigmas import check_sigmas
+from litepose_nas.data.coco import Document
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
@@ -24,16 +26,18 @@ class Part(NamedTuple):
     """One split to look at."""
 
     name: str
-    annotations: Path
+    place: Path  # what is called broken when it is
     folder: Path
+    document: Callable[[], Document]
     skeleton: Skeleton | None = None
+    people: bool = True  # whether somebody must be labelled
 
 
 class Report(NamedTuple):
     """What there is in a dataset and all that was found, the worst first."""
 
     name: str
-    splits: tuple[Split, ...]
+    splits: tuple[Gathered, ...]
     findings: tuple[Finding, ...]
     opened: bool  # whether the pictures were decoded
 
@@ -48,11 +52,16 @@ class Report(NamedTuple):
 
 
 def check_source(
-    source: Source, splits: Sequence[str] = ("train", "val"), pictures: bool = True, progress: Progress | None = None
+    source: Source, splits: Sequence[str] = (), pictures: bool = True, progress: Progress | None = None
 ) -> Report:
-    """Look at some splits of a dataset; without `pictures` no picture file is opened."""
-    places = {"train": source.train, "val": source.val}
-    return check_parts(source.name, [Part(name, *places[name]) for name in splits], pictures, progress)
+    """Look at some splits of a dataset, or all that it has; without `pictures` no picture file is opened."""
+    parts = []
+    for name in splits or source.splits:
+        split = source.split(name)
+        read = functools.partial(source.document, name)
+        place = split.annotations or split.images
+        parts.append(Part(name, place, split.images, read, source.skeleton, name != "test"))
+    return check_parts(source.name, parts, pictures, progress)
 
 
 def check_parts(name: str, parts: Sequence[Part], pictures: bool = True, progress: Progress | None = None) -> Report:
@@ -66,19 +75,26 @@ def check_parts(name: str, parts: Sequence[Part], pictures: bool = True, progres
         findings += split.findings
         findings += check_files(split, look) if pictures else []
         findings += check_places(split)
-        findings += check_sides(split)
-        findings += check_pairs(split)
+        if split.skeleton is not None:
+            best = best_mirror(usual_distances(split.people), split.skeleton.mirror)
+            findings += check_sides(split, best)
+            findings += check_pairs(split, best)
         findings += check_sigmas(split.name, split.skeleton)
     findings += check_sameness(list(zip(read, looks, strict=True)))
     return Report(name, tuple(read), tuple(by_severity(findings)), pictures)
 
 
-def _read(part: Part) -> Split:
+def _read(part: Part) -> Gathered:
+    name, place, folder = part.name, part.place, part.folder
     try:
-        document = coco.read_document(part.annotations)
+        return read_leniently(name, place, folder, part.document(), part.skeleton, part.people)
     except UserError as error:
-        return unreadable(part.name, part.annotations, part.folder, error)
-    return read_leniently(part.name, part.annotations, part.folder, document, part.skeleton)
+        broken = tuple(finding("unreadable", name, [clean(str(error))]))
+    try:  # a layout's reader stops at its first fault: most layouts are COCO's with more words
+        read = read_leniently(name, place, folder, coco.read_document(place), part.skeleton, part.people)
+    except UserError:
+        read = nothing(name, place, folder)
+    return read._replace(findings=broken + read.findings)
 
 
 def verdict(report: Report) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from litepose_nas.data import coco
 from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.check.finding import Finding, clean, finding
-from litepose_nas.data.check.lenient import Picture, Split
+from litepose_nas.data.check.lenient import Gathered, Picture
 from litepose_nas.errors import UserError
 
 Progress = Callable[[int, int], None]
@@ -41,7 +41,7 @@ def by_path(pictures: Sequence[Picture]) -> tuple[Look, ...]:
     return tuple(Look(str(picture.path.resolve())) for picture in pictures)
 
 
-def check_files(split: Split, looks: Sequence[Look]) -> list[Finding]:
+def check_files(split: Gathered, looks: Sequence[Look]) -> list[Finding]:
     """Return what is wrong with the files of a split that were opened."""
     broken: list[str] = []
     other: list[str] = []
@@ -60,9 +60,10 @@ def check_files(split: Split, looks: Sequence[Look]) -> list[Finding]:
     ]
 
 
-def check_sameness(splits: Sequence[tuple[Split, Sequence[Look]]]) -> list[Finding]:
+def check_sameness(splits: Sequence[tuple[Gathered, Sequence[Look]]]) -> list[Finding]:
     """Return which pictures are the same: within a split, and in the first split and a later one."""
     known: dict[str, str] = {}
+    first = splits[0][0].name if splits else ""
     found = []
     for number, (split, looks) in enumerate(splits):
         own: dict[str, list[Picture]] = defaultdict(list)
@@ -73,7 +74,9 @@ def check_sameness(splits: Sequence[tuple[Split, Sequence[Look]]]) -> list[Findi
         if number == 0:
             known = {digest: same[0].path.name for digest, same in own.items()}
         else:
-            shared = [f"{_name(same[0])}, in train {known[digest]}" for digest, same in own.items() if digest in known]
+            shared = [
+                f"{_name(same[0])}, in {first} {known[digest]}" for digest, same in own.items() if digest in known
+            ]
             found += finding("split-overlap", split.name, map(clean, shared))
     return found
 

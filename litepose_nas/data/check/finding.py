@@ -63,9 +63,7 @@ KINDS: Mapping[str, Kind] = {
     # Annotations.
     "bad-annotation": Kind(ERROR, "annotations that are no objects", "remove them"),
     "bad-id": Kind(ERROR, "annotations without a whole number as id", "number them"),
-    "duplicate-annotation": Kind(
-        WARNING, "annotations whose id is used before", "number them anew: other tools keep one of each"
-    ),
+    "duplicate-annotation": Kind(ERROR, "annotations whose id is used before", "number them anew"),
     "person-twice": Kind(WARNING, "people with the very joints of another in the picture", "keep one of each"),
     "unknown-image": Kind(ERROR, "annotations of images that are not listed", "list the images, or remove them"),
     "other-category": Kind(NOTE, "annotations of other categories", "nothing: they are passed over"),

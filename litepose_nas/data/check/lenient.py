@@ -9,18 +9,20 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data import coco
 from litepose_nas.data.check.finding import Finding, clean, finding
+from litepose_nas.data.coco import Document
+from litepose_nas.data.fields import LARGEST, is_id
 from litepose_nas.data.regions import Ignored, region_fault
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.errors import UserError
 
-Box = tuple[float, float, float, float]
+_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 Faults = dict[str, list[str]]  # code -> the records that have it
 
 
@@ -55,7 +57,7 @@ class Counts(NamedTuple):
     hidden: int
 
 
-class Split(NamedTuple):
+class Gathered(NamedTuple):
     """What could be read of one split."""
 
     name: str
@@ -69,212 +71,212 @@ class Split(NamedTuple):
 
 
 def read_leniently(
-    name: str, place: Path, folder: Path, document: dict[str, Any], skeleton: Skeleton | None = None
-) -> Split:
-    """Return what a document holds and all that is wrong in it; the skeleton is the file's own unless given."""
+    name: str, place: Path, folder: Path, document: Document, skeleton: Skeleton | None = None, people: bool = True
+) -> Gathered:
+    """Return what a document holds and all that is wrong in it; the skeleton is the file's own unless given.
+
+    Without `people` nobody need be labelled.
+    """
     faults: Faults = defaultdict(list)
-    images, annotations = document["images"], document["annotations"]
     category, skeleton = _skeleton(place, document["categories"], skeleton, faults)
-    pictures = _pictures(place, folder, images, faults)
-    people, counts = _people(place, images, pictures, annotations, category, skeleton, faults)
-    found = [one for code, examples in faults.items() for one in finding(code, name, examples)]
-    return Split(name, str(place), folder, skeleton, pictures, people, counts, tuple(found))
+    pictures, regions = _pictures(place, folder, document["images"], faults)
+    table, counts = _people(place, document, pictures, category, faults)
+    if people and category is not None and not table.names:
+        faults["no-people"].append(clean(str(place)))
+    used = set(table.picture.tolist())
+    faults["empty-pictures"].extend(
+        _image(picture.image_id, picture.path.name) for i, picture in enumerate(pictures) if i not in used
+    )
+    found = tuple(one for code, examples in faults.items() for one in finding(code, name, examples))
+    counts = counts._replace(crowds=counts.crowds + regions)
+    return Gathered(name, str(place), folder, skeleton, pictures, table, counts, found)
 
 
-def unreadable(name: str, place: Path, folder: Path, error: UserError) -> Split:
+def nothing(name: str, place: Path, folder: Path) -> Gathered:
     """Return the split of a file that cannot be read at all."""
-    return Split(
-        name, str(place), folder, None, (), no_people(0), Counts(*[0] * 7),
-        tuple(finding("unreadable", name, [clean(str(error))])),
-    )  # fmt: skip
-
-
-def no_people(joints: int) -> People:
-    """Return a table of nobody."""
-    return People((), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0), np.zeros((0, joints, 3)))
+    return Gathered(name, str(place), folder, None, (), _table([], 0), Counts(*[0] * 7), ())
 
 
 def _skeleton(
     place: Path, categories: list[Any], given: Skeleton | None, faults: Faults
 ) -> tuple[dict[str, Any] | None, Skeleton | None]:
-    with _named(faults, "no-category", place):
-        category = coco.keypoint_category(place, categories)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what they say is found by checks of its own
-            if given is not None:
-                if len(given.names) != len(category["keypoints"]):
-                    count = len(category["keypoints"])
-                    faults["bad-skeleton"].append(
-                        clean(f"{place}: {count} joints in the category, {len(given.names)} in the skeleton")
-                    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they say is found by checks of its own
+        with _named(faults, "no-category", place):
+            category = coco.keypoint_category(place, categories)
+            count = len(category["keypoints"])
+            if given is not None and len(given.names) == count:
                 return category, given
+            if given is not None:
+                faults["bad-skeleton"].append(clean(f"{place}: {count} joints, but {len(given.names)} in the skeleton"))
             with _named(faults, "bad-skeleton", place):
                 return category, coco.skeleton_of(place, category)
-            return category, make_skeleton([f"joint {i}" for i in range(len(category["keypoints"]))])
+            return category, make_skeleton([f"joint {i}" for i in range(count)])
     return None, given
 
 
-def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> tuple[Picture, ...]:
+def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> tuple[tuple[Picture, ...], int]:
+    """Return the pictures that can be used, and how many regions they ignore."""
     pictures: list[Picture] = []
     present: dict[Path, dict[str, str]] = {}  # folder -> file -> its name without kind and case
     seen: set[int] = set()
     files: dict[Path, int] = {}
+    regions = 0
     for image in images:
         try:
             coco.check_image(place, image)
         except UserError as error:
             faults["bad-image"].append(_cause(place, error))
             continue
-        number, file = image["id"], folder / str(image["file_name"])
+        number, file = image["id"], folder / image["file_name"]
         if number in seen:
             faults["duplicate-image"].append(_image(number, image["file_name"]))
             continue
         seen.add(number)
+        if not image.get("is_labeled", True):  # a frame of a video between those that are labelled
+            continue
         if file.parent not in present:
-            listing = os.listdir(file.parent) if file.parent.is_dir() else []
-            present[file.parent] = {one: Path(one).stem.lower() for one in listing}
+            present[file.parent] = {one: Path(one).stem.lower() for one in _names_in(file.parent)}
         if file.name not in present[file.parent]:
             faults["missing-file"].append(_image(number, file) + _like(file.name, present[file.parent]))
             continue
         if file in files:
             faults["file-twice"].append(f"{_image(number, image['file_name'])}, also image {files[file]}")
         files[file] = number
-        pictures.append(Picture(number, file, image["width"], image["height"]))
+        picture = Picture(number, file, image["width"], image["height"])
+        pictures.append(picture)
+        regions += _regions(place, image, picture, faults)
     if not images:
         faults["unreadable"].append(clean(f"{place} lists no images"))
-    listed = {file for file in files if file.parent == folder}
-    unlisted = sorted(set(present.get(folder, {})) - {file.name for file in listed})
-    faults["unlisted-files"].extend(clean(one) for one in unlisted if (folder / one).suffix.lower() in _PICTURES)
-    return tuple(pictures)
+    listed = {file.name for file in files if file.parent == folder}
+    faults["unlisted-files"].extend(
+        clean(one) for one in sorted({*present.get(folder, {})} - listed) if Path(one).suffix.lower() in _PICTURES
+    )
+    return tuple(pictures), regions
 
 
-_PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (OSError, ValueError):
+        return []
+
+
+def _regions(place: Path, image: dict[str, Any], picture: Picture, faults: Faults) -> int:
+    try:
+        regions = coco.ignored_regions(place, image)
+    except UserError as error:
+        faults["bad-segmentation"].append(_cause(place, error))
+        return 0
+    for region in regions:
+        _check_region(_image(picture.image_id, picture.path.name), region, picture, faults)
+    return len(regions)
+
+
+def _check_region(name: str, region: Ignored, picture: Picture, faults: Faults) -> None:
+    fault = region_fault(region, picture.height, picture.width)
+    if fault is not None:
+        faults["bad-segmentation"].append(f"{name}: {fault}")
 
 
 def _people(
     place: Path,
-    images: list[Any],
+    document: Document,
     pictures: tuple[Picture, ...],
-    annotations: list[Any],
     category: dict[str, Any] | None,
-    skeleton: Skeleton | None,
     faults: Faults,
 ) -> tuple[People, Counts]:
-    listed = {image["id"] for image in images if isinstance(image, dict) and coco.is_whole(image.get("id"))}
+    images, annotations = document["images"], document["annotations"]
+    listed = {image["id"]: image for image in images if isinstance(image, dict) and is_id(image.get("id"))}
     where = {picture.image_id: index for index, picture in enumerate(pictures)}
     count = len(category["keypoints"]) if category is not None else 0
-    rows: list[tuple[str, int, Box, float, NDArray[np.float32]]] = []
+    rows: list[tuple[str, int, coco.Person]] = []
     ids: set[int] = set()
     crowds = alone = 0
-    labelled: set[int] = set()
     for annotation in annotations:
         if not isinstance(annotation, dict):
             faults["bad-annotation"].append(clean(f"{annotation!r:.60}"))
             continue
-        if category is None:
+        name, image_id, number = _annotation(annotation), annotation.get("image_id"), annotation.get("id")
+        if category is None or annotation.get("category_id") != category.get("id"):
+            faults["other-category"].extend([name] * (category is not None))
             continue
-        if annotation.get("category_id") != category.get("id"):
-            faults["other-category"].append(_annotation(annotation))
-            continue
-        name = _annotation(annotation)
-        image_id = annotation.get("image_id")
-        if not coco.is_whole(image_id) or image_id not in listed:
+        if not is_id(image_id) or image_id not in listed:
             faults["unknown-image"].append(name)
-        number = annotation.get("id")
-        if coco.is_whole(number):
+        if is_id(number):
             if number in ids:
                 faults["duplicate-annotation"].append(name)
             ids.add(number)
-        read = _record(name, annotation, count, faults)
-        if read is None:
+        index = where.get(image_id, -1) if is_id(image_id) else -1
+        if index < 0 and is_id(image_id) and not listed.get(image_id, {}).get("is_labeled", True):
             continue
-        box, points, area = read
-        index = where.get(image_id, -1) if coco.is_whole(image_id) else -1
-        if area is None:
-            crowd = bool(annotation.get("iscrowd", 0))
-            crowds, alone = crowds + crowd, alone + (not crowd)
+        try:
+            # The strict reader's own words decide, so that it never refuses what passes here.
+            found = coco.read_person("", annotation, count)
+        except UserError as error:
+            for code, cause in _causes(annotation, count) or [("bad-annotation", _cause(None, error))]:
+                faults[code].append(clean(f"{name}: {cause}"))
+            continue
+        if isinstance(found, Ignored):
+            crowds, alone = crowds + found.crowd, alone + (not found.crowd)
             if index >= 0:
-                region = Ignored(box, annotation.get("segmentation") or None, crowd)
-                fault = region_fault(region, pictures[index].height, pictures[index].width)
-                if fault is not None:
-                    faults["bad-segmentation"].append(f"{name}: {fault}")
+                _check_region(name, found, pictures[index], faults)
             continue
-        rows.append((name, index, box, area, points))
-        labelled.add(index)
-    if not rows and category is not None:
-        faults["no-people"].append(clean(str(place)))
-    faults["empty-pictures"].extend(
-        _image(picture.image_id, picture.path.name) for i, picture in enumerate(pictures) if i not in labelled
-    )
+        if not annotation.get("area"):
+            faults["filled-area"].append(name)
+        rows.append((name, index, found))
     people = _table(rows, count)
     flags = people.joints[..., 2]
-    counts = Counts(
-        len(images), len(annotations), len(rows), crowds, alone, int((flags > 0).sum()), int((flags == 1).sum())
-    )
-    return people, counts
+    hidden = int((flags == 1).sum())
+    return people, Counts(len(images), len(annotations), len(rows), crowds, alone, int((flags > 0).sum()), hidden)
 
 
-def _record(
-    name: str, annotation: dict[str, Any], joints: int, faults: Faults
-) -> tuple[Box, NDArray[np.float32], float | None] | None:
-    """Return what the strict reader takes of an annotation (the area None for a region to ignore), or name its faults.
-
-    The strict reader's own functions decide, so that it never refuses what passed here.
-    """
-    whole = True
-    box, points, area = (0.0, 0.0, 0.0, 0.0), np.zeros((joints, 3), np.float32), None
-    try:
-        box = coco.box_of("", annotation)
-    except UserError:
-        whole = False
-        faults[_box_code(annotation.get("bbox"))].append(clean(f"{name}: bbox {annotation.get('bbox')!r:.60}"))
-    try:
-        points = coco.points_of("", annotation, joints)
-    except UserError as error:
-        whole = False
-        faults[_points_code(annotation["keypoints"], joints)].append(f"{name}: {_cause(None, error)}")
-        points[:, 2] = 2  # a person all the same
-    if not annotation.get("iscrowd", 0) and (points[:, 2] > 0).any():
-        try:
-            area = coco.area_of("", annotation, box)
-            if not annotation.get("area"):
-                faults["filled-area"].append(name)
-        except UserError:
-            whole = False
-            faults["bad-area"].append(clean(f"{name}: area {annotation.get('area')!r:.40}"))
-        try:
-            coco.id_of("", annotation)
-        except UserError:
-            whole = False
-            faults["bad-id"].append(name)
-    return (box, points, area) if whole else None
+def _causes(annotation: dict[str, Any], joints: int) -> list[tuple[str, str]]:
+    """Return (code, what is there) for each fault of an annotation that the strict reader refuses."""
+    box, points, area = annotation.get("bbox"), annotation.get("keypoints"), annotation.get("area")
+    causes = []
+    if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(_is_number, box)):
+        causes.append(("no-box", f"bbox {box!r:.60}"))
+    elif not all(abs(number) <= LARGEST for number in box):
+        causes.append(("not-finite", f"bbox {box!r:.60}"))
+    elif box[2] < 0 or box[3] < 0:
+        causes.append(("negative-box", f"bbox {box!r:.60}"))
+    if points is not None and (not isinstance(points, list) or len(points) != 3 * joints):
+        length = len(points) if isinstance(points, list) else "no list of"
+        causes.append(("keypoint-count", f"{length} numbers, {3 * joints} needed"))
+    elif points is not None:
+        for place, number in enumerate(points):
+            code = _number_code(number, place)
+            if code:
+                said = f"joint {place // 3 + 1} of {joints} has {('x', 'y', 'flag')[place % 3]} {number!r:.40}"
+                causes.append((code, said))
+                break
+    if area is not None and (not _is_number(area) or not 0 <= area <= LARGEST**2):
+        causes.append(("bad-area", f"area {area!r:.40}"))
+    if not is_id(annotation.get("id")):
+        causes.append(("bad-id", f"id {annotation.get('id')!r:.40}"))
+    return causes
 
 
-def _box_code(box: object) -> str:
-    numbers = box if isinstance(box, list | tuple) and len(box) == 4 else []
-    if not numbers or not all(isinstance(number, int | float) for number in numbers):
-        return "no-box"
-    return "not-finite" if not all(abs(number) <= coco.LARGEST for number in numbers) else "negative-box"
-
-
-def _points_code(numbers: object, joints: int) -> str:
-    if not isinstance(numbers, list) or len(numbers) != 3 * joints:
-        return "keypoint-count"
-    if not all(isinstance(number, int | float) for number in numbers):
+def _number_code(number: object, place: int) -> str:
+    if not _is_number(number):
         return "keypoint-type"
-    return "not-finite" if not all(abs(number) <= coco.LARGEST for number in numbers) else "bad-flag"
+    if not abs(number) <= LARGEST:
+        return "not-finite"
+    return "bad-flag" if place % 3 == 2 and number not in (0, 1, 2) else ""
 
 
-def _table(rows: list[tuple[str, int, Box, float, NDArray[np.float32]]], joints: int) -> People:
-    if not rows:
-        return no_people(joints)
-    names, picture, boxes, areas, points = zip(*rows, strict=True)
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _table(rows: list[tuple[str, int, coco.Person]], joints: int) -> People:
     return People(
-        names,
-        np.array(picture, np.int64),
-        np.array(boxes, np.float64).reshape(-1, 4),
-        np.array(areas, np.float64),
-        np.array(points, np.float64).reshape(-1, joints, 3),
+        tuple(name for name, _, _ in rows),
+        np.array([index for _, index, _ in rows], np.int64),
+        np.array([person.box for _, _, person in rows], np.float64).reshape(-1, 4),
+        np.array([person.area for _, _, person in rows], np.float64),
+        np.array([person.points for _, _, person in rows], np.float64).reshape(len(rows), joints, 3),
     )
 
 

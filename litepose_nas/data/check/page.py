@@ -11,7 +11,7 @@ import numpy as np
 from litepose_nas.data.check.checkup import Report, verdict
 from litepose_nas.data.check.finding import Finding, clean
 from litepose_nas.data.check.histogram import histogram, joint_bars
-from litepose_nas.data.check.lenient import Split
+from litepose_nas.data.check.lenient import Gathered
 from litepose_nas.data.check.samples import Sample, draw_samples, good_samples, jpeg
 
 SAMPLES = 8  # a split
@@ -47,7 +47,7 @@ def page(report: Report) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{chr(10).join(body)}\n</body></html>\n'
 
 
-def _counts(splits: Iterable[Split]) -> str:
+def _counts(splits: Iterable[Gathered]) -> str:
     head = ("", "pictures", "annotations", "people", "crowds", "without joints", "joints", "hidden")
     rows = [
         (split.name, *(f"{n:,}" for n in split.counts[:-1]), f"{split.counts.hidden / max(split.counts.joints, 1):.0%}")
@@ -74,7 +74,7 @@ def _findings(findings: Iterable[Finding]) -> str:
     return f"<table>{''.join(rows)}</table>" if rows else '<p class="good">Nothing was found.</p>'
 
 
-def _split(split: Split, findings: Iterable[Finding]) -> list[str]:
+def _split(split: Gathered, findings: Iterable[Finding]) -> list[str]:
     if not split.people.names or split.skeleton is None:
         return []
     parts = [f"<h2>{escape(split.name)}</h2>", f'<div class="row">{"".join(_charts(split))}</div>']
@@ -94,7 +94,7 @@ def _split(split: Split, findings: Iterable[Finding]) -> list[str]:
     return parts
 
 
-def _charts(split: Split) -> list[str]:
+def _charts(split: Gathered) -> list[str]:
     people = split.people
     flags = people.joints[..., 2]
     where = people.picture[people.picture >= 0]

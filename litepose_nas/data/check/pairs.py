@@ -7,7 +7,6 @@ wrist is as far from the left elbow as the right one from the right. A wrong pai
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -15,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.check.finding import Finding, finding
-from litepose_nas.data.check.lenient import People, Split
-from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.data.check.lenient import Gathered, People
+from litepose_nas.data.skeleton import Skeleton, side
 
 ENOUGH = 30  # people in whom a distance must be seen
 MOST = 20_000  # people looked at
 LEAST_GAIN = 0.025  # of the logarithms of distances: right pairs match to 0.01, the most alike wrong ones miss by 0.04
 _FLOOR = 0.01  # of the box: below, rounding makes logarithms wild
-_SIDED = re.compile(r"(?<![a-z])(left|right|l|r)(?![a-z])|^(left|right)|(left|right)$")
 
 Mirror = tuple[int, ...]
 
@@ -37,12 +35,11 @@ class Distances(NamedTuple):
     error: NDArray[np.float64]
 
 
-def check_pairs(split: Split) -> list[Finding]:
-    """Return which flip pairs are no mirror images, and which joints of one side have no partner."""
+def check_pairs(split: Gathered, best: Mirror) -> list[Finding]:
+    """Return which flip pairs are no mirror images by the best mirror, and which joints of one side have no partner."""
     skeleton = split.skeleton
     if skeleton is None:
         return []
-    best = best_mirror(usual_distances(split.people), skeleton.mirror)
     names = skeleton.names
     wrong = [
         f"{names[a]} with {names[b]}: {_fits(names, a, best[a])}" + (f", {_fits(names, b, best[b])}" if a != b else "")
@@ -141,5 +138,5 @@ def _unpaired(skeleton: Skeleton, told: set[int]) -> list[str]:
     return [
         name
         for joint, name in enumerate(skeleton.names)
-        if skeleton.mirror[joint] == joint and joint not in told and _SIDED.search(name.lower())
+        if skeleton.mirror[joint] == joint and joint not in told and side(name)
     ]

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.check.finding import NOTE, WARNING, Finding, finding
-from litepose_nas.data.check.lenient import Split
+from litepose_nas.data.check.lenient import Gathered
 
 SLACK = 2.0  # pixels beyond an edge that rounding and different conventions explain
 OFF_BOX = 0.25  # of the box's longer side; limbs behind the picture's edge and loose boxes stay below, mostly
@@ -15,7 +15,7 @@ MANY = 0.2  # the share of people from which on a habit becomes a fault
 Flags = NDArray[np.bool_]
 
 
-def check_places(split: Split) -> list[Finding]:
+def check_places(split: Gathered) -> list[Finding]:
     """Return what is wrong with the places of a split's people."""
     people, name = split.people, split.name
     if not people.names:
@@ -49,7 +49,7 @@ def check_places(split: Split) -> list[Finding]:
     ]
 
 
-def _of_people(split: Split, code: str, which: Flags) -> list[Finding]:
+def _of_people(split: Gathered, code: str, which: Flags) -> list[Finding]:
     places = np.flatnonzero(which)
     boxes = (
         f"{split.people.names[i]}: box {', '.join(f'{v:g}' for v in split.people.boxes[i])}, "
@@ -59,7 +59,7 @@ def _of_people(split: Split, code: str, which: Flags) -> list[Finding]:
     return finding(code, split.name, boxes, people=places.tolist())
 
 
-def _of_joints(split: Split, code: str, which: Flags, severity: str | None = None) -> list[Finding]:
+def _of_joints(split: Gathered, code: str, which: Flags, severity: str | None = None) -> list[Finding]:
     places = np.flatnonzero(which.any(1))
     joints = split.skeleton.names if split.skeleton else tuple(map(str, range(which.shape[1])))
     names = (
@@ -70,7 +70,7 @@ def _of_joints(split: Split, code: str, which: Flags, severity: str | None = Non
     return finding(code, split.name, names, severity, places.tolist())
 
 
-def _twins(split: Split) -> tuple[list[str]]:
+def _twins(split: Gathered) -> tuple[list[str]]:
     seen: dict[tuple[int, bytes], str] = {}
     twins = []
     for name, picture, joints in zip(split.people.names, split.people.picture, split.people.joints, strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data import coco
-from litepose_nas.data.check.lenient import Split
+from litepose_nas.data.check.lenient import Gathered
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.pose.draw import draw_people
@@ -31,7 +31,7 @@ class Sample(NamedTuple):
     mirrored: Image
 
 
-def good_samples(split: Split, count: int) -> tuple[int, ...]:
+def good_samples(split: Gathered, count: int) -> tuple[int, ...]:
     """Return the places of people to draw: one a picture, those with many joints, spread over the split."""
     people = split.people
     joints = (people.joints[..., 2] > 0).sum(1)
@@ -46,7 +46,7 @@ def good_samples(split: Split, count: int) -> tuple[int, ...]:
     return tuple(best[i * len(best) // count] for i in range(count))
 
 
-def draw_samples(split: Split, places: Iterable[int]) -> list[Sample]:
+def draw_samples(split: Gathered, places: Iterable[int]) -> list[Sample]:
     """Return people at some places of a split's table as drawings; whose picture cannot be used are left out."""
     skeleton = split.skeleton
     samples = []

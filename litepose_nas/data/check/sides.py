@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.check.finding import NOTE, WARNING, Finding, finding
-from litepose_nas.data.check.lenient import People, Split
+from litepose_nas.data.check.lenient import Gathered, People
 from litepose_nas.data.skeleton import Skeleton
 
 ENOUGH = 20  # people, before a share means something
@@ -51,11 +51,12 @@ def sides_of(people: People, skeleton: Skeleton) -> Sides:
     )
 
 
-def check_sides(split: Split) -> list[Finding]:
-    """Return where left and right are not what they should be."""
+def check_sides(split: Gathered, best: tuple[int, ...]) -> list[Finding]:
+    """Return where left and right, by the best mirror, are not what they should be."""
     skeleton, people = split.skeleton, split.people
     if skeleton is None or not people.names:
         return []
+    skeleton = skeleton._replace(mirror=best)  # a wrong pair has a finding of its own
     sides = sides_of(people, skeleton)
     inverted = [
         f"{skeleton.names[a]}, {skeleton.names[b]}: against the other pairs in {50 - 50 * value:.0f} % of people"
