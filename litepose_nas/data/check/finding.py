@@ -123,7 +123,9 @@ KINDS: Mapping[str, Kind] = {
     "odd-sigmas": Kind(
         WARNING, "sigmas outside 0.01 to 0.2", "measure how far two people's labels differ, over the root of the area"
     ),
-    "uneven-sigmas": Kind(WARNING, "pairs whose left and right sigmas differ", "give both the same"),
+    "uneven-sigmas": Kind(
+        NOTE, "pairs whose left and right sigmas differ", "give both the same, unless they are published so"
+    ),
 }
 
 
@@ -145,5 +147,7 @@ def by_severity(findings: Iterable[Finding]) -> list[Finding]:
 
 def clean(text: str) -> str:
     """Return text as any terminal or file can hold it: half characters, line ends and colours written out."""
+    if text.isprintable():
+        return text
     shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
