@@ -17,7 +17,7 @@ def check(
         str, typer.Argument(metavar="SRC", help="A dataset YAML, a JSON, a folder, or a name such as coco.")
     ],
     html: Annotated[Path | None, typer.Option(help="Write a page with drawings there.")] = None,
-    split: Annotated[list[str] | None, typer.Option(help="train, val or test; all if not given.")] = None,
+    split: Annotated[list[str] | None, typer.Option(help="train, val or test; train and val if not given.")] = None,
     images: Annotated[bool, typer.Option("--images/--no-images", help="Decode every picture.")] = True,
     json: Json = False,
 ) -> None:

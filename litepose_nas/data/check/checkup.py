@@ -54,9 +54,9 @@ class Report(NamedTuple):
 def check_source(
     source: Source, splits: Sequence[str] = (), pictures: bool = True, progress: Progress | None = None
 ) -> Report:
-    """Look at some splits of a dataset, or all that it has; without `pictures` no picture file is opened."""
+    """Look at some splits of a dataset, or all but `test`; without `pictures` no picture file is opened."""
     parts = []
-    for name in splits or source.splits:
+    for name in splits or [name for name in source.splits if name != "test"] or source.splits:
         split = source.split(name)
         read = functools.partial(source.document, name)
         place = split.annotations or split.images
