@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import copy
+import itertools
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -18,14 +20,17 @@ import pytest
 from commands import run
 
 from litepose_nas.data import toy
-from litepose_nas.data.check.checkup import Part, Report, check_parts
+from litepose_nas.data.check.checkup import Part, Report, check_parts, check_source
 from litepose_nas.data.check.finding import KINDS, SEVERITIES, Finding
 from litepose_nas.data.check.page import page
+from litepose_nas.data.check.pairs import best_mirror, usual_distances
 from litepose_nas.data.check.samples import draw_pair
+from litepose_nas.data.check.sides import check_sides
 from litepose_nas.data.check.sigmas import check_sigmas
 from litepose_nas.data.check.words import lines
 from litepose_nas.data.coco import load_picture, read_coco, read_document
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
+from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
 
 Document = dict[str, Any]
@@ -518,3 +523,31 @@ def test_reading_twice_does_not_change_a_document(people):
     with pytest.raises(UserError, match="not whole JSON"):
         read_coco(write(people, '{"images": ['), people / "train")
     write(people, before)
+
+
+needs_real_data = pytest.mark.skipif("POSE_REAL_DATA" not in os.environ, reason="needs POSE_REAL_DATA")
+
+
+@needs_real_data
+def test_real_pictures_are_fine():
+    folder = Path(os.environ["POSE_REAL_DATA"]) / "coco_train80"
+    report = check_source(open_source(str(folder / "person_keypoints_train80.json")))
+    assert report.trainable
+    assert not serious(report)
+    assert report.splits[0].counts[:4] == (80, 172, 86, 5)
+
+
+@needs_real_data
+def test_every_wrong_exchange_of_two_pairs_is_found_in_real_people():
+    source = open_source(str(Path(os.environ["POSE_REAL_DATA"]) / "crowdpose" / "crowdpose_val.json"))
+    split = check_source(source, pictures=False).splits[0]
+    right = split.skeleton.mirror
+    distances = usual_distances(split.people)
+    assert best_mirror(distances, right) == right
+    for (a, b), (c, d) in itertools.combinations(split.skeleton.flip_pairs, 2):
+        for e, f in ((c, d), (d, c)):
+            wrong = list(right)
+            for one, other in ((a, e), (b, f)):
+                wrong[one], wrong[other] = other, one
+            assert best_mirror(distances, tuple(wrong)) == right
+    assert not [found for found in check_sides(split, right) if found.severity != "note"]

