@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from litepose_nas.cli import console, datasets
+from litepose_nas.cli.check import check
 
-app = typer.Typer(help="Make datasets, count, rewrite and divide them.", no_args_is_help=True)
+app = typer.Typer(help="Make datasets, check, count, rewrite and divide them.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Make datasets, count, rewrite and divide them."""
+    """Make datasets, check, count, rewrite and divide them."""
 
 
 @app.command()
@@ -46,6 +47,7 @@ def toy(
     console.out(f"next: litepose-nas train-supernet --data {folder}")
 
 
+app.command("check")(check)
 app.command("stats")(datasets.stats)
 app.command("convert")(datasets.convert)
 app.command("split")(datasets.split)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,26 +12,17 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as rle
 
 from litepose_nas.data.dataset_yaml import skeleton_named
 from litepose_nas.data.fields import is_id, load_json, numbers
 from litepose_nas.data.person import area_of, box_of, head_size, points_of
+from litepose_nas.data.regions import Ignored, region_fault, region_mask
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.errors import UserError
 
 MOST_PIXELS = 100_000  # of a side
 
 Document = dict[str, Any]  # what a COCO-keypoints file holds: images, annotations, categories
-Segmentation = Any  # polygons [[x, y, ...], ...], or {"counts": ..., "size": [h, w]}; None where there is only a box
-
-
-class Ignored(NamedTuple):
-    """A region that holds people nobody labelled: a crowd, or one person without joints."""
-
-    box: tuple[float, float, float, float]
-    segmentation: Segmentation
-    crowd: bool
 
 
 class Record(NamedTuple):
@@ -182,8 +172,14 @@ def read_image(path: str | os.PathLike[str], upright: bool = False) -> NDArray[n
     file = Path(path)
     try:
         data = file.read_bytes()  # OpenCV's own reader cannot open every file name
-    except OSError as error:
-        raise UserError(f"cannot read the picture {file}: {error.strerror or error}; restore the file") from error
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) else None
+        raise UserError(f"cannot read the picture {file}: {cause or error}; restore the file") from error
+    return decode_image(file, data, upright)
+
+
+def decode_image(file: Path, data: bytes, upright: bool = False) -> NDArray[np.uint8]:
+    """Return the picture that the bytes of a file hold, as read_image does."""
     cause = _damage(data)
     image = None
     if cause is None:
@@ -214,8 +210,14 @@ def ignored_mask(record: Record) -> NDArray[np.bool_]:
     """Return where in a picture (H, W) people stand whom nobody labelled: no loss belongs there."""
     mask = np.zeros((record.height, record.width), bool)
     for region in record.ignored:
+        fault = region_fault(region, record.height, record.width)
+        if fault is not None:
+            raise UserError(
+                f"{record.path.name} (image {record.image_id}): the segmentation of a crowd or an unlabelled person "
+                f"does not fit the picture: {fault}; mend its run lengths or polygons"
+            )
         try:
-            mask |= _region_mask(region, record.height, record.width)
+            mask |= region_mask(region, record.height, record.width)
         except Exception as error:  # pycocotools raises bare exceptions of many kinds
             raise UserError(
                 f"{record.path.name} (image {record.image_id}): the segmentation of a crowd or an unlabelled person "
@@ -268,17 +270,7 @@ def _image_entries(path: Path, folder: Path, images: list[Any], pictures: bool) 
     present: dict[Path, set[str]] = {}
     for image in images:
         shown = pictures and isinstance(image, dict) and image.get("is_labeled", True)
-        wanted = ("id", "file_name", "width", "height") if shown else ("id", "file_name")
-        missing = [key for key in wanted if not isinstance(image, dict) or key not in image]
-        if missing:
-            raise UserError(f"{path}: image {image!r:.60} has no {missing[0]!r}; write it into the file")
-        sides = [image[key] for key in ("width", "height") if key in image]
-        if not is_id(image["id"]) or not all(is_id(side) and 0 < side <= MOST_PIXELS for side in sides):
-            raise UserError(
-                f"{path}: image {image['id']!r:.40}: 'id', 'width' and 'height' must be whole numbers; mend them"
-            )
-        if not isinstance(image["file_name"], str) or not image["file_name"] or "\0" in image["file_name"]:
-            raise UserError(f"{path}: image {image['id']} has no file name, but {image['file_name']!r:.40}; mend it")
+        check_image(path, image, shown)
         if image["id"] in entries:
             raise UserError(f"{path} lists image {image['id']} twice; keep one")
         file = folder / image["file_name"]
@@ -291,6 +283,21 @@ def _image_entries(path: Path, folder: Path, images: list[Any], pictures: bool) 
     return entries
 
 
+def check_image(path: Path, image: Any, sizes: bool = True) -> None:
+    """Refuse what is no whole entry of a list of images; without `sizes` it may lack them."""
+    wanted = ("id", "file_name", "width", "height") if sizes else ("id", "file_name")
+    missing = [key for key in wanted if not isinstance(image, dict) or key not in image]
+    if missing:
+        raise UserError(f"{path}: image {image!r:.60} has no {missing[0]!r}; write it into the file")
+    sides = [image[key] for key in ("width", "height") if key in image]
+    if not is_id(image["id"]) or not all(is_id(side) and 0 < side <= MOST_PIXELS for side in sides):
+        raise UserError(
+            f"{path}: image {image['id']!r:.40}: 'id', 'width' and 'height' must be whole numbers; mend them"
+        )
+    if not isinstance(image["file_name"], str) or not image["file_name"] or "\0" in image["file_name"]:
+        raise UserError(f"{path}: image {image['id']} has no file name, but {image['file_name']!r:.40}; mend it")
+
+
 def _names_in(folder: Path, present: dict[Path, set[str]]) -> set[str]:
     if folder not in present:  # one look at a folder instead of one at every file
         try:
@@ -300,7 +307,9 @@ def _names_in(folder: Path, present: dict[Path, set[str]]) -> set[str]:
     return present[folder]
 
 
-class _Person(NamedTuple):
+class Person(NamedTuple):
+    """One person with labelled joints."""
+
     points: NDArray[np.float32]
     box: tuple[float, float, float, float]
     area: float
@@ -310,23 +319,15 @@ class _Person(NamedTuple):
 
 
 def _record(path: Path, folder: Path, image: dict[str, Any], annotations: list[dict[str, Any]], joints: int) -> Record:
-    people: list[_Person] = []
-    ignored = [_ignored_region(path, image["id"], region) for region in image.get("ignore_regions") or ()]
+    people: list[Person] = []
+    ignored = ignored_regions(path, image)
     for annotation in annotations:
         where = f"{path}: annotation {annotation.get('id')!r:.40}"
-        box = box_of(where, annotation)
-        crowd = bool(annotation.get("iscrowd", 0))
-        points = points_of(where, annotation, joints)
-        if crowd or not (points[:, 2] > 0).any():
-            ignored.append(Ignored(box, annotation.get("segmentation") or None, crowd))
-            continue
-        area = area_of(where, annotation, box)
-        if not is_id(annotation.get("id")):
-            raise UserError(f"{where}: 'id' must be a whole number; mend it")
-        track = annotation.get("track_id", -1)
-        if not is_id(track):
-            raise UserError(f"{where}: 'track_id' must be a whole number, not {track!r:.40}; mend it")
-        people.append(_Person(points, box, area, annotation["id"], head_size(where, annotation), track))
+        found = read_person(where, annotation, joints)
+        if isinstance(found, Person):
+            people.append(found)
+        else:
+            ignored.append(found)
     count = len(people)
     return Record(
         image["id"],
@@ -344,12 +345,36 @@ def _record(path: Path, folder: Path, image: dict[str, Any], annotations: list[d
     )
 
 
+def read_person(where: str, annotation: dict[str, Any], joints: int) -> Person | Ignored:
+    """Return a person, or the region of somebody without labelled joints; `where` begins every error."""
+    box = box_of(where, annotation)
+    crowd = bool(annotation.get("iscrowd", 0))
+    points = points_of(where, annotation, joints)
+    if crowd or not (points[:, 2] > 0).any():
+        return Ignored(box, annotation.get("segmentation") or None, crowd)
+    area = area_of(where, annotation, box)
+    if not is_id(annotation.get("id")):
+        raise UserError(f"{where}: 'id' must be a whole number; mend it")
+    track = annotation.get("track_id", -1)
+    if not is_id(track):
+        raise UserError(f"{where}: 'track_id' must be a whole number, not {track!r:.40}; mend it")
+    return Person(points, box, area, annotation["id"], head_size(where, annotation), track)
+
+
 def _place_in_video(image: dict[str, Any]) -> tuple[str, int]:
     """Return the video and the number of the frame in it, which PoseTrack and its heirs call their files by."""
     if "vid_id" not in image:
         return "", -1
     stem = Path(image["file_name"]).stem
     return str(image["vid_id"]), int(stem) if stem.isascii() and stem.isdigit() and len(stem) < 19 else -1
+
+
+def ignored_regions(path: Path, image: dict[str, Any]) -> list[Ignored]:
+    """Return the polygons of a picture in which nobody is labelled."""
+    regions = image.get("ignore_regions") or []
+    if not isinstance(regions, list):
+        raise UserError(f"{path}: image {image['id']}: 'ignore_regions' must be a list of polygons; mend it")
+    return [_ignored_region(path, image["id"], region) for region in regions]
 
 
 def _ignored_region(path: Path, image_id: int, region: Any) -> Ignored:
@@ -365,47 +390,18 @@ def _damage(data: bytes) -> str | None:
     """Say what is plainly wrong with a file; OpenCV decodes a picture that was cut off and fills it with grey."""
     if not data:
         return "it is empty"
-    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9", len(data) // 2) < 0:
+    if data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9", _scan(data)) < 0:
         return "it is a JPEG that was cut off"
     if data.startswith(b"\x89PNG") and data.rfind(b"IEND", len(data) // 2) < 0:
         return "it is a PNG that was cut off"
     return None
 
 
-def _region_mask(region: Ignored, height: int, width: int) -> NDArray[np.bool_]:
-    segmentation = region.segmentation
-    if isinstance(segmentation, dict):
-        counts = segmentation["counts"]
-        return _unpack(counts if isinstance(counts, list) else run_lengths(counts), height, width)
-    polygons = [polygon for polygon in segmentation or [] if len(polygon) >= 6]
-    if polygons:
-        merged = rle.merge(rle.frPyObjects(polygons, height, width))
-        return _unpack(run_lengths(merged["counts"]), height, width)
-    mask = np.zeros((height, width), bool)
-    left, top, wide, high = region.box
-    rows = slice(max(math.floor(top), 0), max(math.ceil(top + high), 0))
-    mask[rows, max(math.floor(left), 0) : max(math.ceil(left + wide), 0)] = True
-    return mask
-
-
-def run_lengths(packed: str | bytes) -> list[int]:
-    """Return the run lengths that COCO packs into text: five bits a character, every count less the last but one."""
-    # pycocotools decodes them too, but warns about numpy 2 at every call.
-    counts: list[int] = []
-    value = shift = 0
-    for character in packed.encode() if isinstance(packed, str) else packed:
-        digit = character - 48
-        value |= (digit & 31) << shift
-        shift += 5
-        if digit & 32:
-            continue
-        if digit & 16:
-            value -= 1 << shift
-        counts.append(value + (counts[-2] if len(counts) > 2 else 0))
-        value = shift = 0
-    return counts
-
-
-def _unpack(counts: list[int], height: int, width: int) -> NDArray[np.bool_]:
-    flags = np.arange(len(counts)) % 2 == 1  # the first run lies outside
-    return np.repeat(flags, counts).reshape(width, height).T
+def _scan(data: bytes) -> int:
+    """Return where the pixels of a JPEG begin: the small picture in front of them has an end of its own."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        if data[at + 1] == 0xDA:
+            return at
+        at += 1 if data[at + 1] == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return min(at, len(data))

@@ -40,11 +40,13 @@ def draw_people(
     scores: Sequence[float] | None = None,
     hidden: NDArray[np.bool_] | None = None,
     zoom: float = 1.0,
+    by_side: bool = False,
 ) -> Image:
     """Return a copy of a picture, enlarged by zoom, with people (P, J, 3) drawn on it.
 
     Coordinates are continuous; joints whose third number is 0 are left out, those of `hidden` (P, J) are hollow. The
-    joints of the body's left side are blue, those of the right side red, the others white.
+    joints of the body's left side are blue, those of the right side red, the others white; limbs have a colour of each
+    person, or by side that of their joints.
     """
     height, width = image.shape[:2]
     if zoom != 1:
@@ -57,7 +59,8 @@ def draw_people(
     for number, person in enumerate(people):
         colour = PERSON_COLOURS[number % len(PERSON_COLOURS)]
         points = person[:, :2] * zoom
-        _draw_limbs(canvas, points, person[:, 2] != 0, skeleton, colour, stroke)
+        colours = limb_sides(skeleton) if by_side else [colour] * len(skeleton.limbs)
+        _draw_limbs(canvas, points, person[:, 2] != 0, skeleton, colours, stroke)
         unseen = np.zeros(len(person), bool) if hidden is None else hidden[number]
         _draw_joints(canvas, points, person[:, 2] != 0, unseen, skeleton, stroke)
         if scores is not None and (person[:, 2] != 0).any():
@@ -114,17 +117,25 @@ def sides(skeleton: Skeleton) -> tuple[Colour, ...]:
     )
 
 
+def limb_sides(skeleton: Skeleton) -> tuple[Colour, ...]:
+    """Return the colour of each limb: that of its joints where they have one side, else that of the middle."""
+    of = sides(skeleton)
+    return tuple(MIDDLE if {of[a], of[b]} >= {LEFT, RIGHT} else max(of[a], of[b], key=(MIDDLE, LEFT, RIGHT).index)
+                 for a, b in skeleton.limbs)  # fmt: skip
+
+
 def _draw_limbs(
     canvas: Image,
     points: NDArray[np.float32],
     found: NDArray[np.bool_],
     skeleton: Skeleton,
-    colour: Colour,
+    colours: Sequence[Colour],
     stroke: int,
 ) -> None:
-    for tone, thick in ((DARK, stroke + 2), (colour, stroke)):
-        for a, b in skeleton.limbs:
+    for ground in (True, False):
+        for (a, b), colour in zip(skeleton.limbs, colours, strict=True):
             if found[a] and found[b]:
+                tone, thick = (DARK, stroke + 2) if ground else (colour, stroke)
                 cv2.line(canvas, _fine(points[a]), _fine(points[b]), tone, thick, cv2.LINE_AA, _FINE)
 
 
