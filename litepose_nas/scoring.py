@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from litepose_nas import devices
 from litepose_nas.data.loader import Batch, Cached, Pictures, cached, train_batch
-from litepose_nas.evaluation import Truth, coco_ap, predict_batches, read_truth
+from litepose_nas.evaluation import predict_batches
+from litepose_nas.metrics.coco import Truth, fast_ap, read_truth
 from litepose_nas.pose.decode import BottomUp, DivergedError
 from litepose_nas.space import Arch
 from litepose_nas.supernet import Supernet, calibrate, extract
@@ -53,7 +54,7 @@ class Judge:
             results = predict_batches(net, batches, self.task, category_id=self.truth.category_id)
         except DivergedError:
             return {"ap": 0.0, "loss": float("inf")}
-        return {"ap": coco_ap(self.truth, results).ap, "loss": self.loss(net, size)}
+        return {"ap": fast_ap(self.truth, results), "loss": self.loss(net, size)}
 
     def loss(self, net: nn.Module, size: tuple[int, int]) -> float:
         """Return the mean loss over the slice."""

@@ -27,8 +27,8 @@ def evaluate(
 
     Example: litepose-nas evaluate subnet-finetuned.safetensors
     """
-    from litepose_nas.evaluation import ten_lines
     from litepose_nas.files import replacing
+    from litepose_nas.metrics.coco import ten_lines
     from litepose_nas.steps import evaluate as step
 
     if split not in ("val", "train"):

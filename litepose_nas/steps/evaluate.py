@@ -10,7 +10,8 @@ from litepose_nas.data.loader import Pictures
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
-from litepose_nas.evaluation import Scores, evaluate
+from litepose_nas.evaluation import evaluate
+from litepose_nas.metrics.coco import Scores
 from litepose_nas.network import Network
 from litepose_nas.pose.decode import BottomUp
 from litepose_nas.target import resolve
