@@ -1,4 +1,4 @@
-"""Random annotation files and predictions with all that a judge must mind: crowds, ties, empty pictures, many results."""
+"""Random annotation files and predictions with what a judge must mind: crowds, ties, empty pictures, many results."""
 
 from __future__ import annotations
 

@@ -20,13 +20,36 @@ def evaluate(
     split: Annotated[str, typer.Option(help="val, or train to look for overfitting.")] = "val",
     flip: Annotated[bool, typer.Option("--flip", help="Look at the mirrored picture as well.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write the results as COCO JSON.")] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Judge these instead of a network: a file, or a folder for posetrack."),
+    ] = None,
+    annotations: Annotated[Path | None, typer.Option(help="What --predictions are compared with.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Of --predictions: coco, crowdpose, mpii, posetrack or pck; coco if not given.")
+    ] = None,
+    crowd_rule: Annotated[
+        str | None, typer.Option(help="CrowdPose's easy, medium, hard: released (0.2, 0.8) or paper (0.1, 0.8).")
+    ] = None,
+    made_with: Annotated[
+        str | None, typer.Option(help="How --predictions were made (flip, scales, boxes), to stand beside the figures.")
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Print COCO's ten numbers, as pycocotools judges.
+    """Print the figures of a network, or of predictions in files.
 
-    Example: litepose-nas evaluate subnet-finetuned.safetensors
+    Examples: litepose-nas evaluate subnet-finetuned.safetensors
+    litepose-nas evaluate --predictions results.json --annotations val.json --metric coco
     """
+    if predictions or annotations or metric or crowd_rule or made_with:
+        if target or data or split != "val" or flip or save or device != "auto":
+            raise UserError(
+                "--predictions and --annotations are judged as they are, without a network; "
+                "leave out the target, --data, --split, --flip, --save and --device"
+            )
+        _judge_files(predictions, annotations, metric or "coco", crowd_rule, made_with, as_json)
+        return
     from litepose_nas.files import replacing
     from litepose_nas.metrics.coco import ten_lines
     from litepose_nas.steps import evaluate as step
@@ -40,13 +63,43 @@ def evaluate(
     if save:
         with replacing(save) as temporary:
             temporary.write_text(json.dumps(results), encoding="utf-8")
+    made = {"pictures": pictures, "flip": flip, "scales": [1.0], "boxes": "none"}
     if as_json:
-        console.as_json({**scores._asdict(), "pictures": pictures, "flip": flip, "split": split, "target": target})
+        console.as_json({**scores._asdict(), **made, "split": split, "target": target})
         return
     console.out(ten_lines(scores))
     h, w = loaded.size
-    console.out(f"{target} on {pictures} pictures of {source.name}, {split}; {h}x{w}, flip {'on' if flip else 'off'}")
+    console.out(
+        f"{target} on {pictures} pictures of {source.name}, {split}; {h}x{w}, "
+        f"flip {'on' if flip else 'off'}, scale 1, boxes none"
+    )
     console.out(f"next: litepose-nas predict {target} PICTURE, or litepose-nas export {target}")
+
+
+def _judge_files(
+    predictions: Path | None,
+    annotations: Path | None,
+    metric: str,
+    crowd_rule: str | None,
+    made_with: str | None,
+    as_json: bool,
+) -> None:
+    from litepose_nas.metrics.conditions import fields_of, lines_of
+    from litepose_nas.metrics.from_files import Asked, judge
+
+    if predictions is None or annotations is None:
+        missing = "--predictions" if predictions is None else "--annotations"
+        raise UserError(f"{missing} is missing: figures from files need --predictions and --annotations")
+    if crowd_rule is not None and metric != "crowdpose":
+        raise UserError(f"--crowd-rule is CrowdPose's; leave it out, or say --metric crowdpose instead of {metric}")
+    asked = Asked(predictions, annotations, crowd_rule or "released", made_with)
+    report = judge(metric, asked)
+    if as_json:
+        files = {"predictions": str(predictions), "annotations": str(annotations)}
+        console.as_json({"metric": metric, **report.figures, **fields_of(report.conditions), **files})
+        return
+    for line in (*report.lines, *lines_of(report.conditions)):
+        console.out(line)
 
 
 def predict(

@@ -241,10 +241,9 @@ def _annotation(
 
 
 def _image_ids(path: Path, images: Sequence[Any]) -> tuple[int, ...]:
-    ids = [image.get("id") if isinstance(image, dict) else None for image in images]
-    bad = [value for value in ids if not isinstance(value, int)]
-    if bad or len(set(ids)) < len(ids):
-        what = f"an image without a whole number for its 'id' ({bad[0]!r})" if bad else "two images with the same 'id'"
+    ids = [image["id"] for image in images if isinstance(image, dict) and isinstance(image.get("id"), int)]
+    if len(ids) < len(images) or len(set(ids)) < len(ids):
+        what = "two images with the same 'id'" if len(ids) == len(images) else "an image without a whole number as 'id'"
         raise UserError(f"{path} lists {what}; mend the list of images")
     return tuple(sorted(ids))
 

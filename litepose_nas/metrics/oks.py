@@ -73,7 +73,7 @@ def ten_numbers(labels: Labels, found: Found) -> tuple[float, ...]:
 
 
 def average_precision(labels: Labels, found: Found) -> float:
-    """Return the AP alone, in a fraction of the time; -1 where there is nobody to find."""
+    """Return the AP alone; -1 where there is nobody to find."""
     return known_mean(curves(match(labels, found, areas=1)).precision)
 
 
@@ -178,7 +178,7 @@ def _excuses(labels: Labels, areas: int) -> Flags:
 def _choose(labels: Labels, found: Found, excuses: Flags) -> tuple[Flags, Flags]:
     """Return which results got a person, and which of those one who only excuses them (A, T, N)."""
     limits = np.minimum(THRESHOLDS, 1 - 1e-10)
-    result, person, oks = _close_pairs(labels, found, limits[0])
+    result, person, oks = close_pairs(labels, found, limits[0])
     first = np.searchsorted(found.image, found.image, "left")
     rank = (np.arange(len(found.image)) - first)[result]
     # Within the pairs of a result the best comes last, and of equal ones the later person: the last that fits is taken.
@@ -210,8 +210,8 @@ def _choose(labels: Labels, found: Found, excuses: Flags) -> tuple[Flags, Flags]
     return np.ascontiguousarray(hit.transpose(1, 2, 0)), np.ascontiguousarray(excused.transpose(1, 2, 0))
 
 
-def _close_pairs(labels: Labels, found: Found, least: float) -> tuple[Integers, Integers, Floats]:
-    """Return results, people of the same pictures, and their similarity where it is enough for any threshold."""
+def close_pairs(labels: Labels, found: Found, least: float) -> tuple[Integers, Integers, Floats]:
+    """Return results and people of the same pictures who are at least so similar, and how similar."""
     first = np.searchsorted(labels.image, found.image, "left")
     count = np.searchsorted(labels.image, found.image, "right") - first
     result = np.repeat(np.arange(len(found.image)), count)

@@ -1,0 +1,204 @@
+"""MPII's PCKh: the share of joints that lie within a part of the head's size of where they were labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litepose_nas.data import coco
+from litepose_nas.errors import UserError
+from litepose_nas.metrics.results import Result, tabulate
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+# The short names of MPII's own files, in the order of its joints.
+JOINTS = tuple("rank rkne rhip lhip lkne lank pelv thor neck head rwri relb rsho lsho lelb lwri".split())
+PARTS = {
+    "head": ("head",),
+    "shoulder": ("lsho", "rsho"),
+    "elbow": ("lelb", "relb"),
+    "wrist": ("lwri", "rwri"),
+    "hip": ("lhip", "rhip"),
+    "knee": ("lkne", "rkne"),
+    "ankle": ("lank", "rank"),
+}
+NOT_IN_MEAN = ("pelv", "thor")
+HEAD = 0.6  # of the head box's diagonal is the head's size
+FIRST_PIXEL = 1  # MPII counts pixels from one, and so do its .mat files of predictions
+
+
+class HeadTruth(NamedTuple):
+    """Labelled people and the size of their heads, in the order of the file."""
+
+    joints: Floats  # (N, 16, 2), in COCO's pixels
+    present: Flags  # (N, 16)
+    heads: Floats  # (N,): head sizes in pixels
+    annotation_ids: tuple[int, ...] = ()
+    image_ids: tuple[int, ...] = ()
+
+
+class Pckh(NamedTuple):
+    """MPII's row in percent; NaN where nobody has the joint. The mean counts every joint but pelvis and thorax."""
+
+    head: float
+    shoulder: float
+    elbow: float
+    wrist: float
+    hip: float
+    knee: float
+    ankle: float
+    mean: float
+
+
+def pckh(found: Floats, truth: HeadTruth, threshold: float = 0.5) -> Pckh:
+    """Return the row of predicted joints (N, 16, 2), person by person as in the truth.
+
+    A head of no size cannot be measured with, so none of its person's joints are right.
+    """
+    if found.shape != truth.joints.shape:
+        raise UserError(
+            f"the predictions are of shape {found.shape} and the labelled joints of {truth.joints.shape}; "
+            "give one prediction for each labelled person, in the order of the annotations"
+        )
+    gap = np.linalg.norm(found - truth.joints, axis=2)
+    sizes = np.where(truth.heads > 0, truth.heads, np.nan)[:, None]
+    right = truth.present & (gap / sizes <= threshold)
+    hits, count = right.sum(axis=0), truth.present.sum(axis=0)
+    rates = 100 * _ratio(hits, count)
+    counted = [place for place, name in enumerate(JOINTS) if name not in NOT_IN_MEAN]
+    columns = [float(np.mean([rates[JOINTS.index(name)] for name in names])) for names in PARTS.values()]
+    columns.append(float(100 * _ratio(hits[counted].sum(), count[counted].sum())))
+    return Pckh(*columns)
+
+
+def read_mat_truth(path: Path) -> HeadTruth:
+    """Return the people of MPII's ground truth for PCKh (gt_valid.mat)."""
+    arrays = _read_mat(path)
+    keys = ("dataset_joints", "jnt_missing", "pos_gt_src", "headboxes_src")
+    missing = [key for key in keys if key not in arrays]
+    if missing:
+        raise UserError(f"{path} has no {missing[0]!r}; give the ground truth for PCKh (gt_valid.mat, mpii_gt_val.mat)")
+    names = [str(np.ravel(name)[0]) for name in arrays["dataset_joints"].ravel()]
+    absent = set(JOINTS) - set(names)
+    if absent:
+        raise UserError(f"{path}: 'dataset_joints' does not list {sorted(absent)[0]!r}; give MPII's own file")
+    order = [names.index(name) for name in JOINTS]
+    try:
+        missing_joints = arrays["jnt_missing"].astype(float).reshape(len(names), -1)
+        joints = arrays["pos_gt_src"].astype(float).reshape(len(names), 2, -1)
+        corners = arrays["headboxes_src"].astype(float).reshape(2, 2, -1)  # a single person's axis goes lost
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: its arrays are not of MPII's shapes ({error}); give MPII's own file") from error
+    if not missing_joints.shape[1] == joints.shape[2] == corners.shape[2]:
+        raise UserError(f"{path}: its arrays are not of the same number of people; give MPII's own file")
+    heads = HEAD * np.linalg.norm(corners[1] - corners[0], axis=0)
+    present = missing_joints[order].T == 0
+    places = joints[order].transpose(2, 0, 1) - FIRST_PIXEL
+    if not np.isfinite(places[present]).all() or not np.isfinite(heads).all():
+        raise UserError(f"{path} has labelled joints or head boxes that are not numbers; give MPII's own file")
+    return HeadTruth(places, present, heads)
+
+
+def truth_of_document(document: dict[str, Any], path: Path) -> HeadTruth:
+    """Return the people of a document whose annotations have a `head_box` (left, top, width, height)."""
+    category = coco.keypoint_category(path, document["categories"])
+    if len(category["keypoints"]) != len(JOINTS):
+        raise UserError(
+            f"{path} has {len(category['keypoints'])} joints a person, and MPII {len(JOINTS)}; "
+            "choose the metric of this dataset"
+        )
+    people = [a for a in document["annotations"] if a.get("category_id") == category["id"]]
+    joints = np.zeros((len(people), len(JOINTS), 3))
+    heads = np.zeros(len(people))
+    for place, raw in enumerate(people):
+        where = f"{path}: annotation {raw.get('id')}"
+        joints[place] = coco.points_of(where, raw, len(JOINTS))
+        if raw.get("head_box") is None:
+            raise UserError(
+                f"{where} has no 'head_box', which PCKh measures with; "
+                "give MPII's gt_valid.mat (mpii_gt_val.mat) as the annotations"
+            )
+        box = coco.box_of(where, {"bbox": raw["head_box"]})
+        heads[place] = HEAD * np.hypot(box[2], box[3])
+    ids = tuple(raw.get("id", -1) for raw in people)
+    return HeadTruth(joints[..., :2], joints[..., 2] > 0, heads, ids, tuple(raw["image_id"] for raw in people))
+
+
+def found_of(results: Sequence[Result], truth: HeadTruth) -> Floats:
+    """Return the joints (N, 16, 2) of COCO-style results, one for each person of the truth.
+
+    A result names its person by `annotation_id`; without that they must follow the annotations one by one.
+    """
+    if not truth.image_ids:
+        raise UserError(
+            "a .mat ground truth does not say which picture a person is in, so it cannot be compared with a list of "
+            "results; give an array (people, 16, 2), or annotations as JSON"
+        )
+    table = tabulate(results, len(JOINTS), set(truth.image_ids))
+    if results and all("annotation_id" in result for result in results):
+        place = {number: row for row, number in enumerate(truth.annotation_ids)}
+        rows = [place.get(result["annotation_id"], -1) for result in results]
+        if -1 in rows or len(set(rows)) < len(rows):
+            raise UserError(
+                "an 'annotation_id' of the results is not in the annotations, or is there twice; "
+                "give one result for each labelled person"
+            )
+    else:
+        rows = list(range(len(results)))
+        if tuple(table.image_ids) != truth.image_ids:
+            raise UserError(
+                f"{len(results)} results without 'annotation_id' do not follow the {len(truth.image_ids)} people of "
+                "the annotations picture by picture; give each its 'annotation_id'"
+            )
+    if len(rows) < len(truth.joints):
+        raise UserError(
+            f"{len(rows)} results for {len(truth.joints)} labelled people: PCKh needs one for each, "
+            "from the boxes or centres of the annotations"
+        )
+    found = np.zeros((len(truth.joints), len(JOINTS), 2))
+    found[rows] = table.joints[..., :2]
+    return found
+
+
+def read_mat_found(path: Path) -> Floats:
+    """Return the joints (N, 16, 2) of a .mat file of predictions in COCO's pixels; the file counts from one."""
+    arrays = _read_mat(path)
+    if "preds" not in arrays:
+        names = [name for name in arrays if not name.startswith("__")]
+        raise UserError(f"{path} has no array 'preds' (it has {', '.join(names) or 'none'}); write one of (N, 16, 2)")
+    return checked(arrays["preds"], path) - FIRST_PIXEL
+
+
+def checked(value: Any, path: Path) -> Floats:
+    """Return predictions as an array (N, 16, 2), or say what is wrong with them."""
+    try:
+        found = np.asarray(value, float)
+    except (TypeError, ValueError):
+        found = np.zeros(0)
+    if found.ndim != 3 or found.shape[1] != len(JOINTS) or found.shape[2] not in (2, 3):
+        raise UserError(f"{path}: the predictions are of shape {found.shape}; (people, 16, 2) is needed")
+    bad = np.flatnonzero(~np.isfinite(found[..., :2]).all(axis=(1, 2)))
+    if len(bad):
+        raise UserError(f"{path}: person {bad[0]} (counted from 0) has a NaN or an infinity among its joints; mend it")
+    return found[..., :2]
+
+
+def _read_mat(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        return dict(loadmat(path))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}; check the path") from error
+    except (ValueError, TypeError, NotImplementedError, MatReadError) as error:
+        raise UserError(f"{path} is no readable MATLAB file ({error}); save it as version 7 or older") from error
+
+
+def _ratio(part: Any, whole: Any) -> Floats:
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)
