@@ -1,4 +1,4 @@
-"""CrowdPose's nine figures: pycocotools with CrowdPose's sigmas and areas, and once more for each third of the pictures.
+"""CrowdPose's nine figures: pycocotools with CrowdPose's sigmas and areas, and once more for each of three kinds.
 
 Which are easy depends on two limits of crowdIndex. Two pairs of them are in use: the rule stands with the figures.
 """

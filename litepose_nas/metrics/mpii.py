@@ -17,7 +17,10 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 # The short names of MPII's own files, in the order of its joints.
-JOINTS = tuple("rank rkne rhip lhip lkne lank pelv thor neck head rwri relb rsho lsho lelb lwri".split())
+JOINTS = (
+    *("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor"),
+    *("neck", "head", "rwri", "relb", "rsho", "lsho", "lelb", "lwri"),
+)
 PARTS = {
     "head": ("head",),
     "shoulder": ("lsho", "rsho"),

@@ -40,7 +40,7 @@ def write_coco(results: Sequence[Result], path: Path) -> None:
 
 
 def write_mpii(joints: NDArray[np.floating], path: Path) -> None:
-    """Write joints (N, 16, 2) in COCO's pixels, one person after the other, as MPII's .mat file, which counts from 1."""
+    """Write joints (N, 16, 2) in COCO's pixels, person after person, as MPII's .mat file, which counts from 1."""
     from scipy.io import savemat
 
     if path.suffix.lower() != ".mat":
