@@ -15,8 +15,9 @@ from drawn_results import drawn_pair
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from litepose_nas.data.formats.crowdpose import SPLIT_RULES, split_of
 from litepose_nas.errors import UserError
-from litepose_nas.metrics.crowdpose import RULES, CrowdScores, crowd_truth, crowdpose_ap, nine_lines, split_of
+from litepose_nas.metrics.crowdpose import CrowdScores, crowd_truth, crowdpose_ap, nine_lines
 
 SIGMAS = np.array([0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89, 0.79, 0.79]) / 10
 SIDES = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -66,7 +67,7 @@ def drawn_crowd(seed: int) -> tuple[dict, list[dict]]:
     return document, results
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", SPLIT_RULES)
 def test_random_sets_against_each_split_judged_alone(rule):
     kinds = np.zeros(3, int)
     for seed in range(40):
@@ -122,7 +123,7 @@ def test_the_real_pair_and_the_real_splits():
     folder = Path(REAL or "")
     document = json.loads((folder / "evaluator" / "xtcocoapi_example_crowdpose_val.json").read_text())
     results = json.loads((folder / "evaluator" / "xtcocoapi_example_crowdpose_preds.json").read_text())
-    for rule, limits in RULES.items():
+    for rule, limits in SPLIT_RULES.items():
         scores = crowdpose_ap(crowd_truth(document, Path("crowd.json"), rule), results)
         assert list(scores) == pytest.approx(literal(document, results, *limits), abs=1e-9)
     whole = json.loads((folder / "crowdpose" / "crowdpose_val.json").read_text())

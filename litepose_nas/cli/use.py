@@ -24,7 +24,9 @@ def evaluate(
         Path | None,
         typer.Option(help="Judge these instead of a network: a file, or a folder for posetrack."),
     ] = None,
-    annotations: Annotated[Path | None, typer.Option(help="What --predictions are compared with.")] = None,
+    annotations: Annotated[
+        str | None, typer.Option(help="What --predictions are compared with: a file of any layout, a dataset.")
+    ] = None,
     metric: Annotated[
         str | None, typer.Option(help="Of --predictions: coco, crowdpose, mpii, posetrack or pck; coco if not given.")
     ] = None,
@@ -43,12 +45,12 @@ def evaluate(
     litepose-nas evaluate --predictions results.json --annotations val.json --metric coco
     """
     if predictions or annotations or metric or crowd_rule or made_with:
-        if target or data or split != "val" or flip or save or device != "auto":
+        if target or data or flip or save or device != "auto":
             raise UserError(
                 "--predictions and --annotations are judged as they are, without a network; "
-                "leave out the target, --data, --split, --flip, --save and --device"
+                "leave out the target, --data, --flip, --save and --device"
             )
-        _judge_files(predictions, annotations, metric or "coco", crowd_rule, made_with, as_json)
+        _judge_files(predictions, annotations, split, metric or "coco", crowd_rule, made_with, as_json)
         return
     from litepose_nas.files import replacing
     from litepose_nas.metrics.coco import ten_lines
@@ -78,7 +80,8 @@ def evaluate(
 
 def _judge_files(
     predictions: Path | None,
-    annotations: Path | None,
+    annotations: str | None,
+    split: str,
     metric: str,
     crowd_rule: str | None,
     made_with: str | None,
@@ -92,7 +95,7 @@ def _judge_files(
         raise UserError(f"{missing} is missing: figures from files need --predictions and --annotations")
     if crowd_rule is not None and metric != "crowdpose":
         raise UserError(f"--crowd-rule is CrowdPose's; leave it out, or say --metric crowdpose instead of {metric}")
-    asked = Asked(predictions, annotations, crowd_rule or "released", made_with)
+    asked = Asked(predictions, annotations, split, crowd_rule or "released", made_with)
     report = judge(metric, asked)
     if as_json:
         files = {"predictions": str(predictions), "annotations": str(annotations)}

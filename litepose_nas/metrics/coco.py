@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from litepose_nas.data import coco
 from litepose_nas.data.coco import Dataset
-from litepose_nas.data.skeleton import sigmas_of
+from litepose_nas.data.person import AREA_OF_BOX, area_of, box_of, points_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics import oks
 from litepose_nas.metrics.results import Result, Table, for_pycocotools, tabulate
@@ -67,13 +67,14 @@ def read_truth(source: Source, image_ids: Collection[int] | None = None) -> Trut
     """
     if isinstance(source, Truth):
         return source if image_ids is None else source._replace(image_ids=_known(source, image_ids, "the truth"))
-    path = source.annotations if isinstance(source, Dataset) else Path(source)
-    document = coco.read_document(path)
-    category = coco.keypoint_category(path, document["categories"])
     if isinstance(source, Dataset):
+        path, document = source.annotations, coco.document_of(source)
         truth = truth_of(document, path, source.skeleton.sigmas, [record.image_id for record in source.records])
     else:
-        truth = truth_of(document, path, sigmas_of(list(map(str, category["keypoints"]))))
+        path = Path(source)
+        document = coco.read_document(path)
+        category = coco.keypoint_category(path, document["categories"])
+        truth = truth_of(document, path, coco.skeleton_of(path, category).sigmas)
     return truth if image_ids is None else truth._replace(image_ids=_known(truth, image_ids, str(path)))
 
 
@@ -216,18 +217,14 @@ def _annotation(
 ) -> tuple[dict[str, Any], bool]:
     """Return an annotation as pycocotools wants it, and whether its area had to be filled."""
     where = f"{path}: annotation {raw.get('id')}"
-    box = coco.box_of(where, raw)
-    points = coco.points_of(where, raw, joints)
-    area, filled = (None if box_areas else raw.get("area")), False
-    if not isinstance(area, int | float | None) or isinstance(area, bool):
-        raise UserError(f"{where}: its area is {area!r}; write a number, or nothing for {coco.AREA_OF_BOX} of its box")
-    if area is None or not 0 < area < float("inf"):
-        area, filled = box[2] * box[3] * coco.AREA_OF_BOX, True
-        if not 0 < area < float("inf") and (points[:, 2] > 0).any():
-            raise UserError(
-                f"{where} has neither an area nor a box with one, so no prediction could ever be near it; "
-                "give it a box around its joints"
-            )
+    box = box_of(where, raw)
+    points = points_of(where, raw, joints)
+    area = box[2] * box[3] * AREA_OF_BOX if box_areas else area_of(where, raw, box)
+    if area == 0 and (points[:, 2] > 0).any():
+        raise UserError(
+            f"{where} has neither an area nor a box with one, so no prediction could ever be near it; "
+            "give it a box around its joints"
+        )
     return {
         "id": number,
         "image_id": raw["image_id"],
@@ -237,7 +234,7 @@ def _annotation(
         "bbox": list(box),
         "area": area,
         "iscrowd": int(raw.get("iscrowd", 0)),
-    }, filled
+    }, not raw.get("area")
 
 
 def _image_ids(path: Path, images: Sequence[Any]) -> tuple[int, ...]:

@@ -12,17 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from pycocotools.cocoeval import COCOeval
 
-from litepose_nas.errors import UserError, nearest
+from litepose_nas.data.dataset_yaml import known_skeleton
+from litepose_nas.data.formats.crowdpose import DIFFICULTIES, SPLIT_RULES, split_of
+from litepose_nas.errors import UserError
 from litepose_nas.metrics.coco import Truth, judged, truth_of
 from litepose_nas.metrics.results import Result
-
-# Shoulders, elbows, wrists, hips, knees, ankles (left before right), head, neck.
-SIGMAS = tuple(np.repeat([0.079, 0.072, 0.062, 0.107, 0.087, 0.089, 0.079], 2).tolist())
-RULES = {"released": (0.2, 0.8), "paper": (0.1, 0.8)}  # medium begins at the first limit, hard at the second
-SPLITS = ("easy", "medium", "hard")
 
 
 class CrowdScores(NamedTuple):
@@ -47,17 +43,10 @@ class CrowdTruth(NamedTuple):
     rule: str
 
 
-def split_of(crowd_index: float, rule: str = "released") -> str:
-    """Return "easy", "medium" or "hard": the third of CrowdPose that a picture belongs to."""
-    if rule not in RULES:
-        raise UserError(f"{rule!r} is no rule for CrowdPose's splits; {nearest(rule, RULES)}")
-    return SPLITS[int(np.searchsorted(RULES[rule], crowd_index, side="right"))]
-
-
 def crowd_truth(document: dict[str, Any], path: Path, rule: str = "released") -> CrowdTruth:
     """Return the truth of a CrowdPose document; areas are 0.53 of the box, as its evaluation takes them."""
-    truth = truth_of(document, path, SIGMAS, box_areas=True)
-    splits: dict[str, list[int]] = {name: [] for name in SPLITS}
+    truth = truth_of(document, path, known_skeleton("crowdpose").sigmas, box_areas=True)
+    splits: dict[str, list[int]] = {name: [] for name in DIFFICULTIES}
     for image in document["images"]:
         index = image.get("crowdIndex")
         if isinstance(index, bool) or not isinstance(index, int | float) or not index >= 0:
@@ -76,17 +65,17 @@ def crowdpose_ap(crowd: CrowdTruth, results: Sequence[Result]) -> CrowdScores:
         judge.accumulate()
         judge.summarize()
         ap, ap50, ap75, _, _, ar, ar50, ar75, _, _ = (float(value) for value in judge.stats)
-        easy, medium, hard = (_ap_of(judge, crowd.splits[name]) for name in SPLITS)
+        easy, medium, hard = (_ap_of(judge, crowd.splits[name]) for name in DIFFICULTIES)
     return CrowdScores(ap, ap50, ap75, ar, ar50, ar75, easy, medium, hard)
 
 
 def nine_lines(scores: CrowdScores, rule: str) -> str:
     """Return the nine numbers as lines like pycocotools', with the limits of the splits."""
-    low, high = RULES[rule]
+    low, high = SPLIT_RULES[rule]
     kinds = [f"crowdIndex below {low}", f"crowdIndex {low} to {high}", f"crowdIndex {high} and more"]
     ends = [("0.50:0.95", "all"), ("0.50", "all"), ("0.75", "all")]
     names = ["Average Precision  (AP)"] * 3 + ["Average Recall     (AR)"] * 3 + ["Average Precision  (AP)"] * 3
-    rows = [*ends, *ends, *[("0.50:0.95", kind) for kind in SPLITS]]
+    rows = [*ends, *ends, *[("0.50:0.95", kind) for kind in DIFFICULTIES]]
     notes = [""] * 6 + [f"  ({kind})" for kind in kinds]
     return "\n".join(
         f" {name} @[ IoU={oks:<9} | type={kind:>6} | maxDets= 20 ] = {score:0.3f}{note}"

@@ -9,9 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from litepose_nas.data import coco as annotation_files
-from litepose_nas.data.coco import AREA_OF_BOX
-from litepose_nas.data.skeleton import sigmas_of
+from litepose_nas.data.coco import Document, keypoint_category, skeleton_of
+from litepose_nas.data.formats import mpii as mpii_format
+from litepose_nas.data.formats import posetrack18
+from litepose_nas.data.formats.crowdpose import SPLIT_RULES
+from litepose_nas.data.person import AREA_OF_BOX
+from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.metrics import coco, crowdpose, mpii, oks, pck, posetrack
 from litepose_nas.metrics.conditions import Conditions
@@ -24,9 +27,19 @@ class Asked(NamedTuple):
     """What is to be judged, and how."""
 
     predictions: Path
-    annotations: Path
+    annotations: str  # an annotation file of any layout, a folder of them, a dataset YAML, a name such as coco
+    split: str = "val"  # of a YAML or a name
     rule: str = "released"  # of CrowdPose's splits
     said: str | None = None  # how the predictions were made
+
+
+class Opened(NamedTuple):
+    """Annotations that were read, and where from."""
+
+    document: Document
+    path: Path
+    sigmas: tuple[float, ...]
+    notes: tuple[str, ...]
 
 
 class Report(NamedTuple):
@@ -46,7 +59,7 @@ def judge(metric: str, asked: Asked) -> Report:
 
 def report_coco(asked: Asked) -> Report:
     """Return COCO's ten numbers for predictions as COCO results."""
-    document, truth, notes = _truth(asked.annotations)
+    truth, notes = _truth(asked)
     results = read_results(asked.predictions)
     scores = coco.coco_ap(truth, results)
     if scores.ap < 0:
@@ -54,19 +67,19 @@ def report_coco(asked: Asked) -> Report:
     return Report(
         tuple(coco.ten_lines(scores).split("\n")),
         scores._asdict(),
-        _conditions(asked, document, truth, results, [*notes, *_nobody_of("people", scores._asdict())]),
+        _conditions(asked, truth, results, [*notes, *_nobody_of("people", scores._asdict())]),
     )
 
 
 def report_crowdpose(asked: Asked) -> Report:
     """Return CrowdPose's nine numbers for predictions as COCO results."""
-    document = annotation_files.read_document(asked.annotations)
-    crowd = crowdpose.crowd_truth(document, asked.annotations, asked.rule)
+    opened = _opened(asked)
+    crowd = crowdpose.crowd_truth(opened.document, opened.path, asked.rule)
     results = read_results(asked.predictions)
     scores = crowdpose.crowdpose_ap(crowd, results)
     if scores.ap < 0:
         raise _nobody(asked.annotations)
-    low, high = crowdpose.RULES[asked.rule]
+    low, high = SPLIT_RULES[asked.rule]
     counts = ", ".join(f"{len(ids)} {name}" for name, ids in crowd.splits.items())
     notes = [
         f"split rule {asked.rule!r}: medium from crowdIndex {low}, hard from {high}; pictures: {counts}",
@@ -80,12 +93,12 @@ def report_crowdpose(asked: Asked) -> Report:
         "split_pictures": {name: len(ids) for name, ids in crowd.splits.items()},
     }
     lines = crowdpose.nine_lines(scores, asked.rule).split("\n")
-    return Report(tuple(lines), figures, _conditions(asked, document, crowd.truth, results, notes))
+    return Report(tuple(lines), figures, _conditions(asked, crowd.truth, results, notes))
 
 
 def report_mpii(asked: Asked) -> Report:
     """Return PCKh at 0.5 and at 0.1 for predictions as COCO results, or an array of them as JSON or .mat."""
-    truth = _mpii_truth(asked.annotations)
+    truth = _mpii_truth(asked)
     found = _mpii_found(asked.predictions, truth)
     rows = {"0.5": mpii.pckh(found, truth, 0.5), "0.1": mpii.pckh(found, truth, 0.1)}
     if not truth.present.any():
@@ -108,14 +121,14 @@ def report_mpii(asked: Asked) -> Report:
 
 def report_posetrack(asked: Asked) -> Report:
     """Return PoseTrack18's AP for predictions as COCO results, or as a folder with a JSON file for each video."""
-    document = _videos(asked.annotations, "annotations")
+    opened = _opened(asked)
     results = _tracked(asked.predictions)
-    frames = posetrack.frames_of(document, asked.annotations, results)
+    frames = posetrack.frames_of(opened.document, opened.path, results)
     scores = posetrack.posetrack_ap(frames)
     if scores.total != scores.total:
         raise _nobody(asked.annotations)
     people = sum(len(frame.joints) for frame in frames)
-    unlabelled = len(document["images"]) - len(frames)
+    unlabelled = len(opened.document["images"]) - len(frames)
     headless = sum(int((frame.heads <= 0).sum()) for frame in frames)
     notes = ["AP of joints within half a head's size; total is the mean over the 15 joints"]
     if unlabelled:
@@ -135,7 +148,7 @@ def report_posetrack(asked: Asked) -> Report:
 
 def report_pck(asked: Asked) -> Report:
     """Return PCK of box and torso and the median pixel error for predictions as COCO results, any skeleton."""
-    document, truth, notes = _truth(asked.annotations)
+    truth, notes = _truth(asked)
     results = read_results(asked.predictions)
     names = [str(name) for name in truth.coco.dataset["categories"][0]["keypoints"]]
     errors = pck.errors_of(coco.labels_of(truth), coco.found_of(truth, results), names)
@@ -168,7 +181,7 @@ def report_pck(asked: Asked) -> Report:
         },
     }
     lines = _aligned(("joint", "median px", *tables), rows)
-    return Report(lines, _known(figures), _conditions(asked, document, truth, results, notes))
+    return Report(lines, _known(figures), _conditions(asked, truth, results, notes))
 
 
 METRICS: dict[str, Callable[[Asked], Report]] = {
@@ -180,23 +193,32 @@ METRICS: dict[str, Callable[[Asked], Report]] = {
 }
 
 
-def _truth(path: Path) -> tuple[dict[str, Any], coco.Truth, list[str]]:
-    """Return an annotation file, the people in it, and what had to be assumed of them."""
-    document = annotation_files.read_document(path)
-    category = annotation_files.keypoint_category(path, document["categories"])
+def _opened(asked: Asked) -> Opened:
+    """Return annotations of whatever layout, without looking at pictures."""
+    path = Path(asked.annotations)
+    if path.is_dir() and not (path / "data.yaml").is_file() and any(path.glob("*.json")):  # one file for each video
+        document, where, skeleton = posetrack18.read(path), path, None
+    else:
+        source = open_source(asked.annotations)
+        document, skeleton = source.document(asked.split, pictures=False), source.skeleton
+        where = source.split(asked.split).annotations or path
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        sigmas = sigmas_of([str(name) for name in category["keypoints"]])
-    truth = coco.truth_of(document, path, sigmas)
-    notes = [str(warning.message) for warning in caught]
+        skeleton = skeleton or skeleton_of(where, keypoint_category(where, document["categories"]))
+    return Opened(document, where, skeleton.sigmas, tuple(str(warning.message) for warning in caught))
+
+
+def _truth(asked: Asked) -> tuple[coco.Truth, list[str]]:
+    """Return the people of the annotations, and what had to be assumed of them."""
+    opened = _opened(asked)
+    truth = coco.truth_of(opened.document, opened.path, opened.sigmas)
+    notes = list(opened.notes)
     if truth.filled:
-        notes.append(f"{truth.filled} areas were missing or not positive: {AREA_OF_BOX} of the box instead")
-    return document, truth, notes
+        notes.append(f"{truth.filled} areas were missing or zero: {AREA_OF_BOX} of the box instead")
+    return truth, notes
 
 
-def _conditions(
-    asked: Asked, document: dict[str, Any], truth: coco.Truth, results: Sequence[Result], notes: list[str]
-) -> Conditions:
+def _conditions(asked: Asked, truth: coco.Truth, results: Sequence[Result], notes: Sequence[str]) -> Conditions:
     people = int((~coco.labels_of(truth).ignored).sum())
     counts: dict[int, int] = {}
     for result in results:
@@ -210,7 +232,7 @@ def _conditions(
     return Conditions(len(truth.image_ids), people, said=asked.said, notes=tuple(notes))
 
 
-def _nobody(path: Path) -> UserError:
+def _nobody(path: str) -> UserError:
     return UserError(f"{path} has nobody with labelled joints: there is nothing to find; give a file with people")
 
 
@@ -219,10 +241,23 @@ def _nobody_of(what: str, scores: dict[str, float]) -> list[str]:
     return [f"-1: no {' and no '.join(absent)} {what} to find"] if absent else []
 
 
-def _mpii_truth(path: Path) -> mpii.HeadTruth:
+def _mpii_truth(asked: Asked) -> mpii.HeadTruth:
+    """Return MPII's people from its .mat file, or from a JSON that has head boxes or such a .mat file beside it."""
+    path = Path(asked.annotations)
     if path.suffix.lower() == ".mat":
-        return mpii.read_mat_truth(path)
-    return mpii.truth_of_document(annotation_files.read_document(path), path)
+        return mpii.truth_of_mat(path)
+    opened = _opened(asked)
+    people = opened.document["annotations"]
+    beside = [opened.path.with_name(name) for name in _mat_names(opened.path.stem)]
+    there = next((file for file in beside if file.is_file()), None)
+    if there is not None and not any("head_box" in person for person in people):
+        return mpii.truth_of_document(mpii_format.read(opened.path, None, there), opened.path)
+    return mpii.truth_of_document(opened.document, opened.path)
+
+
+def _mat_names(stem: str) -> tuple[str, ...]:
+    """Return how the ground truth for PCKh is called that belongs to valid.json or mpii_val.json."""
+    return f"gt_{stem}.mat", f"{stem.replace('mpii_', 'mpii_gt_')}.mat"
 
 
 def _mpii_found(path: Path, truth: mpii.HeadTruth) -> mpii.Floats:
@@ -234,28 +269,22 @@ def _mpii_found(path: Path, truth: mpii.HeadTruth) -> mpii.Floats:
     return mpii.checked(value, path)
 
 
-def _videos(path: Path, what: str) -> dict[str, Any]:
-    """Return one document for a file, or for a folder with a file for each video."""
+def _tracked(path: Path) -> list[Result]:
+    """Return results for videos: a list, or files with `annotations` such as PoseTrack18's own."""
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files:
-        raise UserError(f"{path} holds no JSON file; give the folder with the {what}, one file for each video")
-    parts = [annotation_files.read_document(file) for file in files]
-    images = [image for part in parts for image in part["images"]]
-    for image in images:
-        if "ignore_regions" not in image and image.get("ignore_regions_x"):
-            corners = zip(image["ignore_regions_x"], image.get("ignore_regions_y") or [], strict=False)
-            image["ignore_regions"] = [np.column_stack(pair).tolist() for pair in corners]
-    annotations = [annotation for part in parts for annotation in part["annotations"]]
-    return {"images": images, "annotations": annotations, "categories": parts[0]["categories"]}
-
-
-def _tracked(path: Path) -> list[Result]:
-    if path.is_dir():
-        return [dict(raw) for raw in _videos(path, "predictions")["annotations"]]
-    value = read_any(path)
-    if isinstance(value, dict) and isinstance(value.get("annotations"), list):
-        return [dict(raw) for raw in value["annotations"]]
-    return read_results(path)
+        raise UserError(f"{path} holds no JSON file; give the folder with the predictions, one file for each video")
+    results: list[Result] = []
+    for file in files:
+        value = read_any(file)
+        if isinstance(value, dict) and isinstance(value.get("annotations"), list):
+            results += value["annotations"]
+        else:
+            results += read_results(file)
+    bad = [result for result in results if not isinstance(result, dict)]
+    if bad:
+        raise UserError(f"{path}: a result is {bad[0]!r:.40}, not an object; mend the predictions")
+    return results
 
 
 def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[str, ...]:

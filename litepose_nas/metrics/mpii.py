@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data import coco
+from litepose_nas.data.coco import Document, keypoint_category
+from litepose_nas.data.formats.mpii import read_truth
+from litepose_nas.data.person import head_size, points_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.results import Result, tabulate
 
@@ -31,7 +33,6 @@ PARTS = {
     "ankle": ("lank", "rank"),
 }
 NOT_IN_MEAN = ("pelv", "thor")
-HEAD = 0.6  # of the head box's diagonal is the head's size
 FIRST_PIXEL = 1  # MPII counts pixels from one, and so do its .mat files of predictions
 
 
@@ -79,55 +80,39 @@ def pckh(found: Floats, truth: HeadTruth, threshold: float = 0.5) -> Pckh:
     return Pckh(*columns)
 
 
-def read_mat_truth(path: Path) -> HeadTruth:
-    """Return the people of MPII's ground truth for PCKh (gt_valid.mat)."""
-    arrays = _read_mat(path)
-    keys = ("dataset_joints", "jnt_missing", "pos_gt_src", "headboxes_src")
-    missing = [key for key in keys if key not in arrays]
-    if missing:
-        raise UserError(f"{path} has no {missing[0]!r}; give the ground truth for PCKh (gt_valid.mat, mpii_gt_val.mat)")
-    names = [str(np.ravel(name)[0]) for name in arrays["dataset_joints"].ravel()]
-    absent = set(JOINTS) - set(names)
+def truth_of_mat(path: Path) -> HeadTruth:
+    """Return the people of MPII's ground truth for PCKh (gt_valid.mat, mpii_gt_val.mat)."""
+    truth = read_truth(path)
+    absent = sorted(set(JOINTS) - set(truth.names))
     if absent:
-        raise UserError(f"{path}: 'dataset_joints' does not list {sorted(absent)[0]!r}; give MPII's own file")
-    order = [names.index(name) for name in JOINTS]
-    try:
-        missing_joints = arrays["jnt_missing"].astype(float).reshape(len(names), -1)
-        joints = arrays["pos_gt_src"].astype(float).reshape(len(names), 2, -1)
-        corners = arrays["headboxes_src"].astype(float).reshape(2, 2, -1)  # a single person's axis goes lost
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: its arrays are not of MPII's shapes ({error}); give MPII's own file") from error
-    if not missing_joints.shape[1] == joints.shape[2] == corners.shape[2]:
-        raise UserError(f"{path}: its arrays are not of the same number of people; give MPII's own file")
-    heads = HEAD * np.linalg.norm(corners[1] - corners[0], axis=0)
-    present = missing_joints[order].T == 0
-    places = joints[order].transpose(2, 0, 1) - FIRST_PIXEL
-    if not np.isfinite(places[present]).all() or not np.isfinite(heads).all():
+        raise UserError(f"{path}: 'dataset_joints' does not list {absent[0]!r}; give MPII's own file")
+    order = [truth.names.index(name) for name in JOINTS]
+    joints, present = truth.joints[:, order], truth.labelled[:, order]
+    if not np.isfinite(joints[present]).all() or not np.isfinite(truth.head_sizes).all():
         raise UserError(f"{path} has labelled joints or head boxes that are not numbers; give MPII's own file")
-    return HeadTruth(places, present, heads)
+    return HeadTruth(joints, present, truth.head_sizes)
 
 
-def truth_of_document(document: dict[str, Any], path: Path) -> HeadTruth:
+def truth_of_document(document: Document, path: Path) -> HeadTruth:
     """Return the people of a document whose annotations have a `head_box` (left, top, width, height)."""
-    category = coco.keypoint_category(path, document["categories"])
+    category = keypoint_category(path, document["categories"])
     if len(category["keypoints"]) != len(JOINTS):
         raise UserError(
             f"{path} has {len(category['keypoints'])} joints a person, and MPII {len(JOINTS)}; "
             "choose the metric of this dataset"
         )
-    people = [a for a in document["annotations"] if a.get("category_id") == category["id"]]
-    joints = np.zeros((len(people), len(JOINTS), 3))
-    heads = np.zeros(len(people))
+    people = [raw for raw in document["annotations"] if raw.get("category_id") == category["id"]]
+    joints, heads = np.zeros((len(people), len(JOINTS), 3)), np.zeros(len(people))
     for place, raw in enumerate(people):
         where = f"{path}: annotation {raw.get('id')}"
-        joints[place] = coco.points_of(where, raw, len(JOINTS))
+        if points_of(where, raw, len(JOINTS)).any():  # the numbers are good, but single precision loses some of them
+            joints[place] = np.array(raw["keypoints"], float).reshape(-1, 3)
+        heads[place] = head_size(where, raw)
         if raw.get("head_box") is None:
             raise UserError(
-                f"{where} has no 'head_box', which PCKh measures with; "
-                "give MPII's gt_valid.mat (mpii_gt_val.mat) as the annotations"
+                f"{where} has no 'head_box', which PCKh measures with; put gt_valid.mat (mpii_gt_val.mat) beside "
+                "the JSON, or give it as the annotations"
             )
-        box = coco.box_of(where, {"bbox": raw["head_box"]})
-        heads[place] = HEAD * np.hypot(box[2], box[3])
     ids = tuple(raw.get("id", -1) for raw in people)
     return HeadTruth(joints[..., :2], joints[..., 2] > 0, heads, ids, tuple(raw["image_id"] for raw in people))
 

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data import coco
+from litepose_nas.data.coco import Document, keypoint_category
+from litepose_nas.data.person import head_size
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.results import Result
 
@@ -26,7 +27,6 @@ LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 PARTS = {"head": ("nose", "head_bottom", "head_top"), **{part: (f"left_{part}", f"right_{part}") for part in LIMBS}}
 JOINTS = tuple(joint for joints in PARTS.values() for joint in joints)
 REACH = 0.5  # of a head's size
-HEAD = 0.6  # of the head box's diagonal is the head's size
 
 
 class Frame(NamedTuple):
@@ -111,13 +111,13 @@ def joint_ap(scores: Floats, right: NDArray[Any], people: int) -> float:
     return float((gain * reached).sum())
 
 
-def frames_of(document: dict[str, Any], path: Path, results: Sequence[Result]) -> list[Frame]:
+def frames_of(document: Document, path: Path, results: Sequence[Result]) -> list[Frame]:
     """Return the frames of a document in which people were annotated, with the results that are theirs.
 
     A joint's score is that of the result's `scores`, or the third number of the joint where there are none. A joint at
     0, 0 with a third number of 0 was not found.
     """
-    category = coco.keypoint_category(path, document["categories"])
+    category = keypoint_category(path, document["categories"])
     names = [str(name) for name in category["keypoints"]]
     absent = [name for name in JOINTS if name not in names]
     if absent:
@@ -166,11 +166,9 @@ def _person(path: Path, raw: dict[str, Any], joints: int, kept: list[int]) -> tu
     where = f"{path}: annotation {raw.get('id')}"
     points = _points(where, raw.get("keypoints"), joints)[kept]
     present = (points != 0).any(axis=1)
-    head = raw.get("head_box", raw.get("bbox_head"))
-    if head is None and present.any():
+    if raw.get("head_box") is None and present.any():
         raise UserError(f"{where} has no head box, which joints are measured with; give PoseTrack18's own annotations")
-    box = coco.box_of(where, {"bbox": head}) if head is not None else (0.0, 0.0, 0.0, 0.0)
-    return points[:, :2], present, HEAD * float(np.hypot(box[2], box[3]))
+    return points[:, :2], present, head_size(where, raw)
 
 
 def _prediction(number: int, raw: Result, joints: int, kept: list[int]) -> tuple[Floats, Flags, Floats]:
