@@ -147,16 +147,28 @@ def check_lists(path: Path, document: Document) -> Document:
 
 
 def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """Return (the rest, a slice of that fraction); which pictures go where depends on their ids and the seed alone."""
+    """Return (the rest, a slice of that fraction); which pictures go where depends on their ids and the seed alone.
+
+    The pictures of a video go together where there are two videos or more.
+    """
     count = len(dataset.records)
     if not 0 < fraction < 1:
         raise UserError(f"cannot split off a fraction of {fraction}: choose one between 0 and 1")
     if count < 2:
         raise UserError(f"cannot split {dataset.annotations}: it has {count} picture; two are needed")
+    videos = {record.video for record in dataset.records}
+    together = len(videos) > 1 and "" not in videos
+    groups: dict[str | int, list[int]] = defaultdict(list)
+    for record in dataset.records:
+        groups[record.video if together else record.image_id].append(record.image_id)
     # Ranks of hashes: a picture more or less moves few others from one side to the other.
-    ranked = sorted(dataset.records, key=lambda r: hashlib.sha256(f"{seed}:{r.image_id}".encode()).digest())
+    ranked = sorted(groups, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
     size = min(max(round(fraction * count), 1), count - 1)
-    chosen = {record.image_id for record in ranked[:size]}
+    chosen: set[int] = set()
+    for name in ranked[:-1]:  # one group at least stays
+        if len(chosen) >= size:
+            break
+        chosen.update(groups[name])
     rest = tuple(record for record in dataset.records if record.image_id not in chosen)
     part = tuple(record for record in dataset.records if record.image_id in chosen)
     return dataset._replace(records=rest), dataset._replace(records=part)

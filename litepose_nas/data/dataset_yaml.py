@@ -85,6 +85,17 @@ def skeleton_in(tree: Mapping[str, Any], where: str) -> Skeleton | None:
     return made
 
 
+def plain_words(skeleton: Skeleton) -> dict[str, Any]:
+    """Return what a dataset YAML says of a skeleton, by the names of its joints."""
+    names = skeleton.names
+    return {
+        "keypoints": list(names),
+        "flip_pairs": [[names[a], names[b]] for a, b in skeleton.flip_pairs],
+        "skeleton": [[names[a], names[b]] for a, b in skeleton.limbs],
+        "sigmas": list(skeleton.sigmas),
+    }
+
+
 def _names(tree: Mapping[str, Any], where: str) -> tuple[str, ...] | None:
     words = tree.get("keypoints")
     if isinstance(words, str):

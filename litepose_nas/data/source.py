@@ -61,11 +61,14 @@ class Source(NamedTuple):
     name: str
     splits: Mapping[str, Split]
     skeleton: Skeleton | None = None  # None where the annotation files say what the joints are
+    absent: Mapping[str, str] = {}  # of a dataset with a name: the files of the splits that are not there
 
     def split(self, name: str) -> Split:
         """Return where a split lies."""
         if WHOLE in self.splits:
             return self.splits[WHOLE]
+        if name in self.absent:
+            raise UserError(f"{self.name} has no split {name!r}: expected {self.absent[name]}; put the files there")
         if name not in self.splits:
             raise UserError(f"{self.name} has no split {name!r}; it has {', '.join(self.splits)}")
         return self.splits[name]
@@ -81,7 +84,7 @@ class Source(NamedTuple):
         """Return a split as arrays; without `pictures` its annotations alone are read, and no picture need be there."""
         split, people = self.split(name), name != "test"
         again = functools.partial(_document, split, self.skeleton, people, pictures)
-        path = split.annotations or split.images
+        path = split.annotations or split.images.joinpath(*split.folders[:1])
         return dataset_of(again(), path, split.images, self.skeleton, again, pictures, people)
 
     def detections(self, name: str, min_score: float = 0.0) -> dict[int, Detections]:
@@ -103,7 +106,7 @@ def open_source(what: str | None, progress: Callable[[int, int], None] | None = 
         return _toy(DRAWN)
     path, (name, _, folder) = Path(what), what.partition(":")
     if name in known_names() and not path.is_file() and toy_settings(path) is None:
-        return _known(name, Path(folder) if folder else None)
+        return _known(what, name, Path(folder) if folder else None)
     if name == "toy":
         return open_source(folder, progress)
     if path.is_dir():
@@ -125,25 +128,28 @@ def _toy(folder: Path) -> Source:
     return Source(str(folder), {name: Split("coco", images, json) for name, (json, images) in splits.items()})
 
 
-def _known(name: str, folder: Path | None) -> Source:
+def _known(what: str, name: str, folder: Path | None) -> Source:
     tree = known_tree(name)
     around = os.environ.get(DATA_FOLDER)
     usual = [*([Path(around) / name] if around else []), Path("data") / name, Path(name)]
     places = [folder] if folder is not None else usual
     root = next((place for place in places if place.is_dir()), places[0])
     splits: dict[str, Split] = {}
-    wanted: list[str] = []
-    for key in SPLITS:
-        layouts = tree.get(key) or []
-        ways = [_split(name, root, tree["format"], key, way, Wording()) for way in _as_list(layouts)]
+    absent: dict[str, str] = {}
+    for key in (key for key in SPLITS if key in tree):
+        ways = [_split(name, root, tree["format"], key, way, Wording()) for way in _as_list(tree[key])]
         there = [way for way in ways if way.annotations is not None and way.annotations.exists()]
-        if ways:
-            splits[key] = (there or ways)[0]
-            wanted += [f"{key}: {way.annotations} and {way.images}" for way in ways]
-    if not any(split.annotations is not None and split.annotations.exists() for split in splits.values()):
-        looked = "" if folder else f" ({', '.join(map(str, places))} were looked at; write {name}:FOLDER for another)"
-        raise UserError(f"{name}: no files of it in {root}{looked}; expected {'; or '.join(wanted)}")
-    return Source(name, splits, skeleton_in(tree, f"{name}.yaml"))
+        # Of two layouts whose annotations have one name, that which has the pictures too.
+        there.sort(key=lambda way: not way.images.is_dir())
+        if there:
+            splits[key] = there[0]
+        else:
+            absent[key] = " or ".join(f"{way.annotations} with {way.images}" for way in ways)
+    if not splits:
+        looked = "" if folder else f" (looked in {', '.join(map(str, places))}; {name}:FOLDER names another)"
+        wanted = "; ".join(f"{key}: {files}" for key, files in absent.items())
+        raise UserError(f"{name}: none of its files in {root}{looked}; expected {wanted}")
+    return Source(what, splits, skeleton_in(tree, f"{name}.yaml"), absent)
 
 
 def _from_yaml(path: Path) -> Source:

@@ -77,6 +77,7 @@ def describe(skeleton: Skeleton, recipe: Recipe) -> dict[str, Any]:
     """Return what must travel with weights so that their outputs can be decoded and drawn."""
     return {
         "keypoints": list(skeleton.names),
+        "flip_pairs": [list(pair) for pair in skeleton.flip_pairs],
         "skeleton": [list(limb) for limb in skeleton.limbs],
         "sigmas": list(skeleton.sigmas),
         "tag_cue": [recipe.cue, 0.0],
