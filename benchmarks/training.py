@@ -31,7 +31,7 @@ from litepose_nas.pose.losses import distillation_loss
 from litepose_nas.store import Store
 from litepose_nas.target import resolve
 from litepose_nas.train.recipe import Recipe
-from litepose_nas.train.trainee import NetTrainee, SupernetTrainee, Target
+from litepose_nas.train.trainee import NetTrainee, SupernetTrainee
 
 PIECES = ("data", "forward", "targets and loss", "backward", "optimizer")
 

@@ -91,6 +91,11 @@ class Space:
         with space_file.naming(path):
             return cls(tree, name=path.stem if path.parent == resources.folder("search_spaces") else str(path))
 
+    @property
+    def task(self) -> str:
+        """What its networks are for: `bottomup`, whole pictures, unless the family says `topdown`, one person a time."""
+        return getattr(self.family, "TASK", "bottomup")
+
     def __hash__(self) -> int:
         return hash(self.source)
 

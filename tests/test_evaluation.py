@@ -22,7 +22,8 @@ from litepose_nas.data.coco import Dataset, read_coco, split
 from litepose_nas.data.loader import Fitted, Pictures, eval_batches
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import bootstrap_ap, coco_ap, evaluate, predict_batches, read_truth, ten_lines
-from litepose_nas.pose.decode import BottomUp, DivergedError
+from litepose_nas.pose.bottomup import BottomUp
+from litepose_nas.pose.decode import DivergedError
 from litepose_nas.pose.targets import bottomup_targets
 
 SIZE = (128, 128)
