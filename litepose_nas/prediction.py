@@ -55,8 +55,8 @@ def predict(
     """Look for people in pictures, one at a time, and write overlays and poses.json into a folder.
 
     A picture that cannot be read is left out and named in the warnings; progress(done, total) follows each. People
-    below `least_score` are in neither: noise, to a reader. A top-down network looks into the `boxes` (N, 5) of a file, or
-    takes each picture for one person.
+    below `least_score` are in neither: noise, to a reader. A top-down network looks into the `boxes` (N, 5) of a file,
+    or takes each picture for one person.
     """
     if task.joints != len(skeleton.names):
         raise UserError(f"the network has {task.joints} joints and the skeleton {len(skeleton.names)}; give its own")

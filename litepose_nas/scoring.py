@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from litepose_nas import devices
 from litepose_nas.data.loader import Batch, Cached, Pictures
-from litepose_nas.evaluation import Truth, coco_ap, predict_batches, read_truth
 from litepose_nas.errors import UserError
+from litepose_nas.evaluation import Truth, coco_ap, predict_batches, read_truth
 from litepose_nas.pose.decode import DivergedError
 from litepose_nas.pose.task import Task
 from litepose_nas.space import Arch
@@ -73,8 +73,8 @@ class Judge:
         found = Cached(size, tuple(self.task.eval_batches(self.held.slice, size, self.protocol.batch)))
         if not found.batches:
             raise UserError(
-                f"{self.held.slice.dataset.annotations}: nobody to judge by in {len(self.held.slice)} held-out pictures; "
-                "give more pictures with people"
+                f"{self.held.slice.dataset.annotations}: nobody to judge by in {len(self.held.slice)} held-out "
+                "pictures; give more pictures with people"
             )
         return found
 

@@ -93,7 +93,7 @@ class Space:
 
     @property
     def task(self) -> str:
-        """What its networks are for: `bottomup`, whole pictures, unless the family says `topdown`, one person a time."""
+        """What its networks see: whole pictures (`bottomup`), or one person at a time if the family says `topdown`."""
         return getattr(self.family, "TASK", "bottomup")
 
     def __hash__(self) -> int:

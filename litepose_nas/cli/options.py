@@ -14,7 +14,8 @@ Data = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda:N or mps.")]
 Boxes = Annotated[
-    Path | None, typer.Option(help="Where people are, for a top-down network: JSON of {image_id, category_id, bbox, score}.")
+    Path | None,
+    typer.Option(help="Where people are, for a top-down network: JSON of {image_id, category_id, bbox, score}."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

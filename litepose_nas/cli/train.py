@@ -38,7 +38,9 @@ def train_supernet(
     space: Annotated[str, typer.Option(help="A name from `space list`, or a YAML file.")] = "litepose",
     data: Data = None,
     init: Annotated[str | None, typer.Option(help="Start from a LitePose-shaped checkpoint.")] = None,
-    recipe: Annotated[str, typer.Option(help="default, or as published: litepose (bottom-up), vipnas (top-down).")] = "default",
+    recipe: Annotated[
+        str, typer.Option(help="default, or as published: litepose (bottom-up), vipnas (top-down).")
+    ] = "default",
     steps: Steps = None,
     epochs: Epochs = None,
     hours: Hours = None,

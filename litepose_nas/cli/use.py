@@ -51,8 +51,8 @@ def evaluate(
         return
     console.out(ten_lines(scores))
     h, w = loaded.size
-    how = f"{h}x{w}, flip {'on' if flip else 'off'}{f', {looked_at}' if looked_at else ''}"
-    console.out(f"{target} on {pictures} pictures of {source.name}, {split}; {how}")
+    words = f"{h}x{w}, flip {'on' if flip else 'off'}{f', {looked_at}' if looked_at else ''}"
+    console.out(f"{target} on {pictures} pictures of {source.name}, {split}; {words}")
     console.out(f"next: litepose-nas predict {target} PICTURE, or litepose-nas export {target}")
 
 
@@ -77,11 +77,11 @@ def predict(
         raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
     find = step.boxes_by_file(loaded, boxes, min_box_score)
     if loaded.topdown and boxes is None:
-        console.out("this network sees one person at a time, and no --boxes were given: each picture is taken for one person")
-    with console.progress("looking") as bar:
-        done = run(
-            loaded.net, loaded.task, loaded.skeleton, pictures, loaded.size, out, flip, progress=bar, boxes=find
+        console.out(
+            "this network sees one person at a time, and no --boxes were given: each picture is taken for one person"
         )
+    with console.progress("looking") as bar:
+        done = run(loaded.net, loaded.task, loaded.skeleton, pictures, loaded.size, out, flip, progress=bar, boxes=find)
     for warning in done.warnings:
         console.error(warning)
     console.out(f"{done.people} people in {len(done.overlays)} pictures; overlays and {done.poses.name} in {out}")

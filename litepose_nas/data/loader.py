@@ -48,7 +48,9 @@ class Batch(NamedTuple):
         return self._replace(images=move(self.images), joints=move(self.joints), masks=masks)
 
 
-Fitted = tuple[Batch, list[Matrix]]  # pictures or cut-outs, and the map of each from the picture's pixels to the input's
+Fitted = tuple[
+    Batch, list[Matrix]
+]  # pictures or cut-outs, and the map of each from the picture's pixels to the input's
 
 
 class Sample(NamedTuple):

@@ -3,8 +3,9 @@
 Joints are continuous coordinates of the network's input on both sides (see data/augment.py). A codec says where in the
 input the middles of its heatmap's pixels lie, which is all that published ones differ in beside the Gaussian:
 
-  plain  pixel i stands on the input's pixel i * stride, as a stride leaves it; the Gaussian on the nearest pixel; decoded
-         by the largest value and a quarter pixel toward the higher neighbour. A joint comes back within half a pixel.
+  plain  pixel i stands on the input's pixel i * stride, as a stride leaves it; the Gaussian on the nearest pixel;
+         decoded by the largest value and a quarter pixel toward the higher neighbour. A joint comes back within half a
+         pixel of the heatmap on each axis.
   udp    the first and the last pixel stand on the input's first and last; the Gaussian on the joint itself.
   dark   pixel i covers its share of the input, as everywhere in this program; the Gaussian on the joint itself.
 

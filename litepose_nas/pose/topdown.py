@@ -1,4 +1,4 @@
-"""The top-down task: a network sees one person at a time, cut out of the picture by a box, and answers with heatmaps."""
+"""The top-down task: a network sees one person at a time, cut out by a box, and answers with heatmaps."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ class TopDown(NamedTuple):
         """Return cut-outs: every person once an epoch in a new order, each changed by its own draws."""
         people, where = pictures.people, pictures.dataset.annotations
         if not len(people):
-            raise UserError(f"{where}: no person with joints and a box in these pictures; a top-down network needs some")
+            raise UserError(
+                f"{where}: no person with joints and a box in these pictures; a top-down network needs some"
+            )
         samples = []
         for position, place in enumerate(range(step * batch, (step + 1) * batch)):
             index, person = people[loader.turn(seed, place, len(people))].tolist()
@@ -114,8 +116,8 @@ class TopDown(NamedTuple):
             raise DivergedError(
                 "heatmaps hold NaN or infinity: the network has diverged; go back to an earlier checkpoint"
             )
-        found = decode_heatmaps(heatmaps, size, codec)
-        found = (found * (found[..., 2:] > 0)).cpu().numpy()
+        joints = decode_heatmaps(heatmaps, size, codec)
+        found = (joints * (joints[..., 2:] > 0)).cpu().numpy()
         value = found[..., 2] * (found[..., 2] > self.least_value)
         scores = value.sum(1) / np.maximum((value > 0).sum(1), 1)
         return [People(person[None], score[None]) for person, score in zip(found, scores, strict=True)]

@@ -95,7 +95,9 @@ def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: i
     times = []
     before = {name: tensor.clone() for name, tensor in trainee.store.buffers().items()}
     for number in (steps - 1, steps - 2):  # late ones: the first steps of a supernet are shorter
-        batch = trainee.task.train_batch(pictures, trainee.size(number), recipe.batch, seed, max(0, number), recipe.augment)
+        batch = trainee.task.train_batch(
+            pictures, trainee.size(number), recipe.batch, seed, max(0, number), recipe.augment
+        )
         batch = batch.to(trainee.store.flat.device)
         start = time.perf_counter()
         trainee.backward(batch.images, batch.joints, batch.masks, max(0, number))

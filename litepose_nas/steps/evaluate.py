@@ -52,9 +52,7 @@ def load(target: str, device: str) -> Loaded:
         codec = str(info.get("codec", "plain"))
         return Loaded(net, TopDown(joints, pairs, codec, skeleton.sigmas), skeleton, found.subnet.input)
     cue = info.get("tag_cue", [0.0, 0.0])
-    return Loaded(
-        net, BottomUp(joints, pairs, (float(cue[0]), float(cue[1]))), skeleton, found.subnet.input
-    )
+    return Loaded(net, BottomUp(joints, pairs, (float(cue[0]), float(cue[1]))), skeleton, found.subnet.input)
 
 
 def given_boxes(

@@ -141,7 +141,12 @@ def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, Supern
     check_joints(data, source, supernet.joints, run.folder)
     if digest(space.source) != past["space_digest"]:
         raise UserError(f"{past['space']}: changed since {run.folder} was begun; restore it, or start a new run")
-    return supernet, data, trainee, Plan(past["steps"], 0.0, task.items(data.held.rest), size, past["quick"], dict(past))
+    return (
+        supernet,
+        data,
+        trainee,
+        Plan(past["steps"], 0.0, task.items(data.held.rest), size, past["quick"], dict(past)),
+    )
 
 
 def train(
@@ -176,7 +181,16 @@ def train(
 
     def stream(start: int) -> Any:
         last = plan.steps * recipe.accumulate
-        return batches(data.held.rest, trainee.size, recipe.batch, seed, recipe.augment, start, last, make_batch=trainee.task.train_batch)
+        return batches(
+            data.held.rest,
+            trainee.size,
+            recipe.batch,
+            seed,
+            recipe.augment,
+            start,
+            last,
+            make_batch=trainee.task.train_batch,
+        )
 
     if not (run.images / "train.jpg").exists():
         first = trainee.task.train_batch(data.held.rest, trainee.size(0), recipe.batch, seed, 0, recipe.augment)
@@ -197,8 +211,9 @@ def words(plan: Plan, supernet: Supernet) -> str:
     """Return what is about to happen, in one line."""
     size = f"{plan.size[0]} px" if plan.size else "a resolution drawn each step"
     recipe = plan.settings["recipe"]
+    items = "people" if supernet.space.task == "topdown" else "pictures"
     return (
-        f"{plan.items:,} {'people' if supernet.space.task == 'topdown' else 'pictures'}, {plan.steps:,} steps of batch {recipe['batch']} at {size}, "
+        f"{plan.items:,} {items}, {plan.steps:,} steps of batch {recipe['batch']} at {size}, "
         f"{supernet.store.flat.numel() / 1e6:.1f} M numbers: about {duration(plan.seconds)}"
     )
 

@@ -106,7 +106,12 @@ RANGES = {
     "scale": (0.01, 100), "ema": (0, 0.999999), "random_nets": (0, 100),
     **dict.fromkeys(("warmup", "drops", "flip", "translate", "colour", "widest_first", "distill", "half_body"), (0, 1)),
 }  # fmt: skip
-CHOICES = {"optimizer": ("adamw", "adam"), "schedule": ("cosine", "steps"), "push": tuple(PUSHES), "codec": tuple(CODECS)}
+CHOICES = {
+    "optimizer": ("adamw", "adam"),
+    "schedule": ("cosine", "steps"),
+    "push": tuple(PUSHES),
+    "codec": tuple(CODECS),
+}
 
 
 class Length(NamedTuple):
@@ -138,7 +143,9 @@ def changed(recipe: Recipe, settings: Iterable[str], task: str = "bottomup") -> 
     for key in keys(settings):
         for other in OWN:
             if other != task and key in OWN[other]:
-                raise UserError(f"{key}: only {WORDS[other]} networks read it, and this one is {WORDS[task]}; leave it out")
+                raise UserError(
+                    f"{key}: only {WORDS[other]} networks read it, and this one is {WORDS[task]}; leave it out"
+                )
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
