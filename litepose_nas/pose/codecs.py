@@ -18,7 +18,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from litepose_nas.errors import UserError, nearest
@@ -155,4 +154,4 @@ def _blurred(maps: Tensor, x: Tensor, y: Tensor, room: Tensor) -> Tensor:
 def mirrored_back(heatmaps: Tensor, mirror: list[int], codec: Codec) -> Tensor:
     """Return the heatmaps of mirrored pictures as those of the pictures themselves."""
     back = heatmaps.flip(-1)[:, mirror]
-    return F.pad(back[..., :-1], (1, 0), mode="replicate") if codec.shift else back
+    return torch.cat([back[..., :1], back[..., :-1]], dim=-1) if codec.shift else back
