@@ -136,5 +136,5 @@ def test_noise_and_flat_maps_stay_near_their_largest_pixel():
 
 
 def test_an_unknown_codec():
-    with pytest.raises(UserError, match="drak.*dark"):
+    with pytest.raises(UserError, match=r"drak.*dark"):
         named_codec("drak")
