@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from litepose_nas.data.augment import HALF, Matrix, Size, invert
-from litepose_nas.data.loader import Fitted, Pictures, eval_batches
+from litepose_nas.data.loader import Fitted, Pictures
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.metrics.coco import Scores, coco_ap, read_truth
 from litepose_nas.metrics.results import Result
-from litepose_nas.pose.decode import BottomUp, DivergedError, People, decode
+from litepose_nas.pose.decode import DivergedError, People
+from litepose_nas.pose.task import Seen, Task
 
 Net = Callable[[Tensor], Sequence[Tensor]]
 DIVERGED = ("raise", "zero")
@@ -24,45 +25,55 @@ DIVERGED = ("raise", "zero")
 def predict_batches(
     net: Net,
     batches: Iterable[Fitted],
-    task: BottomUp,
+    task: Task,
     flip: bool = False,
     category_id: int = 1,
     amp: torch.dtype | None = None,
 ) -> list[Result]:
-    """Return whom a network finds in whole pictures; a module predicts in eval mode and gets its own mode back.
+    """Return whom a network finds in views of pictures; a module predicts in eval mode and gets its own mode back.
 
     With `flip` the mirrored pictures are looked at as well; `amp` is the precision of autocast.
     """
-    results: list[Result] = []
+    seen: list[Seen] = []
     with evaluating(net), torch.inference_mode():
         for batch, warps in batches:
             found = find_people(net, batch.images, task, flip, amp)
-            for people, warp, image_id in zip(found, warps, batch.image_ids, strict=True):
-                places = to_files(people.keypoints, warp)
-                for person, score in zip(places, people.scores, strict=True):
-                    points = person.ravel().tolist()
-                    entry = {"image_id": image_id, "category_id": category_id, "keypoints": points}
-                    results.append({**entry, "score": float(score)})
+            boxes = [None] * len(warps) if batch.boxes is None else batch.boxes
+            size = (batch.images.shape[2], batch.images.shape[3])
+            for people, warp, image_id, box in zip(found, warps, batch.image_ids, boxes, strict=True):
+                seen.append(see(people, warp, size, image_id, box))
+    results: list[Result] = []
+    for image in task.gather(seen):
+        for person, score in zip(image.keypoints, image.scores, strict=True):
+            points = person.ravel().tolist()
+            entry = {"image_id": image.image_id, "category_id": category_id, "keypoints": points}
+            results.append({**entry, "score": float(score)})
     return results
 
 
+def see(people: People, warp: Matrix, size: Size, image_id: int, box: NDArray[np.float64] | None) -> Seen:
+    """Return people found in a view of this size in COCO's pixels of their picture."""
+    area = size[0] * size[1] / abs(float(np.linalg.det(warp[:, :2])))
+    return Seen(image_id, to_files(people.keypoints, warp), people.scores, box, area)
+
+
 def find_people(
-    net: Net, images: Tensor, task: BottomUp, flip: bool = False, amp: torch.dtype | None = None
+    net: Net, images: Tensor, task: Task, flip: bool = False, amp: torch.dtype | None = None
 ) -> list[People]:
-    """Return the people in each picture of a batch (B, 3, H, W), in pixels of the input."""
+    """Return the people in each view of a batch (B, 3, H, W), in pixels of the input."""
     weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
     device = images.device if weight is None else weight.device
     images = images.to(device)
     with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
         outputs = net(images)
         flipped = net(images.flip(-1)) if flip else None
-    return decode(outputs, task, flipped, (images.shape[2], images.shape[3]))
+    return task.people(outputs, flipped, (images.shape[2], images.shape[3]))
 
 
 def evaluate(
     net: Net,
     pictures: Pictures,
-    task: BottomUp,
+    task: Task,
     size: Size,
     batch: int = 16,
     flip: bool = False,
@@ -70,7 +81,7 @@ def evaluate(
     amp: torch.dtype | None = None,
     diverged: str = "raise",
 ) -> tuple[Scores, list[Result]]:
-    """Return a network's ten numbers on whole pictures, and what it found in them.
+    """Return a network's ten numbers on pictures, and what it found in them.
 
     A network whose outputs are not numbers is an error, or with diverged="zero" one that finds nobody.
     """
@@ -84,8 +95,8 @@ def evaluate(
         )
     truth = read_truth(pictures.dataset, image_ids)
     try:
-        whole = eval_batches(pictures, size, batch, image_ids)
-        results = predict_batches(net, whole, task, flip, truth.category_id, amp)
+        views = task.eval_batches(pictures, size, batch, image_ids)
+        results = predict_batches(net, views, task, flip, truth.category_id, amp)
     except DivergedError:
         if diverged == "raise":
             raise

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Data, Device, Json
+from litepose_nas.cli.options import Boxes, Data, Device, Json
 from litepose_nas.cli.train import open_data
 from litepose_nas.errors import UserError, nearest
 
@@ -19,6 +19,8 @@ def evaluate(
     data: Data = None,
     split: Annotated[str, typer.Option(help="val, or train to look for overfitting.")] = "val",
     flip: Annotated[bool, typer.Option("--flip", help="Look at the mirrored picture as well.")] = False,
+    boxes: Boxes = None,
+    min_box_score: Annotated[float, typer.Option(help="Leave out boxes of --boxes with a lower score.")] = 0.0,
     save: Annotated[Path | None, typer.Option(help="Write the results as COCO JSON.")] = None,
     predictions: Annotated[
         Path | None,
@@ -60,21 +62,22 @@ def evaluate(
         raise UserError(f"--split: {split!r} is not one; {nearest(split, ('val', 'train'))}")
     target = target or step.default_target()
     loaded = step.load(target, device)
+    if min_box_score and boxes is None:
+        raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
     source = open_data(data or loaded.net.meta.get("data"))
+    loaded, looked_at = step.given_boxes(loaded, source, split, boxes, min_box_score)
     scores, results, pictures = step.score(loaded, source, split, flip)
     if save:
         with replacing(save) as temporary:
             temporary.write_text(json.dumps(results), encoding="utf-8")
-    made = {"pictures": pictures, "flip": flip, "scales": [1.0], "boxes": "none"}
     if as_json:
-        console.as_json({**scores._asdict(), **made, "split": split, "target": target})
+        how = {"pictures": pictures, "flip": flip, "split": split, "boxes": looked_at, "target": target}
+        console.as_json({**scores._asdict(), **how})
         return
     console.out(ten_lines(scores))
     h, w = loaded.size
-    console.out(
-        f"{target} on {pictures} pictures of {source.name}, {split}; {h}x{w}, "
-        f"flip {'on' if flip else 'off'}, scale 1, boxes none"
-    )
+    words = f"{h}x{w}, flip {'on' if flip else 'off'}{f', {looked_at}' if looked_at else ''}"
+    console.out(f"{target} on {pictures} pictures of {source.name}, {split}; {words}")
     console.out(f"next: litepose-nas predict {target} PICTURE, or litepose-nas export {target}")
 
 
@@ -110,6 +113,8 @@ def predict(
     pictures: Annotated[list[str], typer.Argument(help="Pictures, folders or patterns such as '*.jpg'.")],
     out: Annotated[Path, typer.Option(help="The folder for overlays and poses.json.")] = Path("predictions"),
     flip: Annotated[bool, typer.Option("--flip", help="Look at the mirrored picture as well.")] = False,
+    boxes: Boxes = None,
+    min_box_score: Annotated[float, typer.Option(help="Leave out boxes of --boxes with a lower score.")] = 0.0,
     device: Device = "auto",
 ) -> None:
     """Draw the people that a network finds in pictures.
@@ -120,8 +125,15 @@ def predict(
     from litepose_nas.steps import evaluate as step
 
     loaded = step.load(target, device)
+    if min_box_score and boxes is None:
+        raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
+    find = step.boxes_by_file(loaded, boxes, min_box_score)
+    if loaded.topdown and boxes is None:
+        console.out(
+            "this network sees one person at a time, and no --boxes were given: each picture is taken for one person"
+        )
     with console.progress("looking") as bar:
-        done = run(loaded.net, loaded.task, loaded.skeleton, pictures, loaded.size, out, flip, progress=bar)
+        done = run(loaded.net, loaded.task, loaded.skeleton, pictures, loaded.size, out, flip, progress=bar, boxes=find)
     for warning in done.warnings:
         console.error(warning)
     console.out(f"{done.people} people in {len(done.overlays)} pictures; overlays and {done.poses.name} in {out}")

@@ -44,7 +44,7 @@ def extract_subnet(path: Path, source: Source, device: str, supernet_path: str |
     recipe = from_mapping(info["recipe"])
     data = read_data(source, info["seed"])
     check_joints(data, source, subnet.joints, path)
-    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, Protocol())
+    judge = Judge(data.held, task_of(data.skeleton, recipe, subnet.arch.space.task), recipe, where, Protocol())
     batches = judge.calibration(subnet.input)
     with torch.no_grad():
         pairs = list(zip(supernet.subnet(subnet.arch)(batches[0]), net.train()(batches[0]), strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ from litepose_nas.steps.common import Data, check_joints, duration, needed, read
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.target import resolve, subnet_of
 from litepose_nas.train.loop import Every, Progress, fit
-from litepose_nas.train.recipe import Length, Recipe, from_mapping
+from litepose_nas.train.recipe import Length, Recipe, from_mapping, kept
 from litepose_nas.train.trainee import NetTrainee
 
 VERB = "finetune"
@@ -79,44 +78,47 @@ def prepare(
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
     guide = _widest(subnet, where) if teacher else None
-    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide)
+    task = task_of(data.skeleton, recipe, subnet.arch.space.task)
+    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
     quick = not any(length) and where.type == "cpu"
     if quick:
         length = Length(hours=QUICK_MINUTES / 60)
     elif not any(length):
         length = Length(epochs=100)
     each = seconds_a_step(trainee, data.held.rest, recipe, seed, 2)
-    steps = steps_of(length, len(data.held.rest), recipe, each)
+    steps = steps_of(length, task.items(data.held.rest), recipe, each)
     settings = {
         "subnet": str(path), "sha256": files.sha256(path),
         "data": source.name, "seed": seed, "steps": steps, "amp": amp, "teacher": teacher,
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": kept(recipe, subnet.arch.space.task),
     }  # fmt: skip
     return _ready(net, subnet, data, recipe, where, trainee, Plan(steps, each * steps, quick, settings))
 
 
 def again(run: Run, source: Source, device: str) -> Ready:
     """Load what an interrupted run was fine-tuning."""
-    kept, where = run.settings, devices.pick(device)
-    path = Path(kept["subnet"])
-    subnet, recipe = known_weights(path), from_mapping(kept["recipe"])
-    if files.sha256(path) != kept["sha256"]:
+    past, where = run.settings, devices.pick(device)
+    path = Path(past["subnet"])
+    subnet, recipe = known_weights(path), from_mapping(past["recipe"])
+    if files.sha256(path) != past["sha256"]:
         raise UserError(f"{path}: changed since {run.folder} was begun; restore it, or start a new run")
     data = read_data(source, needed(subnet, str(path))["seed"])
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    guide = _widest(subnet, where) if kept["teacher"] else None
-    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide)
-    return _ready(net, subnet, data, recipe, where, trainee, Plan(kept["steps"], 0.0, False, dict(kept)))
+    guide = _widest(subnet, where) if past["teacher"] else None
+    task = task_of(data.skeleton, recipe, subnet.arch.space.task)
+    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
+    return _ready(net, subnet, data, recipe, where, trainee, Plan(past["steps"], 0.0, False, dict(past)))
 
 
 def finetune(run: Run, ready: Ready, report: Callable[[Progress], None] | None = None) -> tuple[Path, dict[str, float]]:
     """Train to the end; write and return the weights that ship, averaged and calibrated, and their scores."""
     recipe, seed, steps = ready.trainee.recipe, ready.plan.settings["seed"], ready.plan.steps
-    rest = ready.data.held.rest
+    rest, make_batch, last = ready.data.held.rest, ready.trainee.task.train_batch, steps * recipe.accumulate
 
     def stream(start: int) -> Any:
-        return batches(rest, ready.subnet.input, recipe.batch, seed, recipe.augment, start, steps * recipe.accumulate)
+        size = ready.subnet.input
+        return batches(rest, size, recipe.batch, seed, recipe.augment, start, last, make_batch=make_batch)
 
     every = Every(report=max(1, steps // 100), check=steps, save=max(1, steps // 20))
     precision = devices.precision(ready.plan.settings["amp"], ready.trainee.store.flat.device)
@@ -139,7 +141,7 @@ def words(plan: Plan) -> str:
 def _ready(
     net: Network, subnet: Subnet, data: Data, recipe: Recipe, where: torch.device, trainee: NetTrainee, plan: Plan
 ) -> Ready:
-    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, Protocol())
+    judge = Judge(data.held, trainee.task, recipe, where, Protocol())
     return Ready(net, subnet, data, judge, trainee, plan)
 
 
