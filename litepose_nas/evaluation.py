@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from litepose_nas.data.augment import HALF, Matrix, Size, invert
+from litepose_nas.data.coco import Dataset
 from litepose_nas.data.loader import Fitted, Pictures
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.metrics.coco import Scores, coco_ap, read_truth
@@ -87,12 +88,7 @@ def evaluate(
     """
     if diverged not in DIVERGED:
         raise UserError(f"diverged is {diverged!r}: {nearest(diverged, DIVERGED)}")
-    joints = len(pictures.dataset.skeleton.names)
-    if task.joints != joints:
-        raise UserError(
-            f"the task has {task.joints} joints and {pictures.dataset.annotations} {joints}; "
-            "evaluate the network on a dataset with the joints it was trained for"
-        )
+    check_joints(task, pictures.dataset)
     truth = read_truth(pictures.dataset, image_ids)
     try:
         views = task.eval_batches(pictures, size, batch, image_ids)
@@ -102,6 +98,16 @@ def evaluate(
             raise
         results = []
     return coco_ap(truth, results), results
+
+
+def check_joints(task: Task, dataset: Dataset) -> None:
+    """Refuse a dataset whose people have another number of joints than a task."""
+    joints = len(dataset.skeleton.names)
+    if task.joints != joints:
+        raise UserError(
+            f"the task has {task.joints} joints and {dataset.annotations} {joints}; "
+            "evaluate the network on a dataset with the joints it was trained for"
+        )
 
 
 def to_files(keypoints: NDArray[np.float32], warp: Matrix) -> NDArray[np.float64]:

@@ -60,7 +60,7 @@ def test_coco(tmp_path, evaluate):
     assert any("1 areas were missing or zero: 0.53" in note for note in said["notes"])
     lines = evaluate(guess, truth, "").splitlines()
     assert lines[0] == f" Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets= 20 ] = {scores.ap:0.3f}"
-    assert lines[10] == f"6 pictures, {said['people']} people; flip not said, scales not said, boxes not said"
+    assert lines[10] == f"6 pictures, {said['people']} people; flip not said, scale not said, boxes not said"
 
 
 def test_nobody_of_a_size_is_said(tmp_path, evaluate):

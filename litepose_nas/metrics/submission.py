@@ -14,11 +14,12 @@ from litepose_nas.files import replacing
 from litepose_nas.metrics import mpii
 from litepose_nas.metrics.results import Result
 
-KEYS = ("image_id", "category_id", "keypoints", "score")
-
 
 def write_coco(results: Sequence[Result], path: Path) -> None:
-    """Write results as COCO takes them: a list of objects with four fields each."""
+    """Write results as COCO takes them: a list of objects with four fields each.
+
+    Results that say whose they are (`annotation_id`, for MPII) go on saying it.
+    """
     rows = []
     for number, result in enumerate(results):
         points = np.array(result["keypoints"], float)
@@ -33,6 +34,7 @@ def write_coco(results: Sequence[Result], path: Path) -> None:
                 "category_id": int(result["category_id"]),
                 "keypoints": points.tolist(),
                 "score": float(result["score"]),
+                **({"annotation_id": result["annotation_id"]} if "annotation_id" in result else {}),
             }
         )
     with replacing(path) as temporary:

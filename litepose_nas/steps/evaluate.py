@@ -1,4 +1,4 @@
-"""Figures of a network on the validation split: COCO's ten numbers through pycocotools."""
+"""A network on a split of a dataset: what it finds, and the figures of the dataset's own metric."""
 
 from __future__ import annotations
 
@@ -11,18 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas import devices, weights
-from litepose_nas.data.boxes import boxes_of_file, read_boxes
+from litepose_nas.data.boxes import boxes_of_file, clipped, read_boxes
+from litepose_nas.data.coco import Dataset, Document, document_of, keypoint_category
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import Source
-from litepose_nas.errors import UserError
-from litepose_nas.evaluation import evaluate
+from litepose_nas.errors import UserError, nearest
+from litepose_nas.evaluation import check_joints, evaluate, predict_batches
 from litepose_nas.metrics.coco import Scores, read_truth
+from litepose_nas.metrics.conditions import Made
+from litepose_nas.metrics.reports import METRICS, Given, Report
+from litepose_nas.metrics.results import Result
+from litepose_nas.metrics.submission import write_coco, write_mpii
 from litepose_nas.network import Network
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.task import Task
 from litepose_nas.pose.topdown import TopDown
 from litepose_nas.target import resolve
+
+
+class Seen(NamedTuple):
+    """What a network found in the pictures of a split, and what is known of them."""
+
+    dataset: Dataset
+    document: Document
+    results: list[Result]
+    labelled: bool  # anybody is: there is something to judge by
+    one_each: bool  # every annotation has a result that names it
 
 
 class Loaded(NamedTuple):
@@ -62,11 +77,12 @@ def given_boxes(
     """Return a network that looks into the boxes of a file, if one is given, and where it looks, in words."""
     if not isinstance(loaded.task, TopDown):
         _refuse(boxes)
-        return loaded, ""
+        return loaded, "no boxes needed"
     if boxes is None:
         return loaded, "true boxes"
     dataset = source.read(split)
-    found = read_boxes(boxes, least_score, read_truth(dataset).category_id)
+    labelled = any(len(record.joints) for record in dataset.records)
+    found = read_boxes(boxes, least_score, read_truth(dataset).category_id if labelled else None)
     known = [found[record.image_id] for record in dataset.records if record.image_id in found]
     if not known:
         raise UserError(f"{boxes}: no box is of a picture of {source.name}, {split}; give the boxes of these pictures")
@@ -95,6 +111,92 @@ def score(loaded: Loaded, source: Source, split: str, flip: bool) -> tuple[Score
     dataset = source.read(split)
     scores, results = evaluate(loaded.net, Pictures(dataset), loaded.task, loaded.size, flip=flip)
     return scores, results, len(dataset.records)
+
+
+def look(loaded: Loaded, source: Source, split: str, flip: bool) -> Seen:
+    """Return what a network finds in a split, which may be without people.
+
+    Where MPII is asked for one person each, every box of the annotations is answered, and the results say whose it is.
+    """
+    dataset = source.read(split)
+    document = document_of(dataset)
+    kept = {record.image_id for record in dataset.records}
+    images = [image for image in document["images"] if image["id"] in kept]
+    document = {**document, "images": images}
+    check_joints(loaded.task, dataset)
+    one_each = source.split(split).format == "mpii" and isinstance(loaded.task, TopDown) and loaded.task.boxes is None
+    labelled = any(len(record.joints) for record in dataset.records)
+    if one_each:
+        return Seen(dataset, document, _one_each(loaded, dataset, document, flip), labelled, True)
+    if isinstance(loaded.task, TopDown) and loaded.task.boxes is None and not labelled:
+        raise UserError(
+            f"{source.name}, {split}: nobody is labelled in these pictures, so there are no true boxes to look into; "
+            "give the boxes of a detector with --boxes"
+        )
+    categories = [category["id"] for category in document["categories"] if category.get("keypoints")]
+    views = loaded.task.eval_batches(Pictures(dataset), loaded.size)
+    category_id = keypoint_category(dataset.annotations, document["categories"])["id"] if categories else 1
+    results = predict_batches(loaded.net, views, loaded.task, flip, category_id)
+    return Seen(dataset, document, results, labelled, False)
+
+
+def metric_for(seen: Seen, source: Source, split: str) -> str:
+    """Return the metric in which others give figures of such a dataset."""
+    layout = source.split(split).format
+    if layout == "mpii" and not (seen.one_each and any("head_box" in raw for raw in seen.document["annotations"])):
+        return "coco"
+    return {"crowdpose": "crowdpose", "mpii": "mpii", "posetrack18": "posetrack"}.get(layout, "coco")
+
+
+def report(seen: Seen, metric: str, rule: str, made: Made) -> Report:
+    """Return the figures of what a network found."""
+    if metric not in METRICS:
+        raise UserError(f"--metric: {metric!r} is not one; {nearest(metric, METRICS)}")
+    dataset = seen.dataset
+    given = Given(seen.document, dataset.annotations, dataset.skeleton.sigmas, seen.results, made, rule)
+    return METRICS[metric](given)
+
+
+def save(seen: Seen, path: Path) -> None:
+    """Write what a network found: as MPII's .mat where the name ends so, else as COCO results."""
+    if path.suffix.lower() != ".mat":
+        write_coco(seen.results, path)
+        return
+    if not seen.one_each:
+        raise UserError(
+            f"{path}: a .mat file is for one person each, as a top-down network finds them in MPII's pictures; "
+            "let the name end in .json"
+        )
+    place = {raw["id"]: row for row, raw in enumerate(seen.document["annotations"])}
+    joints = np.zeros((len(place), len(seen.dataset.skeleton.names), 2))
+    for result in seen.results:
+        joints[place[result["annotation_id"]]] = np.reshape(result["keypoints"], (-1, 3))[:, :2]
+    write_mpii(joints, path)
+
+
+def _one_each(loaded: Loaded, dataset: Dataset, document: Document, flip: bool) -> list[Result]:
+    """Return a result for every annotation, in the order of the pictures; none is taken for a double of another.
+
+    A box that lies outside its picture has nobody in it: all its joints are at 0, 0.
+    """
+    assert isinstance(loaded.task, TopDown)
+    sizes = {record.image_id: (record.height, record.width) for record in dataset.records}
+    boxes: dict[int | str, list[list[float]]] = {}
+    owners: dict[int, list[int]] = {}
+    for raw in document["annotations"]:
+        image_id = raw["image_id"]
+        if image_id in sizes and clipped(raw["bbox"], sizes[image_id]) is not None:
+            boxes.setdefault(image_id, []).append([*raw["bbox"], 1.0])
+            owners.setdefault(image_id, []).append(raw["id"])
+    task = loaded.task._replace(boxes={image: np.array(rows) for image, rows in boxes.items()}, sigmas=())
+    views = task.eval_batches(Pictures(dataset), loaded.size)
+    results = predict_batches(loaded.net, views, task, flip)
+    waiting = {image_id: iter(ids) for image_id, ids in owners.items()}
+    results = [{**result, "annotation_id": next(waiting[result["image_id"]])} for result in results]
+    found = {result["annotation_id"] for result in results}
+    nothing = {"category_id": 1, "keypoints": [0.0] * (3 * task.joints), "score": 0.0}
+    outside = [raw for raw in document["annotations"] if raw["id"] not in found]
+    return results + [{"image_id": raw["image_id"], **nothing, "annotation_id": raw["id"]} for raw in outside]
 
 
 def _skeleton(info: Any, joints: int, where: str) -> Skeleton:
