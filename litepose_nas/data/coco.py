@@ -266,8 +266,9 @@ def skeleton_of(path: Path, category: dict[str, Any]) -> Skeleton:
 def _image_entries(path: Path, folder: Path, images: list[Any], pictures: bool) -> dict[int, dict[str, Any]]:
     entries: dict[int, dict[str, Any]] = {}
     present: dict[Path, set[str]] = {}
-    wanted = ("id", "file_name", "width", "height") if pictures else ("id", "file_name")
     for image in images:
+        shown = pictures and isinstance(image, dict) and image.get("is_labeled", True)
+        wanted = ("id", "file_name", "width", "height") if shown else ("id", "file_name")
         missing = [key for key in wanted if not isinstance(image, dict) or key not in image]
         if missing:
             raise UserError(f"{path}: image {image!r:.60} has no {missing[0]!r}; write it into the file")
@@ -281,7 +282,7 @@ def _image_entries(path: Path, folder: Path, images: list[Any], pictures: bool) 
         if image["id"] in entries:
             raise UserError(f"{path} lists image {image['id']} twice; keep one")
         file = folder / image["file_name"]
-        if pictures and image.get("is_labeled", True) and file.name not in _names_in(file.parent, present):
+        if shown and file.name not in _names_in(file.parent, present):
             raise UserError(
                 f"{path}: image {image['id']} has no file {file}; "
                 "check the picture folder, or remove the image from the list"

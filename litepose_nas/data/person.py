@@ -69,4 +69,4 @@ def head_size(where: str, annotation: dict[str, Any]) -> float:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+    return isinstance(value, float) or (type(value) is int and abs(value) < 1e300)  # a larger one is no float

@@ -161,7 +161,7 @@ def _from_yaml(path: Path) -> Source:
     given = [key for key in SPLITS if tree.get(key) is not None]
     if not given:
         raise UserError(f"{path}: neither train nor val; {_wanted()}")
-    usual = "yolo" if not any(isinstance(value, dict) for key in given for value in _as_list(tree[key])) else "coco"
+    usual = "yolo" if all(isinstance(value, str) for key in given for value in _as_list(tree[key])) else "coco"
     layout = tree.get("format", usual)
     if layout not in FORMATS:
         raise UserError(f"{path}: format: {layout!r:.40} is not one; {nearest(layout, FORMATS)}")
