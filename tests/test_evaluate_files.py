@@ -71,7 +71,7 @@ def test_nobody_of_a_size_is_said(tmp_path, evaluate):
     assert "-1: no medium people to find" in evaluate(guess, truth, "")
     document["annotations"] = []
     write(truth, document)
-    assert "nobody with labelled joints" in evaluate(guess, truth, "", code=2)
+    assert "no person with labelled joints" in evaluate(guess, truth, "", code=2)
 
 
 def test_joints_without_standard_sigmas_are_named(tmp_path, evaluate):

@@ -38,7 +38,12 @@ def drawn_video(seed: int) -> tuple[dict, list[dict]]:
             points[:, 2] = rng.random(17) < 0.75
             points[3:5, 2] = 0  # the ears are never labelled
             points[points[:, 2] == 0] = 0
-            person = {"id": len(annotations) + 1, "image_id": 100 + frame, "category_id": 1, "track_id": 0}
+            person = {
+                "id": len(annotations) + len(people) + 1,
+                "image_id": 100 + frame,
+                "category_id": 1,
+                "track_id": 0,
+            }
             person |= {
                 "keypoints": points.ravel().tolist(),
                 "head_box": [*rng.uniform(0, 200, 2), *rng.uniform(15, 50, 2)],

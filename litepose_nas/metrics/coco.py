@@ -233,7 +233,7 @@ def _annotation(
         "num_keypoints": raw.get("num_keypoints", int((points[:, 2] > 0).sum())),
         "bbox": list(box),
         "area": area,
-        "iscrowd": int(raw.get("iscrowd", 0)),
+        "iscrowd": int(bool(raw.get("iscrowd", 0))),
     }, not raw.get("area")
 
 

@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from litepose_nas.data.coco import Document, keypoint_category, skeleton_of
+from litepose_nas.data.coco import Document, dataset_of
 from litepose_nas.data.formats import mpii as mpii_format
 from litepose_nas.data.formats import posetrack18
 from litepose_nas.data.source import open_source
@@ -64,8 +64,9 @@ def _opened(asked: Asked) -> Opened:
         where = source.split(asked.split).annotations or path
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        skeleton = skeleton or skeleton_of(where, keypoint_category(where, document["categories"]))
-    return Opened(document, where, skeleton.sigmas, tuple(str(warning.message) for warning in caught))
+        # As arrays they are not wanted here, but on the way every record is looked at, and a bad one named.
+        dataset = dataset_of(document, where, where.parent, skeleton, pictures=False)
+    return Opened(document, where, dataset.skeleton.sigmas, tuple(str(warning.message) for warning in caught))
 
 
 def _mpii_truth(asked: Asked) -> mpii.HeadTruth:

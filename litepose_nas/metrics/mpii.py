@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.coco import Document, keypoint_category
+from litepose_nas.data.fields import is_id
 from litepose_nas.data.formats.mpii import read_truth
 from litepose_nas.data.person import head_size, points_of
 from litepose_nas.errors import UserError
@@ -130,7 +131,8 @@ def found_of(results: Sequence[Result], truth: HeadTruth) -> Floats:
     table = tabulate(results, len(JOINTS), set(truth.image_ids))
     if results and all("annotation_id" in result for result in results):
         place = {number: row for row, number in enumerate(truth.annotation_ids)}
-        rows = [place.get(result["annotation_id"], -1) for result in results]
+        named = [result["annotation_id"] for result in results]
+        rows = [place.get(number, -1) if is_id(number) else -1 for number in named]
         if -1 in rows or len(set(rows)) < len(rows):
             raise UserError(
                 "an 'annotation_id' of the results is not in the annotations, or is there twice; "
@@ -166,7 +168,7 @@ def checked(value: Any, path: Path) -> Floats:
     """Return predictions as an array (N, 16, 2), or say what is wrong with them."""
     try:
         found = np.asarray(value, float)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         found = np.zeros(0)
     if found.ndim != 3 or found.shape[1] != len(JOINTS) or found.shape[2] not in (2, 3):
         raise UserError(f"{path}: the predictions are of shape {found.shape}; (people, 16, 2) is needed")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from litepose_nas.data.coco import Document, keypoint_category
 from litepose_nas.data.person import head_size
 from litepose_nas.errors import UserError
-from litepose_nas.metrics.results import Result
+from litepose_nas.metrics.results import Result, check_image
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -128,11 +128,7 @@ def frames_of(document: Document, path: Path, results: Sequence[Result]) -> list
         people[raw["image_id"]].append(raw)
     listed = {image["id"] for image in document["images"]}
     for number, result in enumerate(results):
-        if result.get("image_id") not in listed:
-            raise UserError(
-                f"a result is for image {result.get('image_id')}, which the annotations do not list; "
-                "give the results of these videos"
-            )
+        check_image(result.get("image_id"), listed)
         found[result["image_id"]].append((number, result))
     frames = []
     for image in document["images"]:
@@ -178,7 +174,7 @@ def _prediction(number: int, raw: Result, joints: int, kept: list[int]) -> tuple
     if raw.get("scores"):
         try:
             scores = np.array(raw["scores"], float).reshape(joints)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise UserError(f"{where}: its 'scores' are not {joints} numbers, one a joint; mend it") from error
     if not np.isfinite(scores).all():
         raise UserError(f"{where} has a NaN or an infinity among its scores; mend it")
@@ -188,7 +184,7 @@ def _prediction(number: int, raw: Result, joints: int, kept: list[int]) -> tuple
 def _points(where: str, numbers: Any, joints: int) -> Floats:
     try:
         points = np.array(numbers, float).reshape(joints, 3)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where}: its 'keypoints' are not {joints} times x, y and a third number; mend it") from error
     if not np.isfinite(points).all():
         raise UserError(f"{where} has a NaN or an infinity in 'keypoints'; mend it")

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from litepose_nas.data.fields import is_id
 from litepose_nas.errors import UserError
 
 Result = dict[str, Any]  # image_id, category_id, keypoints (x, y, value after each other; COCO's pixels), score
@@ -45,8 +46,8 @@ def read_any(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except OSError as error:
         raise UserError(f"cannot read the predictions {path}: {error.strerror or error}; check the path") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not whole JSON: {error}; write or fetch it again") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not whole JSON: {str(error)[:100]}; write or fetch it again") from error
 
 
 def tabulate(
@@ -61,11 +62,9 @@ def tabulate(
         missing += ["category_id"] if category_id is not None and "category_id" not in result else []
         if missing:
             raise UserError(f"result {number} has no {missing[0]!r}; write it into the predictions")
-        if result["image_id"] not in image_ids:
-            raise UserError(
-                f"a result is for image {result['image_id']}, which the annotations do not list; "
-                "give the results of these pictures"
-            )
+        check_image(result["image_id"], image_ids)
+        if category_id is not None and not is_id(result["category_id"]):
+            raise UserError(f"result {number}: 'category_id' must be a whole number; mend the predictions")
         size = len(result["keypoints"]) if isinstance(result["keypoints"], list | tuple) else "no list of"
         if size != 3 * joints:
             raise UserError(
@@ -87,12 +86,21 @@ def tabulate(
     return Table(
         results,
         [result["image_id"] for result in results],
-        np.array([result.get("category_id", 0) for result in results], np.int64),
+        np.array([result.get("category_id", 0) if category_id is not None else 0 for result in results], np.int64),
         points,
         scores,
         sides[:, 0] * sides[:, 1],
         boxed,
     )
+
+
+def check_image(image_id: object, image_ids: Collection[int]) -> None:
+    """Refuse a result of a picture that the annotations do not know."""
+    if not is_id(image_id) or image_id not in image_ids:
+        raise UserError(
+            f"a result is for image {image_id!r:.40}, which the annotations do not list; "
+            "give the results of these pictures"
+        )
 
 
 def for_pycocotools(table: Table, image_ids: Collection[int], category_id: int) -> list[Result]:
@@ -109,7 +117,7 @@ def for_pycocotools(table: Table, image_ids: Collection[int], category_id: int) 
 def _numbers(results: Sequence[Result], key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
     try:
         values = np.array([result[key] for result in results], float).reshape(len(results), *shape)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"a result has something other than numbers in {key!r}; mend the predictions") from error
     bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
     if len(bad):
