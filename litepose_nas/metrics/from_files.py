@@ -9,6 +9,7 @@ from typing import NamedTuple
 from litepose_nas.data.coco import Document, dataset_of
 from litepose_nas.data.formats import mpii as mpii_format
 from litepose_nas.data.formats import posetrack18
+from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.metrics import mpii
@@ -57,16 +58,19 @@ def _opened(asked: Asked) -> Opened:
     """Return annotations of whatever layout, without looking at pictures."""
     path = Path(asked.annotations)
     if path.is_dir() and not (path / "data.yaml").is_file() and any(path.glob("*.json")):  # one file for each video
-        document, where, skeleton = posetrack18.read(path), path, None
+        document, where, skeleton, layout = posetrack18.read(path), path, None, "posetrack18"
     else:
         source = open_source(asked.annotations)
         document, skeleton = source.document(asked.split, pictures=False), source.skeleton
-        where = source.split(asked.split).annotations or path
+        where, layout = source.split(asked.split).annotations or path, source.split(asked.split).format
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # As arrays they are not wanted here, but on the way every record is looked at, and a bad one named.
         dataset = dataset_of(document, where, where.parent, skeleton, pictures=False)
-    return Opened(document, where, dataset.skeleton.sigmas, tuple(str(warning.message) for warning in caught))
+    notes = [str(warning.message) for warning in caught]
+    if layout != "coco":
+        notes.append(f"areas that {layout} files lack are {AREA_OF_BOX} of the box")
+    return Opened(document, where, dataset.skeleton.sigmas, tuple(notes))
 
 
 def _mpii_truth(asked: Asked) -> mpii.HeadTruth:
