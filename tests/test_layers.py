@@ -28,7 +28,8 @@ ORDER = [
     {"supernet"},
     {"channels", "weights", "importers", "export", "doctor"},
     {"devices"},
-    {"evaluation", "train"},  # the first to know pictures and poses
+    {"metrics"},  # the first to know pictures and poses
+    {"evaluation", "train"},
     {"prediction", "scoring"},
     {"steps"},
     {"demo"},
@@ -38,11 +39,11 @@ ORDER = [
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 NO_TORCH = {
     *("errors", "resources", "files", "extras", "space_file", "runs", "blocks", "families", "space", "costs"),
-    *("budget", "formats", "searching", "target", "cli"),
+    *("budget", "formats", "searching", "target", "metrics", "cli"),
 }
 DATA = {"data", "pose"}  # never import networks, and networks never import them
 BELOW_DATA = {"errors", "files", "resources"}
-ABOVE_DATA = RANK["evaluation"]
+ABOVE_DATA = RANK["metrics"]
 
 
 def unit(path: Path) -> str:
@@ -100,7 +101,7 @@ def test_what_must_be_quick_imports_no_torch():
         if unit(path) in NO_TORCH:
             top = {name.split(".")[0] for name in imports(path, top_level_only=True)}
             assert not top & {"torch", "cv2", "scipy", "onnx", "ray"}, path
-    names = ("cli", "costs", "runs.run", "searching.engine", "searching.nsga2", "searching.plot")
+    names = ("cli", "costs", "runs.run", "searching.engine", "searching.nsga2", "searching.plot", "metrics.coco")
     code = f"import sys, {', '.join(f'litepose_nas.{name}' for name in names)}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -32,7 +32,7 @@ from litepose_nas.target import subnet_of
 from litepose_nas.train import checkpoint
 from litepose_nas.train.loop import CHECKPOINT, Every, fit
 from litepose_nas.train.recipe import LITEPOSE, RANGES, Recipe, changed, fields, from_mapping, named
-from litepose_nas.train.trainee import NetTrainee, SupernetTrainee, Target
+from litepose_nas.train.trainee import NetTrainee, SupernetTrainee
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -563,7 +563,7 @@ def test_the_published_recipe(room, batch):
     assert len({arch for step in archs for arch in step}) > 15  # from the first step on, anew each time
 
     outputs = extract(supernet, archs[0][0]).train()(batch.images)
-    got = Target(outputs, batch.joints, None, batch.images, recipe).loss(outputs)["total"]
+    got = trainee.task.target(outputs, batch.joints, None, (64, 64), recipe.loss)(outputs)["total"]
     heatmaps, indices = bottomup_targets(batch.joints, (64, 64), ((16, 16), (32, 32)), 2.0)
     plain = sum(((o[:, :17] - h) ** 2).mean() for o, h in zip(outputs, heatmaps, strict=True))
     push, pull = zip(*(literal_tags(*each) for each in zip(outputs[0][:, 17:], *indices, strict=True)), strict=True)

@@ -14,6 +14,10 @@ Data = Annotated[
     typer.Option(help="A dataset YAML or JSON, a folder of `data toy`, or coco, mpii:DIR ...; drawn if not given."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda:N or mps.")]
+Boxes = Annotated[
+    Path | None,
+    typer.Option(help="Where people are, for a top-down network: JSON of {image_id, category_id, bbox, score}."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Amp = Annotated[str, typer.Option(help="Precision: auto, off, bf16 or fp16.")]

@@ -147,5 +147,5 @@ def _conclude(folder: Path, found, limits) -> None:  # type: ignore[no-untyped-d
     console.out(
         f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "
         f"{console.short(cost.macs_litepose, 'MAC')} as LitePose counts, {console.short(cost.params, 'params')}; "
-        f"{limits.binding(cost)}"
+        f"{limits.binding(cost)}" + ("; of each person" if found.chosen.arch.space.task == "topdown" else "")
     )

@@ -39,7 +39,9 @@ def train_supernet(
     space: Annotated[str, typer.Option(help="A name from `space list`, or a YAML file.")] = "litepose",
     data: Data = None,
     init: Annotated[str | None, typer.Option(help="Start from a LitePose-shaped checkpoint.")] = None,
-    recipe: Annotated[str, typer.Option(help="default or litepose (as published).")] = "default",
+    recipe: Annotated[
+        str, typer.Option(help="default, or as published: litepose (bottom-up), vipnas (top-down).")
+    ] = "default",
     steps: Steps = None,
     epochs: Epochs = None,
     hours: Hours = None,
@@ -58,6 +60,7 @@ def train_supernet(
     Example: litepose-nas train-supernet --space litepose-tiny --epochs 20 lr=0.01
     """
     from litepose_nas.runs.run import Run
+    from litepose_nas.space import Space
     from litepose_nas.steps import train_supernet as step
     from litepose_nas.train.recipe import Length, changed, keys, named
 
@@ -68,7 +71,8 @@ def train_supernet(
         run = Run.resume(run.folder)
     else:
         settings = settings or []
-        length, how = Length(steps, epochs, hours), changed(named(recipe), settings)
+        task = Space.load(space).task
+        length, how = Length(steps, epochs, hours), changed(named(recipe, task), settings, task)
         wishes = step.Wishes(space, how, length, seed, device, amp, init, keys(settings))
         step.check(wishes)
         supernet, read, trainee, plan = step.prepare(wishes, open_data(data), console.out)
@@ -130,7 +134,8 @@ def finetune(
         run = Run.resume(run.folder)
     else:
         known = step.known_weights(subnet)
-        recipe = step.recipe_of(known, str(subnet), lambda recipe: changed(recipe, settings or []))
+        task = known.arch.space.task
+        recipe = step.recipe_of(known, str(subnet), lambda recipe: changed(recipe, settings or [], task))
         source = open_data(data or needed(known, str(subnet))["data"])
         length, take = Length(steps, epochs, hours), step.LAST if last else step.BEST
         ready = step.prepare(subnet, source, recipe, length, device, amp, seed, teacher, take)

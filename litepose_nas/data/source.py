@@ -73,9 +73,12 @@ class Source(NamedTuple):
             raise UserError(f"{self.name} has no split {name!r}; it has {', '.join(self.splits)}")
         return self.splits[name]
 
-    def document(self, name: str) -> Document:
-        """Return a split as a COCO-keypoints document, whatever its files look like."""
-        return _document(self.split(name), self.skeleton, name != "test")
+    def document(self, name: str, pictures: bool = True) -> Document:
+        """Return a split as a COCO-keypoints document, whatever its files look like.
+
+        Without `pictures` none need be there, and sizes may be missing.
+        """
+        return _document(self.split(name), self.skeleton, name != "test", pictures)
 
     def read(self, name: str, pictures: bool = True) -> Dataset:
         """Return a split as arrays; without `pictures` its annotations alone are read, and no picture need be there."""

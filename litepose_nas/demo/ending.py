@@ -13,9 +13,9 @@ from litepose_nas.data.coco import Dataset
 from litepose_nas.demo import networks
 from litepose_nas.demo.contenders import SCALED, SEARCHED, label
 from litepose_nas.demo.scale import Scale
-from litepose_nas.evaluation import bootstrap_ap, read_truth
 from litepose_nas.files import replacing
 from litepose_nas.formats import subnet_file
+from litepose_nas.metrics.coco import bootstrap_ap, read_truth
 from litepose_nas.searching import plot
 
 Row = dict[str, Any]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +25,7 @@ from litepose_nas.steps.extract import known_supernet
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.target import resolve, subnet_of
 from litepose_nas.train.loop import Every, Progress, fit
-from litepose_nas.train.recipe import Length, Recipe, from_mapping
+from litepose_nas.train.recipe import Length, Recipe, from_mapping, kept
 from litepose_nas.train.trainee import NetTrainee
 
 VERB = "finetune"
@@ -94,35 +93,37 @@ def prepare(
     data = read_data(source, needed(subnet, str(path))["seed"])
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide)
+    task = task_of(data.skeleton, recipe, subnet.arch.space.task)
+    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
     quick = not any(length) and where.type == "cpu"
     if quick:
         length = Length(hours=QUICK_MINUTES / 60)
     elif not any(length):
         length = Length(epochs=100)
     each = seconds_a_step(trainee, data.held.rest, recipe, seed, 2)
-    steps = steps_of(length, len(data.held.rest), recipe, each)
+    steps = steps_of(length, task.items(data.held.rest), recipe, each)
     settings = {
         "subnet": str(path), "sha256": files.sha256(path),
         "data": source.name, "seed": seed, "steps": steps, "amp": amp, "teacher": teacher, "take": take,
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": kept(recipe, subnet.arch.space.task),
     }  # fmt: skip
     return _ready(net, subnet, data, recipe, where, trainee, Plan(steps, each * steps, quick, settings))
 
 
 def again(run: Run, source: Source, device: str) -> Ready:
     """Load what an interrupted run was fine-tuning."""
-    kept, where = run.settings, devices.pick(device)
-    path = Path(kept["subnet"])
-    subnet, recipe = known_weights(path), from_mapping(kept["recipe"])
-    if files.sha256(path) != kept["sha256"]:
+    past, where = run.settings, devices.pick(device)
+    path = Path(past["subnet"])
+    subnet, recipe = known_weights(path), from_mapping(past["recipe"])
+    if files.sha256(path) != past["sha256"]:
         raise UserError(f"{path}: changed since {run.folder} was begun; restore it, or start a new run")
-    guide = _widest(subnet, path, where) if kept["teacher"] else None
+    guide = _widest(subnet, path, where) if past["teacher"] else None
     data = read_data(source, needed(subnet, str(path))["seed"])
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide)
-    return _ready(net, subnet, data, recipe, where, trainee, Plan(kept["steps"], 0.0, False, dict(kept)))
+    task = task_of(data.skeleton, recipe, subnet.arch.space.task)
+    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
+    return _ready(net, subnet, data, recipe, where, trainee, Plan(past["steps"], 0.0, False, dict(past)))
 
 
 def finetune(
@@ -133,17 +134,21 @@ def finetune(
     tick: Callable[[int, int], None] | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Train to the end; return the file of the weights that ship, averaged and calibrated, and their scores."""
-    recipe, kept, steps = ready.trainee.recipe, ready.plan.settings, ready.plan.steps
-    held, size = ready.data.held, ready.subnet.input
+    recipe, settings, steps = ready.trainee.recipe, ready.plan.settings, ready.plan.steps
+    held, size, make_batch = ready.data.held, ready.subnet.input, ready.trainee.task.train_batch
 
     def stream(start: int) -> Any:
-        many = steps * recipe.accumulate
-        return batches(held.rest, size, recipe.batch, kept["seed"], recipe.augment, start, many)
+        last, seed = steps * recipe.accumulate, settings["seed"]
+        return batches(held.rest, size, recipe.batch, seed, recipe.augment, start, last, make_batch=make_batch)
 
     def check(step: int, average: Tensor | None) -> dict[str, float]:
         net = _as_it_ships(ready, average)
         scores = ready.judge(net, size, calibrated=True)
-        info = {**ready.subnet.info, "score": {**scores, "of": "fine-tuned weights", "step": step}, "finetuned": kept}
+        info = {
+            **ready.subnet.info,
+            "score": {**scores, "of": "fine-tuned weights", "step": step},
+            "finetuned": settings,
+        }
         weights.save(net, run.weights / f"{LAST}.safetensors", ready.subnet._replace(info=info))
         if is_best(scores, run.metrics.rows, HELD):
             weights.save(net, run.weights / f"{BEST}.safetensors", ready.subnet._replace(info=info))
@@ -151,12 +156,12 @@ def finetune(
         return {f"{HELD}/{key}": value for key, value in scores.items()}
 
     if not (run.images / "train.jpg").exists():
-        first = next(iter(batches(held.rest, size, recipe.batch, kept["seed"], recipe.augment, 0, 1)))[1]
+        first = make_batch(held.rest, size, recipe.batch, settings["seed"], 0, recipe.augment)
         pictures.show_batch(first, ready.data.skeleton, recipe.sigma, run.images / "train.jpg")
     every = every or Every(report=max(1, steps // 100), check=_between_checks(ready), save=max(1, steps // 20))
-    precision = devices.precision(kept["amp"], ready.trainee.store.flat.device)
+    precision = devices.precision(settings["amp"], ready.trainee.store.flat.device)
     fit(ready.trainee, stream, run, steps, every=every, precision=precision, check=check, report=report, tick=tick)
-    path = run.weights / f"{kept.get('take', BEST)}.safetensors"
+    path = run.weights / f"{settings.get('take', BEST)}.safetensors"
     return path, subnet_of(path).info["score"]
 
 
@@ -192,7 +197,7 @@ def words(ready: Ready) -> str:
 def _ready(
     net: Network, subnet: Subnet, data: Data, recipe: Recipe, where: torch.device, trainee: NetTrainee, plan: Plan
 ) -> Ready:
-    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, Protocol())
+    judge = Judge(data.held, trainee.task, recipe, where, Protocol())
     return Ready(net, subnet, data, judge, trainee, plan)
 
 

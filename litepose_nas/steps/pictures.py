@@ -11,14 +11,15 @@ import numpy as np
 
 from litepose_nas.data.augment import HALF, Size
 from litepose_nas.data.coco import Dataset, load_picture
-from litepose_nas.data.loader import Batch, Pictures, continuous, eval_batches, to_picture
+from litepose_nas.data.loader import Batch, Pictures, continuous, to_picture
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import Net, predict_batches
 from litepose_nas.files import replacing
-from litepose_nas.pose.decode import BottomUp, DivergedError
+from litepose_nas.pose.decode import DivergedError
 from litepose_nas.pose.draw import Captioned, draw_people, heatmap_overlay, side_by_side
 from litepose_nas.pose.targets import gaussian_heatmaps, scale_joints
+from litepose_nas.pose.task import Task
 
 MOST = 8
 FEW = 4  # pictures that are shown twice: with their people, and with those that were found
@@ -43,11 +44,11 @@ def show_batch(batch: Batch, skeleton: Skeleton, sigma: float, path: Path) -> No
     write(side_by_side(shown, columns=4), path)
 
 
-def show_predictions(net: Net, held: Pictures, task: BottomUp, size: Size, path: Path) -> None:
+def show_predictions(net: Net, held: Pictures, task: Task, size: Size, path: Path) -> None:
     """Draw the first held-out pictures with their people, and beside them with those that a network finds."""
     few = Pictures(held.dataset._replace(records=held.dataset.records[:FEW]))
     try:
-        results = predict_batches(net, eval_batches(few, size, FEW), task)
+        results = predict_batches(net, task.eval_batches(few, size), task)
     except DivergedError:
         results = []  # the loss says so; a picture without people is what there is to see
     show_results(few.dataset, results, path)

@@ -68,14 +68,14 @@ def prepare(
     recipe = from_mapping(kept["recipe"])
     data = read_data(source, kept["seed"], most_in_slice)
     check_joints(data, source, supernet.joints, path)
-    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, protocol)
+    judge = Judge(data.held, task_of(data.skeleton, recipe, supernet.space.task), recipe, where, protocol)
     problem = Problem(supernet.space, budget, lambda arch: costs.cost(arch, joints=supernet.joints), by_ap_or_loss)
     info = {
         "supernet": {"path": str(path), "sha256": files.sha256(path)},
         "data": source.name,
         "seed": kept["seed"],
         "recipe": kept["recipe"],
-        **describe(data.skeleton, recipe),
+        **describe(data.skeleton, recipe, supernet.space.task),
     }
     return Setting(Candidates(supernet, judge), problem, info)
 
