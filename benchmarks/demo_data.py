@@ -27,7 +27,8 @@ from litepose_nas.data.source import Source, open_source
 from litepose_nas.data.toy import write_toy
 from litepose_nas.demo.contenders import SEARCHED
 from litepose_nas.demo.scale import FULL
-from litepose_nas.evaluation import Net, coco_ap, evaluate, read_truth
+from litepose_nas.evaluation import Net, evaluate
+from litepose_nas.metrics.coco import coco_ap, read_truth
 from litepose_nas.steps.evaluate import load
 
 

@@ -28,7 +28,7 @@ from litepose_nas.data import toy
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.coco import Dataset, read_coco
 from litepose_nas.data.loader import Pictures, cached, train_batch
-from litepose_nas.evaluation import bootstrap_ap, coco_ap, read_truth
+from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth
 from litepose_nas.network import build
 from litepose_nas.target import resolve
 

@@ -20,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from litepose_nas.pose.decode import BottomUp, People, combine, decode, decode_tags, position_cue
+from litepose_nas.pose.bottomup import BottomUp
+from litepose_nas.pose.decode import People, combine, decode, decode_tags, position_cue
 from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.losses import LossSettings, bottomup_loss, tag_loss
 from litepose_nas.pose.targets import bottomup_targets

@@ -27,11 +27,12 @@ import litepose_nas as ln
 from litepose_nas.data.loader import Batch, Pictures, train_batch
 from litepose_nas.data.source import open_source
 from litepose_nas.data.toy import write_toy
+from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.losses import distillation_loss
 from litepose_nas.store import Store
 from litepose_nas.target import resolve
 from litepose_nas.train.recipe import Recipe
-from litepose_nas.train.trainee import NetTrainee, SupernetTrainee, Target
+from litepose_nas.train.trainee import NetTrainee, SupernetTrainee
 
 PIECES = ("data", "forward", "targets and loss", "backward", "optimizer")
 
@@ -58,8 +59,9 @@ def gradients(watch: Watch, nets: Sequence[nn.Module], batch: Batch, recipe: Rec
             outputs = net(batch.images)
         with watch("targets and loss"):
             if teacher is None:
-                target = Target(outputs, batch.joints, batch.masks, batch.images, recipe)
-            loss = target.loss(outputs)["total"]
+                size = (batch.images.shape[2], batch.images.shape[3])
+                truth = BottomUp(joints).target(outputs, batch.joints, batch.masks, size, recipe.loss)
+            loss = truth(outputs)["total"]
             if teacher is not None:
                 taught = distillation_loss(outputs, teacher, joints, recipe.loss)
                 loss = (1 - recipe.distill) * loss + recipe.distill * taught

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TypeVar
 
 import torch
@@ -44,3 +45,15 @@ def precision(text: str, device: torch.device) -> torch.dtype | None:
     if text not in known:
         raise UserError(f"--amp {text}: not one of auto, off, bf16, fp16")
     return known[text]
+
+
+def most_memory(device: torch.device) -> int | None:
+    """Return the bytes that this process has held at most, on a GPU there; None where the system does not tell."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    if device.type != "cpu" or sys.platform == "win32":
+        return None
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most

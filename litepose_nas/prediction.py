@@ -11,19 +11,21 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from torch import inference_mode
 
 from litepose_nas import files
-from litepose_nas.data.augment import HALF, Image, Size, fit_warp, warp_picture
+from litepose_nas.data.augment import HALF, Image, Size, warp_picture
 from litepose_nas.data.coco import read_image
 from litepose_nas.data.loader import to_input
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
-from litepose_nas.evaluation import Net, evaluating, find_people, to_files
-from litepose_nas.pose.decode import BottomUp
+from litepose_nas.evaluation import Net, evaluating, find_people, see
 from litepose_nas.pose.draw import draw_people
+from litepose_nas.pose.task import Task
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+BATCH = 16  # views of a picture that are looked at together
 COORDINATES = "pixels of the upright picture; the middle of its first pixel is 0, 0, as in COCO"
 
 Progress = Callable[[int, int], None]
@@ -40,7 +42,7 @@ class Predicted(NamedTuple):
 
 def predict(
     net: Net,
-    task: BottomUp,
+    task: Task,
     skeleton: Skeleton,
     sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     size: Size,
@@ -48,11 +50,13 @@ def predict(
     flip: bool = False,
     least_score: float = 0.1,
     progress: Progress | None = None,
+    boxes: Callable[[Path], NDArray[np.float64]] | None = None,
 ) -> Predicted:
     """Look for people in pictures, one at a time, and write overlays and poses.json into a folder.
 
     A picture that cannot be read is left out and named in the warnings; progress(done, total) follows each. People
-    below `least_score` are in neither: noise, to a reader.
+    below `least_score` are in neither: noise, to a reader. A top-down network looks into the `boxes` (N, 5) of a file,
+    or takes each picture for one person.
     """
     if task.joints != len(skeleton.names):
         raise UserError(f"the network has {task.joints} joints and the skeleton {len(skeleton.names)}; give its own")
@@ -71,7 +75,7 @@ def predict(
             except UserError as error:
                 warnings.append(str(error))
             else:
-                people = look(net, task, image, size, flip, least_score)
+                people = look(net, task, image, size, flip, least_score, None if boxes is None else boxes(path))
                 entries.append({"file": str(path), "width": image.shape[1], "height": image.shape[0], "people": people})
                 overlays.append(folder / name)
                 _write_picture(overlays[-1], overlay(image, people, skeleton))
@@ -92,11 +96,26 @@ def predict(
     return Predicted(poses, tuple(overlays), sum(len(entry["people"]) for entry in entries), tuple(warnings))
 
 
-def look(net: Net, task: BottomUp, image: Image, size: Size, flip: bool, least_score: float) -> list[dict[str, Any]]:
+def look(
+    net: Net,
+    task: Task,
+    image: Image,
+    size: Size,
+    flip: bool,
+    least_score: float,
+    boxes: NDArray[np.float64] | None = None,
+) -> list[dict[str, Any]]:
     """Return the people of one picture, the surest first, as poses.json holds them."""
-    warp = fit_warp((image.shape[0], image.shape[1]), size)
-    (found,) = find_people(net, to_input([warp_picture(image, warp, size)]), task, flip)
-    places = to_files(found.keypoints, warp)
+    views = task.views((image.shape[0], image.shape[1]), size, boxes)
+    if not views:
+        return []
+    seen = []
+    for part in (views[first : first + BATCH] for first in range(0, len(views), BATCH)):
+        inputs = to_input([warp_picture(image, view.warp, size) for view in part])
+        for view, people in zip(part, find_people(net, inputs, task, flip), strict=True):
+            seen.append(see(people, view.warp, size, 0, None if view.box is None else np.array(view.box)))
+    (found,) = task.gather(seen)
+    places = found.keypoints
     return [
         {"score": round(float(found.scores[person]), 4), "keypoints": np.round(places[person], 3).tolist()}
         for person in np.argsort(-found.scores, kind="stable")

@@ -9,13 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from litepose_nas import devices
-from litepose_nas.data.loader import Batch, Cached, Pictures, cached, train_batch
-from litepose_nas.evaluation import Truth, coco_ap, predict_batches, read_truth
-from litepose_nas.pose.decode import BottomUp, DivergedError
+from litepose_nas.data.loader import Batch, Cached, Pictures
+from litepose_nas.errors import UserError
+from litepose_nas.evaluation import predict_batches
+from litepose_nas.metrics.coco import Truth, fast_ap, read_truth
+from litepose_nas.pose.decode import DivergedError
+from litepose_nas.pose.task import Task
 from litepose_nas.space import Arch
 from litepose_nas.supernet import Supernet, calibrate, extract
 from litepose_nas.train.recipe import Recipe
-from litepose_nas.train.trainee import Target
 
 
 class Protocol(NamedTuple):
@@ -36,7 +38,7 @@ class Held(NamedTuple):
 class Judge:
     """Scores networks on the same pictures in the same way, at whatever size they take."""
 
-    def __init__(self, held: Held, task: BottomUp, recipe: Recipe, device: torch.device, protocol: Protocol):
+    def __init__(self, held: Held, task: Task, recipe: Recipe, device: torch.device, protocol: Protocol):
         self.held, self.task, self.recipe, self.device, self.protocol = held, task, recipe, device, protocol
         self.truth: Truth = read_truth(held.slice.dataset)
         self._slice = functools.lru_cache(maxsize=8)(self._read_slice)
@@ -51,7 +53,7 @@ class Judge:
             results = predict_batches(net, batches, self.task, category_id=self.truth.category_id)
         except DivergedError:
             return {"ap": 0.0, "loss": float("inf")}
-        return {"ap": coco_ap(self.truth, results).ap, "loss": self.loss(net, size)}
+        return {"ap": fast_ap(self.truth, results), "loss": self.loss(net, size)}
 
     def calibrated(self, net: nn.Module, size: tuple[int, int], again: int = 0) -> nn.Module:
         """Return the network, calibrated; each `again` from 1 up shows it pictures in another order, or others."""
@@ -74,18 +76,25 @@ class Judge:
             for batch, _ in self._slice(size).batches:
                 images, joints, masks = _on(batch, self.device)
                 outputs = net(images)
-                total += Target(outputs, joints, masks, images, self.recipe).loss(outputs)["total"] * len(images)
+                loss = self.task.target(outputs, joints, masks, size, self.recipe.loss)
+                total += loss(outputs)["total"] * len(images)
                 count += len(images)
         return float(total) / count
 
     def _read_slice(self, size: tuple[int, int]) -> Cached:
-        return cached(self.held.slice, size, self.protocol.batch)
+        found = Cached(size, tuple(self.task.eval_batches(self.held.slice, size, self.protocol.batch)))
+        if not found.batches:
+            raise UserError(
+                f"{self.held.slice.dataset.annotations}: nobody to judge by in {len(self.held.slice)} held-out "
+                "pictures; give more pictures with people"
+            )
+        return found
 
     def _read_calibration(self, size: tuple[int, int], again: int = 0) -> list[Tensor]:
-        count = min(self.protocol.calibration, len(self.held.rest))
-        seed = self.protocol.seed + again
+        count = min(self.protocol.calibration, self.task.items(self.held.rest))
+        batch, seed = min(self.protocol.batch, count), self.protocol.seed + again
         whole = [
-            train_batch(self.held.rest, size, min(self.protocol.batch, count), seed, step, None).images
+            self.task.train_batch(self.held.rest, size, batch, seed, step, None).images
             for step in range(max(1, count // self.protocol.batch))
         ]
         return [images.to(self.device) for images in whole]
@@ -97,9 +106,7 @@ class Candidates:
     def __init__(self, supernet: Supernet, judge: Judge):
         self.supernet, self.judge = supernet, judge
         self._part = functools.cache(judge.part)
-        self._kept: tuple[Arch, nn.Module] | None = (
-            None  # calibrated for a first look, and likely to be looked at again
-        )
+        self._kept: tuple[Arch, nn.Module] | None = None  # calibrated for a first look, and maybe wanted again
 
     def __call__(self, arch: Arch, share: float = 1.0, again: int = 0) -> dict[str, float]:
         """Return loss and AP of an architecture with the supernet's weights, at its own resolution.

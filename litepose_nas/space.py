@@ -91,6 +91,11 @@ class Space:
         with space_file.naming(path):
             return cls(tree, name=path.stem if path.parent == resources.folder("search_spaces") else str(path))
 
+    @property
+    def task(self) -> str:
+        """What its networks see: whole pictures (`bottomup`), or one person at a time if the family says `topdown`."""
+        return getattr(self.family, "TASK", "bottomup")
+
     def __hash__(self) -> int:
         return hash(self.source)
 

@@ -1,14 +1,17 @@
 """Sorting channels moves everything that belongs together: the widest network stays the same function."""
 
+import pytest
 import torch
 
 from litepose_nas import Space, Supernet, extract
 from litepose_nas.channels import channel_classes, sort_channels
 
+SPACES = ("litepose-tiny", "topdown-tiny")
 
-def trained_looking(kernel_maps: bool = False) -> Supernet:
+
+def trained_looking(kernel_maps: bool = False, space: str = "litepose-tiny") -> Supernet:
     torch.manual_seed(0)
-    supernet = Supernet(Space.load("litepose-tiny"), 5, kernel_maps=kernel_maps)
+    supernet = Supernet(Space.load(space), 5, kernel_maps=kernel_maps)
     for name, tensor in supernet.store.state_dict().items():
         if tensor.dim() == 1:
             tensor.copy_(torch.rand_like(tensor) + (0.5 if name.endswith(("var", "weight")) else -0.5))
@@ -20,9 +23,10 @@ def outputs(supernet: Supernet, arch, x):
         return extract(supernet, arch).eval()(x)
 
 
-def test_the_widest_network_computes_the_same_after_sorting():
+@pytest.mark.parametrize("name", SPACES)
+def test_the_widest_network_computes_the_same_after_sorting(name):
     for maps in (False, True):
-        supernet = trained_looking(maps)
+        supernet = trained_looking(maps, name)
         space, x = supernet.space, torch.randn(2, 3, 64, 64)
         before = supernet.store.flat.clone()
         widest, small = outputs(supernet, space.widest, x), outputs(supernet, space.smallest, x)
@@ -46,13 +50,15 @@ def test_sorted_channels_come_in_falling_importance():
     assert torch.equal(before, supernet.store.flat)
 
 
-def test_every_channel_but_colours_and_joints_belongs_to_a_class():
-    supernet = trained_looking()
+@pytest.mark.parametrize("space", SPACES)
+def test_every_channel_but_colours_and_joints_belongs_to_a_class(space):
+    supernet = trained_looking(space=space)
     free = {(use.tensor, use.axis) for uses in channel_classes(supernet) for use in uses}
     for name, tensor in supernet.store.state_dict().items():
         for axis in range(min(tensor.dim(), 2)):
             colours = name == "stem.conv.conv.weight" and axis == 1
-            joints = name.endswith("project.weight") and name.startswith("head.out") and axis == 0
+            answer = (name.endswith("project.weight") and name.startswith("head.out")) or name.startswith("heatmaps")
+            joints = answer and axis == 0
             per_channel = axis == 1 and tensor.shape[1] == 1 and ".dw." in name
             assert ((name, axis) in free) != (colours or joints or per_channel), (name, axis)
 

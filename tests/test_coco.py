@@ -12,7 +12,8 @@ import pytest
 from pycocotools import mask as rle
 
 from litepose_nas.data import toy
-from litepose_nas.data.coco import Dataset, ignored_mask, load_picture, read_coco, read_image, run_lengths, split
+from litepose_nas.data.coco import Dataset, ignored_mask, load_picture, read_coco, read_image, split
+from litepose_nas.data.regions import run_lengths
 from litepose_nas.data.skeleton import OTHER_SIGMA, make_skeleton
 from litepose_nas.errors import UserError
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from litepose_nas.data.skeleton import make_skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.pose import draw
-from litepose_nas.pose.decode import BottomUp
+from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.draw import Captioned, draw_people, heatmap_overlay, side_by_side
 from litepose_nas.prediction import find_pictures, overlay_names, predict
 

@@ -333,8 +333,42 @@ def test_a_teacher_needs_the_supernet(command):
     fine(command("finetune --steps 2 --device cpu --out alone"))
     taught, alone = (Path(name, "weights", "last.safetensors").read_bytes() for name in ("taught", "alone"))
     assert taught != alone
+    file, words = SUPERNET / "weights" / "last.safetensors", "finetune --teacher --steps 2 --device cpu"
+    shutil.copy(file, "copy.safetensors")
+    supernet = weights.load_supernet(file)
+    supernet.store.flat += 1
+    weights.save_supernet(supernet, file)
+    refused(
+        command(words), f"{file}: changed since subnet.safetensors was written", "restore it", "leave out --teacher"
+    )
     shutil.rmtree(SUPERNET)
-    refused(command("finetune --teacher --steps 2 --device cpu"), str(SUPERNET), "cannot be read")
+    refused(command(words), str(file), "is not there", "extract again with --supernet", "leave out --teacher")
+    refused(command("finetune --resume --out taught"), str(file), "is not there")
+    fine(command("extract --supernet copy.safetensors"))  # whose place the next step is told
+    fine(command(words))
+
+
+def test_resume_takes_the_newest_unfinished_run(command):
+    fine(command("finetune --steps 4 --name first"))
+    Path("runs/finetune/first/ended.json").unlink()  # as a kill before the end leaves it
+    fine(command("finetune --steps 2 --name second"))
+    expected = Path("runs/finetune/first/weights/best.safetensors").read_bytes()
+    assert Path("subnet-finetuned.safetensors").read_bytes() != expected
+    code, out, errors = command("finetune --resume")
+    assert code == 0
+    assert f"going on with {Path('runs/finetune/first')}" in errors
+    assert Path("subnet-finetuned.safetensors").read_bytes() == expected
+    assert "those of step" in out
+    refused(command("finetune --resume"), "every run under runs/finetune has ended")
+
+
+def test_the_last_weights_may_be_asked_for(command):
+    fine(command("finetune --steps 2 --last --out tuned"))
+    assert Path("subnet-finetuned.safetensors").read_bytes() == Path("tuned/weights/last.safetensors").read_bytes()
+    os.remove("subnet-finetuned.safetensors")
+    fine(command("finetune --resume --out tuned"))
+    assert Path("subnet-finetuned.safetensors").read_bytes() == Path("tuned/weights/last.safetensors").read_bytes()
+    refused(command("finetune --resume --last --out tuned"), "leave out --last")
 
 
 # ── runs and files that do not belong together ──
@@ -344,7 +378,8 @@ def test_resuming_with_another_config(command):
     for verb, folder in (("train-supernet", SUPERNET), ("search", SEARCH)):
         config = folder / "config.yaml"
         config.write_text(config.read_text().replace("seed: 0", "seed: 1"))
-        refused(command(f"{verb} --resume"), str(config), "changed since the run began", "restore it")
+        words = f"{verb} --resume --out {folder}"
+        refused(command(words), str(config), "changed since the run began", "restore it")
 
 
 def test_options_that_a_resumed_run_would_ignore(command):
@@ -359,18 +394,20 @@ def test_options_that_a_resumed_run_would_ignore(command):
         refused(command(words), "--resume goes on with the settings", "leave out", "start a new run")
     refused(command("finetune --resume"), "no run", "litepose-nas finetune")
     refused(command("search --resume --out nowhere"), "nowhere: not a run")
-    fine(command("search --resume --device cpu"))  # an ended one says again what it found
+    for verb in ("train-supernet", "search"):
+        refused(command(f"{verb} --resume"), f"every run under runs/{verb} has ended", f"litepose-nas {verb}", "--out")
+    fine(command(f"search --resume --device cpu --out {SEARCH}"))  # one that is named says again what it found
     fine(command(f"train-supernet --resume --out {SUPERNET}"))
 
 
 def test_a_checkpoint_that_is_damaged(command):
     file = SUPERNET / CHECKPOINT
-    data = file.read_bytes()
+    data, words = file.read_bytes(), f"train-supernet --resume --out {SUPERNET}"
     for broken in (b"", b"PK\x03\x04", data[: len(data) // 2]):
         file.write_bytes(broken)
-        refused(command("train-supernet --resume"), str(file), "not a checkpoint of this training", "delete it")
+        refused(command(words), str(file), "not a checkpoint of this training", "delete it")
     torch.save({"step": 3, "store": {}}, file)
-    refused(command("train-supernet --resume"), str(file), "not a checkpoint of this training")
+    refused(command(words), str(file), "not a checkpoint of this training")
 
 
 def test_a_search_in_a_training_that_has_not_ended_says_so(command):
@@ -388,7 +425,7 @@ def test_a_supernet_that_changed_after_the_search(command):
     supernet.store.flat += 1
     weights.save_supernet(supernet, file)
     refused(command("extract"), str(file), "changed since subnet.json was written", "search again", "--supernet")
-    refused(command("search --resume"), "a journal of another supernet", "name another run")
+    refused(command(f"search --resume --out {SEARCH}"), "a journal of another supernet", "name another run")
     fine(command("extract --supernet copy.safetensors"))
     file.unlink()
     refused(command("extract"), "the supernet that subnet.json names is not there", "--supernet")

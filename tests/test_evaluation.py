@@ -21,8 +21,10 @@ from litepose_nas.data import toy
 from litepose_nas.data.coco import Dataset, read_coco, split
 from litepose_nas.data.loader import Fitted, Pictures, eval_batches
 from litepose_nas.errors import UserError
-from litepose_nas.evaluation import bootstrap_ap, coco_ap, evaluate, predict_batches, read_truth, ten_lines
-from litepose_nas.pose.decode import BottomUp, DivergedError
+from litepose_nas.evaluation import evaluate, predict_batches
+from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth, ten_lines
+from litepose_nas.pose.bottomup import BottomUp
+from litepose_nas.pose.decode import DivergedError
 from litepose_nas.pose.targets import bottomup_targets
 
 SIZE = (128, 128)

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import litepose_nas
 
 PACKAGE = Path(litepose_nas.__file__).parent
@@ -26,20 +28,22 @@ ORDER = [
     {"supernet"},
     {"channels", "weights", "importers", "export", "doctor"},
     {"devices"},
-    {"evaluation", "train"},  # the first to know pictures and poses
+    {"metrics"},  # the first to know pictures and poses
+    {"evaluation", "train"},
     {"prediction", "scoring"},
     {"steps"},
     {"demo"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 NO_TORCH = {
     *("errors", "resources", "files", "extras", "space_file", "runs", "blocks", "families", "space", "costs"),
-    *("budget", "formats", "searching", "target", "cli"),
+    *("budget", "formats", "searching", "target", "metrics", "cli"),
 }
 DATA = {"data", "pose"}  # never import networks, and networks never import them
 BELOW_DATA = {"errors", "files", "resources"}
-ABOVE_DATA = RANK["evaluation"]
+ABOVE_DATA = RANK["metrics"]
 
 
 def unit(path: Path) -> str:
@@ -97,7 +101,7 @@ def test_what_must_be_quick_imports_no_torch():
         if unit(path) in NO_TORCH:
             top = {name.split(".")[0] for name in imports(path, top_level_only=True)}
             assert not top & {"torch", "cv2", "scipy", "onnx", "ray"}, path
-    names = ("cli", "costs", "runs.run", "searching.engine", "searching.nsga2", "searching.plot")
+    names = ("cli", "costs", "runs.run", "searching.engine", "searching.nsga2", "searching.plot", "metrics.coco")
     code = f"import sys, {', '.join(f'litepose_nas.{name}' for name in names)}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -107,3 +111,14 @@ def test_public_names_are_what_is_listed():
     assert set(dir(litepose_nas)) == {*litepose_nas.__all__, "__version__"}
     for name in litepose_nas.__all__:
         assert callable(getattr(litepose_nas, name)), f"{name} is hidden by a module of that name"
+
+
+def test_what_git_ignores_is_no_part_of_the_package():
+    """The wheel leaves out what .gitignore names, wherever it is: `runs/` there once cost it a whole unit."""
+    ignored = PACKAGE.parent / ".gitignore"
+    if not ignored.is_file():
+        pytest.skip("not a checkout")
+    patterns = {line.rstrip("/") for line in ignored.read_text(encoding="utf-8").split() if not line.startswith("/")}
+    inside = {part for path in PACKAGE.rglob("*.py") for part in path.relative_to(PACKAGE).parts}
+    assert "runs" in inside
+    assert not inside & patterns

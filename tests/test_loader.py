@@ -173,7 +173,7 @@ def test_a_damaged_picture_is_named_where_its_batch_is_asked_for(dataset, tmp_pa
         seen = []
         with pytest.raises(UserError, match=r"broken\.jpg: it is a JPEG that was cut off"):
             seen.extend(step for step, _, _ in stream)
-        bad = [step for step in range(13) if loader._turn(0, step, 13) == 2]
+        bad = [step for step in range(13) if loader.turn(0, step, 13) == 2]
         assert seen == list(range(bad[0]))
     with pytest.raises(UserError, match=r"broken\.jpg"):
         list(loader.eval_batches(pictures, SIZE, 4))

@@ -93,6 +93,24 @@ def test_the_latest_is_by_age_and_by_what_it_has(base):
         Run.latest("search", base)
 
 
+def test_the_newest_unfinished_run(base):
+    with pytest.raises(UserError, match=r"no run under .*train; begin one with: litepose-nas train"):
+        Run.unfinished("train", base)
+    for name in ("b", "a", "c"):
+        Run.create("train", name, base=base).close()
+    assert Run.unfinished("train", base).folder.name == "c"
+    for name, left in (("c", "a"), ("a", "b")):
+        with Run.resume(base / "train" / name) as run:
+            run.end()
+        assert Run.unfinished("train", base).folder.name == left
+    (base / "train" / "a" / "config.yaml").write_text("edited: 1")  # of no concern to who looks for another
+    assert Run.unfinished("train", base).folder.name == "b"
+    with Run.resume(base / "train" / "b") as run:
+        run.end()
+    with pytest.raises(UserError, match=r"every run under .*train has ended; .*--out"):
+        Run.unfinished("train", base)
+
+
 @pytest.mark.parametrize("name", ["../up", "", "/abs", "a/b", "..", "-x", "a\nb"])
 def test_a_name_stays_inside(base, name):
     with pytest.raises(UserError, match="expected a name"):

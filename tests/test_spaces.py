@@ -16,7 +16,7 @@ from litepose_nas.supernet import Supernet
 
 JOINTS = 3
 SPACES = resources.names("search_spaces", ".yaml")
-NESTED = {"litepose"}  # families whose every network lies inside the widest
+NESTED = {"litepose", "simple_topdown"}  # families whose every network lies inside the widest
 QUICK = {name: check for name, check in CHECKS.items() if name != "peak"}
 ODD = (75, 49)  # pixels that no stride divides
 

@@ -1,6 +1,7 @@
 """Training: resumed to the bit, killed anywhere, stopped by numbers that are none; gradients that are what they say."""
 
 import itertools
+import math
 import os
 import random
 import re
@@ -8,6 +9,8 @@ import shlex
 import signal
 import time
 
+import cv2
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -20,13 +23,16 @@ from litepose_nas.data.loader import Batch, Pictures, train_batch
 from litepose_nas.pose.decode import DivergedError
 from litepose_nas.pose.losses import distillation_loss
 from litepose_nas.pose.targets import bottomup_targets
+from litepose_nas.runs import metrics
 from litepose_nas.runs.run import Run
+from litepose_nas.steps.best import is_best, rank
 from litepose_nas.store import Store
 from litepose_nas.supernet import extract
+from litepose_nas.target import subnet_of
 from litepose_nas.train import checkpoint
 from litepose_nas.train.loop import CHECKPOINT, Every, fit
 from litepose_nas.train.recipe import LITEPOSE, RANGES, Recipe, changed, fields, from_mapping, named
-from litepose_nas.train.trainee import NetTrainee, SupernetTrainee, Target
+from litepose_nas.train.trainee import NetTrainee, SupernetTrainee
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -83,7 +89,9 @@ def test_a_supernet_stopped_at_several_steps_is_the_same(room, tmp_path):
     tiny.supernet(tmp_path / "run", source, space)
     tiny.same(tiny.left_by_training(tmp_path / "run"), tiny.left_by_training(folder / "straight"))
     assert (tmp_path / "run" / "metrics.csv").read_text().count("\n") == 5
-    assert (tmp_path / "run" / "images" / "train.jpg").stat().st_size > 1000
+    for name in ("train", "predictions-4", "predictions-8"):
+        pictures = [tiny_picture(place / "images" / f"{name}.jpg") for place in (tmp_path / "run", folder / "straight")]
+        assert np.array_equal(*pictures), name
 
 
 def test_a_supernet_that_died_between_checkpoints_is_the_same(room, tmp_path):
@@ -105,6 +113,57 @@ def test_a_single_net_stopped_at_several_steps_is_the_same(room, tmp_path):
     tiny.same(left, tiny.left_by_training(folder / "single"))
     assert left["checkpoint.average"] != b""  # fine-tuning averages its weights
     assert any("running_mean" in name for name in left)
+
+
+def test_the_best_weights_are_kept(room, tmp_path):
+    folder, source, _ = room
+    rows = metrics.read(folder / "single" / "metrics.jsonl")
+    checks = [(row["step"], {"ap": row["held/ap"], "loss": row["held/loss"]}) for row in rows if "held/ap" in row]
+    assert [step for step, _ in checks] == [4, 8]
+    for file, wanted in (("last", checks[-1]), ("best", max(checks, key=lambda check: rank(check[1])))):
+        score = subnet_of(folder / "single" / "weights" / f"{file}.safetensors").info["score"]
+        assert (score["step"], {"ap": score["ap"], "loss": score["loss"]}) == wanted
+        assert (folder / "single" / "images" / f"predictions-{wanted[0]}.jpg").stat().st_size > 1000
+    taken, scores = tiny.single(folder / "single", source, None)  # an ended one says again what it found
+    assert taken == folder / "single" / "weights" / "best.safetensors"
+    assert scores["step"] == max(checks, key=lambda check: rank(check[1]))[0]
+    taken, _ = tiny.single(tmp_path / "last", source, folder / "net.safetensors", steps=1, take="last")
+    assert taken == tmp_path / "last" / "weights" / "last.safetensors"
+
+
+def test_looking_at_held_out_pictures_changes_no_number(room, tmp_path):
+    folder, source, space = room
+    never = Every(report=1, check=100, save=3)
+    tiny.single(tmp_path / "single", source, folder / "net.safetensors", every=never)
+    tiny.supernet(tmp_path / "supernet", source, space, every=never)
+    for quiet, looked in (("single", "single"), ("supernet", "straight")):
+        one, other = (tiny.left_by_training(place) for place in (tmp_path / quiet, folder / looked))
+        weights = [name for name in one if name.startswith(("checkpoint.store", "checkpoint.average"))]
+        assert len(weights) > 10
+        assert [name for name in weights if one[name] != other[name]] == []
+
+
+def test_what_is_best():
+    def scores(ap, loss):
+        return {"ap": ap, "loss": loss}
+
+    order = [(0.5, 9.0), (0.4, 0.1), (0.4, 0.2), (0.02, 8.0), (0.0, 0.1), (0.019, 0.2), (-1.0, 0.3), (0.0, math.inf)]
+    ranks = [rank(scores(*pair)) for pair in order]
+    assert ranks == sorted(ranks, reverse=True)
+    assert len(set(ranks)) == len(ranks)
+    rows = [{"loss": 0.0}, {"held/ap": 0.0, "held/loss": "inf"}, {"held/ap": 0.3, "held/loss": 0.5}]
+    assert is_best(scores(0.0, math.inf), rows[:1], "held")
+    assert is_best(scores(0.0, 7.0), rows[:2], "held")
+    assert not is_best(scores(0.3, 0.5), rows, "held")
+    assert not is_best(scores(0.2, 0.1), rows, "held")
+    assert is_best(scores(0.3, 0.4), rows, "held")
+
+
+def tiny_picture(path):
+    picture = cv2.imread(str(path))
+    assert picture is not None, path
+    assert picture.std() > 20
+    return picture
 
 
 def test_a_supernet_started_from_a_checkpoint_starts_from_it_again(room, tmp_path, monkeypatch):
@@ -504,7 +563,7 @@ def test_the_published_recipe(room, batch):
     assert len({arch for step in archs for arch in step}) > 15  # from the first step on, anew each time
 
     outputs = extract(supernet, archs[0][0]).train()(batch.images)
-    got = Target(outputs, batch.joints, None, batch.images, recipe).loss(outputs)["total"]
+    got = trainee.task.target(outputs, batch.joints, None, (64, 64), recipe.loss)(outputs)["total"]
     heatmaps, indices = bottomup_targets(batch.joints, (64, 64), ((16, 16), (32, 32)), 2.0)
     plain = sum(((o[:, :17] - h) ** 2).mean() for o, h in zip(outputs, heatmaps, strict=True))
     push, pull = zip(*(literal_tags(*each) for each in zip(outputs[0][:, 17:], *indices, strict=True)), strict=True)

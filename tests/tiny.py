@@ -57,17 +57,17 @@ def network(path, source, space):
     weights.save(ln.build(arch), path, Subnet(arch, 17, {**made, **common.describe(skeleton, Recipe())}))
 
 
-def single(folder, source, path, steps=8, report=None):
+def single(folder, source, path, steps=8, report=None, every=None, take="best"):
     """Train a network into a folder, or go on in it."""
     if (folder / "config.yaml").exists():
         run = Run.resume(folder)
         ready = finetune.again(run, source, "cpu")
     else:
         recipe = finetune.recipe_of(finetune.known_weights(path), str(path))
-        ready = finetune.prepare(path, source, recipe, Length(steps=steps), "cpu", "off", 0, False)
+        ready = finetune.prepare(path, source, recipe, Length(steps=steps), "cpu", "off", 0, False, take)
         run = Run.create(finetune.VERB, settings=ready.plan.settings, out=folder)
     with run:
-        return finetune.finetune(run, ready, report)
+        return finetune.finetune(run, ready, report, every or EVERY._replace(report=1))
 
 
 def left_by_training(folder):

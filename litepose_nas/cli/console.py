@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
 
 
 class StoppedError(Exception):
@@ -59,19 +63,66 @@ def step(line: str) -> None:
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress(what: str, unit: str = "images/s") -> Iterator[Callable[[int, int], None]]:
     """Give a function `step(done, total)` that shows a bar on a screen, and a line now and then in a log."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     if not sys.stderr.isatty():
         yield _milestones(what)
         return
-    from rich.console import Console
+    start = time.perf_counter()
+    with live(what, at_once=False) as show:  # there may be nothing to wait for, such as people drawn before
+        yield lambda done, total: show(done, total, f"{done / max(time.perf_counter() - start, 1e-3):.1f} {unit}")
 
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task(what)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+@contextmanager
+def live(what: str, at_once: bool = True) -> Iterator[Callable[..., None]]:
+    """Give a function `show(done, total, text, line)`: a moving bar with the text on a screen, the lines in a log.
+
+    Both are optional: without a text the bar keeps the last one, without a line nothing is added to a log.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total, text="", line="": step(line) if line else None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+
+    begun = False
+    with _screen(BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(compact=True)) as bars:
+        task = bars.add_task(what, total=None, visible=at_once, text="")
+
+        def show(done: int, total: int, text: str = "", line: str = "") -> None:
+            nonlocal begun
+            if not begun:  # what a run did before it was resumed says nothing of its speed now
+                bars.reset(task, completed=done, total=total, visible=True)
+                begun = True
+            fields: dict[str, Any] = {"text": text} if text else {}
+            bars.update(task, completed=done, total=total, **fields)
+
+        yield show
+
+
+@contextmanager
+def status(what: str) -> Iterator[Callable[[str], None]]:
+    """Give a function that shows a text: one changing line on a screen, a line each in a log."""
+    if not sys.stderr.isatty():
+        yield lambda text: step(f"  {text}")
+        return
+    from rich.progress import TimeElapsedColumn
+
+    with _screen(TimeElapsedColumn()) as bars:
+        task = bars.add_task(what, total=None, text="")
+        yield lambda text: bars.update(task, text=text)
+
+
+def _screen(*columns: ProgressColumn) -> Progress:
+    """Return what draws below the lines that are printed meanwhile, and is gone when it ends."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+    from rich.table import Column
+
+    rest = TextColumn("{task.fields[text]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis"))
+    name = TextColumn("{task.description}", markup=False)
+    # Lines for standard output go above the bar only where that is a screen as well, not into a file or a pipe.
+    options: dict[str, Any] = {"transient": True, "redirect_stdout": sys.stdout.isatty()}
+    return Progress(SpinnerColumn(), name, *columns, rest, console=Console(stderr=True), **options)
 
 
 def _milestones(what: str) -> Callable[[int, int], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,7 +53,9 @@ def demo(
     for line in story.box():
         say(line)
     with run, told(run, story.VERB):
-        found = story.tell(run, say, console.step)
+        with console.status("demo") as tick:
+            found = story.tell(run, say, tick, 0.5 if sys.stderr.isatty() else story.EVERY)
+        run.end()
     if as_json:
         console.as_json(found)
     else:

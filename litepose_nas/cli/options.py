@@ -10,14 +10,19 @@ import typer
 from litepose_nas.errors import UserError
 
 Data = Annotated[
-    str | None, typer.Option(help="A dataset YAML, or a folder made by `data toy`; people are drawn if not given.")
+    str | None,
+    typer.Option(help="A dataset YAML or JSON, a folder of `data toy`, or coco, mpii:DIR ...; drawn if not given."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda:N or mps.")]
+Boxes = Annotated[
+    Path | None,
+    typer.Option(help="Where people are, for a top-down network: JSON of {image_id, category_id, bbox, score}."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Amp = Annotated[str, typer.Option(help="Precision: auto, off, bf16 or fp16.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and stop.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest interrupted run, or the one in --out.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest unfinished run, or the one in --out.")]
 Out = Annotated[Path | None, typer.Option(help="The folder of the run; a new one under runs/ if not given.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Length in steps.")]
 Epochs = Annotated[float | None, typer.Option(min=0.001, help="Length in passes over the pictures.")]

@@ -36,7 +36,8 @@ def profile(
     rows = costs.table(subnet.arch, (h, w), subnet.joints)
     if as_json:
         blocks = [row._asdict() for row in rows]
-        console.as_json({**cost._asdict(), "input": [h, w], "joints": subnet.joints, "blocks": blocks})
+        of = "person" if subnet.arch.space.task == "topdown" else "picture"
+        console.as_json({**cost._asdict(), "of_one": of, "input": [h, w], "joints": subnet.joints, "blocks": blocks})
         return
     console.table(
         ("part", "block", "output", "MACs", "share", "params"),
@@ -45,7 +46,8 @@ def profile(
             for r in rows
         ],
     )
-    console.out(f"\n{target}: {h}x{w} input, {subnet.joints} joints")
+    each = "; the cost is that of one person" if subnet.arch.space.task == "topdown" else ""
+    console.out(f"\n{target}: {h}x{w} input, {subnet.joints} joints{each}")
     console.table(
         ("", ""),
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,6 +42,7 @@ def search(
     from litepose_nas.formats import subnet_file
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import search as step
+    from litepose_nas.steps.common import duration
 
     if resume:
         check_alone(context, "out", "device")
@@ -62,29 +64,42 @@ def search(
     quick = kept.get("quick", _is_quick(evals, device))
     setting = step.prepare(trained, source, limits, device, quick)
     if run is None:
-        evals = evals or (step.evaluations_in(setting, step.QUICK_MINUTES) if quick else 200)
+        each = step.seconds_each(setting)
+        evals = evals or (step.evaluations_in(step.QUICK_MINUTES, each) if quick else step.EVALS)
         more = {"supernet": str(trained.folder), "data": source.name, "evals": evals, "quick": quick}
         if quick:
             console.out("quick preset for a processor: few networks on few pictures; a real search: --evals 200")
         pictures = len(setting.candidates.judge.held.slice)
-        console.out(f"{evals} networks of {setting.problem.space.name}, on {pictures} held-out training pictures")
+        console.out(
+            f"{evals} networks of {setting.problem.space.name}, on {pictures} held-out training pictures: "
+            f"about {duration(evals * each)}"
+        )
         if dry_run:
+            console.out("nothing was written")
             return
         run = Run.create(step.VERB, name, settings={**kept, **more}, out=out)
     else:
         run = Run.resume(run.folder)
 
+    evals, start, first = int(run.settings["evals"]), time.perf_counter(), 0
+    looks = len(setting.candidates.judge.held.slice)
+
     def report(found, number: int) -> None:  # type: ignore[no-untyped-def]
+        nonlocal first
+        first = first or number  # those before it are from before a resume
+        each = (time.perf_counter() - start) / (number - first + 1)
         scores = f"AP {found.result['ap']:.3f}  loss {found.result['loss']:.4f}"
-        line = f"{number}/{run.settings['evals']}  {console.short(found.cost.macs, 'MAC')}  {scores}"
+        words = f"{console.short(found.cost.macs, 'MAC')}  {scores}  {looks / each:.1f} images/s"
+        line = f"{number}/{evals}  {words}  left {duration((evals - number) * each)}"
         run.log(line)
-        console.step(line)
+        show(number, evals, words, line)
 
     with run, told(run, step.VERB):
-        found = step.search(
-            run, setting, run.settings["evals"], run.settings["seed"], report, kept["method"], kept["first_look"]
-        )
+        with console.live("searching") as show:
+            how = {"method": kept["method"], "first_look": kept["first_look"]}
+            found = step.search(run, setting, evals, run.settings["seed"], report, **how)
         subnet_file.write("subnet.json", found.subnet)
+        run.end()
     _conclude(run.folder, found, limits)
     console.out("written to subnet.json")
     console.out("next: litepose-nas extract subnet.json")
@@ -106,8 +121,12 @@ def extract(
     from litepose_nas.steps import extract as step
     from litepose_nas.steps.common import needed
 
+    if not subnet.exists():
+        raise UserError(f"{subnet}: no such file; make it with: litepose-nas search --budget 1.2GMAC")
     known = subnet_file.read(subnet)
-    found = step.extract_subnet(subnet, open_data(data or needed(known, str(subnet))["data"]), device, supernet)
+    source = open_data(data or needed(known, str(subnet))["data"])
+    with console.status("extracting") as say:
+        found = step.extract_subnet(subnet, source, device, supernet, say)
     out = out or subnet.with_suffix(".safetensors")
     weights.save(found.net, out, found.subnet)
     console.out("equal to the supernet's network to the bit, then calibrated")
@@ -143,5 +162,5 @@ def _conclude(folder: Path, found, limits) -> None:  # type: ignore[no-untyped-d
     console.out(
         f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "
         f"{console.short(cost.macs_litepose, 'MAC')} as LitePose counts, {console.short(cost.params, 'params')}; "
-        f"{limits.binding(cost)}"
+        f"{limits.binding(cost)}" + ("; of each person" if found.chosen.arch.space.task == "topdown" else "")
     )

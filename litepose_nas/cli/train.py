@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,7 +39,9 @@ def train_supernet(
     space: Annotated[str, typer.Option(help="A name from `space list`, or a YAML file.")] = "litepose",
     data: Data = None,
     init: Annotated[str | None, typer.Option(help="Start from a LitePose-shaped checkpoint.")] = None,
-    recipe: Annotated[str, typer.Option(help="default or litepose (as published).")] = "default",
+    recipe: Annotated[
+        str, typer.Option(help="default, or as published: litepose (bottom-up), vipnas (top-down).")
+    ] = "default",
     steps: Steps = None,
     epochs: Epochs = None,
     hours: Hours = None,
@@ -57,6 +60,7 @@ def train_supernet(
     Example: litepose-nas train-supernet --space litepose-tiny --epochs 20 lr=0.01
     """
     from litepose_nas.runs.run import Run
+    from litepose_nas.space import Space
     from litepose_nas.steps import train_supernet as step
     from litepose_nas.train.recipe import Length, changed, keys, named
 
@@ -67,7 +71,8 @@ def train_supernet(
         run = Run.resume(run.folder)
     else:
         settings = settings or []
-        length, how = Length(steps, epochs, hours), changed(named(recipe), settings)
+        task = Space.load(space).task
+        length, how = Length(steps, epochs, hours), changed(named(recipe, task), settings, task)
         wishes = step.Wishes(space, how, length, seed, device, amp, init, keys(settings))
         step.check(wishes)
         supernet, read, trainee, plan = step.prepare(wishes, open_data(data), console.out)
@@ -76,11 +81,15 @@ def train_supernet(
             console.out("A real training: litepose-nas train-supernet --data YOURS.yaml --epochs 200, on a GPU.")
         console.out(f"{space}: {step.words(plan, supernet)}")
         if dry_run:
-            _dry(supernet.space, read.joints, plan.seconds)
+            low, high = _ends(supernet.space, read.joints)
+            console.out(f"reachable budgets: {console.short(low.macs, 'MAC')} to {console.short(high.macs, 'MAC')}")
+            _dry(device, plan.settings["recipe"]["batch"])
             return
         run = Run.create(step.VERB, name, settings=plan.settings, out=out)
     with run, told(run, step.VERB):
-        path = step.train(run, supernet, read, trainee, plan, reporter(run))
+        with console.live("training") as show:
+            path = step.train(run, supernet, read, trainee, plan, reporter(run, show), tick=show)
+        run.end()
     place = f" {run.folder}" if run.folder.parent != Path("runs") / step.VERB else ""
     console.out(f"written to {path}")
     console.out(f"next: litepose-nas search{place} --budget {_budget(supernet.space, read.joints)}")
@@ -95,6 +104,9 @@ def finetune(
     epochs: Epochs = None,
     hours: Hours = None,
     teacher: Annotated[bool, typer.Option("--teacher", help="Learn from the widest net of the supernet too.")] = False,
+    last: Annotated[
+        bool, typer.Option("--last", help="Take the last weights, not those that did best on held-out pictures.")
+    ] = False,
     seed: Seed = 0,
     device: Device = "auto",
     amp: Amp = "auto",
@@ -107,11 +119,10 @@ def finetune(
 
     Example: litepose-nas finetune subnet.safetensors --epochs 20
     """
-    from litepose_nas import weights
+    from litepose_nas import files
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import finetune as step
-    from litepose_nas.steps.common import duration, needed
-    from litepose_nas.target import subnet_of
+    from litepose_nas.steps.common import needed
     from litepose_nas.train.recipe import Length, changed
 
     if "=" in subnet.name and not subnet.exists():  # the file was left out, and this is the first setting
@@ -123,20 +134,28 @@ def finetune(
         run = Run.resume(run.folder)
     else:
         known = step.known_weights(subnet)
-        recipe = step.recipe_of(known, str(subnet), lambda recipe: changed(recipe, settings or []))
+        task = known.arch.space.task
+        recipe = step.recipe_of(known, str(subnet), lambda recipe: changed(recipe, settings or [], task))
         source = open_data(data or needed(known, str(subnet))["data"])
-        ready = step.prepare(subnet, source, recipe, Length(steps, epochs, hours), device, amp, seed, teacher)
-        console.out(f"{subnet}: {step.words(ready.plan)}" + (" (quick preset)" if ready.plan.quick else ""))
+        length, take = Length(steps, epochs, hours), step.LAST if last else step.BEST
+        ready = step.prepare(subnet, source, recipe, length, device, amp, seed, teacher, take)
+        if ready.plan.quick:
+            console.out("quick preset for a processor; a real fine-tuning: --epochs 100 or more, on a GPU.")
+        console.out(f"{subnet}: {step.words(ready)}")
         if dry_run:
-            console.out(f"about {duration(ready.plan.seconds)}; nothing was written")
+            _dry(device, ready.plan.settings["recipe"]["batch"])
             return
         run = Run.create(step.VERB, name, settings=ready.plan.settings, out=out)
     target = Path("subnet-finetuned.safetensors")
     with run, told(run, step.VERB):
-        path, scores = step.finetune(run, ready, reporter(run))
-        weights.save(ready.net, target, subnet_of(path))
+        with console.live("fine-tuning") as show:
+            path, scores = step.finetune(run, ready, reporter(run, show), tick=show)
+        with files.replacing(target) as temporary:
+            shutil.copyfile(path, temporary)
+        run.end()
     console.out(f"on the held-out slice: loss {scores['loss']:.4f}, AP {scores['ap']:.3f}")
-    console.out(f"written to {path} and {target}")
+    which = f"the {path.stem} weights, those of step {scores['step']} of {ready.plan.steps}"
+    console.out(f"written to {target}: {which}; {step.BEST} and {step.LAST} are in {path.parent}")
     console.out(f"next: litepose-nas evaluate {target}")
 
 
@@ -149,10 +168,12 @@ def open_data(what: str | None) -> Source:
 
 
 def interrupted(verb: str, out: Path | None) -> Path:
-    """Return the folder of the run to go on with."""
+    """Return the folder of the run to go on with: the one named, or the newest that has not ended."""
     from litepose_nas.runs.run import Run
 
-    return out if out is not None else Run.latest(verb).folder
+    folder = out if out is not None else Run.unfinished(verb).folder
+    console.step(f"going on with {folder}")
+    return folder
 
 
 @contextmanager
@@ -171,35 +192,39 @@ def told(run: Run, verb: str) -> Iterator[None]:
         raise UserError(f"{error}; then go on with: {again}") from error
 
 
-def reporter(run: Run):  # type: ignore[no-untyped-def]
-    """Return a function that prints and logs progress."""
+def reporter(run: Run, show: Callable[..., None]) -> Callable[[Progress], None]:
+    """Return a function that shows and logs progress."""
     from litepose_nas.steps.common import duration
 
     def report(p: Progress) -> None:
         losses = " ".join(f"{name} {value:.4f}" for name, value in p.losses.items())
-        line = (
-            f"{p.step}/{p.steps}  {losses}  {p.images_per_second:.1f} images/s"
-            f"  waiting {100 * p.waiting:.0f} %  left {duration(p.left)}"
-        )
+        speed = f"{p.images_per_second:.1f} images/s  waiting for pictures {100 * p.waiting:.0f} %"
+        line = f"{p.step}/{p.steps}  {losses}  {speed}  left {duration(p.left)}"
         run.log(line)
-        console.step(line)
+        show(p.step, p.steps, f"{speed}  loss {p.losses['loss']:.4f}", line)
 
     return report
 
 
 def _budget(space, joints: int) -> str:  # type: ignore[no-untyped-def]
     """Return a budget in the lower middle of what the space reaches."""
-    from litepose_nas import costs
-
-    low, high = (costs.cost(arch, joints=joints).macs for arch in (space.smallest, space.widest))
-    middle = (low * high) ** 0.5
+    low, high = _ends(space, joints)
+    middle = (low.macs * high.macs) ** 0.5
     return f"{middle / 1e9:.1f}GMAC" if middle > 5e8 else f"{middle / 1e6:.0f}MMAC"
 
 
-def _dry(space, joints: int, seconds: float) -> None:  # type: ignore[no-untyped-def]
+def _ends(space, joints: int):  # type: ignore[no-untyped-def]
+    """Return the costs of the smallest and the widest network."""
     from litepose_nas import costs
 
-    low, high = (costs.cost(arch, joints=joints) for arch in (space.smallest, space.widest))
-    console.out(f"reachable budgets: {console.short(low.macs, 'MAC')} to {console.short(high.macs, 'MAC')}")
-    memory = (high.weight_bytes * 4 + high.peak_bytes * 8) / 1e9
-    console.out(f"weights, gradients, momenta and activations: {memory:.1f} GB and up; nothing was written")
+    return [costs.cost(arch, joints=joints) for arch in (space.smallest, space.widest)]
+
+
+def _dry(device: str, batch: int) -> None:
+    """Say what is left to say where nothing is to be done; the length was measured by two steps of the real thing."""
+    from litepose_nas import devices
+
+    taken = devices.most_memory(devices.pick(device))
+    if taken:
+        console.out(f"memory: {taken / 1e9:.1f} GB and up, the most that two steps of batch {batch} have taken")
+    console.out("nothing was written")

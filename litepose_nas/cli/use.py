@@ -2,51 +2,134 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Data, Device, Json
+from litepose_nas.cli.options import Boxes, Data, Device, Json
 from litepose_nas.cli.train import open_data
 from litepose_nas.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from litepose_nas.metrics.reports import Report
+
+SPLITS = ("val", "train", "test")
 
 
 def evaluate(
     target: Annotated[str | None, typer.Argument(help="A .safetensors file; the newest here if not given.")] = None,
     data: Data = None,
-    split: Annotated[str, typer.Option(help="val, or train to look for overfitting.")] = "val",
+    split: Annotated[str, typer.Option(help="val; train, to see overfitting; test, to hand in (--save).")] = "val",
     flip: Annotated[bool, typer.Option("--flip", help="Look at the mirrored picture as well.")] = False,
-    save: Annotated[Path | None, typer.Option(help="Write the results as COCO JSON.")] = None,
+    boxes: Boxes = None,
+    min_box_score: Annotated[float, typer.Option(help="Leave out boxes of --boxes with a lower score.")] = 0.0,
+    save: Annotated[
+        Path | None, typer.Option(help="Write what is found: COCO results as .json, MPII's array as .mat.")
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(help="Judge these instead of a network: a file, or a folder for posetrack."),
+    ] = None,
+    annotations: Annotated[
+        str | None, typer.Option(help="What --predictions are compared with: a file of any layout, a dataset.")
+    ] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="coco, crowdpose, mpii, posetrack or pck; the dataset's own, or coco for files.")
+    ] = None,
+    crowd_rule: Annotated[
+        str | None, typer.Option(help="CrowdPose's easy, medium, hard: released (0.2, 0.8) or paper (0.1, 0.8).")
+    ] = None,
+    made_with: Annotated[
+        str | None, typer.Option(help="How --predictions were made (flip, scales, boxes), to stand beside the figures.")
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Print COCO's ten numbers, as pycocotools judges.
+    """Print the figures of a network, or of predictions in files.
 
-    Example: litepose-nas evaluate subnet-finetuned.safetensors
+    Examples: litepose-nas evaluate subnet-finetuned.safetensors
+    litepose-nas evaluate --predictions results.json --annotations val.json --metric coco
     """
-    from litepose_nas.evaluation import ten_lines
-    from litepose_nas.files import replacing
+    if predictions or annotations or made_with:
+        if target or data or flip or boxes or min_box_score or save or device != "auto":
+            raise UserError(
+                "--predictions and --annotations are judged as they are, without a network; "
+                "leave out the target, --data, --flip, --boxes, --min-box-score, --save and --device"
+            )
+        _judge_files(predictions, annotations, split, metric or "coco", crowd_rule, made_with, as_json)
+        return
+    from litepose_nas.metrics.conditions import Made
     from litepose_nas.steps import evaluate as step
 
-    if split not in ("val", "train"):
-        raise UserError(f"--split: {split!r} is not one; {nearest(split, ('val', 'train'))}")
+    if split not in SPLITS:
+        raise UserError(f"--split: {split!r} is not one; {nearest(split, SPLITS)}")
     target = target or step.default_target()
     loaded = step.load(target, device)
+    if min_box_score and boxes is None:
+        raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
     source = open_data(data or loaded.net.meta.get("data"))
-    scores, results, pictures = step.score(loaded, source, split, flip)
+    loaded, looked_at = step.given_boxes(loaded, source, split, boxes, min_box_score)
+    with console.progress("looking") as bar:
+        seen = step.look(loaded, source, split, flip, bar)
+    if not seen.labelled and save is None:
+        raise UserError(
+            f"{source.name}, {split}: nobody is labelled in these pictures, so there are no figures; "
+            "write what is found with --save FILE, to hand it in"
+        )
     if save:
-        with replacing(save) as temporary:
-            temporary.write_text(json.dumps(results), encoding="utf-8")
-    if as_json:
-        console.as_json({**scores._asdict(), "pictures": pictures, "flip": flip, "split": split, "target": target})
-        return
-    console.out(ten_lines(scores))
+        step.save(seen, save)
     h, w = loaded.size
-    console.out(f"{target} on {pictures} pictures of {source.name}, {split}; {h}x{w}, flip {'on' if flip else 'off'}")
-    console.out(f"next: litepose-nas predict {target} PICTURE, or litepose-nas export {target}")
+    if not seen.labelled:
+        console.step(f"{len(seen.results)} people in {len(seen.dataset.records)} pictures, written to {save}")
+        if as_json:
+            made = {"pictures": len(seen.dataset.records), "flip": flip, "scales": [1.0], "boxes": looked_at}
+            console.as_json({**made, "results": len(seen.results), "split": split, "target": target})
+        return
+    metric = metric or step.metric_for(seen, source, split)
+    _check_rule(crowd_rule, metric)
+    report = step.report(seen, metric, crowd_rule or "released", Made(flip, (1.0,), looked_at))
+    if not as_json:
+        console.out(f"{target} on {source.name}, {split}, {h}x{w}")
+    _print(report, metric, as_json, {"split": split, "target": target})
+    if not as_json:
+        console.out(f"next: litepose-nas predict {target} PICTURE, or litepose-nas export {target}")
+
+
+def _judge_files(
+    predictions: Path | None,
+    annotations: str | None,
+    split: str,
+    metric: str,
+    crowd_rule: str | None,
+    made_with: str | None,
+    as_json: bool,
+) -> None:
+    from litepose_nas.metrics.from_files import Asked, judge
+
+    if predictions is None or annotations is None:
+        missing = "--predictions" if predictions is None else "--annotations"
+        raise UserError(f"{missing} is missing: figures from files need --predictions and --annotations")
+    _check_rule(crowd_rule, metric)
+    asked = Asked(predictions, annotations, split, crowd_rule or "released", made_with)
+    files = {"predictions": str(predictions), "annotations": str(annotations)}
+    _print(judge(metric, asked), metric, as_json, files)
+
+
+def _check_rule(crowd_rule: str | None, metric: str) -> None:
+    if crowd_rule is not None and metric != "crowdpose":
+        raise UserError(f"--crowd-rule is CrowdPose's; leave it out, or say --metric crowdpose instead of {metric}")
+
+
+def _print(report: Report, metric: str, as_json: bool, what: dict[str, str]) -> None:
+    from litepose_nas.metrics.conditions import fields_of, lines_of
+
+    if as_json:
+        console.as_json({"metric": metric, **report.figures, **fields_of(report.conditions), **what})
+        return
+    for line in (*report.lines, *lines_of(report.conditions)):
+        console.out(line)
 
 
 def predict(
@@ -54,6 +137,8 @@ def predict(
     pictures: Annotated[list[str], typer.Argument(help="Pictures, folders or patterns such as '*.jpg'.")],
     out: Annotated[Path, typer.Option(help="The folder for overlays and poses.json.")] = Path("predictions"),
     flip: Annotated[bool, typer.Option("--flip", help="Look at the mirrored picture as well.")] = False,
+    boxes: Boxes = None,
+    min_box_score: Annotated[float, typer.Option(help="Leave out boxes of --boxes with a lower score.")] = 0.0,
     device: Device = "auto",
 ) -> None:
     """Draw the people that a network finds in pictures.
@@ -64,8 +149,15 @@ def predict(
     from litepose_nas.steps import evaluate as step
 
     loaded = step.load(target, device)
+    if min_box_score and boxes is None:
+        raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
+    find = step.boxes_by_file(loaded, boxes, min_box_score)
+    if loaded.topdown and boxes is None:
+        console.out(
+            "this network sees one person at a time, and no --boxes were given: each picture is taken for one person"
+        )
     with console.progress("looking") as bar:
-        done = run(loaded.net, loaded.task, loaded.skeleton, pictures, loaded.size, out, flip, progress=bar)
+        done = run(loaded.net, loaded.task, loaded.skeleton, pictures, loaded.size, out, flip, progress=bar, boxes=find)
     for warning in done.warnings:
         console.error(warning)
     console.out(f"{done.people} people in {len(done.overlays)} pictures; overlays and {done.poses.name} in {out}")

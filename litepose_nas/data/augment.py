@@ -29,10 +29,11 @@ class Augment(NamedTuple):
     """How far a training picture may depart from its original; each quantity is drawn evenly from its range."""
 
     rotation: float = 30.0  # degrees to either side
-    scale: tuple[float, float] = (0.75, 1.5)  # side of what the input shows, in short sides of the picture
+    scale: tuple[float, float] = (0.75, 1.5)  # side of what is shown, in short sides of the picture or sides of the box
     translate: float = 0.1  # to either side, as a share of the input's size
     flip: float = 0.5  # probability of a mirrored picture
     colour: float = 0.2  # brightness, contrast and saturation are each multiplied by 1 - colour to 1 + colour
+    half_body: float = 0.0  # probability that a cut-out of a person shows one half, where joints of both are labelled
 
 
 PUBLISHED = Augment(translate=40 / 512, colour=0.0)  # LitePose's own

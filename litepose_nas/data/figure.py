@@ -160,8 +160,9 @@ def draw_pose(
     facing: float | None = None,
     lively: float = 1.0,
     stances: Collection[str] = tuple(STANCES),
+    arms: tuple[str, ...] | None = None,
 ) -> Pose:
-    """Return a random pose inside LIMITS, in one of some stances.
+    """Return a random pose inside LIMITS, in one of some stances, with arms as the stance has them or in other styles.
 
     The share lively of the figures take any of them and, unless a facing is given, look anywhere; the others hold a
     calm stance and mostly look at the viewer or away.
@@ -182,15 +183,16 @@ def draw_pose(
         "tilt": _clip("neck_tilt", rng.normal(0, 6)),
     }
     order = (0, 1) if rng.random() < 0.5 else (1, 0)
-    arm_style = _one_of(rng, stance.arms)
-    arm_styles = (arm_style, arm_style if rng.random() < 0.35 else _one_of(rng, stance.arms))
+    styles = stance.arms if arms is None else arms
+    arm_style = _one_of(rng, styles)
+    arm_styles = (arm_style, arm_style if rng.random() < 0.35 else _one_of(rng, styles))
     shoulder = {"raise": "shoulder_raise", "out": "shoulder_out", "roll": "shoulder_roll"}
     hip = {"raise": "hip_raise", "out": "hip_out", "roll": "hip_roll"}
-    arms = tuple(_draw(rng, ARMS[arm_styles[i]], shoulder) for i in order)
+    both = tuple(_draw(rng, ARMS[arm_styles[i]], shoulder) for i in order)
     legs = tuple(_draw(rng, LEGS[stance.legs[i]], hip) for i in order)
     if name == "bending":  # the arms of a bent trunk fall towards the ground, not towards the knees
-        arms = tuple({**arm, "raise": _clip("shoulder_raise", arm["raise"] + 0.5 * trunk["bend"])} for arm in arms)
-    return Pose(name, facing, trunk, neck, (arms[0], arms[1]), (legs[0], legs[1]))
+        both = tuple({**arm, "raise": _clip("shoulder_raise", arm["raise"] + 0.5 * trunk["bend"])} for arm in both)
+    return Pose(name, facing, trunk, neck, (both[0], both[1]), (legs[0], legs[1]))
 
 
 def place(body: Body, pose: Pose, camera_pitch: float = 0.0) -> Figure:

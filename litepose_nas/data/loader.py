@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from litepose_nas.data import augment as aug
+from litepose_nas.data import boxes as box_
 from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.augment import MEAN, STD, Augment, Image, Matrix, Size
 from litepose_nas.data.coco import Dataset, Record, ignored_mask, load_picture
@@ -24,7 +25,7 @@ CACHE_BYTES = 2**30
 # The network's input for each value of a pixel, one row a colour.
 _TABLE = ((np.arange(256)[None] / 255 - np.array(MEAN)[:, None]) / np.array(STD)[:, None]).astype(np.float32)
 # First words of the seeds of the two kinds of draws.
-_ORDER, _CHANGES = 0, 1
+_ORDER, CHANGES = 0, 1
 
 
 class Batch(NamedTuple):
@@ -34,6 +35,7 @@ class Batch(NamedTuple):
     joints: Tensor  # (B, P, J, 3) float32: x, y in pixels of the input, flag; P >= 1, rows that only fill up are zero
     masks: Tensor | None  # (B, H, W) bool: False where people stand whom nobody labelled; None where there are none
     image_ids: tuple[int, ...] = ()
+    boxes: NDArray[np.float64] | None = None  # (B, 5): left, top, width, height, score; None: pictures are whole
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on a device; a copy to a GPU does not wait for what the GPU is doing."""
@@ -46,7 +48,9 @@ class Batch(NamedTuple):
         return self._replace(images=move(self.images), joints=move(self.joints), masks=masks)
 
 
-Fitted = tuple[Batch, list[Matrix]]  # whole pictures, and the map of each from its own pixels to the input's
+Fitted = tuple[
+    Batch, list[Matrix]
+]  # pictures or cut-outs, and the map of each from the picture's pixels to the input's
 
 
 class Sample(NamedTuple):
@@ -56,6 +60,15 @@ class Sample(NamedTuple):
     joints: NDArray[np.float32]
     mask: NDArray[np.bool_] | None  # True where the loss counts
     image_id: int
+    box: tuple[float, ...] | None = None
+
+
+class View(NamedTuple):
+    """What a network is shown of a picture: all of it, or a box with one person."""
+
+    warp: Matrix
+    box: tuple[float, ...] | None = None  # left, top, width, height, score
+    people: slice = slice(None)  # those of the picture whose joints are wanted
 
 
 class Cached(NamedTuple):
@@ -76,6 +89,17 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.dataset.records)
+
+    @functools.cached_property
+    def people(self) -> NDArray[np.int64]:
+        """The places (picture, person) of everybody who has joints and a box in the picture."""
+        places = [
+            (index, person)
+            for index, record in enumerate(self.dataset.records)
+            for person, box in enumerate(record.boxes.tolist())
+            if box_.clipped(box, (record.height, record.width)) is not None
+        ]
+        return np.array(places, np.int64).reshape(-1, 2)
 
     def get(self, index: int) -> tuple[Image, NDArray[np.bool_] | None]:
         """Return a picture and where nobody is labelled in it (None where everybody is); do not write into them."""
@@ -107,10 +131,10 @@ def train_batch(
     """
     places = range(step * batch, (step + 1) * batch)
     samples = [
-        _changed(pictures, _turn(seed, place, len(pictures)), size, augment, [_CHANGES, seed, step, position])
+        _changed(pictures, turn(seed, place, len(pictures)), size, augment, [CHANGES, seed, step, position])
         for position, place in enumerate(places)
     ]
-    return _collate(samples, size, len(pictures.dataset.skeleton.names))
+    return collate(samples, size, len(pictures.dataset.skeleton.names))
 
 
 def batches(
@@ -123,14 +147,15 @@ def batches(
     stop: int | None = None,
     ahead: int = 3,
     workers: int = 1,
+    make_batch: Callable[..., Batch] = train_batch,
 ) -> Iterator[tuple[int, Batch, float]]:
     """Yield (step, its training batch, seconds waited for it) from a step on, prepared ahead by threads.
 
-    `size` may depend on the step. The stream is the same for any `ahead` and `workers`, none included.
+    `size` may depend on the step; `make_batch` is a task's. The stream is the same for any `ahead` and `workers`.
     """
 
     def make(step: int) -> Batch:
-        return train_batch(pictures, size(step) if callable(size) else size, batch, seed, step, augment)
+        return make_batch(pictures, size(step) if callable(size) else size, batch, seed, step, augment)
 
     return work_ahead(make, itertools.count(start) if stop is None else range(start, stop), ahead, workers)
 
@@ -139,14 +164,21 @@ def eval_batches(
     pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None, workers: int = 1
 ) -> Iterator[Fitted]:
     """Yield whole pictures in the order of the dataset, all or those with these ids, each with its map to the input."""
-    chosen = positions(pictures.dataset, image_ids)
+    records = pictures.dataset.records
+    shots = [(i, View(aug.fit_warp(_size(records[i]), size))) for i in positions(pictures.dataset, image_ids)]
+    return view_batches(pictures, shots, size, batch, workers)
 
-    def make(part: Sequence[int]) -> Fitted:
-        warps = [aug.fit_warp(_size(pictures.dataset.records[index]), size) for index in part]
-        samples = [_fitted(pictures, index, size, warp) for index, warp in zip(part, warps, strict=True)]
-        return _collate(samples, size, len(pictures.dataset.skeleton.names)), warps
 
-    parts = [chosen[first : first + batch] for first in range(0, len(chosen), batch)]
+def view_batches(
+    pictures: Pictures, shots: Sequence[tuple[int, View]], size: Size, batch: int, workers: int = 1
+) -> Iterator[Fitted]:
+    """Yield views of pictures, each (place in the dataset, view), in their order."""
+
+    def make(part: Sequence[tuple[int, View]]) -> Fitted:
+        samples = [shown(pictures, index, view, size) for index, view in part]
+        return collate(samples, size, len(pictures.dataset.skeleton.names)), [view.warp for _, view in part]
+
+    parts = [shots[first : first + batch] for first in range(0, len(shots), batch)]
     return (fitted for _, fitted, _ in work_ahead(make, parts, workers=workers))
 
 
@@ -190,7 +222,8 @@ def _epoch(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng([_ORDER, seed, epoch]).permutation(count)
 
 
-def _turn(seed: int, place: int, count: int) -> int:
+def turn(seed: int, place: int, count: int) -> int:
+    """Return which of so many things stands at a place in the stream of epochs."""
     epoch, turn = divmod(place, count)
     return int(_epoch(seed, epoch, count)[turn])
 
@@ -202,24 +235,26 @@ def _size(record: Record) -> Size:
 def _changed(pictures: Pictures, index: int, size: Size, augment: Augment | None, seeds: list[int]) -> Sample:
     record = pictures.dataset.records[index]
     if augment is None:
-        return _fitted(pictures, index, size, aug.fit_warp(_size(record), size))
+        return shown(pictures, index, View(aug.fit_warp(_size(record), size)), size)
     rng = np.random.default_rng(seeds)
     warp, flipped = aug.draw_warp(rng, _size(record), size, augment)
     mirror = pictures.dataset.skeleton.mirror if flipped else None
-    sample = _fitted(pictures, index, size, warp, mirror)
+    sample = shown(pictures, index, View(warp), size, mirror)
     return sample._replace(image=aug.change_colours(sample.image, aug.draw_colours(rng, augment)))
 
 
-def _fitted(pictures: Pictures, index: int, size: Size, warp: Matrix, mirror: Sequence[int] | None = None) -> Sample:
+def shown(pictures: Pictures, index: int, view: View, size: Size, mirror: Sequence[int] | None = None) -> Sample:
+    """Return a view of a picture; `mirror` says which joint each becomes, where the view mirrors."""
     record = pictures.dataset.records[index]
     image, ignored = pictures.get(index)
-    # Beyond the picture's edge nobody stands, so the loss counts there.
-    mask = None if ignored is None else ~aug.warp_mask(ignored, warp, size)
+    # Beyond the picture's edge nobody stands, so the loss counts there. A box is one person's, whoever else is in it.
+    mask = None if ignored is None or view.box is not None else ~aug.warp_mask(ignored, view.warp, size)
     return Sample(
-        aug.warp_picture(image, warp, size),
-        aug.warp_joints(continuous(record.joints), warp, mirror),
+        aug.warp_picture(image, view.warp, size),
+        aug.warp_joints(continuous(record.joints[view.people]), view.warp, mirror),
         mask,
         record.image_id,
+        view.box,
     )
 
 
@@ -228,7 +263,8 @@ def continuous(joints: NDArray[np.float32]) -> NDArray[np.float32]:
     return joints + np.array([aug.HALF, aug.HALF, 0], np.float32)
 
 
-def _collate(samples: list[Sample], size: Size, count: int) -> Batch:
+def collate(samples: list[Sample], size: Size, count: int) -> Batch:
+    """Return samples of one size with so many joints as a batch."""
     people = max(1, *(len(sample.joints) for sample in samples))
     joints = np.zeros((len(samples), people, count, 3), np.float32)
     for row, sample in zip(joints, samples, strict=True):
@@ -238,4 +274,6 @@ def _collate(samples: list[Sample], size: Size, count: int) -> Batch:
         whole = np.ones(size, bool)
         masks = torch.from_numpy(np.stack([whole if sample.mask is None else sample.mask for sample in samples]))
     images = to_input([sample.image for sample in samples])
-    return Batch(images, torch.from_numpy(joints), masks, tuple(sample.image_id for sample in samples))
+    image_ids = tuple(sample.image_id for sample in samples)
+    boxes = [sample.box for sample in samples if sample.box is not None]
+    return Batch(images, torch.from_numpy(joints), masks, image_ids, np.array(boxes) if boxes else None)

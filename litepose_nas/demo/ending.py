@@ -9,21 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from litepose_nas.data.augment import HALF
-from litepose_nas.data.coco import Dataset, load_picture
-from litepose_nas.data.loader import continuous
+from litepose_nas.data.coco import Dataset
 from litepose_nas.demo import networks
 from litepose_nas.demo.contenders import SCALED, SEARCHED, label
 from litepose_nas.demo.scale import Scale
-from litepose_nas.evaluation import bootstrap_ap, read_truth
 from litepose_nas.files import replacing
 from litepose_nas.formats import subnet_file
-from litepose_nas.pose.draw import Captioned, draw_people, side_by_side
+from litepose_nas.metrics.coco import bootstrap_ap, read_truth
 from litepose_nas.searching import plot
-from litepose_nas.steps import pictures
-
-SHOWN = 4  # pictures
-SURE = 0.3  # people below this score are not drawn: a net of minutes finds each person several times
 
 Row = dict[str, Any]
 
@@ -62,23 +55,6 @@ def compare(folders: Mapping[str, Path], val: Dataset, scale: Scale) -> dict[str
     )
     low, high = np.quantile(one.samples - other.samples, [0.025, 0.975]).tolist()
     return {"difference": one.ap - other.ap, "low": low, "high": high, "resamples": scale.resamples}
-
-
-def show_predictions(folder: Path, val: Dataset, path: Path) -> None:
-    """Draw the first validation pictures twice: with their people, and with those that a network found."""
-    results = networks.read(folder, networks.FINETUNED)["results"]
-    shown = []
-    for record in val.records[:SHOWN]:
-        image, zoom = load_picture(record), max(1.0, 320 / max(record.width, record.height))
-        truth = continuous(record.joints)
-        hidden = record.joints[:, :, 2] == 1
-        shown.append(Captioned(draw_people(image, truth, val.skeleton, hidden=hidden, zoom=zoom), "truth"))
-        mine = [r for r in results if r["image_id"] == record.image_id and r["score"] >= SURE]
-        people = np.array([r["keypoints"] for r in mine], np.float32).reshape(-1, len(val.skeleton.names), 3)
-        people[..., :2] += HALF
-        scores = [r["score"] for r in mine]
-        shown.append(Captioned(draw_people(image, people, val.skeleton, scores, zoom=zoom), "found"))
-    pictures.write(side_by_side(shown, columns=4), path)
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -28,8 +29,8 @@ from litepose_nas.runs.run import COMMAND, ENV, Run
 from litepose_nas.scoring import Protocol
 from litepose_nas.searching.problem import Evaluated
 from litepose_nas.space import Space
+from litepose_nas.steps import pictures, train_supernet
 from litepose_nas.steps import search as searching
-from litepose_nas.steps import train_supernet
 from litepose_nas.steps.common import Data, Say, duration, seconds_a_step
 from litepose_nas.supernet import Supernet
 from litepose_nas.train.loop import Every, Progress
@@ -54,12 +55,12 @@ def box() -> list[str]:
     return [f"┌{'─' * (wide + 2)}┐", *(f"│ {line:<{wide}} │" for line in lines), f"└{'─' * (wide + 2)}┘"]
 
 
-def tell(run: Run, say: Say, tick: Say) -> Found:
-    """Tell the whole story in a run's folder and return its figures; `say` hears results, `tick` progress.
+def tell(run: Run, say: Say, tick: Say, every: float = EVERY) -> Found:
+    """Tell the whole story in a run's folder and return its figures; `say` hears results, `tick` progress now and then.
 
     Called again on the same folder it goes on where it was interrupted, with the same numbers in the end.
     """
-    story = Story(run, say, tick)
+    story = Story(run, say, tick, every)
     before = torch.get_num_threads()
     try:
         story.stage("people", story.draw)
@@ -76,12 +77,12 @@ def tell(run: Run, say: Say, tick: Say) -> Found:
 class Story:
     """One demo: its folder, its settings, and who listens."""
 
-    def __init__(self, run: Run, say: Say, tick: Say):
+    def __init__(self, run: Run, say: Say, tick: Say, every: float = EVERY):
         self.run, self.folder = run, run.folder
         self.scale = scales.read(run.settings["scale"])
         self.seed, self.lanes, self.threads = (run.settings[key] for key in ("seed", "lanes", "threads"))
         self.clock, self._said = Clock(), 0.0
-        self._say, self._tick = say, tick
+        self._say, self._tick, self._every = say, tick, every
 
     # ── stages and telling ──
 
@@ -93,7 +94,8 @@ class Story:
             found = dict(json.loads(path.read_text(encoding="utf-8")))
             self.say(f"{name}: {found['line']} (done before)")
         else:
-            start = time.perf_counter()
+            start, self._said = time.perf_counter(), -math.inf  # a new stage is told of at once
+            self.tick(name, 0.0)
             found = json.loads(json.dumps(tell()))  # the same whether it is told or read
             found["seconds"] = round(time.perf_counter() - start, 1)
             path.parent.mkdir(exist_ok=True)
@@ -115,9 +117,9 @@ class Story:
     def tick(self, text: str, share: float) -> None:
         """Tell progress, now and then, with the time that the whole demo still takes."""
         now = time.perf_counter()
-        if now - self._said >= EVERY:
+        if now - self._said >= self._every:
             self._said = now
-            self._tick(f"  {text}  demo left: {self.clock.left(share)}")
+            self._tick(f"{text}  demo left: {self.clock.left(share)}")
 
     def _record(self, name: str) -> Path:
         return self.folder / "stages" / f"{name}.json"
@@ -271,7 +273,8 @@ class Story:
         rows = ending.table(folders, self.scale)
         ending.write_csv(rows, self.folder / "table.csv")
         self.run.write("front.svg", ending.front(rows, self.folder / "search" / "front.csv"))
-        ending.show_predictions(folders[contenders.SEARCHED], val, self.folder / "predictions.jpg")
+        found = networks.read(folders[contenders.SEARCHED], networks.FINETUNED)["results"]
+        pictures.show_results(val, found, self.folder / "predictions.jpg")
         stages = ("people", "threads", "supernet", "search", "networks", "export")
         seconds = {name: self.found(name)["seconds"] for name in stages}
         return {

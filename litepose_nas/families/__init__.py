@@ -17,6 +17,7 @@ class Family(Protocol):
     """What a family of networks offers; a module with these names is one."""
 
     OUTPUTS: tuple[str, ...]  # names of what `forward` returns, in order
+    # And TASK = "topdown" where the network sees one person at a time; without it, whole pictures.
 
     def plan(self, tree: Any, joints: int) -> Iterable[Part]:
         """Yield the blocks of one architecture; the only place where widths are decided."""

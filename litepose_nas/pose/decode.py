@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from litepose_nas.pose.grouping import Grouping, Peaks, group, joint_order
 from litepose_nas.pose.peaks import find_peaks, quarter_pixel
 from litepose_nas.pose.refine import best_pixels
 
+if TYPE_CHECKING:
+    from litepose_nas.pose.bottomup import BottomUp
+
 
 class DivergedError(UserError):
     """A network's outputs are not numbers."""
@@ -27,16 +30,6 @@ class People(NamedTuple):
 
     keypoints: NDArray[np.float32]  # (P, J, 3): x, y, value; all zero where a joint was not found
     scores: NDArray[np.float32]  # (P,): mean value over all joints before refine
-
-
-class BottomUp(NamedTuple):
-    """The bottom-up task as its decode sees it."""
-
-    joints: int
-    flip_pairs: tuple[tuple[int, int], ...] = ()  # joints that change places in the mirrored picture
-    tag_cue: tuple[float, float] = (0.0, 0.0)  # added to the tags, see position_cue; as in training
-    decode_at_input: bool = False  # upsample to the input size before the peaks are sought
-    grouping: Grouping = Grouping()
 
 
 def position_cue(cue: Sequence[float], height: int, width: int, like: Tensor) -> Tensor:

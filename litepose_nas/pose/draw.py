@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.data.skeleton import Skeleton, side
 
 Image = NDArray[np.uint8]  # (H, W, 3): red, green, blue
 Colour = tuple[int, int, int]
@@ -40,11 +40,13 @@ def draw_people(
     scores: Sequence[float] | None = None,
     hidden: NDArray[np.bool_] | None = None,
     zoom: float = 1.0,
+    by_side: bool = False,
 ) -> Image:
     """Return a copy of a picture, enlarged by zoom, with people (P, J, 3) drawn on it.
 
     Coordinates are continuous; joints whose third number is 0 are left out, those of `hidden` (P, J) are hollow. The
-    joints of the body's left side are blue, those of the right side red, the others white.
+    joints of the body's left side are blue, those of the right side red, the others white; limbs have a colour of each
+    person, or by side that of their joints.
     """
     height, width = image.shape[:2]
     if zoom != 1:
@@ -57,7 +59,8 @@ def draw_people(
     for number, person in enumerate(people):
         colour = PERSON_COLOURS[number % len(PERSON_COLOURS)]
         points = person[:, :2] * zoom
-        _draw_limbs(canvas, points, person[:, 2] != 0, skeleton, colour, stroke)
+        colours = limb_sides(skeleton) if by_side else [colour] * len(skeleton.limbs)
+        _draw_limbs(canvas, points, person[:, 2] != 0, skeleton, colours, stroke)
         unseen = np.zeros(len(person), bool) if hidden is None else hidden[number]
         _draw_joints(canvas, points, person[:, 2] != 0, unseen, skeleton, stroke)
         if scores is not None and (person[:, 2] != 0).any():
@@ -107,10 +110,18 @@ def write(canvas: Image, text: str, at: tuple[int, int], colour: Colour) -> None
 
 def sides(skeleton: Skeleton) -> tuple[Colour, ...]:
     """Return the colour of each joint: left, right or middle, by its name and its mirror image."""
+    # Of a pair whose names speak of no side, the first is called left.
     return tuple(
-        MIDDLE if other == joint else LEFT if "left" in name.lower() else RIGHT
+        MIDDLE if other == joint else {"left": LEFT, "right": RIGHT}.get(side(name), LEFT if joint < other else RIGHT)
         for joint, (name, other) in enumerate(zip(skeleton.names, skeleton.mirror, strict=True))
     )
+
+
+def limb_sides(skeleton: Skeleton) -> tuple[Colour, ...]:
+    """Return the colour of each limb: that of its joints where they have one side, else that of the middle."""
+    of = sides(skeleton)
+    return tuple(MIDDLE if {of[a], of[b]} >= {LEFT, RIGHT} else max(of[a], of[b], key=(MIDDLE, LEFT, RIGHT).index)
+                 for a, b in skeleton.limbs)  # fmt: skip
 
 
 def _draw_limbs(
@@ -118,12 +129,13 @@ def _draw_limbs(
     points: NDArray[np.float32],
     found: NDArray[np.bool_],
     skeleton: Skeleton,
-    colour: Colour,
+    colours: Sequence[Colour],
     stroke: int,
 ) -> None:
-    for tone, thick in ((DARK, stroke + 2), (colour, stroke)):
-        for a, b in skeleton.limbs:
+    for ground in (True, False):
+        for (a, b), colour in zip(skeleton.limbs, colours, strict=True):
             if found[a] and found[b]:
+                tone, thick = (DARK, stroke + 2) if ground else (colour, stroke)
                 cv2.line(canvas, _fine(points[a]), _fine(points[b]), tone, thick, cv2.LINE_AA, _FINE)
 
 

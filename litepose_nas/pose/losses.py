@@ -21,7 +21,7 @@ class TagStatistics(NamedTuple):
 
 
 class LossSettings(NamedTuple):
-    """The weights and the form of the tag loss; the defaults are the published ones."""
+    """What the loss is to be; the defaults are the published ones. A top-down task has no tags."""
 
     push: str = "exp"
     push_weight: float = 0.001
@@ -29,6 +29,8 @@ class LossSettings(NamedTuple):
     heatmap_weight: float = 1.0
     foreground: float = 0.0  # how much more an error counts at the middle of a joint than on empty ground
     tag_cue: tuple[float, float] = (0.0, 0.0)  # see decode.position_cue: a head start for the tags
+    sigma: float = 2.0  # of the targets' Gaussians
+    exact: bool = False  # Gaussians around the joint itself; published ones are centred on its pixel
 
 
 class BottomUpLoss(NamedTuple):

@@ -15,13 +15,14 @@ from typing import Any
 
 import yaml
 
-from litepose_nas.runs import environment, lock
 from litepose_nas import files
 from litepose_nas.errors import UserError
+from litepose_nas.runs import environment, lock
 from litepose_nas.runs.journal import plain
 from litepose_nas.runs.metrics import Metrics
 
 CONFIG, COMMAND, ENV, LOG, LOCK = "config.yaml", "command.txt", "env.json", "log.txt", "lock"
+ENDED = "ended.json"  # there is nothing left to do in a run that has it
 
 
 class Run:
@@ -106,15 +107,27 @@ class Run:
     @classmethod
     def latest(cls, verb: str, base: str | Path = "runs", having: str = ENV) -> Run:
         """Return the newest run of a verb that has a certain file in it, to read from."""
-        found = []
-        for folder in sorted((Path(base) / verb).glob("*/")):
-            if (folder / ENV).is_file() and (folder / having).exists():
-                run = cls.open(folder)
-                found.append((run.env["created"], folder.name, run))
+        found = _oldest_first(Path(base) / verb, having)
         if not found:
             lacking = f" with {having} in it" if having != ENV else ""
             raise UserError(f"no run{lacking} under {Path(base) / verb}; make one with: litepose-nas {verb}")
-        return max(found)[2]
+        return cls.open(found[-1])
+
+    @classmethod
+    def unfinished(cls, verb: str, base: str | Path = "runs") -> Run:
+        """Return the newest run of a verb that has not ended, to read from."""
+        found = _oldest_first(Path(base) / verb, ENV)
+        going = [folder for folder in found if not (folder / ENDED).is_file()]
+        if going:
+            return cls.open(going[-1])
+        has = "every run under {} has ended" if found else "no run under {}"
+        raise UserError(
+            f"{has.format(Path(base) / verb)}; begin one with: litepose-nas {verb}, or name a folder with --out"
+        )
+
+    def end(self) -> None:
+        """Note that nothing is left to do in this run."""
+        self.write(ENDED, json.dumps({"ended": time.time_ns()}) + "\n")
 
     def close(self) -> None:
         """Let others write the run."""
@@ -223,7 +236,21 @@ def _yaml(settings: Any) -> str:
 
 def _command(argv: Sequence[str] | None) -> str:
     program, *rest = sys.argv if argv is None else argv
-    return shlex.join([Path(program).name, *rest]) + "\n"
+    name = Path(program).name
+    return shlex.join(["litepose-nas" if name == "__main__.py" else name, *rest]) + "\n"
+
+
+def _oldest_first(parent: Path, having: str) -> list[Path]:
+    """Return the folders of runs that have a certain file in them."""
+    found = [folder for folder in parent.glob("*/") if (folder / ENV).is_file() and (folder / having).exists()]
+    return sorted(found, key=lambda folder: (_created(folder), folder.name))
+
+
+def _created(folder: Path) -> int:
+    try:
+        return int(json.loads((folder / ENV).read_text(encoding="utf-8"))["created"])
+    except (OSError, ValueError, TypeError, KeyError):  # whoever opens it is told what is wrong
+        return 0
 
 
 def _new_folder(parent: Path, name: str) -> Path:

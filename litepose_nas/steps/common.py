@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import torch
 
 from litepose_nas.data.coco import split
-from litepose_nas.data.loader import Pictures, train_batch
+from litepose_nas.data.loader import Pictures
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
-from litepose_nas.pose.decode import BottomUp
+from litepose_nas.pose.bottomup import BottomUp
+from litepose_nas.pose.task import Task
+from litepose_nas.pose.topdown import TopDown, joint_weights
 from litepose_nas.scoring import Held
 from litepose_nas.train.recipe import Length, Recipe
 from litepose_nas.train.trainee import Trainee
@@ -68,18 +70,24 @@ def first_of(pictures: Pictures, count: int) -> Pictures:
     return Pictures(pictures.dataset._replace(records=pictures.dataset.records[:count]))
 
 
-def task_of(skeleton: Skeleton, recipe: Recipe) -> BottomUp:
-    """Return the task as decode sees it, with the cue that the tags were trained with."""
-    return BottomUp(len(skeleton.names), skeleton.flip_pairs, (recipe.cue, 0.0))
+def task_of(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> Task:
+    """Return the task of that name for people with this skeleton, as a recipe has it."""
+    joints, pairs = len(skeleton.names), skeleton.flip_pairs
+    if task == "topdown":
+        weights = joint_weights(skeleton.names) if recipe.joints_weight else ()
+        return TopDown(joints, pairs, recipe.codec, skeleton.sigmas, weights)
+    return BottomUp(joints, pairs, (recipe.cue, 0.0))
 
 
-def describe(skeleton: Skeleton, recipe: Recipe) -> dict[str, Any]:
+def describe(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> dict[str, Any]:
     """Return what must travel with weights so that their outputs can be decoded and drawn."""
+    decoding: dict[str, Any] = {"codec": recipe.codec} if task == "topdown" else {"tag_cue": [recipe.cue, 0.0]}
     return {
         "keypoints": list(skeleton.names),
+        "flip_pairs": [list(pair) for pair in skeleton.flip_pairs],
         "skeleton": [list(limb) for limb in skeleton.limbs],
         "sigmas": list(skeleton.sigmas),
-        "tag_cue": [recipe.cue, 0.0],
+        **decoding,
     }
 
 
@@ -88,7 +96,9 @@ def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: i
     times = []
     before = {name: tensor.clone() for name, tensor in trainee.store.buffers().items()}
     for number in (steps - 1, steps - 2):  # late ones: the first steps of a supernet are shorter
-        batch = train_batch(pictures, trainee.size(number), recipe.batch, seed, max(0, number), recipe.augment)
+        batch = trainee.task.train_batch(
+            pictures, trainee.size(number), recipe.batch, seed, max(0, number), recipe.augment
+        )
         batch = batch.to(trainee.store.flat.device)
         start = time.perf_counter()
         trainee.backward(batch.images, batch.joints, batch.masks, max(0, number))
@@ -101,12 +111,12 @@ def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: i
     return min(times) * recipe.accumulate
 
 
-def steps_of(length: Length, pictures: int, recipe: Recipe, each: float) -> int:
-    """Return the number of steps that a length means."""
+def steps_of(length: Length, items: int, recipe: Recipe, each: float) -> int:
+    """Return the number of steps that a length means, with so many pictures or people in an epoch."""
     if length.steps is not None:
         return length.steps
     if length.epochs is not None:
-        return max(1, round(length.epochs * pictures / (recipe.batch * recipe.accumulate)))
+        return max(1, round(length.epochs * items / (recipe.batch * recipe.accumulate)))
     if length.hours is not None:
         return max(1, round(length.hours * 3600 / each))
     raise UserError("a length is missing: --steps, --epochs or --hours")

@@ -1,28 +1,57 @@
-"""Figures of a network on the validation split: COCO's ten numbers through pycocotools."""
+"""A network on a split of a dataset: what it finds, and the figures of the dataset's own metric."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from litepose_nas import devices, weights
+from litepose_nas.data.boxes import boxes_of_file, clipped, read_boxes
+from litepose_nas.data.coco import Dataset, Document, document_of, keypoint_category
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import Source
-from litepose_nas.errors import UserError
-from litepose_nas.evaluation import Scores, evaluate
+from litepose_nas.errors import UserError, nearest
+from litepose_nas.evaluation import check_joints, counted, evaluate, predict_batches
+from litepose_nas.metrics.coco import Scores, read_truth
+from litepose_nas.metrics.conditions import Made
+from litepose_nas.metrics.reports import METRICS, Given, Report
+from litepose_nas.metrics.results import Result
+from litepose_nas.metrics.submission import write_coco, write_mpii
 from litepose_nas.network import Network
-from litepose_nas.pose.decode import BottomUp
+from litepose_nas.pose.bottomup import BottomUp
+from litepose_nas.pose.task import Task
+from litepose_nas.pose.topdown import TopDown
 from litepose_nas.target import resolve
+
+
+class Seen(NamedTuple):
+    """What a network found in the pictures of a split, and what is known of them."""
+
+    dataset: Dataset
+    document: Document
+    results: list[Result]
+    labelled: bool  # anybody is: there is something to judge by
+    one_each: bool  # every annotation has a result that names it
 
 
 class Loaded(NamedTuple):
     """A network with weights, and how its outputs are read."""
 
     net: Network
-    task: BottomUp
+    task: Task
     skeleton: Skeleton
     size: tuple[int, int]
+
+    @property
+    def topdown(self) -> bool:
+        """Whether it sees one person at a time."""
+        return isinstance(self.task, TopDown)
 
 
 def load(target: str, device: str) -> Loaded:
@@ -34,22 +63,153 @@ def load(target: str, device: str) -> Loaded:
     where = devices.pick(device)
     net = devices.place(weights.load(found.weights), where).eval()
     skeleton = _skeleton(info, found.subnet.joints, target)
+    joints, pairs = found.subnet.joints, skeleton.flip_pairs
+    if found.subnet.arch.space.task == "topdown":
+        codec = str(info.get("codec", "plain"))
+        return Loaded(net, TopDown(joints, pairs, codec, skeleton.sigmas), skeleton, found.subnet.input)
     cue = info.get("tag_cue", [0.0, 0.0])
-    task = BottomUp(found.subnet.joints, skeleton.flip_pairs, (float(cue[0]), float(cue[1])))
-    return Loaded(net, task, skeleton, found.subnet.input)
+    return Loaded(net, BottomUp(joints, pairs, (float(cue[0]), float(cue[1]))), skeleton, found.subnet.input)
 
 
-def score(loaded: Loaded, source: Source, split: str, flip: bool) -> tuple[Scores, list[dict[str, Any]], int]:
+def given_boxes(
+    loaded: Loaded, source: Source, split: str, boxes: Path | None, least_score: float = 0.0
+) -> tuple[Loaded, str]:
+    """Return a network that looks into the boxes of a file, if one is given, and where it looks, in words."""
+    if not isinstance(loaded.task, TopDown):
+        _refuse(boxes)
+        return loaded, "no boxes needed"
+    if boxes is None:
+        return loaded, "true boxes"
+    dataset = source.read(split)
+    labelled = any(len(record.joints) for record in dataset.records)
+    found = read_boxes(boxes, least_score, read_truth(dataset).category_id if labelled else None)
+    known = [found[record.image_id] for record in dataset.records if record.image_id in found]
+    if not known:
+        raise UserError(f"{boxes}: no box is of a picture of {source.name}, {split}; give the boxes of these pictures")
+    words = f"{sum(map(len, known))} boxes of {boxes} in {len(known)} pictures, score {least_score:g} or more"
+    return loaded._replace(task=loaded.task._replace(boxes=found)), words
+
+
+def boxes_by_file(
+    loaded: Loaded, boxes: Path | None, least_score: float
+) -> Callable[[Path], NDArray[np.float64]] | None:
+    """Return how the boxes of a picture file are found, if a file of boxes is given."""
+    if boxes is None:
+        return None
+    if not loaded.topdown:
+        _refuse(boxes)
+    return functools.partial(boxes_of_file, read_boxes(boxes, least_score))
+
+
+def _refuse(boxes: Path | None) -> None:
+    if boxes is not None:
+        raise UserError(f"--boxes {boxes}: this network sees whole pictures and needs none; leave it out")
+
+
+def score(
+    loaded: Loaded, source: Source, split: str, flip: bool, progress: Callable[[int, int], None] | None = None
+) -> tuple[Scores, list[dict[str, Any]], int]:
     """Return the ten numbers, the results behind them, and how many pictures there were."""
     dataset = source.read(split)
-    scores, results = evaluate(loaded.net, Pictures(dataset), loaded.task, loaded.size, flip=flip)
+    scores, results = evaluate(loaded.net, Pictures(dataset), loaded.task, loaded.size, flip=flip, progress=progress)
     return scores, results, len(dataset.records)
+
+
+def look(
+    loaded: Loaded, source: Source, split: str, flip: bool, progress: Callable[[int, int], None] | None = None
+) -> Seen:
+    """Return what a network finds in a split, which may be without people.
+
+    Where MPII is asked for one person each, every box of the annotations is answered, and the results say whose it is.
+    """
+    dataset = source.read(split)
+    document = document_of(dataset)
+    kept = {record.image_id for record in dataset.records}
+    images = [image for image in document["images"] if image["id"] in kept]
+    document = {**document, "images": images}
+    check_joints(loaded.task, dataset)
+    one_each = source.split(split).format == "mpii" and isinstance(loaded.task, TopDown) and loaded.task.boxes is None
+    labelled = any(len(record.joints) for record in dataset.records)
+    if one_each:
+        return Seen(dataset, document, _one_each(loaded, dataset, document, flip, progress), labelled, True)
+    if isinstance(loaded.task, TopDown) and loaded.task.boxes is None and not labelled:
+        raise UserError(
+            f"{source.name}, {split}: nobody is labelled in these pictures, so there are no true boxes to look into; "
+            "give the boxes of a detector with --boxes"
+        )
+    categories = [category["id"] for category in document["categories"] if category.get("keypoints")]
+    views = counted(loaded.task.eval_batches(Pictures(dataset), loaded.size), len(dataset.records), progress)
+    category_id = keypoint_category(dataset.annotations, document["categories"])["id"] if categories else 1
+    results = predict_batches(loaded.net, views, loaded.task, flip, category_id)
+    return Seen(dataset, document, results, labelled, False)
+
+
+def metric_for(seen: Seen, source: Source, split: str) -> str:
+    """Return the metric in which others give figures of such a dataset."""
+    layout = source.split(split).format
+    if layout == "mpii" and not (seen.one_each and any("head_box" in raw for raw in seen.document["annotations"])):
+        return "coco"
+    return {"crowdpose": "crowdpose", "mpii": "mpii", "posetrack18": "posetrack"}.get(layout, "coco")
+
+
+def report(seen: Seen, metric: str, rule: str, made: Made) -> Report:
+    """Return the figures of what a network found."""
+    if metric not in METRICS:
+        raise UserError(f"--metric: {metric!r} is not one; {nearest(metric, METRICS)}")
+    dataset = seen.dataset
+    given = Given(seen.document, dataset.annotations, dataset.skeleton.sigmas, seen.results, made, rule)
+    return METRICS[metric](given)
+
+
+def save(seen: Seen, path: Path) -> None:
+    """Write what a network found: as MPII's .mat where the name ends so, else as COCO results."""
+    if path.suffix.lower() != ".mat":
+        write_coco(seen.results, path)
+        return
+    if not seen.one_each:
+        raise UserError(
+            f"{path}: a .mat file is for one person each, as a top-down network finds them in MPII's pictures; "
+            "let the name end in .json"
+        )
+    place = {raw["id"]: row for row, raw in enumerate(seen.document["annotations"])}
+    joints = np.zeros((len(place), len(seen.dataset.skeleton.names), 2))
+    for result in seen.results:
+        joints[place[result["annotation_id"]]] = np.reshape(result["keypoints"], (-1, 3))[:, :2]
+    write_mpii(joints, path)
+
+
+def _one_each(
+    loaded: Loaded, dataset: Dataset, document: Document, flip: bool, progress: Callable[[int, int], None] | None
+) -> list[Result]:
+    """Return a result for every annotation, in the order of the pictures; none is taken for a double of another.
+
+    A box that lies outside its picture has nobody in it: all its joints are at 0, 0.
+    """
+    assert isinstance(loaded.task, TopDown)
+    sizes = {record.image_id: (record.height, record.width) for record in dataset.records}
+    boxes: dict[int | str, list[list[float]]] = {}
+    owners: dict[int, list[int]] = {}
+    for raw in document["annotations"]:
+        image_id = raw["image_id"]
+        if image_id in sizes and clipped(raw["bbox"], sizes[image_id]) is not None:
+            boxes.setdefault(image_id, []).append([*raw["bbox"], 1.0])
+            owners.setdefault(image_id, []).append(raw["id"])
+    task = loaded.task._replace(boxes={image: np.array(rows) for image, rows in boxes.items()}, sigmas=())
+    views = counted(task.eval_batches(Pictures(dataset), loaded.size), len(dataset.records), progress)
+    results = predict_batches(loaded.net, views, task, flip)
+    waiting = {image_id: iter(ids) for image_id, ids in owners.items()}
+    results = [{**result, "annotation_id": next(waiting[result["image_id"]])} for result in results]
+    found = {result["annotation_id"] for result in results}
+    nothing = {"category_id": 1, "keypoints": [0.0] * (3 * task.joints), "score": 0.0}
+    outside = [raw for raw in document["annotations"] if raw["id"] not in found]
+    return results + [{"image_id": raw["image_id"], **nothing, "annotation_id": raw["id"]} for raw in outside]
 
 
 def _skeleton(info: Any, joints: int, where: str) -> Skeleton:
     if "keypoints" in info:
         limbs = [(int(a), int(b)) for a, b in info.get("skeleton", [])]
-        return make_skeleton(info["keypoints"], limbs, info.get("sigmas"))
+        pairs = [(int(a), int(b)) for a, b in info["flip_pairs"]] if "flip_pairs" in info else None
+        return make_skeleton(info["keypoints"], limbs, info.get("sigmas"), pairs)
     from litepose_nas.data.figure import JOINTS, LIMBS
 
     if joints != len(JOINTS):

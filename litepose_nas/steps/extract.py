@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -14,9 +15,19 @@ from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
 from litepose_nas.scoring import Judge, Protocol
-from litepose_nas.steps.common import check_joints, needed, read_data, task_of
+from litepose_nas.steps.common import Say, check_joints, needed, read_data, task_of
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.train.recipe import from_mapping
+
+
+def known_supernet(info: Mapping[str, Any], where: object, moved: str, changed: str) -> Path:
+    """Return the file of the supernet that a subnet was found in; where it is gone or has changed, say the way out."""
+    store = Path(str(info["supernet"].get("path")))
+    if not store.is_file():
+        raise UserError(f"{store}: the supernet that {where} names is not there; {moved}")
+    if files.sha256(store) != info["supernet"].get("sha256"):
+        raise UserError(f"{store}: changed since {where} was written; {changed}")
+    return store
 
 
 class Extracted(NamedTuple):
@@ -27,24 +38,29 @@ class Extracted(NamedTuple):
     scores: dict[str, float]
 
 
-def extract_subnet(path: Path, source: Source, device: str, supernet_path: str | None = None) -> Extracted:
+def extract_subnet(
+    path: Path, source: Source, device: str, supernet_path: str | None = None, say: Say = lambda text: None
+) -> Extracted:
     """Copy the windows of a subnet.json's network out of its supernet, prove them equal, and calibrate."""
     subnet = subnet_file.read(path)
     info = needed(subnet, str(path))
-    store = Path(supernet_path or str(info["supernet"].get("path")))
-    if not store.is_file():
-        raise UserError(f"{store}: the supernet that {path} names is not there; name its place with --supernet")
-    if supernet_path is None and files.sha256(store) != info["supernet"].get("sha256"):
-        raise UserError(
-            f"{store}: changed since {path} was written; search again, or name the right file with --supernet"
-        )
+    if supernet_path is None:
+        moved, changed = "name its place with --supernet", "search again, or name the right file with --supernet"
+        store = known_supernet(info, path, moved, changed)
+    else:
+        store = Path(supernet_path)
+    say(f"copying the network out of {store}")
     where = devices.pick(device)
     supernet = weights.load_supernet(store, device=where, memory_format=devices.layout(where))
+    if supernet_path is not None:  # who goes on from here, such as a teacher, finds it there
+        info["supernet"] = {"path": str(store), "sha256": files.sha256(store)}
+        subnet = subnet._replace(info=info)
     net = extract(supernet, subnet.arch)
     recipe = from_mapping(info["recipe"])
     data = read_data(source, info["seed"])
     check_joints(data, source, subnet.joints, path)
-    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, Protocol())
+    judge = Judge(data.held, task_of(data.skeleton, recipe, subnet.arch.space.task), recipe, where, Protocol())
+    say(f"comparing and calibrating on {min(judge.protocol.calibration, len(data.held.rest))} training pictures")
     batches = judge.calibration(subnet.input)
     with torch.no_grad():
         pairs = list(zip(supernet.subnet(subnet.arch)(batches[0]), net.train()(batches[0]), strict=True))
@@ -53,4 +69,5 @@ def extract_subnet(path: Path, source: Source, device: str, supernet_path: str |
     if apart > (0.0 if where.type == "cpu" else 1e-3):
         raise RuntimeError(f"the extraction differs from the supernet by {apart}; please report {path}")
     calibrate(net, batches)
+    say(f"scoring on {len(data.held.slice)} held-out pictures")
     return Extracted(net, subnet, judge(net, subnet.input, calibrated=True))

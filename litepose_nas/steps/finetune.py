@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from litepose_nas import devices, files, weights
 from litepose_nas.data.loader import batches
@@ -18,14 +18,20 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
 from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Judge, Protocol
+from litepose_nas.steps import pictures
+from litepose_nas.steps.best import is_best
 from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data, seconds_a_step, steps_of, task_of
+from litepose_nas.steps.extract import known_supernet
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.target import resolve, subnet_of
 from litepose_nas.train.loop import Every, Progress, fit
-from litepose_nas.train.recipe import Length, Recipe, from_mapping
+from litepose_nas.train.recipe import Length, Recipe, from_mapping, kept
 from litepose_nas.train.trainee import NetTrainee
 
 VERB = "finetune"
+BEST, LAST = "best", "last"  # which weights are taken in the end
+HELD = "held"  # how the metrics call the held-out pictures
+LOOKING = 0.05  # of the time of a training may be spent on looking at held-out pictures
 QUICK_MINUTES = 3.0
 RECIPE = {"lr": 3e-3, "ema": 0.998, "widest_first": 0.0}  # what fine-tuning changes in the recipe of the supernet
 
@@ -68,83 +74,137 @@ def recipe_of(subnet: Subnet, where: str, changes: Callable[[Recipe], Recipe] | 
 
 
 def prepare(
-    path: Path, source: Source, recipe: Recipe, length: Length, device: str, amp: str, seed: int, teacher: bool
+    path: Path,
+    source: Source,
+    recipe: Recipe,
+    length: Length,
+    device: str,
+    amp: str,
+    seed: int,
+    teacher: bool,
+    take: str = BEST,
 ) -> Ready:
     """Load a network and find out how long its training will take."""
     length.check()
     where = devices.pick(device)
     devices.precision(amp, where)
     subnet = known_weights(path)
+    guide = _widest(subnet, path, where) if teacher else None
     data = read_data(source, needed(subnet, str(path))["seed"])
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    guide = _widest(subnet, where) if teacher else None
-    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide)
+    task = task_of(data.skeleton, recipe, subnet.arch.space.task)
+    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
     quick = not any(length) and where.type == "cpu"
     if quick:
         length = Length(hours=QUICK_MINUTES / 60)
     elif not any(length):
         length = Length(epochs=100)
     each = seconds_a_step(trainee, data.held.rest, recipe, seed, 2)
-    steps = steps_of(length, len(data.held.rest), recipe, each)
+    steps = steps_of(length, task.items(data.held.rest), recipe, each)
     settings = {
         "subnet": str(path), "sha256": files.sha256(path),
-        "data": source.name, "seed": seed, "steps": steps, "amp": amp, "teacher": teacher,
-        "recipe": dataclasses.asdict(recipe),
+        "data": source.name, "seed": seed, "steps": steps, "amp": amp, "teacher": teacher, "take": take,
+        "recipe": kept(recipe, subnet.arch.space.task),
     }  # fmt: skip
     return _ready(net, subnet, data, recipe, where, trainee, Plan(steps, each * steps, quick, settings))
 
 
 def again(run: Run, source: Source, device: str) -> Ready:
     """Load what an interrupted run was fine-tuning."""
-    kept, where = run.settings, devices.pick(device)
-    path = Path(kept["subnet"])
-    subnet, recipe = known_weights(path), from_mapping(kept["recipe"])
-    if files.sha256(path) != kept["sha256"]:
+    past, where = run.settings, devices.pick(device)
+    path = Path(past["subnet"])
+    subnet, recipe = known_weights(path), from_mapping(past["recipe"])
+    if files.sha256(path) != past["sha256"]:
         raise UserError(f"{path}: changed since {run.folder} was begun; restore it, or start a new run")
+    guide = _widest(subnet, path, where) if past["teacher"] else None
     data = read_data(source, needed(subnet, str(path))["seed"])
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    guide = _widest(subnet, where) if kept["teacher"] else None
-    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide)
-    return _ready(net, subnet, data, recipe, where, trainee, Plan(kept["steps"], 0.0, False, dict(kept)))
+    task = task_of(data.skeleton, recipe, subnet.arch.space.task)
+    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
+    return _ready(net, subnet, data, recipe, where, trainee, Plan(past["steps"], 0.0, False, dict(past)))
 
 
-def finetune(run: Run, ready: Ready, report: Callable[[Progress], None] | None = None) -> tuple[Path, dict[str, float]]:
-    """Train to the end; write and return the weights that ship, averaged and calibrated, and their scores."""
-    recipe, seed, steps = ready.trainee.recipe, ready.plan.settings["seed"], ready.plan.steps
-    rest = ready.data.held.rest
+def finetune(
+    run: Run,
+    ready: Ready,
+    report: Callable[[Progress], None] | None = None,
+    every: Every | None = None,
+    tick: Callable[[int, int], None] | None = None,
+) -> tuple[Path, dict[str, Any]]:
+    """Train to the end; return the file of the weights that ship, averaged and calibrated, and their scores."""
+    recipe, settings, steps = ready.trainee.recipe, ready.plan.settings, ready.plan.steps
+    held, size, make_batch = ready.data.held, ready.subnet.input, ready.trainee.task.train_batch
 
     def stream(start: int) -> Any:
-        return batches(rest, ready.subnet.input, recipe.batch, seed, recipe.augment, start, steps * recipe.accumulate)
+        last, seed = steps * recipe.accumulate, settings["seed"]
+        return batches(held.rest, size, recipe.batch, seed, recipe.augment, start, last, make_batch=make_batch)
 
-    every = Every(report=max(1, steps // 100), check=steps, save=max(1, steps // 20))
-    precision = devices.precision(ready.plan.settings["amp"], ready.trainee.store.flat.device)
-    average = fit(ready.trainee, stream, run, steps, every=every, precision=precision, report=report)
+    def check(step: int, average: Tensor | None) -> dict[str, float]:
+        net = _as_it_ships(ready, average)
+        scores = ready.judge(net, size, calibrated=True)
+        info = {
+            **ready.subnet.info,
+            "score": {**scores, "of": "fine-tuned weights", "step": step},
+            "finetuned": settings,
+        }
+        weights.save(net, run.weights / f"{LAST}.safetensors", ready.subnet._replace(info=info))
+        if is_best(scores, run.metrics.rows, HELD):
+            weights.save(net, run.weights / f"{BEST}.safetensors", ready.subnet._replace(info=info))
+        pictures.show_predictions(net, held.slice, ready.judge.task, size, run.images / f"predictions-{step}.jpg")
+        return {f"{HELD}/{key}": value for key, value in scores.items()}
+
+    if not (run.images / "train.jpg").exists():
+        first = make_batch(held.rest, size, recipe.batch, settings["seed"], 0, recipe.augment)
+        pictures.show_batch(first, ready.data.skeleton, recipe.sigma, run.images / "train.jpg")
+    every = every or Every(report=max(1, steps // 100), check=_between_checks(ready), save=max(1, steps // 20))
+    precision = devices.precision(settings["amp"], ready.trainee.store.flat.device)
+    fit(ready.trainee, stream, run, steps, every=every, precision=precision, check=check, report=report, tick=tick)
+    path = run.weights / f"{settings.get('take', BEST)}.safetensors"
+    return path, subnet_of(path).info["score"]
+
+
+def _as_it_ships(ready: Ready, average: Tensor | None) -> nn.Module:
+    """Return a copy of the network with its averaged weights, calibrated; the training goes on without noticing."""
+    net = copy.deepcopy(ready.net)
     if average is not None:
-        ready.trainee.store.flat.copy_(average)
-    calibrate(ready.net, ready.judge.calibration(ready.subnet.input))
-    scores = ready.judge(ready.net, ready.subnet.input, calibrated=True)
-    info = {**ready.subnet.info, "score": {**scores, "of": "fine-tuned weights"}, "finetuned": ready.plan.settings}
-    path = run.weights / "last.safetensors"
-    weights.save(ready.net, path, ready.subnet._replace(info=info))
-    return path, scores
+        views = ready.trainee.store.views(average)
+        with torch.no_grad():
+            for name, param in net.named_parameters():
+                param.copy_(views[name])
+    calibrate(net, ready.judge.calibration(ready.subnet.input))
+    return net
 
 
-def words(plan: Plan) -> str:
+def _between_checks(ready: Ready) -> int:
+    """Return the steps from one look at the held-out pictures to the next: few enough looks to cost next to nothing."""
+    recipe, protocol = ready.trainee.recipe, ready.judge.protocol
+    # Calibrating, finding people and the loss are a forward pass each: half a step of training at most.
+    look = 0.5 * (protocol.calibration + 2 * len(ready.data.held.slice)) / (recipe.batch * recipe.accumulate)
+    return max(1, ready.plan.steps // 8, round(look / LOOKING))
+
+
+def words(ready: Ready) -> str:
     """Return what is about to happen, in one line."""
-    return f"{plan.steps:,} steps of batch {plan.settings['recipe']['batch']}: about {duration(plan.seconds)}"
+    plan, (height, width) = ready.plan, ready.subnet.input
+    batch, count = plan.settings["recipe"]["batch"], len(ready.data.held.rest)
+    return (
+        f"{count:,} pictures, {plan.steps:,} steps of batch {batch} at {height}x{width}: about {duration(plan.seconds)}"
+    )
 
 
 def _ready(
     net: Network, subnet: Subnet, data: Data, recipe: Recipe, where: torch.device, trainee: NetTrainee, plan: Plan
 ) -> Ready:
-    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, Protocol())
+    judge = Judge(data.held, trainee.task, recipe, where, Protocol())
     return Ready(net, subnet, data, judge, trainee, plan)
 
 
-def _widest(subnet: Subnet, where: torch.device) -> nn.Module:
+def _widest(subnet: Subnet, path: Path, where: torch.device) -> nn.Module:
     """Return the widest network of the supernet at the subnet's resolution: the teacher."""
-    supernet = weights.load_supernet(subnet.info["supernet"]["path"], device=where)
+    moved = "extract again with --supernet and its place, or leave out --teacher"
+    changed = "restore it, search and extract again, or leave out --teacher"
+    supernet = weights.load_supernet(known_supernet(needed(subnet, str(path)), path, moved, changed), device=where)
     teacher = extract(supernet, supernet.space.widest).to(where).train()  # normalised by the batch, like its windows
     return teacher.requires_grad_(False)

@@ -31,6 +31,7 @@ from litepose_nas.train.recipe import from_mapping
 VERB = "search"
 METHODS = ("guided", "nsga2", "random")
 QUICK_MINUTES = 4.0
+EVALS = 200
 QUICK_EVALS = (14, 200)
 QUICK_PROTOCOL, QUICK_SLICE = Protocol(calibration=16, batch=8), 32
 
@@ -73,29 +74,33 @@ def prepare(
     recipe = from_mapping(kept["recipe"])
     data = read_data(source, kept["seed"], most_in_slice)
     check_joints(data, source, supernet.joints, path)
-    judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, where, protocol)
-    many = costs.columns(supernet.space, supernet.joints)
-    problem = Problem(
-        supernet.space, budget, lambda arch: costs.cost(arch, joints=supernet.joints), by_ap_or_loss, many
-    )
+    judge = Judge(data.held, task_of(data.skeleton, recipe, supernet.space.task), recipe, where, protocol)
+    joints = supernet.joints
+    many = costs.columns(supernet.space, joints)
+    problem = Problem(supernet.space, budget, lambda arch: costs.cost(arch, joints=joints), by_ap_or_loss, many)
     info = {
         "supernet": {"path": str(path), "sha256": files.sha256(path)},
         "data": source.name,
         "seed": kept["seed"],
         "recipe": kept["recipe"],
-        **describe(data.skeleton, recipe),
+        **describe(data.skeleton, recipe, supernet.space.task),
     }
     return Setting(Candidates(supernet, judge), problem, info)
 
 
-def evaluations_in(setting: Setting, minutes: float) -> int:
-    """Return how many evaluations fit into a time, from one of the dearest network within the budget."""
+def seconds_each(setting: Setting) -> float:
+    """Return about how long the evaluation of a network takes, from one of the cheapest."""
     cheap = setting.problem.budget.check_reachable(setting.problem.space, setting.candidates.supernet.joints)
     setting.candidates(cheap)  # reads and warps the pictures, once
     start = time.perf_counter()
     setting.candidates(cheap)
     # Others are up to several times dearer than the cheapest; three is what the middle of a front came to.
-    fitting = 60 * minutes / (3 * (time.perf_counter() - start))
+    return 3 * (time.perf_counter() - start)
+
+
+def evaluations_in(minutes: float, each: float) -> int:
+    """Return how many evaluations of so many seconds fit into a time, within reason."""
+    fitting = 60 * minutes / each
     return int(min(max(fitting, QUICK_EVALS[0]), QUICK_EVALS[1]))
 
 

@@ -14,9 +14,10 @@ from litepose_nas.data.loader import batches
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.runs.run import Run, digest
-from litepose_nas.scoring import Candidates, Judge, Protocol
+from litepose_nas.scoring import Judge, Protocol
 from litepose_nas.space import Space
 from litepose_nas.steps import pictures
+from litepose_nas.steps.best import is_best
 from litepose_nas.steps.common import (
     Data,
     Say,
@@ -28,9 +29,9 @@ from litepose_nas.steps.common import (
     steps_of,
     task_of,
 )
-from litepose_nas.supernet import Supernet
+from litepose_nas.supernet import Supernet, extract
 from litepose_nas.train.loop import Every, Progress, fit
-from litepose_nas.train.recipe import Length, Recipe, from_mapping
+from litepose_nas.train.recipe import Length, Recipe, from_mapping, kept
 from litepose_nas.train.trainee import SupernetTrainee
 
 VERB = "train-supernet"
@@ -38,6 +39,7 @@ WEIGHTS = "weights/last.safetensors"
 QUICK_MINUTES = 5.0
 QUICK_PROTOCOL = Protocol(calibration=16, batch=8)
 QUICK_SLICE = 16  # pictures that the ends of the space are checked on: their networks are large
+WIDEST = "widest"
 QUICK = Recipe(batch=8, lr=1e-2)
 
 
@@ -46,7 +48,7 @@ class Plan(NamedTuple):
 
     steps: int
     seconds: float
-    pictures: int
+    items: int  # pictures, or people
     size: tuple[int, int] | None  # None: drawn anew each step
     quick: bool
     settings: dict[str, Any]
@@ -85,12 +87,14 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
         # The smallest resolution and a size of batch that makes many steps: enough to see the whole path work.
         recipe = dataclasses.replace(QUICK, **_chosen(recipe, wishes.typed))
         size, length = space.smallest.input, Length(hours=QUICK_MINUTES / 60)
-    trainee = SupernetTrainee(supernet, recipe, 10, wishes.seed, size)
+    task = task_of(data.skeleton, recipe, space.task)
+    trainee = SupernetTrainee(supernet, recipe, 10, wishes.seed, size, task)
     rest = data.held.rest
+    items = task.items(rest)
     each = seconds_a_step(trainee, rest, recipe, wishes.seed, 10)
     if not any(length):
         length = Length(epochs=200)
-    steps = steps_of(length, len(rest), recipe, each)
+    steps = steps_of(length, items, recipe, each)
     settings = {
         "space": wishes.space,
         "space_digest": digest(space.source),
@@ -102,10 +106,10 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
         "amp": wishes.amp,
         "init": wishes.init,
         "quick": quick,
-        "recipe": dataclasses.asdict(recipe),
+        "recipe": kept(recipe, space.task),
     }
-    plan = Plan(steps, each * steps, len(rest), size, quick, settings)
-    return supernet, data, SupernetTrainee(supernet, recipe, steps * recipe.accumulate, wishes.seed, size), plan
+    plan = Plan(steps, each * steps, items, size, quick, settings)
+    return supernet, data, SupernetTrainee(supernet, recipe, steps * recipe.accumulate, wishes.seed, size, task), plan
 
 
 def _begun(
@@ -125,20 +129,26 @@ def _begun(
 
 def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, SupernetTrainee, Plan]:
     """Build what an interrupted run was training."""
-    kept = run.settings
+    past = run.settings
     try:
-        recipe = from_mapping(kept["recipe"])
-        where, size = devices.pick(device), tuple(kept["size"]) if kept["size"] else None
-        data = read_data(source, kept["seed"])
-        space = Space.load(kept["space"])
-        supernet = _begun(space, kept["joints"], kept["seed"], where, kept["init"])
-        trainee = SupernetTrainee(supernet, recipe, kept["steps"] * recipe.accumulate, kept["seed"], size)
+        recipe = from_mapping(past["recipe"])
+        where, size = devices.pick(device), tuple(past["size"]) if past["size"] else None
+        data = read_data(source, past["seed"])
+        space = Space.load(past["space"])
+        supernet = _begun(space, past["joints"], past["seed"], where, past["init"])
+        task = task_of(data.skeleton, recipe, space.task)
+        trainee = SupernetTrainee(supernet, recipe, past["steps"] * recipe.accumulate, past["seed"], size, task)
     except KeyError as error:
         raise UserError(f"{run.folder}/config.yaml: no setting {error}; start a new run") from error
     check_joints(data, source, supernet.joints, run.folder)
-    if digest(space.source) != kept["space_digest"]:
-        raise UserError(f"{kept['space']}: changed since {run.folder} was begun; restore it, or start a new run")
-    return supernet, data, trainee, Plan(kept["steps"], 0.0, len(data.held.rest), size, kept["quick"], dict(kept))
+    if digest(space.source) != past["space_digest"]:
+        raise UserError(f"{past['space']}: changed since {run.folder} was begun; restore it, or start a new run")
+    return (
+        supernet,
+        data,
+        trainee,
+        Plan(past["steps"], 0.0, task.items(data.held.rest), size, past["quick"], dict(past)),
+    )
 
 
 def train(
@@ -149,6 +159,7 @@ def train(
     plan: Plan,
     report: Callable[[Progress], None] | None = None,
     every: Every | None = None,
+    tick: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Train to the end, from the run's checkpoint if it has one, and return the file of weights."""
     recipe, seed = trainee.recipe, plan.settings["seed"]
@@ -156,27 +167,38 @@ def train(
     held, protocol = data.held, Protocol()
     if plan.quick:
         held, protocol = held._replace(slice=first_of(held.slice, QUICK_SLICE)), QUICK_PROTOCOL
-    judge = Judge(held, task_of(data.skeleton, recipe), recipe, device, protocol)
-    candidates, ends = Candidates(supernet, judge), _ends(supernet.space, plan.size)
+    judge = Judge(held, trainee.task, recipe, device, protocol)
+    ends = _ends(supernet.space, plan.size)
 
-    def check(step: int) -> dict[str, float]:
-        found: dict[str, float] = {}
+    def check(step: int, _: torch.Tensor | None) -> dict[str, float]:
+        found = {}
         for name, arch in ends.items():
-            scores = candidates(arch)
-            found |= {f"{name}/{key}": value for key, value in scores.items()}
+            net = extract(supernet, arch)
+            found[name] = judge(net, arch.input)
+            if name == WIDEST:
+                place = run.images / f"predictions-{step}.jpg"
+                pictures.show_predictions(net, held.slice, judge.task, arch.input, place)
         weights.save_supernet(supernet, run.weights / "last.safetensors")
         # In the metrics are the checks before this one, also those before a resume.
-        earlier = [row["widest/loss"] for row in run.metrics.rows if "widest/loss" in row]
-        if not earlier or found["widest/loss"] < min(map(float, earlier)):
+        if is_best(found[WIDEST], run.metrics.rows, WIDEST):
             weights.save_supernet(supernet, run.weights / "best.safetensors")
-        return found
+        return {f"{name}/{key}": value for name, scores in found.items() for key, value in scores.items()}
 
     def stream(start: int) -> Any:
         last = plan.steps * recipe.accumulate
-        return batches(data.held.rest, trainee.size, recipe.batch, seed, recipe.augment, start, last)
+        return batches(
+            data.held.rest,
+            trainee.size,
+            recipe.batch,
+            seed,
+            recipe.augment,
+            start,
+            last,
+            make_batch=trainee.task.train_batch,
+        )
 
     if not (run.images / "train.jpg").exists():
-        first = next(iter(batches(data.held.rest, trainee.size, recipe.batch, seed, recipe.augment, 0, 1)))[1]
+        first = trainee.task.train_batch(data.held.rest, trainee.size(0), recipe.batch, seed, 0, recipe.augment)
         pictures.show_batch(first, data.skeleton, recipe.sigma, run.images / "train.jpg")
     every = every or Every(
         report=max(1, plan.steps // 100),
@@ -184,7 +206,7 @@ def train(
         save=max(1, plan.steps // 20),
     )
     precision = devices.precision(plan.settings["amp"], device)
-    fit(trainee, stream, run, plan.steps, every=every, precision=precision, check=check, report=report)
+    fit(trainee, stream, run, plan.steps, every=every, precision=precision, check=check, report=report, tick=tick)
     path = run.weights / "last.safetensors"
     weights.save_supernet(supernet, path)
     return path
@@ -194,15 +216,16 @@ def words(plan: Plan, supernet: Supernet) -> str:
     """Return what is about to happen, in one line."""
     size = f"{plan.size[0]} px" if plan.size else "a resolution drawn each step"
     recipe = plan.settings["recipe"]
+    items = "people" if supernet.space.task == "topdown" else "pictures"
     return (
-        f"{plan.pictures:,} pictures, {plan.steps:,} steps of batch {recipe['batch']} at {size}, "
+        f"{plan.items:,} {items}, {plan.steps:,} steps of batch {recipe['batch']} at {size}, "
         f"{supernet.store.flat.numel() / 1e6:.1f} M numbers: about {duration(plan.seconds)}"
     )
 
 
 def _ends(space: Space, size: tuple[int, int] | None) -> dict[str, Any]:
     """Return the widest and the smallest network, at the size that was trained."""
-    ends = {"widest": space.widest, "smallest": space.smallest}
+    ends = {WIDEST: space.widest, "smallest": space.smallest}
     if size is None:
         return ends
     genes = [gene for gene in space.genes if gene.path == "resolution"]

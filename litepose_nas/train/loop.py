@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +43,7 @@ class Every(NamedTuple):
     save: int = 100
 
 
+Check = Callable[[int, Tensor | None], dict[str, float]]  # of a step and the averaged weights, if there are any
 Stream = Callable[[int], Iterable[tuple[int, Batch, float]]]  # from a batch on: its number, it, seconds waited
 
 
@@ -54,14 +55,15 @@ def fit(
     *,
     every: Every = Every(),  # noqa: B008
     precision: torch.dtype | None = None,
-    check: Callable[[int], dict[str, float]] | None = None,
+    check: Check | None = None,
     report: Callable[[Progress], None] | None = None,
+    tick: Callable[[int, int], None] | None = None,
 ) -> Tensor | None:
     """Train up to the given number of steps, from the run's checkpoint if it has one; return the averaged weights.
 
-    `check` looks at held-out pictures; its numbers go into the metrics. A loss that grows beyond all bounds or is no
-    number ends the training with a DivergedError, the last good checkpoint kept. Ctrl-C stops after the step in hand,
-    saved, as a KeyboardInterrupt.
+    `check` looks at held-out pictures; its numbers go into the metrics. `tick` hears of every step. A loss that grows
+    beyond all bounds or is no number ends the training with a DivergedError, the last good checkpoint kept. Ctrl-C
+    stops after the step in hand, saved, as a KeyboardInterrupt.
     """
     state = _State(trainee, run.folder / CHECKPOINT, precision)
     metrics = run.metrics_until(state.step)
@@ -76,7 +78,10 @@ def fit(
                 state.backward(batch, number, 1 / many)
             state.update(rate)
             last = state.step == steps
-            checked = check(state.step) if check and (last or state.step % every.check == 0) else {}
+            checked = {}
+            if check and (last or state.step % every.check == 0):
+                with clock.stopped():
+                    checked = check(state.step, state.average)
             if last or checked or state.step % every.report == 0:
                 means = {**state.means(), **checked}
                 metrics.append({"step": state.step, "lr": rate, **means})
@@ -84,6 +89,8 @@ def fit(
                     report(Progress(state.step, steps, means, rate, *clock.read(state.step, steps)))
             if last or stop.asked or state.step % every.save == 0:
                 state.save()
+            if tick:
+                tick(state.step, steps)
             if stop.asked:
                 raise KeyboardInterrupt
     return state.average
@@ -208,6 +215,13 @@ class _Clock:
     def waited(self, seconds: float, images: int) -> None:
         self.images += images
         self.waiting += seconds
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Leave out what is no training."""
+        before = time.perf_counter()
+        yield
+        self.start += time.perf_counter() - before
 
     def read(self, step: int, steps: int) -> tuple[float, float, float]:
         """Return images a second, the share of waiting, and the seconds that are left."""

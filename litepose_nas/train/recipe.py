@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from litepose_nas.data.augment import PUBLISHED, Augment
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.pose.codecs import CODECS
 from litepose_nas.pose.losses import PUSHES, LossSettings
 
 
@@ -37,6 +38,9 @@ class Recipe:
     flip: float = 0.5
     translate: float = 0.1  # to either side, as a share of the input
     colour: float = 0.2  # how far brightness, contrast and saturation go to either side
+    half_body: float = 0.0  # probability that a cut-out shows one half of a body
+    codec: str = "dark"  # how a joint becomes a heatmap and back; see pose/codecs.py
+    joints_weight: bool = False  # wrists, ankles, elbows and knees count more
     ema: float = 0.0  # of single networks: how much of the average is kept each step; 0 takes the last weights
     # of supernets:
     sandwich: bool = True  # widest, smallest and random nets each step; otherwise one random net
@@ -53,12 +57,14 @@ class Recipe:
             pull_weight=self.pull_weight,
             foreground=self.foreground,
             tag_cue=(self.cue, 0.0),
+            sigma=self.sigma,
+            exact=self.exact,
         )
 
     @property
     def augment(self) -> Augment:
         """The settings of augmentation."""
-        return Augment(self.rotation, self.scale, self.translate, self.flip, self.colour)
+        return Augment(self.rotation, self.scale, self.translate, self.flip, self.colour, self.half_body)
 
     def rate(self, step: int, steps: int) -> float:
         """Return the learning rate of a step."""
@@ -77,14 +83,35 @@ LITEPOSE = Recipe(
     push="exp", push_weight=0.001, pull_weight=0.001, cue=0.0,
     translate=PUBLISHED.translate, colour=PUBLISHED.colour, sandwich=False, widest_first=0.0, distill=0.0,
 )  # fmt: skip
-RECIPES = {"default": Recipe(), "litepose": LITEPOSE}
+# Scales are as published; so is the spread of angles, of which 60 % are a clipped Gaussian there, and that of places.
+TOPDOWN = Recipe(rotation=40.0, scale=(0.75, 1.25), translate=0.05, half_body=0.3)
+# As far as it is published; 210 epochs of batch 512. ViPNAS was trained so, and simple baselines nearly.
+VIPNAS = dataclasses.replace(
+    TOPDOWN, optimizer="adam", lr=5e-4, weight_decay=0.0, schedule="steps", warmup=0.001, drops=(170 / 210, 200 / 210),
+    clip=0.0, foreground=0.0, codec="plain", colour=0.0,
+)  # fmt: skip
+RECIPES = {
+    "bottomup": {"default": Recipe(), "litepose": LITEPOSE},
+    "topdown": {"default": TOPDOWN, "vipnas": VIPNAS},
+}
+WORDS = {"bottomup": "bottom-up", "topdown": "top-down"}
+# Settings that one task alone reads: for the other they are neither kept nor taken.
+OWN = {
+    "bottomup": ("exact", "push", "push_weight", "pull_weight", "cue"),
+    "topdown": ("half_body", "codec", "joints_weight"),
+}
 # From where to where a setting makes sense, for those that have more of an end than zero.
 RANGES = {
     "batch": (1, 100_000), "accumulate": (1, 100_000), "lr": (1e-9, 10), "sigma": (0.1, 100), "rotation": (0, 180),
     "scale": (0.01, 100), "ema": (0, 0.999999), "random_nets": (0, 100),
-    **dict.fromkeys(("warmup", "drops", "flip", "translate", "colour", "widest_first", "distill"), (0, 1)),
+    **dict.fromkeys(("warmup", "drops", "flip", "translate", "colour", "widest_first", "distill", "half_body"), (0, 1)),
 }  # fmt: skip
-CHOICES = {"optimizer": ("adamw", "adam"), "schedule": ("cosine", "steps"), "push": tuple(PUSHES)}
+CHOICES = {
+    "optimizer": ("adamw", "adam"),
+    "schedule": ("cosine", "steps"),
+    "push": tuple(PUSHES),
+    "codec": tuple(CODECS),
+}
 
 
 class Length(NamedTuple):
@@ -101,16 +128,24 @@ class Length(NamedTuple):
             raise UserError(f"{' and '.join(given)}: give one of them")
 
 
-def named(name: str) -> Recipe:
-    """Return the recipe of that name."""
-    if name not in RECIPES:
-        raise UserError(f"--recipe: {name!r} is not one; {nearest(name, RECIPES)}")
-    return RECIPES[name]
+def named(name: str, task: str = "bottomup") -> Recipe:
+    """Return the recipe of that name for a task."""
+    if name not in RECIPES[task]:
+        others = [other for other, recipes in RECIPES.items() if name in recipes]
+        why = f"is one for {WORDS[others[0]]} networks" if others else "is not one"
+        raise UserError(f"--recipe: {name!r} {why}; {nearest(name, RECIPES[task])}")
+    return RECIPES[task][name]
 
 
-def changed(recipe: Recipe, settings: Iterable[str]) -> Recipe:
-    """Return a recipe with settings of the form key=value."""
-    values = {}
+def changed(recipe: Recipe, settings: Iterable[str], task: str = "bottomup") -> Recipe:
+    """Return a recipe with settings of the form key=value, none of which another task alone reads."""
+    settings, values = list(settings), {}
+    for key in keys(settings):
+        for other in OWN:
+            if other != task and key in OWN[other]:
+                raise UserError(
+                    f"{key}: only {WORDS[other]} networks read it, and this one is {WORDS[task]}; leave it out"
+                )
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
@@ -127,6 +162,12 @@ def keys(settings: Iterable[str]) -> tuple[str, ...]:
 def fields() -> list[str]:
     """Return the names of a recipe's settings."""
     return [field.name for field in dataclasses.fields(Recipe)]
+
+
+def kept(recipe: Recipe, task: str) -> dict[str, Any]:
+    """Return the settings that a task reads, as a run keeps them."""
+    foreign = {key for other, own in OWN.items() if other != task for key in own}
+    return {key: value for key, value in dataclasses.asdict(recipe).items() if key not in foreign}
 
 
 def from_mapping(values: Mapping[str, Any]) -> Recipe:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from litepose_nas import devices
-from litepose_nas.pose.losses import bottomup_loss, distillation_loss
-from litepose_nas.pose.targets import bottomup_targets
+from litepose_nas.pose.bottomup import BottomUp
+from litepose_nas.pose.task import Task
 from litepose_nas.space import Arch, input_size
 from litepose_nas.store import Store
 from litepose_nas.supernet import Supernet
@@ -23,6 +22,7 @@ class Trainee(Protocol):
 
     store: Store
     recipe: Recipe
+    task: Task
     covers: bool  # whether the nets of every step reach all of the store
 
     def size(self, step: int) -> tuple[int, int]:
@@ -34,28 +34,14 @@ class Trainee(Protocol):
         """Add the gradients of one batch, times a scale, to the store; return the losses, `loss` among them."""
 
 
-class Target:
-    """The truth of one batch, made once for every net of the step."""
-
-    def __init__(self, outputs: Sequence[Tensor], joints: Tensor, masks: Tensor | None, image: Tensor, recipe: Recipe):
-        first, second = ((output.shape[2], output.shape[3]) for output in outputs)
-        sizes, size = (first, second), (image.shape[2], image.shape[3])
-        self.recipe = recipe
-        self.heatmaps, self.indices = bottomup_targets(joints, size, sizes, recipe.sigma, recipe.exact)
-        self.masks: list[Tensor | None] = [None] * len(sizes)
-        if masks is not None:
-            floats = masks.float()[:, None]
-            self.masks = [nn.functional.interpolate(floats, size, mode="nearest")[:, 0] for size in sizes]
-
-    def loss(self, outputs: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Return the loss of outputs against the truth, and its parts."""
-        return bottomup_loss(outputs, self.heatmaps, self.masks, self.indices, self.recipe.loss)._asdict()
-
-
 class SupernetTrainee:
     """A supernet: each step the widest net learns the truth, and others from it."""
 
-    def __init__(self, supernet: Supernet, recipe: Recipe, steps: int, seed: int, size: tuple[int, int] | None = None):
+    def __init__(
+        self, supernet: Supernet, recipe: Recipe, steps: int, seed: int, size: tuple[int, int] | None = None,
+        task: Task | None = None,
+    ):  # fmt: skip
+        self.task: Task = task or BottomUp(supernet.joints)
         self.store, self.recipe, self.covers = supernet.store, recipe, recipe.sandwich
         self._supernet, self._steps, self._seed, self._size = supernet, steps, seed, size
 
@@ -82,15 +68,15 @@ class SupernetTrainee:
         """Add the gradients of every net of the step."""
         first, *others = self.archs(step)
         outputs = self._supernet.subnet(first)(images)
-        target = Target(outputs, joints, masks, images, self.recipe)
-        losses = target.loss(outputs)
+        loss = self.task.target(outputs, joints, masks, (images.shape[2], images.shape[3]), self.recipe.loss)
+        losses = loss(outputs)
         (scale * losses["total"]).backward()
-        parts = {"loss": losses["total"], **{name: losses[name] for name in ("heatmap", "push", "pull")}}
+        parts = {"loss": losses.pop("total"), **losses}
         share = self.recipe.distill
         for number, arch in enumerate(others):
             answer = self._supernet.subnet(arch)(images)
-            truth = target.loss(answer)["total"]
-            taught = distillation_loss(answer, outputs, self._supernet.joints, self.recipe.loss) if share else 0.0
+            truth = loss(answer)["total"]
+            taught = self.task.distillation(answer, outputs, self.recipe.loss) if share else 0.0
             (scale * ((1 - share) * truth + share * taught)).backward()
             if number == 0:
                 parts["smallest"] = truth
@@ -104,11 +90,12 @@ class NetTrainee:
 
     def __init__(
         self, net: nn.Module, recipe: Recipe, size: tuple[int, int], device: torch.device | str, joints: int,
-        teacher: nn.Module | None = None,
+        teacher: nn.Module | None = None, task: Task | None = None,
     ):  # fmt: skip
         where = torch.device(device)
         self.store, self.recipe = Store(net, where, devices.layout(where)), recipe
-        self.net, self._size, self._joints, self._teacher = net.train(), size, joints, teacher
+        self.task: Task = task or BottomUp(joints)
+        self.net, self._size, self._teacher = net.train(), size, teacher
 
     def size(self, step: int) -> tuple[int, int]:
         """Return the network's own resolution."""
@@ -119,13 +106,14 @@ class NetTrainee:
     ) -> dict[str, Tensor]:
         """Add the gradients of one batch."""
         outputs = self.net(images)
-        losses = Target(outputs, joints, masks, images, self.recipe).loss(outputs)
-        total = losses["total"]
+        size = (images.shape[2], images.shape[3])
+        losses = self.task.target(outputs, joints, masks, size, self.recipe.loss)(outputs)
+        total = losses.pop("total")
         if self._teacher is not None and self.recipe.distill:
             with torch.no_grad():
                 wanted = self._teacher(images)
-            taught = distillation_loss(outputs, wanted, self._joints, self.recipe.loss)
+            taught = self.task.distillation(outputs, wanted, self.recipe.loss)
             total = (1 - self.recipe.distill) * total + self.recipe.distill * taught
         (scale * total).backward()
-        parts = {"loss": total, **{name: losses[name] for name in ("heatmap", "push", "pull")}}
+        parts = {"loss": total, **losses}
         return {name: value.detach() for name, value in parts.items()}

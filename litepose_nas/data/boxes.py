@@ -1,0 +1,156 @@
+"""People by their boxes: what a cut-out of one person shows, how training varies it, and files of detected boxes.
+
+A box is left, top, width, height. COCO measures boxes from the edge of the picture, so they are continuous already.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litepose_nas.data.augment import Augment, Matrix, Size
+from litepose_nas.errors import UserError
+
+PADDING = 1.25  # how much more than the box a cut-out shows
+HALF_PADDING = 1.5  # the same around half a body, whose box is drawn tightly around joints
+MANY = 8  # joints: of people with no more labelled, half a body would be too few
+FEW = 3  # joints: the least that half a body needs
+UPPER = 0.7  # how often the upper half is taken
+BELOW = ("hip", "knee", "ankle", "foot", "toe", "heel")  # in the names of joints of the lower half
+
+Box = tuple[float, float, float, float]
+Boxes = dict[int | str, NDArray[np.float64]]  # by image: (N, 5) left, top, width, height, score
+
+
+class Extent(NamedTuple):
+    """What a cut-out shows: its middle in the picture, its width and height there."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def clipped(box: Sequence[float], picture: Size) -> Box | None:
+    """Return the part of a box that lies in a picture (height, width), or None where there is none."""
+    left, top = max(float(box[0]), 0.0), max(float(box[1]), 0.0)
+    right, bottom = min(float(box[0]) + float(box[2]), picture[1]), min(float(box[1]) + float(box[3]), picture[0])
+    inside = right > left and bottom > top  # so that it is False for NaN too
+    return (left, top, right - left, bottom - top) if inside else None
+
+
+def padded(box: Sequence[float], size: Size, padding: float = PADDING) -> Extent:
+    """Return what a cut-out of a box shows: the smallest extent of the input's aspect around it, and a margin."""
+    left, top, width, height = (float(number) for number in box[:4])
+    rows, columns = size
+    scale = max(width / columns, height / rows) * padding
+    return Extent(left + width / 2, top + height / 2, scale * columns, scale * rows)
+
+
+def crop_warp(extent: Extent, size: Size, angle: float = 0.0, flipped: bool = False) -> Matrix:
+    """Return the map that shows an extent in the whole input, turned by radians and mirrored if wanted."""
+    rows, columns = size
+    zoom = columns / extent.width
+    cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]])
+    if flipped:
+        turn[:, 0] *= -1
+    return np.column_stack([turn, np.array([columns, rows]) / 2 - turn @ (extent.x, extent.y)])
+
+
+def draw_crop(
+    rng: np.random.Generator,
+    box: Sequence[float],
+    joints: NDArray[np.float32],
+    lower: NDArray[np.bool_],
+    size: Size,
+    augment: Augment,
+) -> tuple[Matrix, bool]:
+    """Draw the map from a picture to a cut-out of a person with these joints (J, 3); say whether it mirrors."""
+    # Every number is drawn whatever the settings are, so that changing one setting leaves the other draws alone.
+    halved, upper = rng.random() < augment.half_body, rng.random() < UPPER
+    angle = math.radians(rng.uniform(-1, 1) * augment.rotation)
+    scale = rng.uniform(*augment.scale)
+    shift = rng.uniform(-1, 1, 2) * augment.translate
+    flipped = bool(rng.random() < augment.flip)
+    half = half_body(joints, lower, upper) if halved else None
+    x, y, width, height = padded(box, size) if half is None else padded(half, size, HALF_PADDING)
+    extent = Extent(x + shift[0] * width, y + shift[1] * height, width * scale, height * scale)
+    return crop_warp(extent, size, angle, flipped), flipped
+
+
+def half_body(joints: NDArray[np.float32], lower: NDArray[np.bool_], upper: bool) -> Box | None:
+    """Return the box of the labelled joints of one half, the other half where that has too few, or None."""
+    labelled = joints[:, 2] > 0
+    if labelled.sum() <= MANY:
+        return None
+    for half in (~lower, lower) if upper else (lower, ~lower):
+        points = joints[labelled & half, :2].astype(np.float64)
+        if FEW <= len(points) < labelled.sum():
+            low, high = points.min(0), points.max(0)
+            if (high > low).all():
+                return (*low.tolist(), *(high - low).tolist())
+    return None
+
+
+def lower_half(names: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which joints belong to the lower half of a body, by their names; none where no name tells."""
+    return np.array([any(part in name.lower() for part in BELOW) for name in names], bool)
+
+
+def read_boxes(path: Path, least_score: float = 0.0, category_id: int | None = None) -> Boxes:
+    """Return the boxes of a detection file: a list of {image_id, category_id, bbox, score}.
+
+    Without a category: the only one that the file has, or 1, which is people in COCO's numbering.
+    """
+    try:
+        entries = json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read the boxes {path}: {error.strerror or error}; check the path") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not whole JSON ({str(error)[:100]}); write or fetch it again") from error
+    if not isinstance(entries, list) or not entries:
+        raise UserError(f"{path} holds no list of boxes; give a list of {{image_id, category_id, bbox, score}}")
+    rows = [_row(path, number, entry) for number, entry in enumerate(entries)]
+    categories = sorted({row[1] for row in rows})
+    wanted = category_id if category_id is not None else categories[0] if len(categories) == 1 else 1
+    if wanted not in categories:
+        raise UserError(f"{path} has no boxes of category {wanted}, only of {categories[:5]}; give those of people")
+    found: dict[int | str, list[list[float]]] = {}
+    for image, category, numbers in rows:
+        if category == wanted and numbers[4] >= least_score:
+            found.setdefault(image, []).append(numbers)
+    if not found:
+        raise UserError(f"{path}: no box has a score of {least_score} or more; ask for less")
+    return {image: np.array(boxes, np.float64) for image, boxes in found.items()}
+
+
+def boxes_of_file(boxes: Boxes, path: Path) -> NDArray[np.float64]:
+    """Return the boxes of a picture file, whose image is called by its name, with or without the ending, or number."""
+    number = [int(path.stem)] if path.stem.isdecimal() else []
+    for image in (path.name, path.stem, *number):
+        if image in boxes:
+            return boxes[image]
+    return np.zeros((0, 5))
+
+
+def _row(path: Path, number: int, entry: Any) -> tuple[int | str, int, list[float]]:
+    where = f"{path}: box {number}"
+    if not isinstance(entry, dict) or any(key not in entry for key in ("image_id", "category_id", "bbox", "score")):
+        raise UserError(f"{where} is {entry!r:.60}; it needs image_id, category_id, bbox and score")
+    image, category = entry["image_id"], entry["category_id"]
+    try:
+        numbers = [float(value) for value in (*entry["bbox"], entry["score"])]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: 'bbox' must be four numbers and 'score' one; mend it") from error
+    if not isinstance(image, int | str) or not isinstance(category, int):
+        raise UserError(f"{where}: 'image_id' must be a whole number or a file name, 'category_id' a whole number")
+    if len(numbers) != 5 or not all(math.isfinite(value) for value in numbers):
+        raise UserError(f"{where}: 'bbox' must be four finite numbers and 'score' one; mend it")
+    return image, category, numbers

@@ -1,0 +1,104 @@
+"""The whole look at a dataset: every check on every split, in one report."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from litepose_nas.data import coco
+from litepose_nas.data.check.files import Progress, by_path, check_files, check_sameness, look_at
+from litepose_nas.data.check.finding import ERROR, SEVERITIES, Finding, by_severity, clean, finding
+from litepose_nas.data.check.lenient import Gathered, nothing, read_leniently
+from litepose_nas.data.check.pairs import best_mirror, check_pairs, usual_distances
+from litepose_nas.data.check.places import check_places
+from litepose_nas.data.check.sides import check_sides
+from litepose_nas.data.check.sigmas import check_sigmas
+from litepose_nas.data.coco import Document
+from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.data.source import Source
+from litepose_nas.errors import UserError
+
+
+class Part(NamedTuple):
+    """One split to look at."""
+
+    name: str
+    place: Path  # what is called broken when it is
+    folder: Path
+    document: Callable[[], Document]
+    skeleton: Skeleton | None = None
+    people: bool = True  # whether somebody must be labelled
+
+
+class Report(NamedTuple):
+    """What there is in a dataset and all that was found, the worst first."""
+
+    name: str
+    splits: tuple[Gathered, ...]
+    findings: tuple[Finding, ...]
+    opened: bool  # whether the pictures were decoded
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a training would start and read every picture."""
+        return not self.count(ERROR)
+
+    def count(self, severity: str) -> int:
+        """Return how many findings are so bad."""
+        return sum(found.severity == severity for found in self.findings)
+
+
+def check_source(
+    source: Source, splits: Sequence[str] = (), pictures: bool = True, progress: Progress | None = None
+) -> Report:
+    """Look at some splits of a dataset, or all but `test`; without `pictures` no picture file is opened."""
+    parts = []
+    for name in splits or [name for name in source.splits if name != "test"] or source.splits:
+        split = source.split(name)
+        read = functools.partial(source.document, name)
+        place = split.annotations or split.images
+        parts.append(Part(name, place, split.images, read, source.skeleton, name != "test"))
+    return check_parts(source.name, parts, pictures, progress)
+
+
+def check_parts(name: str, parts: Sequence[Part], pictures: bool = True, progress: Progress | None = None) -> Report:
+    """Look at splits, the first of which is what a network is trained on where there are several."""
+    read = [_read(part) for part in parts]
+    everything = [picture for split in read for picture in split.pictures]
+    looked = iter(look_at(everything, progress) if pictures else by_path(everything))
+    looks = [tuple(itertools.islice(looked, len(split.pictures))) for split in read]
+    findings: list[Finding] = []
+    for split, look in zip(read, looks, strict=True):
+        findings += split.findings
+        findings += check_files(split, look) if pictures else []
+        findings += check_places(split)
+        if split.skeleton is not None:
+            best = best_mirror(usual_distances(split.people), split.skeleton.mirror)
+            findings += check_sides(split, best)
+            findings += check_pairs(split, best)
+        findings += check_sigmas(split.name, split.skeleton)
+    findings += check_sameness(list(zip(read, looks, strict=True)))
+    return Report(name, tuple(read), tuple(by_severity(findings)), pictures)
+
+
+def _read(part: Part) -> Gathered:
+    name, place, folder = part.name, part.place, part.folder
+    try:
+        return read_leniently(name, place, folder, part.document(), part.skeleton, part.people)
+    except UserError as error:
+        broken = tuple(finding("unreadable", name, [clean(str(error))]))
+    try:  # a layout's reader stops at its first fault: most layouts are COCO's with more words
+        read = read_leniently(name, place, folder, coco.read_document(place), part.skeleton, part.people)
+    except UserError:
+        read = nothing(name, place, folder)
+    return read._replace(findings=broken + read.findings)
+
+
+def verdict(report: Report) -> str:
+    """Return the last line of a report."""
+    counts = [f"{count} {kind}{'s' * (count != 1)}" for kind in SEVERITIES if (count := report.count(kind))]
+    found = ", ".join(counts) or "nothing to say"
+    return f"{found}: training would {'work' if report.trainable else 'stop; mend the errors'}"

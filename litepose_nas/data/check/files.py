@@ -1,0 +1,103 @@
+"""Picture files: can each be decoded, has it the annotated size, and do two splits share one?"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from litepose_nas.data import coco
+from litepose_nas.data.ahead import work_ahead
+from litepose_nas.data.check.finding import Finding, clean, finding
+from litepose_nas.data.check.lenient import Gathered, Picture
+from litepose_nas.errors import UserError
+
+Progress = Callable[[int, int], None]
+
+
+class Look(NamedTuple):
+    """What a file holds."""
+
+    digest: str  # of its bytes; its path where it was not opened
+    size: tuple[int, int] | None = None  # width and height as stored, None where it cannot be decoded
+    upright: tuple[int, int] | None = None  # as the camera's note would turn it
+    cause: str = ""
+
+
+def look_at(pictures: Sequence[Picture], progress: Progress | None = None, workers: int = 2) -> tuple[Look, ...]:
+    """Return what the files of pictures hold; progress(done, total) is called after each."""
+    looks: list[Look] = []
+    for _, look, _ in work_ahead(_look, pictures, ahead=4 * workers, workers=workers):
+        looks.append(look)
+        if progress:
+            progress(len(looks), len(pictures))
+    return tuple(looks)
+
+
+def by_path(pictures: Sequence[Picture]) -> tuple[Look, ...]:
+    """Return looks without opening files: two are the same where their paths are."""
+    return tuple(Look(str(picture.path.resolve())) for picture in pictures)
+
+
+def check_files(split: Gathered, looks: Sequence[Look]) -> list[Finding]:
+    """Return what is wrong with the files of a split that were opened."""
+    broken: list[str] = []
+    other: list[str] = []
+    turned: list[str] = []
+    for picture, look in zip(split.pictures, looks, strict=True):
+        name, wanted = _name(picture), (picture.width, picture.height)
+        if look.size is None:
+            broken.append(f"{name}: {look.cause}")
+        elif look.size != wanted:
+            said = f"{name}: {look.size[0]}x{look.size[1]}, annotated {wanted[0]}x{wanted[1]}"
+            (turned if look.upright == wanted else other).append(said)
+    return [
+        *finding("broken-picture", split.name, broken),
+        *finding("size-mismatch", split.name, other),
+        *finding("turned-picture", split.name, turned),
+    ]
+
+
+def check_sameness(splits: Sequence[tuple[Gathered, Sequence[Look]]]) -> list[Finding]:
+    """Return which pictures are the same: within a split, and in the first split and a later one."""
+    known: dict[str, str] = {}
+    first = splits[0][0].name if splits else ""
+    found = []
+    for number, (split, looks) in enumerate(splits):
+        own: dict[str, list[Picture]] = defaultdict(list)
+        for picture, look in zip(split.pictures, looks, strict=True):
+            own[look.digest].append(picture)
+        twice = [f"{_name(p)}, like {same[0].path.name}" for same in own.values() for p in same[1:]]
+        found += finding("same-picture", split.name, map(clean, twice))
+        if number == 0:
+            known = {digest: same[0].path.name for digest, same in own.items()}
+        else:
+            shared = [
+                f"{_name(same[0])}, in {first} {known[digest]}" for digest, same in own.items() if digest in known
+            ]
+            found += finding("split-overlap", split.name, map(clean, shared))
+    return found
+
+
+def _look(picture: Picture) -> Look:
+    try:
+        data = Path(picture.path).read_bytes()
+    except (OSError, ValueError) as error:
+        return Look(str(picture.path), cause=clean(str(error)))
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        image = coco.decode_image(picture.path, data)
+        size = image.shape[1], image.shape[0]
+        upright = size
+        if size != (picture.width, picture.height):
+            image = coco.decode_image(picture.path, data, upright=True)
+            upright = image.shape[1], image.shape[0]
+    except UserError as error:
+        return Look(digest, cause=clean(str(error).removeprefix(f"cannot read the picture {picture.path}: ")))
+    return Look(digest, size, upright)
+
+
+def _name(picture: Picture) -> str:
+    return clean(f"image {picture.image_id} ({picture.path.name})")

@@ -1,0 +1,47 @@
+"""A report as lines for a screen, and as a tree for JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litepose_nas.data.check.checkup import Report, verdict
+from litepose_nas.data.check.finding import ERROR, NOTE, WARNING, Finding
+
+SHOWN = {ERROR: 5, WARNING: 3, NOTE: 1}  # examples of a finding; JSON has them all
+
+
+def lines(report: Report) -> list[str]:
+    """Return what was found as lines of text, the worst first."""
+    text = []
+    for found in report.findings:
+        text += [f"{found.severity:<8}{headline(found)}", f"        -> {found.remedy}"]
+        text += [f"        {example}" for example in found.examples[: SHOWN[found.severity]]]
+        if (more := len(found.examples) - SHOWN[found.severity]) > 0:
+            text.append(f"        and {more:,} more")
+    if text:
+        text.append("")
+    if not report.opened:
+        text.append("pictures were not opened: whether they are whole and of the right size is not known")
+    text.append(verdict(report))
+    return text
+
+
+def headline(found: Finding) -> str:
+    """Return a finding in one line."""
+    return f"{found.split}: {found.message}: {len(found.examples):,} [{found.code}]"
+
+
+def tree(report: Report) -> dict[str, Any]:
+    """Return a report for JSON, with every example."""
+    return {
+        "name": report.name,
+        "trainable": report.trainable,
+        "pictures_opened": report.opened,
+        "splits": {split.name: split.counts._asdict() for split in report.splits},
+        "findings": [_finding(found) for found in report.findings],
+    }
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    fields = ("severity", "code", "split", "message", "remedy")
+    return {**{key: getattr(found, key) for key in fields}, "count": len(found.examples), "examples": found.examples}

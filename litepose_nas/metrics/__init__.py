@@ -1,0 +1,1 @@
+"""Figures: how good predictions are, each metric a file of plain functions from arrays or documents to numbers."""

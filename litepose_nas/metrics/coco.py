@@ -1,0 +1,258 @@
+"""COCO's keypoint figures, judged by pycocotools, which has the last word on every AP that is printed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from litepose_nas.data import coco
+from litepose_nas.data.coco import Dataset
+from litepose_nas.data.person import AREA_OF_BOX, area_of, box_of, points_of
+from litepose_nas.errors import UserError
+from litepose_nas.metrics import oks
+from litepose_nas.metrics.results import Result, Table, for_pycocotools, tabulate
+
+
+class Scores(NamedTuple):
+    """COCO's ten numbers, in its order; -1 where there is nobody to find."""
+
+    ap: float
+    ap50: float
+    ap75: float
+    ap_medium: float
+    ap_large: float
+    ar: float
+    ar50: float
+    ar75: float
+    ar_medium: float
+    ar_large: float
+
+
+class Truth(NamedTuple):
+    """What predictions are compared with: the labelled people of some pictures of an annotation file."""
+
+    coco: COCO
+    image_ids: tuple[int, ...]
+    category_id: int
+    sigmas: tuple[float, ...]
+    filled: int = 0  # people whose area was missing or nothing, and is now a share of their box
+
+
+class Bootstrap(NamedTuple):
+    """An AP, the middle 95 % of the APs of pictures drawn again with replacement, and all of those."""
+
+    ap: float
+    low: float
+    high: float
+    samples: NDArray[np.float64]
+
+
+Source = Dataset | Truth | str | os.PathLike[str]
+
+
+def read_truth(source: Source, image_ids: Collection[int] | None = None) -> Truth:
+    """Return the truth of a dataset's pictures (those it still has after a split) or of an annotation file.
+
+    An area that is missing or not positive becomes 0.53 of the box; all people are numbered anew, since pycocotools
+    loses number 0.
+    """
+    if isinstance(source, Truth):
+        return source if image_ids is None else source._replace(image_ids=_known(source, image_ids, "the truth"))
+    if isinstance(source, Dataset):
+        path, document = source.annotations, coco.document_of(source)
+        truth = truth_of(document, path, source.skeleton.sigmas, [record.image_id for record in source.records])
+    else:
+        path = Path(source)
+        document = coco.read_document(path)
+        category = coco.keypoint_category(path, document["categories"])
+        truth = truth_of(document, path, coco.skeleton_of(path, category).sigmas)
+    return truth if image_ids is None else truth._replace(image_ids=_known(truth, image_ids, str(path)))
+
+
+def truth_of(
+    document: dict[str, Any],
+    path: Path,
+    sigmas: Sequence[float],
+    image_ids: Collection[int] | None = None,
+    box_areas: bool = False,
+) -> Truth:
+    """Return the truth of a document that was read from a path, with given sigmas.
+
+    With `box_areas` every area is 0.53 of the box, whatever the document says.
+    """
+    category = coco.keypoint_category(path, document["categories"])
+    if len(sigmas) != len(category["keypoints"]):
+        raise UserError(
+            f"{path}: {len(category['keypoints'])} joints a person, but {len(sigmas)} sigmas; "
+            "give one for each joint, or choose the metric of this dataset"
+        )
+    ids = _image_ids(path, document["images"]) if image_ids is None else tuple(image_ids)
+    kept = set(ids)
+    people = [
+        annotation
+        for annotation in document["annotations"]
+        if annotation.get("category_id") == category["id"] and annotation.get("image_id") in kept
+    ]
+    made = [_annotation(path, raw, number, len(sigmas), box_areas) for number, raw in enumerate(people, 1)]
+    index = COCO()
+    index.dataset = {
+        "images": [{"id": image["id"]} for image in document["images"]],
+        "categories": [category],
+        "annotations": [annotation for annotation, _ in made],
+    }
+    with _quiet():
+        index.createIndex()
+    return Truth(index, ids, category["id"], tuple(sigmas), sum(filled for _, filled in made))
+
+
+def coco_ap(source: Source, results: Sequence[Result], image_ids: Collection[int] | None = None) -> Scores:
+    """Return the ten numbers of results against a truth; results of other pictures do not count."""
+    judge = judged(read_truth(source, image_ids), results)
+    with _quiet():
+        judge.accumulate()
+        judge.summarize()
+    return Scores(*(float(value) for value in judge.stats))
+
+
+def fast_ap(source: Source, results: Sequence[Result], image_ids: Collection[int] | None = None) -> float:
+    """Return the AP alone, several times as fast; equal to that of pycocotools, which judges what is printed."""
+    truth = read_truth(source, image_ids)
+    return oks.average_precision(labels_of(truth), found_of(truth, results))
+
+
+def ten_lines(scores: Scores) -> str:
+    """Return the ten lines in which pycocotools prints them."""
+    kinds = [(title, short) for title, short in (("Average Precision", "(AP)"), ("Average Recall", "(AR)"))]
+    columns = [("0.50:0.95", "all"), ("0.50", "all"), ("0.75", "all"), ("0.50:0.95", "medium"), ("0.50:0.95", "large")]
+    rows = [(*kind, *column) for kind in kinds for column in columns]
+    return "\n".join(
+        f" {title:<18} {short} @[ IoU={oks:<9} | area={area:>6} | maxDets= 20 ] = {score:0.3f}"
+        for (title, short, oks, area), score in zip(rows, scores, strict=True)
+    )
+
+
+def bootstrap_ap(
+    source: Source,
+    results: Sequence[Result],
+    image_ids: Collection[int] | None = None,
+    resamples: int = 200,
+    seed: int = 0,
+) -> Bootstrap:
+    """Return the AP and how far other pictures of the same kind would have moved it.
+
+    Two networks judged with the same seed and pictures meet the same draws: subtract their samples to compare them.
+    """
+    truth = read_truth(source, image_ids)
+    ap = coco_ap(truth, results).ap
+    matches = oks.match(labels_of(truth), found_of(truth, results), areas=1)
+    count = len(truth.image_ids)
+    rng = np.random.default_rng(seed)
+    samples = np.empty(resamples)
+    for turn in range(resamples):
+        samples[turn] = oks.known_mean(oks.curves(matches, rng.integers(count, size=count)).precision)
+    low, high = np.quantile(samples, [0.025, 0.975]).tolist()
+    return Bootstrap(ap, low, high, samples)
+
+
+def judged(truth: Truth, results: Sequence[Result]) -> COCOeval:
+    """Return pycocotools' evaluation of every picture, before it adds them up."""
+    copies = for_pycocotools(_table(truth, results), truth.image_ids, truth.category_id)
+    with _quiet():
+        if copies:
+            found = truth.coco.loadRes(copies)
+        else:  # it cannot load nothing
+            found = COCO()
+            found.dataset = {**truth.coco.dataset, "annotations": []}
+            found.createIndex()
+        judge = COCOeval(truth.coco, found, "keypoints")
+        judge.params.imgIds = list(truth.image_ids)
+        judge.params.catIds = [truth.category_id]
+        judge.params.kpt_oks_sigmas = np.array(truth.sigmas)
+        judge.evaluate()
+    return judge
+
+
+def labels_of(truth: Truth) -> oks.Labels:
+    """Return a truth as the arrays of the fast evaluation."""
+    ids = sorted(truth.image_ids)
+    mine = [(place, raw) for place, image_id in enumerate(ids) for raw in truth.coco.imgToAnns.get(image_id, [])]
+    people, count, joints = [raw for _, raw in mine], len(mine), len(truth.sigmas)
+    crowd = np.array([raw["iscrowd"] for raw in people], bool)
+    return oks.Labels(
+        np.array([place for place, _ in mine], np.int64),
+        np.array([raw["keypoints"] for raw in people], float).reshape(count, joints, 3),
+        np.array([raw["bbox"] for raw in people], float).reshape(count, 4),
+        np.array([raw["area"] for raw in people], float),
+        crowd,
+        crowd | np.array([raw["num_keypoints"] == 0 for raw in people], bool),
+        np.array(truth.sigmas),
+        len(ids),
+    )
+
+
+def found_of(truth: Truth, results: Sequence[Result]) -> oks.Found:
+    """Return results as the arrays of the fast evaluation."""
+    table = _table(truth, results)
+    place = {image_id: place for place, image_id in enumerate(sorted(truth.image_ids))}
+    image = np.array([place.get(image_id, -1) for image_id in table.image_ids], np.int64)
+    mine = (image >= 0) & (table.category_ids == truth.category_id)
+    return oks.Found(image[mine], table.joints[mine, :, :2], table.scores[mine], table.areas[mine])
+
+
+def _table(truth: Truth, results: Sequence[Result]) -> Table:
+    return tabulate(results, len(truth.sigmas), truth.coco.imgs, truth.category_id)
+
+
+def _annotation(
+    path: Path, raw: dict[str, Any], number: int, joints: int, box_areas: bool
+) -> tuple[dict[str, Any], bool]:
+    """Return an annotation as pycocotools wants it, and whether its area had to be filled."""
+    where = f"{path}: annotation {raw.get('id')}"
+    box = box_of(where, raw)
+    points = points_of(where, raw, joints)
+    area = box[2] * box[3] * AREA_OF_BOX if box_areas else area_of(where, raw, box)
+    if area == 0 and (points[:, 2] > 0).any():
+        raise UserError(
+            f"{where} has neither an area nor a box with one, so no prediction could ever be near it; "
+            "give it a box around its joints"
+        )
+    return {
+        "id": number,
+        "image_id": raw["image_id"],
+        "category_id": raw["category_id"],
+        "keypoints": raw.get("keypoints") or points.ravel().tolist(),
+        "num_keypoints": raw.get("num_keypoints", int((points[:, 2] > 0).sum())),
+        "bbox": list(box),
+        "area": area,
+        "iscrowd": int(bool(raw.get("iscrowd", 0))),
+    }, not raw.get("area")
+
+
+def _image_ids(path: Path, images: Sequence[Any]) -> tuple[int, ...]:
+    ids = [image["id"] for image in images if isinstance(image, dict) and isinstance(image.get("id"), int)]
+    if len(ids) < len(images) or len(set(ids)) < len(ids):
+        what = "two images with the same 'id'" if len(ids) == len(images) else "an image without a whole number as 'id'"
+        raise UserError(f"{path} lists {what}; mend the list of images")
+    return tuple(sorted(ids))
+
+
+def _known(truth: Truth, image_ids: Collection[int], where: str) -> tuple[int, ...]:
+    unknown = set(image_ids) - set(truth.image_ids)
+    if unknown:
+        raise UserError(
+            f"{where} has no image {min(unknown)} ({len(unknown)} ids are unknown); choose among its images"
+        )
+    return tuple(sorted(set(image_ids)))
+
+
+def _quiet() -> contextlib.redirect_stdout[io.StringIO]:
+    return contextlib.redirect_stdout(io.StringIO())

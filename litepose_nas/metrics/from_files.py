@@ -1,0 +1,119 @@
+"""Figures from files alone: predictions and annotations in, one report out; no network, no pictures."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+from litepose_nas.data.coco import Document, dataset_of
+from litepose_nas.data.formats import mpii as mpii_format
+from litepose_nas.data.formats import posetrack18
+from litepose_nas.data.person import AREA_OF_BOX
+from litepose_nas.data.source import open_source
+from litepose_nas.errors import UserError, nearest
+from litepose_nas.metrics import mpii
+from litepose_nas.metrics.conditions import Made
+from litepose_nas.metrics.reports import METRICS, Given, Report, report_pckh
+from litepose_nas.metrics.results import Result, read_any, read_results
+
+
+class Asked(NamedTuple):
+    """What is to be judged, and how."""
+
+    predictions: Path
+    annotations: str  # an annotation file of any layout, a folder of them, a dataset YAML, a name such as coco
+    split: str = "val"  # of a YAML or a name
+    rule: str = "released"  # of CrowdPose's splits
+    said: str | None = None  # how the predictions were made
+
+
+class Opened(NamedTuple):
+    """Annotations that were read, and where from."""
+
+    document: Document
+    path: Path
+    sigmas: tuple[float, ...]
+    notes: tuple[str, ...]
+
+
+def judge(metric: str, asked: Asked) -> Report:
+    """Return the report of a metric on files.
+
+    Predictions are COCO results; for MPII also an array as JSON or .mat, for PoseTrack18 also a folder of videos.
+    """
+    if metric not in METRICS:
+        raise UserError(f"--metric: {metric!r} is not one; {nearest(metric, METRICS)}")
+    made = Made(said=asked.said)
+    if metric == "mpii":
+        truth = _mpii_truth(asked)
+        return report_pckh(_mpii_found(asked.predictions, truth), truth, Path(asked.annotations), made)
+    opened = _opened(asked)
+    results = _tracked(asked.predictions) if metric == "posetrack" else read_results(asked.predictions)
+    given = Given(opened.document, opened.path, opened.sigmas, results, made, asked.rule, opened.notes)
+    return METRICS[metric](given)
+
+
+def _opened(asked: Asked) -> Opened:
+    """Return annotations of whatever layout, without looking at pictures."""
+    path = Path(asked.annotations)
+    if path.is_dir() and not (path / "data.yaml").is_file() and any(path.glob("*.json")):  # one file for each video
+        document, where, skeleton, layout = posetrack18.read(path), path, None, "posetrack18"
+    else:
+        source = open_source(asked.annotations)
+        document, skeleton = source.document(asked.split, pictures=False), source.skeleton
+        where, layout = source.split(asked.split).annotations or path, source.split(asked.split).format
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        # As arrays they are not wanted here, but on the way every record is looked at, and a bad one named.
+        dataset = dataset_of(document, where, where.parent, skeleton, pictures=False)
+    notes = [str(warning.message) for warning in caught]
+    if layout != "coco":
+        notes.append(f"areas that {layout} files lack are {AREA_OF_BOX} of the box")
+    return Opened(document, where, dataset.skeleton.sigmas, tuple(notes))
+
+
+def _mpii_truth(asked: Asked) -> mpii.HeadTruth:
+    """Return MPII's people from its .mat file, or from a JSON that has head boxes or such a .mat file beside it."""
+    path = Path(asked.annotations)
+    if path.suffix.lower() == ".mat":
+        return mpii.truth_of_mat(path)
+    opened = _opened(asked)
+    people = opened.document["annotations"]
+    beside = [opened.path.with_name(name) for name in _mat_names(opened.path.stem)]
+    there = next((file for file in beside if file.is_file()), None)
+    if there is not None and not any("head_box" in person for person in people):
+        return mpii.truth_of_document(mpii_format.read(opened.path, None, there), opened.path)
+    return mpii.truth_of_document(opened.document, opened.path)
+
+
+def _mat_names(stem: str) -> tuple[str, ...]:
+    """Return how the ground truth for PCKh is called that belongs to valid.json or mpii_val.json."""
+    return f"gt_{stem}.mat", f"{stem.replace('mpii_', 'mpii_gt_')}.mat"
+
+
+def _mpii_found(path: Path, truth: mpii.HeadTruth) -> mpii.Floats:
+    if path.suffix.lower() == ".mat":
+        return mpii.read_mat_found(path)
+    value = read_any(path)
+    if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+        return mpii.found_of(value, truth)
+    return mpii.checked(value, path)
+
+
+def _tracked(path: Path) -> list[Result]:
+    """Return results for videos: a list, or files with `annotations` such as PoseTrack18's own."""
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not files:
+        raise UserError(f"{path} holds no JSON file; give the folder with the predictions, one file for each video")
+    results: list[Result] = []
+    for file in files:
+        value = read_any(file)
+        if isinstance(value, dict) and isinstance(value.get("annotations"), list):
+            results += value["annotations"]
+        else:
+            results += read_results(file)
+    bad = [result for result in results if not isinstance(result, dict)]
+    if bad:
+        raise UserError(f"{path}: a result is {bad[0]!r:.40}, not an object; mend the predictions")
+    return results

@@ -1,0 +1,226 @@
+"""Average precision by object-keypoint similarity, from arrays: pycocotools' numbers to the last bits, but quick.
+
+pycocotools stays the judge of what is printed. Its rules in short: in each picture the twenty best-scored results
+choose, one after the other, the most similar labelled person that is free; crowds, people without joints and people of
+another size only excuse a result. The many thresholds, ranges of areas and pictures go through that choice together.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALLS = np.linspace(0.0, 1.0, 101)
+AREAS = ((0.0, 1e10), (32.0**2, 96.0**2), (96.0**2, 1e10))  # all, medium, large
+MOST = 20  # results a picture
+CHUNK = 50_000  # pairs of a result and a person that are compared at a time: the arrays stay in the cache
+
+
+class Labels(NamedTuple):
+    """The labelled people of some pictures, those of a picture beside each other."""
+
+    image: Integers  # (G,): the place of each one's picture, rising
+    joints: Floats  # (G, J, 3): x, y, flag
+    boxes: Floats  # (G, 4): left, top, width, height
+    areas: Floats  # (G,)
+    crowd: Flags  # (G,)
+    ignored: Flags  # (G,): crowds, and people without joints
+    sigmas: Floats  # (J,)
+    images: int
+
+
+class Found(NamedTuple):
+    """What somebody says stands in the pictures."""
+
+    image: Integers  # (N,): the place of the picture
+    joints: Floats  # (N, J, 2)
+    scores: Floats  # (N,)
+    areas: Floats  # (N,)
+
+
+class Matches(NamedTuple):
+    """Which results found somebody, for each range of areas and threshold; those of a picture by falling score."""
+
+    image: Integers  # (N,): rising
+    scores: Floats  # (N,)
+    right: Flags  # (A, T, N): found somebody who counts
+    wrong: Flags  # (A, T, N): found nobody, and nothing excuses it
+    people: Integers  # (A, I): how many of each picture count
+
+
+class Curves(NamedTuple):
+    """Precision at 101 recalls and the highest recall; -1 where there is nobody to find."""
+
+    precision: Floats  # (A, T, 101)
+    recall: Floats  # (A, T)
+
+
+def ten_numbers(labels: Labels, found: Found) -> tuple[float, ...]:
+    """Return AP, AP50, AP75, AP medium, AP large and the same five of AR."""
+    precision, recall = curves(match(labels, found))
+    return tuple(
+        known_mean(values)
+        for table in (precision, recall)
+        for values in (table[0], table[0, 0], table[0, 5], table[1], table[2])
+    )
+
+
+def average_precision(labels: Labels, found: Found) -> float:
+    """Return the AP alone; -1 where there is nobody to find."""
+    return known_mean(curves(match(labels, found, areas=1)).precision)
+
+
+def match(labels: Labels, found: Found, areas: int = len(AREAS)) -> Matches:
+    """Return what the results of every picture found, for the first so many ranges of areas."""
+    found = _best(found)
+    excuses = _excuses(labels, areas)
+    hit, excused = _choose(labels, found, excuses)
+    low, high = _bounds(areas)
+    outside = (found.areas < low) | (found.areas > high)  # (A, N)
+    people = np.stack([np.bincount(labels.image[~row], minlength=labels.images) for row in excuses])
+    wrong = ~hit & ~outside[:, None]
+    return Matches(found.image, found.scores, hit & ~excused, wrong, people)
+
+
+def curves(matches: Matches, drawn: Integers | None = None) -> Curves:
+    """Return precision and recall over all pictures, or over the places of those drawn (some more than once)."""
+    image, scores, right, wrong, people = matches
+    if drawn is not None:
+        first, last = np.searchsorted(image, drawn, "left"), np.searchsorted(image, drawn, "right")
+        rows = _ranges(first, last - first)
+        scores, people = scores[rows], people[:, drawn]
+    by_score = np.argsort(-scores, kind="stable")
+    rows = by_score if drawn is None else rows[by_score]
+    hits = np.cumsum(right[:, :, rows], axis=2).astype(float)
+    misses = np.cumsum(wrong[:, :, rows], axis=2).astype(float)
+    ranges, thresholds, count = hits.shape
+    precision, recall = -np.ones((ranges, thresholds, len(RECALLS))), -np.ones((ranges, thresholds))
+    totals = people.sum(axis=1)
+    highest = hits / (misses + hits + np.spacing(1))
+    highest = np.maximum.accumulate(highest[:, :, ::-1], axis=2)[:, :, ::-1]
+    for a in np.flatnonzero(totals):
+        for t in range(thresholds):
+            reached = hits[a, t] / totals[a]
+            at = np.searchsorted(reached, RECALLS, side="left")
+            inside = at < count
+            precision[a, t] = 0
+            precision[a, t, inside] = highest[a, t, at[inside]]
+            recall[a, t] = reached[-1] if count else 0
+    return Curves(precision, recall)
+
+
+def known_mean(values: Floats) -> float:
+    """Return the mean of what is not -1, or -1."""
+    known = values[values > -1]
+    return float(known.mean()) if known.size else -1.0
+
+
+def similarities(labels: Labels, found: Found, person: Integers, result: Integers) -> Floats:
+    """Return how similar the joints of some results are to those of some people, pair by pair."""
+    seen = labels.joints[:, :, 2] > 0
+    count = seen.sum(axis=1)
+    seen_first = np.argsort(~seen, axis=1, kind="stable")
+    spread = (2 * labels.sigmas) ** 2
+    room = labels.areas + np.spacing(1)
+    oks = np.empty(len(person))
+    # People with as many joints go together: sums over absent joints would round otherwise than the judge's.
+    for joints in np.unique(count[person]):
+        pairs = np.flatnonzero(count[person] == joints)
+        for begin in range(0, len(pairs), CHUNK):
+            chosen = pairs[begin : begin + CHUNK]
+            who, what = person[chosen], result[chosen]
+            if joints:
+                which = seen_first[who, :joints]
+                gap = found.joints[what[:, None], which] - labels.joints[who[:, None], which, :2]
+                width = spread[which]
+            else:
+                gap, width = _beyond(labels.boxes[who], found.joints[what]), spread
+            gap **= 2
+            error = (gap[..., 0] + gap[..., 1]) / width / room[who][:, None] / 2
+            oks[chosen] = np.exp(-error).sum(axis=1) / error.shape[1]
+    return oks
+
+
+def _beyond(boxes: Floats, joints: Floats) -> Floats:
+    """Return how far joints lie outside boxes that were made three times as large."""
+    left_top, size = boxes[:, None, :2], boxes[:, None, 2:]
+    below = np.maximum(0, (left_top - size) - joints)
+    return below + np.maximum(0, joints - (left_top + size * 2))
+
+
+def _best(found: Found) -> Found:
+    """Return the results by picture and falling score, no more of a picture than count."""
+    order = np.lexsort((-found.scores, found.image))
+    image = found.image[order]
+    rank = np.arange(len(image)) - np.searchsorted(image, image, "left")
+    kept = order[rank < MOST]
+    return Found(found.image[kept], found.joints[kept], found.scores[kept], found.areas[kept])
+
+
+def _bounds(areas: int) -> tuple[Floats, Floats]:
+    bounds = np.array(AREAS[:areas])
+    return bounds[:, :1], bounds[:, 1:]
+
+
+def _excuses(labels: Labels, areas: int) -> Flags:
+    """Return who only excuses a result (A, G)."""
+    low, high = _bounds(areas)
+    return labels.ignored | (labels.areas < low) | (labels.areas > high)
+
+
+def _choose(labels: Labels, found: Found, excuses: Flags) -> tuple[Flags, Flags]:
+    """Return which results got a person, and which of those one who only excuses them (A, T, N)."""
+    limits = np.minimum(THRESHOLDS, 1 - 1e-10)
+    result, person, oks = close_pairs(labels, found, limits[0])
+    first = np.searchsorted(found.image, found.image, "left")
+    rank = (np.arange(len(found.image)) - first)[result]
+    # Within the pairs of a result the best comes last, and of equal ones the later person: the last that fits is taken.
+    order = np.lexsort((person, oks, result, rank))
+    result, person, oks, rank = result[order], person[order], oks[order], rank[order]
+    ranges, thresholds = len(excuses), len(limits)
+    hit = np.zeros((len(found.image), ranges, thresholds), bool)
+    excused = np.zeros_like(hit)
+    taken = np.zeros((len(labels.image), ranges, thresholds), bool)
+    regular = ~excuses.T
+    for turn in range(MOST):
+        begin, end = np.searchsorted(rank, (turn, turn + 1))
+        if begin == end:
+            continue
+        who, what = person[begin:end], result[begin:end]
+        count = end - begin
+        place = np.arange(count, dtype=np.int32)[:, None, None]
+        fits = (oks[begin:end, None, None] >= limits) & ~taken[who]
+        wish = np.where(fits, place + np.int32(count) * regular[who][:, :, None], -1)
+        starts = np.flatnonzero(np.diff(what, prepend=-1))
+        best = np.maximum.reduceat(wish, starts, axis=0)
+        chooser = what[starts]
+        hit[chooser] = best >= 0
+        excused[chooser] = (best >= 0) & (best < count)
+        winner, of_range, at = np.nonzero(best >= 0)
+        got = who[best[winner, of_range, at] % count]
+        free = ~labels.crowd[got]
+        taken[got[free], of_range[free], at[free]] = True
+    return np.ascontiguousarray(hit.transpose(1, 2, 0)), np.ascontiguousarray(excused.transpose(1, 2, 0))
+
+
+def close_pairs(labels: Labels, found: Found, least: float) -> tuple[Integers, Integers, Floats]:
+    """Return results and people of the same pictures who are at least so similar, and how similar."""
+    first = np.searchsorted(labels.image, found.image, "left")
+    count = np.searchsorted(labels.image, found.image, "right") - first
+    result = np.repeat(np.arange(len(found.image)), count)
+    person = _ranges(first, count)
+    oks = similarities(labels, found, person, result)
+    close = oks >= least
+    return result[close], person[close], oks[close]
+
+
+def _ranges(first: Integers, count: Integers) -> Integers:
+    """Return the numbers first, first + 1, ... of each range, after each other."""
+    return np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)

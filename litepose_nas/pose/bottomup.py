@@ -1,0 +1,75 @@
+"""The bottom-up task: a network sees whole pictures, and tags tell the joints of one person from another's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from litepose_nas.data import loader
+from litepose_nas.data.augment import Augment, Size, fit_warp
+from litepose_nas.data.loader import Batch, Fitted, Pictures, View
+from litepose_nas.pose.decode import People, decode
+from litepose_nas.pose.grouping import Grouping
+from litepose_nas.pose.losses import LossSettings, bottomup_loss, distillation_loss
+from litepose_nas.pose.targets import bottomup_targets
+from litepose_nas.pose.task import Loss, Seen
+
+
+class BottomUp(NamedTuple):
+    """The bottom-up task and the settings of its decode."""
+
+    joints: int
+    flip_pairs: tuple[tuple[int, int], ...] = ()  # joints that change places in the mirrored picture
+    tag_cue: tuple[float, float] = (0.0, 0.0)  # added to the tags, see position_cue; as in training
+    decode_at_input: bool = False  # upsample to the input size before the peaks are sought
+    grouping: Grouping = Grouping()
+
+    def items(self, pictures: Pictures) -> int:
+        """Return how many pictures there are."""
+        return len(pictures)
+
+    def train_batch(
+        self, pictures: Pictures, size: Size, batch: int, seed: int, step: int, augment: Augment | None
+    ) -> Batch:
+        """Return whole pictures with all their people."""
+        return loader.train_batch(pictures, size, batch, seed, step, augment)
+
+    def eval_batches(
+        self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
+    ) -> Iterator[Fitted]:
+        """Yield whole pictures, each with its map to the input."""
+        return loader.eval_batches(pictures, size, batch, image_ids)
+
+    def views(self, picture: Size, size: Size, boxes: NDArray[np.float64] | None = None) -> list[View]:
+        """Return the whole picture as the only view."""
+        return [View(fit_warp(picture, size))]
+
+    def target(
+        self, outputs: Sequence[Tensor], joints: Tensor, masks: Tensor | None, size: Size, settings: LossSettings
+    ) -> Loss:
+        """Return the loss of heatmaps at two scales and of tags."""
+        first, second = ((output.shape[2], output.shape[3]) for output in outputs)
+        sizes = (first, second)
+        on_maps: list[Tensor | None] = [None, None]
+        heatmaps, indices = bottomup_targets(joints, size, sizes, settings.sigma, settings.exact)
+        if masks is not None:
+            floats = masks.float()[:, None]
+            on_maps = [F.interpolate(floats, size, mode="nearest")[:, 0] for size in sizes]
+        return lambda outputs: bottomup_loss(outputs, heatmaps, on_maps, indices, settings)._asdict()
+
+    def distillation(self, outputs: Sequence[Tensor], teacher: Sequence[Tensor], settings: LossSettings) -> Tensor:
+        """Return how far heatmaps and tags are from a teacher's."""
+        return distillation_loss(outputs, teacher, self.joints, settings)
+
+    def people(self, outputs: Sequence[Tensor], flipped: Sequence[Tensor] | None, size: Size) -> list[People]:
+        """Return the people in each picture, grouped by their tags."""
+        return decode(outputs, self, flipped, size)
+
+    def gather(self, seen: Sequence[Seen]) -> list[Seen]:
+        """Return what was given: a picture has one view."""
+        return list(seen)

@@ -1,0 +1,68 @@
+"""What a task is: everything about poses that depends on whether a network sees whole pictures or one person at a time.
+
+Each task is one file beside this one. Training, scoring, evaluation and prediction know no more of it than stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from litepose_nas.data.augment import Augment, Size
+from litepose_nas.data.loader import Batch, Fitted, Pictures, View
+from litepose_nas.pose.decode import People
+from litepose_nas.pose.losses import LossSettings
+
+Loss = Callable[[Sequence[Tensor]], dict[str, Tensor]]  # of outputs: `total`, for backward, and its parts
+
+
+class Seen(NamedTuple):
+    """The people found in one view of a picture, or in all of them."""
+
+    image_id: int
+    keypoints: NDArray[np.float64]  # (P, J, 3): COCO's pixels of the picture, and a value
+    scores: NDArray[np.float32]  # (P,)
+    box: NDArray[np.float64] | None = None  # left, top, width, height, score of the person who was looked at
+    area: float = 0.0  # of what the view shows, in pixels of the picture
+
+
+class Task(Protocol):
+    """What every task offers. It holds the settings that must be alike in training and in use."""
+
+    @property
+    def joints(self) -> int:
+        """How many joints a person has."""
+
+    def items(self, pictures: Pictures) -> int:
+        """Return how many things there are to learn from in an epoch: pictures or people."""
+
+    def train_batch(
+        self, pictures: Pictures, size: Size, batch: int, seed: int, step: int, augment: Augment | None
+    ) -> Batch:
+        """Return the training batch of a step; it depends on nothing else. None: nothing is augmented."""
+
+    def eval_batches(
+        self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
+    ) -> Iterator[Fitted]:
+        """Yield every view of the pictures (all, or those with these ids) in their order, each with its map."""
+
+    def views(self, picture: Size, size: Size, boxes: NDArray[np.float64] | None = None) -> list[View]:
+        """Return what a network is shown of one picture; boxes (N, 5) are for a task that needs them."""
+
+    def target(
+        self, outputs: Sequence[Tensor], joints: Tensor, masks: Tensor | None, size: Size, settings: LossSettings
+    ) -> Loss:
+        """Return the loss against the truth of one batch, made once for all networks whose outputs are so large."""
+
+    def distillation(self, outputs: Sequence[Tensor], teacher: Sequence[Tensor], settings: LossSettings) -> Tensor:
+        """Return how far outputs are from a teacher's."""
+
+    def people(self, outputs: Sequence[Tensor], flipped: Sequence[Tensor] | None, size: Size) -> list[People]:
+        """Return the people in each view, in pixels of the input, from outputs and those of the mirrored views."""
+
+    def gather(self, seen: Sequence[Seen]) -> list[Seen]:
+        """Return the people of each picture from those of its views."""

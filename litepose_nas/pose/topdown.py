@@ -1,0 +1,182 @@
+"""The top-down task: a network sees one person at a time, cut out by a box, and answers with heatmaps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from litepose_nas.data import augment as aug
+from litepose_nas.data import boxes as box_
+from litepose_nas.data import loader
+from litepose_nas.data.augment import Augment, Size
+from litepose_nas.data.boxes import Boxes
+from litepose_nas.data.loader import Batch, Fitted, Pictures, Sample, View
+from litepose_nas.errors import UserError
+from litepose_nas.pose.codecs import decode_heatmaps, encode, mirrored_back, named_codec
+from litepose_nas.pose.decode import DivergedError, People, mirror_order
+from litepose_nas.pose.losses import LossSettings, heatmap_loss
+from litepose_nas.pose.similarity import oks_nms
+from litepose_nas.pose.task import Loss, Seen
+
+# How much more the joints count that are hardest to find, where a recipe says so.
+HARD = {"wrist": 1.5, "ankle": 1.5, "elbow": 1.2, "knee": 1.2}
+
+
+class TopDown(NamedTuple):
+    """The top-down task and the settings of its decode."""
+
+    joints: int
+    flip_pairs: tuple[tuple[int, int], ...] = ()  # joints that change places in the mirrored picture
+    codec: str = "dark"  # as in training
+    sigmas: tuple[float, ...] = ()  # of the joints, to tell whether two people are one; none: nobody is left out
+    weights: tuple[float, ...] = ()  # of the joints in the loss; none: all alike
+    boxes: Boxes | None = None  # where people are, by image; None: the true boxes
+    least_value: float = 0.2  # joints below it do not count in a person's score
+    same_person: float = 0.9  # object keypoint similarity above which two people are one
+
+    def items(self, pictures: Pictures) -> int:
+        """Return how many people there are."""
+        return len(pictures.people)
+
+    def train_batch(
+        self, pictures: Pictures, size: Size, batch: int, seed: int, step: int, augment: Augment | None
+    ) -> Batch:
+        """Return cut-outs: every person once an epoch in a new order, each changed by its own draws."""
+        people, where = pictures.people, pictures.dataset.annotations
+        if not len(people):
+            raise UserError(
+                f"{where}: no person with joints and a box in these pictures; a top-down network needs some"
+            )
+        samples = []
+        for position, place in enumerate(range(step * batch, (step + 1) * batch)):
+            index, person = people[loader.turn(seed, place, len(people))].tolist()
+            rng = np.random.default_rng([loader.CHANGES, seed, step, position])
+            samples.append(_cut(pictures, index, person, size, augment, rng))
+        return loader.collate(samples, size, self.joints)
+
+    def eval_batches(
+        self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
+    ) -> Iterator[Fitted]:
+        """Yield a cut-out of each box, the true ones unless the task has others."""
+        chosen, shots = loader.positions(pictures.dataset, image_ids), []
+        for index in chosen:
+            record = pictures.dataset.records[index]
+            given = _true(record.boxes) if self.boxes is None else self.boxes.get(record.image_id, np.zeros((0, 5)))
+            for view in self.views((record.height, record.width), size, given):
+                shots.append((index, view if self.boxes is None else view._replace(people=slice(0))))
+        return loader.view_batches(pictures, shots, size, batch)
+
+    def views(self, picture: Size, size: Size, boxes: NDArray[np.float64] | None = None) -> list[View]:
+        """Return a cut-out of each box that lies in the picture; without boxes the whole picture is one."""
+        if boxes is None:
+            whole = (0.0, 0.0, float(picture[1]), float(picture[0]), 1.0)
+            return [View(aug.fit_warp(picture, size), whole)]
+        views = []
+        for number, row in enumerate(boxes.tolist()):
+            box = box_.clipped(row, picture)
+            if box is not None:
+                warp = box_.crop_warp(box_.padded(box, size), size)
+                views.append(View(warp, (*box, row[4]), slice(number, number + 1)))
+        return views
+
+    def target(
+        self, outputs: Sequence[Tensor], joints: Tensor, masks: Tensor | None, size: Size, settings: LossSettings
+    ) -> Loss:
+        """Return the loss of the heatmaps; joints that nobody labelled ask for nothing."""
+        (heatmaps,) = outputs
+        maps = (heatmaps.shape[2], heatmaps.shape[3])
+        wanted, asked = encode(joints[:, 0], size, maps, named_codec(self.codec), settings.sigma)
+        weight = asked * torch.tensor(self.weights or [1.0] * self.joints, device=joints.device)
+
+        def loss(outputs: Sequence[Tensor]) -> dict[str, Tensor]:
+            square = (self._checked(outputs).float() - wanted) ** 2
+            if settings.foreground:
+                square = square * (1 + settings.foreground * wanted)
+            return {"total": (square.mean((2, 3)) * weight).mean()}
+
+        return loss
+
+    def distillation(self, outputs: Sequence[Tensor], teacher: Sequence[Tensor], settings: LossSettings) -> Tensor:
+        """Return how far heatmaps are from a teacher's."""
+        wanted = self._checked(teacher).detach().float().clamp(0, 1)
+        return heatmap_loss(self._checked(outputs), wanted, None, settings.foreground).mean()
+
+    def people(self, outputs: Sequence[Tensor], flipped: Sequence[Tensor] | None, size: Size) -> list[People]:
+        """Return the one person in each cut-out; the score is the mean over joints with a value that counts."""
+        codec, heatmaps = named_codec(self.codec), self._checked(outputs).float()
+        if flipped is not None:
+            back = mirrored_back(self._checked(flipped).float(), mirror_order(self.joints, self.flip_pairs), codec)
+            heatmaps = (heatmaps + back) / 2
+        if not bool(torch.isfinite(heatmaps).all()):
+            raise DivergedError(
+                "heatmaps hold NaN or infinity: the network has diverged; go back to an earlier checkpoint"
+            )
+        joints = decode_heatmaps(heatmaps, size, codec)
+        found = (joints * (joints[..., 2:] > 0)).cpu().numpy()
+        value = found[..., 2] * (found[..., 2] > self.least_value)
+        scores = value.sum(1) / np.maximum((value > 0).sum(1), 1)
+        return [People(person[None], score[None]) for person, score in zip(found, scores, strict=True)]
+
+    def gather(self, seen: Sequence[Seen]) -> list[Seen]:
+        """Return the people of each picture, scored with their boxes; of two who are one the surer stays."""
+        of_image: dict[int, list[Seen]] = {}
+        for one in seen:
+            of_image.setdefault(one.image_id, []).append(one)
+        out = []
+        for image_id, views in of_image.items():
+            keypoints = np.concatenate([view.keypoints for view in views])
+            scores = np.concatenate([view.scores * _score(view) for view in views]).astype(np.float32)
+            kept = np.arange(len(scores))
+            if self.sigmas:
+                areas = np.array([view.area for view in views])
+                kept = np.sort(oks_nms(keypoints[..., :2], scores, areas, np.array(self.sigmas), self.same_person))
+            out.append(Seen(image_id, keypoints[kept], scores[kept]))
+        return out
+
+    def _checked(self, outputs: Sequence[Tensor]) -> Tensor:
+        (heatmaps,) = outputs
+        if heatmaps.shape[1] != self.joints:
+            raise UserError(
+                f"the output has {heatmaps.shape[1]} channels, a task of {self.joints} joints needs as many: "
+                "was the network built for other joints?"
+            )
+        return heatmaps
+
+
+def joint_weights(names: Sequence[str]) -> tuple[float, ...]:
+    """Return how much each joint counts where those that are hard to find shall count more, by their names."""
+    weights = tuple(next((weight for part, weight in HARD.items() if part in name.lower()), 1.0) for name in names)
+    if len(set(weights)) == 1:
+        raise UserError(f"joints_weight: no joint of {', '.join(names)} is a {', '.join(HARD)}; leave it out")
+    return weights
+
+
+def _cut(
+    pictures: Pictures, index: int, person: int, size: Size, augment: Augment | None, rng: np.random.Generator
+) -> Sample:
+    record, skeleton = pictures.dataset.records[index], pictures.dataset.skeleton
+    box = box_.clipped(record.boxes[person].tolist(), (record.height, record.width))
+    assert box is not None  # Pictures.people has no others
+    if augment is None:
+        warp, flipped = box_.crop_warp(box_.padded(box, size), size), False
+    else:
+        joints = loader.continuous(record.joints[person])
+        warp, flipped = box_.draw_crop(rng, box, joints, box_.lower_half(skeleton.names), size, augment)
+    view = View(warp, (*box, 1.0), slice(person, person + 1))
+    sample = loader.shown(pictures, index, view, size, skeleton.mirror if flipped else None)
+    if augment is None:
+        return sample
+    return sample._replace(image=aug.change_colours(sample.image, aug.draw_colours(rng, augment)))
+
+
+def _true(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.column_stack([boxes.astype(np.float64), np.ones(len(boxes))])
+
+
+def _score(seen: Seen) -> float:
+    return 1.0 if seen.box is None else float(seen.box[4])

@@ -1,0 +1,48 @@
+"""Real pictures learned by heart, top-down and bottom-up: AP of at least 0.9 on the pictures that were learned.
+
+They are the 16 whose smallest labelled person takes up most of the picture, of a folder that POSE_REAL_DATA names.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import overfit
+import pytest
+import torch
+
+import litepose_nas as ln
+from litepose_nas.data.coco import Dataset, read_coco
+
+REAL = os.environ.get("POSE_REAL_DATA")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not REAL, reason="POSE_REAL_DATA is not set")]
+
+
+@pytest.fixture(scope="module")
+def people() -> Dataset:
+    folder = Path(str(REAL)) / "coco_train80"
+    chosen = overfit.large_people(read_coco(folder / "person_keypoints_train80.json", folder / "images"), 16)
+    of_picture = [len(record.joints) for record in chosen.records]
+    assert len(of_picture) == 16
+    assert sum(of_picture) >= 10
+    assert sum(count >= 2 for count in of_picture) >= 3
+    return chosen
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_topdown(people, tmp_path):
+    arch = ln.Space.load("topdown-tiny").widest
+    assert overfit.by_heart(people, arch, (128, 96), 300, tmp_path / "run", "lr=0.003") >= 0.9
+
+
+def test_bottomup(people, tmp_path):
+    arch = ln.Space.load("litepose-tiny").widest
+    assert overfit.by_heart(people, arch, (160, 160), 500, tmp_path / "run", "lr=0.005") >= 0.9
