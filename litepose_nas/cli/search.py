@@ -11,7 +11,7 @@ import typer
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Data, Device, DryRun, Out, Resume, Seed, check_alone
 from litepose_nas.cli.train import interrupted, open_data, told
-from litepose_nas.errors import UserError, nearest
+from litepose_nas.errors import UserError
 
 
 def search(
@@ -24,6 +24,10 @@ def search(
     first_look: Annotated[
         float, typer.Option(min=0.01, max=1, help="Judge by this share of the pictures first, by all if it promises.")
     ] = 1.0,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="What the front keeps low: macs if not given, or params, weight_bytes, peak_bytes."),
+    ] = None,
     data: Data = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -48,13 +52,13 @@ def search(
         check_alone(context, "out", "device")
     run = Run.open(interrupted(step.VERB, out)) if resume else None
     kept: dict[str, Any] = {"budget": budget, "convention": mac_convention, "seed": seed}
-    kept |= {"method": method, "first_look": first_look}
+    kept |= {"method": method, "first_look": first_look, "objectives": objective or []}
     kept |= run.settings if run else {}
     if not kept["budget"]:
         raise UserError("--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range")
     limits = Budget.of(kept["budget"], kept["convention"])
-    if kept["method"] not in step.METHODS:
-        raise UserError(f"--method {kept['method']!r}: {nearest(kept['method'], step.METHODS)}")
+    way = step.Way(kept["method"], kept["first_look"], tuple(kept["objectives"]))
+    way.check()
     trained = step.find_supernet(kept.get("supernet", supernet))
     _reachable(trained, limits)
     done, planned = step.progress_of(trained)
@@ -96,8 +100,7 @@ def search(
 
     with run, told(run, step.VERB):
         with console.live("searching") as show:
-            how = {"method": kept["method"], "first_look": kept["first_look"]}
-            found = step.search(run, setting, evals, run.settings["seed"], report, **how)
+            found = step.search(run, setting, evals, run.settings["seed"], report, way)
         subnet_file.write("subnet.json", found.subnet)
         run.end()
     _conclude(run.folder, found, limits)

@@ -214,9 +214,8 @@ class Story:
             self.tick(f"search {number}/{scale.evals}  {line}", number / scale.evals)
 
         with run:
-            found = searching.search(
-                run, setting, scale.evals, self.seed, report, finals=0
-            )  # each budget has its own best
+            way = searching.Way(finals=0)  # for each budget has its own best
+            found = searching.search(run, setting, scale.evals, self.seed, report, way)
         space, joints = setting.problem.space, setting.candidates.supernet.joints
         chosen = contenders.contenders(found.results, scale.budgets, space, joints)
         known = {one.arch: one for one in found.results}

@@ -19,6 +19,7 @@ TREND = 3.0  # and of the costs: the one thing that is sure to matter
 NOISES = np.logspace(-3, 1, 13)  # variance of an evaluation, beside that of the genes
 ALIKE, SHARE, ORDER = (0.0, 0.5, 0.8), (0.0, 0.3, 0.6, 0.9), (1.0, 2.0, 4.0, 8.0)
 SWEEPS = 2
+TINY = 1e-12  # where equal scores leave nothing
 ROUNDS, LEAST = 3, 0.01  # of telling which genes matter, and the least that one can
 SUBSET = 240  # evaluations that choose a process's settings; all of them then fit it
 
@@ -102,7 +103,7 @@ def relevance(genome: Genome, sample: Sample) -> np.ndarray:
         noise = _likeliest(kernel, part.scores, certain)[1]
         inverse = np.linalg.inv(kernel + np.diag(noise / part.weights))
         pull = inverse @ part.scores
-        scale = part.scores @ pull / len(pull)
+        scale = max(float(part.scores @ pull) / len(pull), TINY)
         known = (weighted.T @ pull) ** 2 / scale - (weighted * (inverse @ weighted)).sum(axis=0)
         weights = weights * (1 + known.reshape(len(weights), width).sum(axis=1) / genome.sizes)
         weights = np.maximum(weights / weights.mean(), LEAST)
@@ -179,7 +180,7 @@ class Process:
         self._inverse = np.linalg.inv(kernel)
         self._pull = self._inverse @ scores
         misses = self._pull / np.diag(self._inverse)
-        self._scale = float(np.sqrt(np.maximum(scores @ self._pull / len(scores), 1e-12)))
+        self._scale = float(np.sqrt(np.maximum(scores @ self._pull / len(scores), TINY)))
         self.left_out = self._frame.middle + self._frame.size * (scores - misses)
 
     def mean(self, rows: Rows, logs: np.ndarray) -> np.ndarray:
@@ -191,7 +192,7 @@ class Process:
         towards, trend = self._towards(rows, logs), self._frame.trend(logs)
         own = 1.0 + (trend**2).sum(axis=1)
         variance = own - ((towards @ self._inverse) * towards).sum(axis=1)
-        return self._frame.size * self._scale * np.sqrt(np.maximum(variance, 1e-12))
+        return self._frame.size * self._scale * np.sqrt(np.maximum(variance, TINY))
 
     def _towards(self, rows: Rows, logs: np.ndarray) -> np.ndarray:
         return self._kernel(_embedded(self._tables, rows), self._points) + self._frame.trend(logs) @ self._trend.T
@@ -261,6 +262,8 @@ def _likeliest(kernel: np.ndarray, scores: np.ndarray, certain: np.ndarray) -> t
     values, vectors = np.linalg.eigh(kernel * np.outer(certain, certain))
     turned = (vectors.T @ (scores * certain)) ** 2
     spread = np.maximum(values, 0)[None] + NOISES[:, None]
-    logs = -0.5 * len(scores) * np.log((turned / spread).mean(axis=1)) - 0.5 * np.log(spread).sum(axis=1)
+    logs = -0.5 * len(scores) * np.log(np.maximum((turned / spread).mean(axis=1), TINY)) - 0.5 * np.log(spread).sum(
+        axis=1
+    )
     best = int(np.argmax(logs))
     return float(logs[best]), float(NOISES[best])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from litepose_nas import costs, devices, files, weights
 from litepose_nas.budget import Budget
+from litepose_nas.costs import Cost
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats import subnet_file
@@ -34,6 +35,23 @@ QUICK_MINUTES = 4.0
 EVALS = 200
 QUICK_EVALS = (14, 200)
 QUICK_PROTOCOL, QUICK_SLICE = Protocol(calibration=16, batch=8), 32
+
+
+class Way(NamedTuple):
+    """How to search."""
+
+    method: str = METHODS[0]
+    first_look: float = 1.0  # the share of the pictures that decides whether to look at all
+    objectives: tuple[str, ...] = ()  # fields of Cost to keep low; none named: the MACs
+    finals: int | None = None  # how many of the best are scored again; None: a few
+
+    def check(self) -> None:
+        """Raise a UserError where a name is unknown."""
+        if self.method not in METHODS:
+            raise UserError(f"--method {self.method!r}: {nearest(self.method, METHODS)}")
+        for field in self.objectives:
+            if field not in Cost._fields:
+                raise UserError(f"--objective {field!r}: {nearest(field, Cost._fields)}")
 
 
 class Setting(NamedTuple):
@@ -110,36 +128,34 @@ def search(
     evals: int,
     seed: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
-    method: str = METHODS[0],
-    first_look: float = 1.0,
-    finals: int | None = None,
+    way: Way = Way(),  # noqa: B008
 ) -> Found:
     """Search, from the run's journal if it has one; write the front and return what was found.
 
-    With a `first_look` below 1 only what promises something on that share of the pictures is looked at on all. So many
-    `finals` are scored again at the end, a few if not told.
+    With a first look below 1 only what promises something on that share of the pictures is looked at on all.
     """
-    problem, candidates = setting.problem, setting.candidates
-    if first_look < 1:
-        problem = problem._replace(scores=levelled(problem.scores))
+    way.check()
+    candidates, look = setting.candidates, way.first_look
+    problem = setting.problem._replace(objectives=way.objectives)
+    problem = problem if look == 1 else problem._replace(scores=levelled(problem.scores))
     setting = setting._replace(problem=problem)
     header = engine.header(
         problem.space,
         seed,
         supernet=setting.info["supernet"]["sha256"],
         budget=[str(limit) for limit in problem.budget.limits],
-        method=method,
-        first_look=first_look,
+        method=way.method,
+        first_look=look,
+        objectives=problem.low,
     )
     journal = Journal(run.journal, header)
-    searcher = searcher_of(method, problem, seed, evals)
+    searcher = searcher_of(way.method, problem, seed, evals)
 
     def evaluate(arch: Arch) -> Mapping[str, Any]:
-        shares = (first_look, 1.0)
-        return candidates(arch) if first_look == 1 else climb(problem, candidates, arch, searcher.known, shares)
+        return candidates(arch) if look == 1 else climb(problem, candidates, arch, searcher.known, (look, 1.0))
 
     results = engine.run_search(problem, searcher, evaluate, journal, evals, on_result)
-    count = min(5, max(2, evals // 10)) if finals is None else finals
+    count = min(5, max(2, evals // 10)) if way.finals is None else way.finals
     best = finalists.finalists(results, problem.budget, count)
     again = finalists.score_again(problem, best, lambda arch, number: candidates(arch, again=number), journal)
     return conclude(run, setting, results, again)
@@ -147,13 +163,11 @@ def search(
 
 def searcher_of(method: str, problem: Problem, seed: int, evals: int) -> Rounds:
     """Return a way to search, sized for so many evaluations."""
-    if method == "guided":
-        return guided.searcher(problem, seed, start=min(40, max(6, evals // 3)), round=min(10, max(2, evals // 12)))
     if method == "nsga2":
         return nsga2.searcher(problem, seed, population=min(20, max(6, evals // 4)), children=10)
     if method == "random":
         return random_search.searcher(problem, seed)
-    raise UserError(f"--method {method!r}: {nearest(method, METHODS)}")
+    return guided.searcher(problem, seed, start=min(40, max(6, evals // 3)), round=min(10, max(2, evals // 12)))
 
 
 def conclude(
@@ -173,7 +187,7 @@ def conclude(
     run.write(
         "front.svg", plot.picture(results, problem.budget, chosen, f"{problem.space.name}: {len(results)} networks", by)
     )
-    for number, item in enumerate(front(results, problem.budget)):
+    for number, item in enumerate(front(results, problem.budget, problem.objectives)):
         subnet_file.write(run.folder / "front" / f"subnet-{number}.json", subnet_of(item, joints, setting.info, by))
     return Found(results, chosen, by, subnet_of(chosen, joints, setting.info, by), settled)
 
