@@ -73,7 +73,7 @@ def read_truth(source: Source, image_ids: Collection[int] | None = None) -> Trut
     if isinstance(source, Truth):
         return source if image_ids is None else source._replace(image_ids=_known(source, image_ids, "the truth"))
     path = source.annotations if isinstance(source, Dataset) else Path(source)
-    document = coco.read_document(path)
+    document = coco.document_of(source) if isinstance(source, Dataset) else coco.read_document(path)
     category = coco.keypoint_category(path, document["categories"])
     if isinstance(source, Dataset):
         sigmas, ids = source.skeleton.sigmas, [record.image_id for record in source.records]
@@ -254,7 +254,7 @@ def _annotation(path: Path, raw: dict[str, Any], number: int, joints: int) -> di
         "keypoints": raw.get("keypoints") or points.ravel().tolist(),
         "num_keypoints": raw.get("num_keypoints", int((points[:, 2] > 0).sum())),
         "bbox": list(box),
-        "area": raw.get("area", box[2] * box[3] * coco.AREA_OF_BOX),
+        "area": coco.area_of(where, raw, box),
         "iscrowd": int(raw.get("iscrowd", 0)),
     }
 

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from litepose_nas.cli import console
+from litepose_nas.cli import console, datasets
 
-app = typer.Typer(help="Make datasets.", no_args_is_help=True)
+app = typer.Typer(help="Make datasets, count, rewrite and divide them.", no_args_is_help=True)
 
 
 @app.callback()
 def _group() -> None:
-    """Make datasets."""
+    """Make datasets, count, rewrite and divide them."""
 
 
 @app.command()
@@ -44,3 +44,8 @@ def toy(
     console.table(("split", "pictures", "people", "crowds", "hidden joints"), table)
     console.out(f"written to {folder} in {made.seconds:.1f} s")
     console.out(f"next: litepose-nas train-supernet --data {folder}")
+
+
+app.command("stats")(datasets.stats)
+app.command("convert")(datasets.convert)
+app.command("split")(datasets.split)

@@ -10,7 +10,8 @@ import typer
 from litepose_nas.errors import UserError
 
 Data = Annotated[
-    str | None, typer.Option(help="A dataset YAML, or a folder made by `data toy`; people are drawn if not given.")
+    str | None,
+    typer.Option(help="A dataset YAML or JSON, a folder of `data toy`, or coco, mpii:DIR ...; drawn if not given."),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda:N or mps.")]
 Boxes = Annotated[

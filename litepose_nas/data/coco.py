@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as rle
 
+from litepose_nas.data.dataset_yaml import skeleton_named
+from litepose_nas.data.fields import is_id, load_json, numbers
+from litepose_nas.data.person import area_of, box_of, head_size, points_of
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.errors import UserError
 
-# The share of its box that a person fills, where annotations have boxes but no areas.
-AREA_OF_BOX = 0.53
+MOST_PIXELS = 100_000  # of a side
 
+Document = dict[str, Any]  # what a COCO-keypoints file holds: images, annotations, categories
 Segmentation = Any  # polygons [[x, y, ...], ...], or {"counts": ..., "size": [h, w]}; None where there is only a box
 
 
@@ -44,6 +47,10 @@ class Record(NamedTuple):
     areas: NDArray[np.float32]  # (P,)
     annotation_ids: NDArray[np.int64]  # (P,)
     ignored: tuple[Ignored, ...]
+    head_sizes: NDArray[np.float32] | None = None  # (P,): 0 where unknown; None where the file knows none
+    track_ids: NDArray[np.int64] | None = None  # (P,): -1 where unknown; None where the file knows none
+    video: str = ""  # the video it is a picture of
+    frame: int = -1  # the number of the picture in it
 
 
 class Dataset(NamedTuple):
@@ -53,6 +60,7 @@ class Dataset(NamedTuple):
     images: Path
     skeleton: Skeleton
     records: tuple[Record, ...]
+    reread: Callable[[], Document] | None = None  # gives the document anew where `annotations` is no COCO file
 
 
 def read_coco(
@@ -62,8 +70,23 @@ def read_coco(
 
     The skeleton comes from the file's keypoint category unless one is given (with other sigmas, say).
     """
-    path, folder = Path(annotations), Path(images)
-    document = read_document(path)
+    return dataset_of(read_document(Path(annotations)), Path(annotations), Path(images), skeleton)
+
+
+def dataset_of(
+    document: Document,
+    path: Path,
+    folder: Path,
+    skeleton: Skeleton | None = None,
+    reread: Callable[[], Document] | None = None,
+    pictures: bool = True,
+    people: bool = True,
+) -> Dataset:
+    """Return a document as arrays; `path`, where it was read, begins every error.
+
+    Without `pictures` nothing is asked of the folder, and sizes may be missing; without `people` there may be none.
+    Frames of videos that the document calls not labelled are left out.
+    """
     if not document["images"]:
         raise UserError(f"{path} lists no images: the dataset is empty; give a file with pictures and people")
     category = keypoint_category(path, document["categories"])
@@ -73,30 +96,48 @@ def read_coco(
             f"{path} has {len(category['keypoints'])} joints a person and the skeleton {len(found.names)}; "
             "let both have the same keypoints"
         )
-    entries = _image_entries(path, folder, document["images"])
+    entries = _image_entries(path, folder, document["images"], pictures)
     per_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    seen: set[int] = set()
     for annotation in document["annotations"]:
         if not isinstance(annotation, dict):
             raise UserError(f"{path}: an annotation is {annotation!r:.40}, not an object; mend or remove it")
         if annotation.get("category_id") != category.get("id"):
             continue
-        if annotation.get("image_id") not in entries:
+        number_of, image_id = annotation.get("id"), annotation.get("image_id")
+        if not is_id(image_id) or image_id not in entries:
             raise UserError(
-                f"{path}: annotation {annotation.get('id')} belongs to image {annotation.get('image_id')}, "
+                f"{path}: annotation {number_of!r:.40} belongs to image {image_id!r:.40}, "
                 "which the file does not list; add the image or remove the annotation"
             )
-        per_image[annotation["image_id"]].append(annotation)
+        if is_id(number_of):
+            if number_of in seen:
+                raise UserError(f"{path}: annotation {number_of} stands twice; give each its own id")
+            seen.add(number_of)
+        per_image[image_id].append(annotation)
     records = tuple(
-        _record(path, folder, entries[image_id], per_image[image_id], len(found.names)) for image_id in sorted(entries)
+        _record(path, folder, entries[image_id], per_image[image_id], len(found.names))
+        for image_id in sorted(entries)
+        if entries[image_id].get("is_labeled", True)
     )
-    if not any(len(record.joints) for record in records):
+    if people and not any(len(record.joints) for record in records):
         raise UserError(f"{path} holds no person with labelled joints; give a file that does")
-    return Dataset(path, folder, found, records)
+    return Dataset(path, folder, found, records, reread)
 
 
-def read_document(path: Path) -> dict[str, Any]:
+def document_of(dataset: Dataset) -> Document:
+    """Return the document that a dataset was read from, read again: all its pictures, also those split off since."""
+    return read_document(dataset.annotations) if dataset.reread is None else dataset.reread()
+
+
+def read_document(path: Path) -> Document:
     """Return what an annotation file holds, its three lists at least."""
     document = read_json(path)
+    return check_lists(path, document)
+
+
+def check_lists(path: Path, document: Document) -> Document:
+    """Return a document that has its three lists, or say which it lacks."""
     for key in ("images", "annotations", "categories"):
         if not isinstance(document.get(key), list):
             raise UserError(
@@ -106,16 +147,28 @@ def read_document(path: Path) -> dict[str, Any]:
 
 
 def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """Return (the rest, a slice of that fraction); which pictures go where depends on their ids and the seed alone."""
+    """Return (the rest, a slice of that fraction); which pictures go where depends on their ids and the seed alone.
+
+    The pictures of a video go together where there are two videos or more.
+    """
     count = len(dataset.records)
     if not 0 < fraction < 1:
         raise UserError(f"cannot split off a fraction of {fraction}: choose one between 0 and 1")
     if count < 2:
         raise UserError(f"cannot split {dataset.annotations}: it has {count} picture; two are needed")
+    videos = {record.video for record in dataset.records}
+    together = len(videos) > 1 and "" not in videos
+    groups: dict[str | int, list[int]] = defaultdict(list)
+    for record in dataset.records:
+        groups[record.video if together else record.image_id].append(record.image_id)
     # Ranks of hashes: a picture more or less moves few others from one side to the other.
-    ranked = sorted(dataset.records, key=lambda r: hashlib.sha256(f"{seed}:{r.image_id}".encode()).digest())
+    ranked = sorted(groups, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
     size = min(max(round(fraction * count), 1), count - 1)
-    chosen = {record.image_id for record in ranked[:size]}
+    chosen: set[int] = set()
+    for name in ranked[:-1]:  # one group at least stays
+        if len(chosen) >= size:
+            break
+        chosen.update(groups[name])
     rest = tuple(record for record in dataset.records if record.image_id not in chosen)
     part = tuple(record for record in dataset.records if record.image_id in chosen)
     return dataset._replace(records=rest), dataset._replace(records=part)
@@ -173,17 +226,7 @@ def ignored_mask(record: Record) -> NDArray[np.bool_]:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the object that a JSON file holds."""
-    try:
-        document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read the annotations {path}: {error.strerror or error}; check the path") from error
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path} is not whole JSON: {error.msg} at line {error.lineno}, column {error.colno}; "
-            "it may be cut off: write or fetch it again"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not text: byte {error.start} is no UTF-8; give a JSON file") from error
+    document = load_json(path)
     if not isinstance(document, dict):
         raise UserError(f"{path} holds a {type(document).__name__}, not a COCO-keypoints object; give another file")
     return document
@@ -201,40 +244,45 @@ def keypoint_category(path: Path, categories: list[Any]) -> dict[str, Any]:
 
 
 def skeleton_of(path: Path, category: dict[str, Any]) -> Skeleton:
-    """Return the skeleton that a keypoint category describes."""
+    """Return the skeleton of a keypoint category: what is published for its joints, else what it describes."""
+    names = [str(name) for name in category["keypoints"]]
+    known = skeleton_named(tuple(names))
+    if known is not None:  # the limbs of some published files are those of other joints
+        return known
     limbs = category.get("skeleton") or []
     try:
-        pairs = [(int(a) - 1, int(b) - 1) for a, b in limbs]  # COCO counts joints from one here
-    except (TypeError, ValueError) as error:
+        pairs = [(int(a), int(b)) for a, b in limbs]
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{path}: the skeleton of its category is not a list of pairs of joint numbers; mend it"
         ) from error
+    first = 0 if any(0 in pair for pair in pairs) else 1  # COCO counts joints from one here, some of its heirs do not
     try:
-        return make_skeleton([str(name) for name in category["keypoints"]], pairs)
+        return make_skeleton(names, [(a - first, b - first) for a, b in pairs])
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
 
-def _image_entries(path: Path, folder: Path, images: list[Any]) -> dict[int, dict[str, Any]]:
+def _image_entries(path: Path, folder: Path, images: list[Any], pictures: bool) -> dict[int, dict[str, Any]]:
     entries: dict[int, dict[str, Any]] = {}
     present: dict[Path, set[str]] = {}
     for image in images:
-        missing = [
-            key for key in ("id", "file_name", "width", "height") if not isinstance(image, dict) or key not in image
-        ]
+        shown = pictures and isinstance(image, dict) and image.get("is_labeled", True)
+        wanted = ("id", "file_name", "width", "height") if shown else ("id", "file_name")
+        missing = [key for key in wanted if not isinstance(image, dict) or key not in image]
         if missing:
             raise UserError(f"{path}: image {image!r:.60} has no {missing[0]!r}; write it into the file")
-        sizes = [value for value in (image["width"], image["height"]) if isinstance(value, int) and value > 0]
-        if not isinstance(image["id"], int) or len(sizes) < 2:
+        sides = [image[key] for key in ("width", "height") if key in image]
+        if not is_id(image["id"]) or not all(is_id(side) and 0 < side <= MOST_PIXELS for side in sides):
             raise UserError(
-                f"{path}: image {image['id']!r}: 'id', 'width' and 'height' must be whole numbers; mend them"
+                f"{path}: image {image['id']!r:.40}: 'id', 'width' and 'height' must be whole numbers; mend them"
             )
+        if not isinstance(image["file_name"], str) or not image["file_name"] or "\0" in image["file_name"]:
+            raise UserError(f"{path}: image {image['id']} has no file name, but {image['file_name']!r:.40}; mend it")
         if image["id"] in entries:
             raise UserError(f"{path} lists image {image['id']} twice; keep one")
-        file = folder / str(image["file_name"])
-        if file.parent not in present:  # one look at a folder instead of one at every file
-            present[file.parent] = set(os.listdir(file.parent)) if file.parent.is_dir() else set()
-        if file.name not in present[file.parent]:
+        file = folder / image["file_name"]
+        if shown and file.name not in _names_in(file.parent, present):
             raise UserError(
                 f"{path}: image {image['id']} has no file {file}; "
                 "check the picture folder, or remove the image from the list"
@@ -243,62 +291,74 @@ def _image_entries(path: Path, folder: Path, images: list[Any]) -> dict[int, dic
     return entries
 
 
+def _names_in(folder: Path, present: dict[Path, set[str]]) -> set[str]:
+    if folder not in present:  # one look at a folder instead of one at every file
+        try:
+            present[folder] = set(os.listdir(folder))
+        except (OSError, ValueError):  # ValueError: a name that no file system can have
+            present[folder] = set()
+    return present[folder]
+
+
+class _Person(NamedTuple):
+    points: NDArray[np.float32]
+    box: tuple[float, float, float, float]
+    area: float
+    annotation_id: int
+    head: float
+    track: int
+
+
 def _record(path: Path, folder: Path, image: dict[str, Any], annotations: list[dict[str, Any]], joints: int) -> Record:
-    people: list[tuple[NDArray[np.float32], tuple[float, ...], float, int]] = []
-    ignored = []
+    people: list[_Person] = []
+    ignored = [_ignored_region(path, image["id"], region) for region in image.get("ignore_regions") or ()]
     for annotation in annotations:
-        where = f"{path}: annotation {annotation.get('id')}"
+        where = f"{path}: annotation {annotation.get('id')!r:.40}"
         box = box_of(where, annotation)
         crowd = bool(annotation.get("iscrowd", 0))
         points = points_of(where, annotation, joints)
         if crowd or not (points[:, 2] > 0).any():
             ignored.append(Ignored(box, annotation.get("segmentation") or None, crowd))
             continue
-        area = annotation.get("area", box[2] * box[3] * AREA_OF_BOX)
-        if not isinstance(area, int | float) or not isinstance(annotation.get("id"), int):
-            raise UserError(f"{where}: 'id' must be a whole number and 'area' a number; mend them")
-        people.append((points, box, float(area), annotation["id"]))
+        area = area_of(where, annotation, box)
+        if not is_id(annotation.get("id")):
+            raise UserError(f"{where}: 'id' must be a whole number; mend it")
+        track = annotation.get("track_id", -1)
+        if not is_id(track):
+            raise UserError(f"{where}: 'track_id' must be a whole number, not {track!r:.40}; mend it")
+        people.append(_Person(points, box, area, annotation["id"], head_size(where, annotation), track))
     count = len(people)
     return Record(
         image["id"],
-        folder / str(image["file_name"]),
-        int(image["width"]),
-        int(image["height"]),
-        np.array([person[0] for person in people], np.float32).reshape(count, joints, 3),
-        np.array([person[1] for person in people], np.float32).reshape(count, 4),
-        np.array([person[2] for person in people], np.float32),
-        np.array([person[3] for person in people], np.int64),
+        folder / image["file_name"],
+        image.get("width", 0),
+        image.get("height", 0),
+        np.array([person.points for person in people], np.float32).reshape(count, joints, 3),
+        np.array([person.box for person in people], np.float32).reshape(count, 4),
+        np.array([person.area for person in people], np.float32),
+        np.array([person.annotation_id for person in people], np.int64),
         tuple(ignored),
+        np.array([person.head for person in people], np.float32) if any(p.head for p in people) else None,
+        np.array([person.track for person in people], np.int64) if any(p.track >= 0 for p in people) else None,
+        *_place_in_video(image),
     )
 
 
-def points_of(where: str, annotation: dict[str, Any], joints: int) -> NDArray[np.float32]:
-    """Return the joints (J, 3) of an annotation, all zero where it has none; `where` begins every error."""
-    numbers = annotation.get("keypoints")
-    if numbers is None:  # a person with a box alone
-        return np.zeros((joints, 3), np.float32)
-    if not isinstance(numbers, list) or len(numbers) != 3 * joints:
-        length = len(numbers) if isinstance(numbers, list) else "no list of"
-        raise UserError(
-            f"{where} has {length} numbers in 'keypoints', but {joints} joints need {3 * joints} (x, y, flag); mend it"
-        )
-    try:
-        points = np.array(numbers, np.float32).reshape(joints, 3)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where} has something other than numbers in 'keypoints'; mend it") from error
-    if not np.isfinite(points).all() or not set(numbers[2::3]) <= {0, 1, 2}:
-        raise UserError(f"{where}: coordinates must be finite and flags 0, 1 or 2; mend its 'keypoints'")
-    return points
+def _place_in_video(image: dict[str, Any]) -> tuple[str, int]:
+    """Return the video and the number of the frame in it, which PoseTrack and its heirs call their files by."""
+    if "vid_id" not in image:
+        return "", -1
+    stem = Path(image["file_name"]).stem
+    return str(image["vid_id"]), int(stem) if stem.isascii() and stem.isdigit() and len(stem) < 19 else -1
 
 
-def box_of(where: str, annotation: dict[str, Any]) -> tuple[float, float, float, float]:
-    """Return left, top, width, height of an annotation; `where` begins every error."""
-    box = annotation.get("bbox")
-    try:
-        left, top, wide, high = (float(number) for number in box or ())
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where} has no 'bbox' of four numbers (left, top, width, height); add it") from error
-    return left, top, wide, high
+def _ignored_region(path: Path, image_id: int, region: Any) -> Ignored:
+    flat = numbers(f"{path}: image {image_id}", "ignore_regions", region).ravel()
+    if len(flat) < 6 or len(flat) % 2:
+        raise UserError(f"{path}: image {image_id}: a polygon in 'ignore_regions' needs three corners or more; mend it")
+    left, top, right, bottom = flat[0::2].min(), flat[1::2].min(), flat[0::2].max(), flat[1::2].max()
+    box = float(left), float(top), float(right - left), float(bottom - top)
+    return Ignored(box, [flat.tolist()], True)
 
 
 def _damage(data: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,7 +15,7 @@ _COCO_SIGMAS = {
     "hip": 0.107, "knee": 0.087, "ankle": 0.089,
 }  # fmt: skip
 OTHER_SIGMA = 0.05
-_SIDES = {"left_": "right_", "right_": "left_"}
+_OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
 class Skeleton(NamedTuple):
@@ -32,9 +33,12 @@ class Skeleton(NamedTuple):
 
 
 def make_skeleton(
-    names: Sequence[str], limbs: Sequence[tuple[int, int]] = (), sigmas: Sequence[float] | None = None
+    names: Sequence[str],
+    limbs: Sequence[tuple[int, int]] = (),
+    sigmas: Sequence[float] | None = None,
+    flip_pairs: Sequence[tuple[int, int]] | None = None,
 ) -> Skeleton:
-    """Return a skeleton; mirror pairs follow left_/right_ in the names, and sigmas follow COCO unless given."""
+    """Return a skeleton; unless given, mirror pairs follow left and right in the names, and sigmas follow COCO."""
     known = tuple(names)
     if not known:
         raise UserError("a skeleton without joints: list the names of the keypoints")
@@ -52,28 +56,30 @@ def make_skeleton(
     if bad:
         raise UserError(f"the sigma of {bad[0]} is not a positive number")
     pairs = tuple((int(a), int(b)) for a, b in limbs)
-    return Skeleton(known, mirror_of(known), pairs, tuple(float(sigma) for sigma in sigmas))
+    mirror = mirror_of(known) if flip_pairs is None else _mirror_of_pairs(known, flip_pairs)
+    return Skeleton(known, mirror, pairs, tuple(float(sigma) for sigma in sigmas))
 
 
 def mirror_of(names: Sequence[str]) -> tuple[int, ...]:
-    """Return where each joint goes when left and right change places, and warn of sides without a partner."""
-    place = {name.lower(): index for index, name in enumerate(names)}
-    mirror, alone = [], []
-    for index, name in enumerate(names):
-        partner = _other_side(name.lower())
-        mirror.append(place.get(partner, index))
-        if partner not in place:
-            alone.append(name)
+    """Return where each joint goes when left and right change places, and warn of sides without a partner.
+
+    Left and right are words of the names: left_hip, "Right Shoulder", outer-left-knee, leftWrist, l_ankle.
+    """
+    place = {_words(name): index for index, name in enumerate(names)}
+    wanted = [place.get(_mirrored(_words(name)), -1) for name in names]
+    # Two names of the same words, such as Left-hip and left_hip, have one partner: only a pair that agrees is one.
+    mirror = tuple(other if other >= 0 and wanted[other] == index else index for index, other in enumerate(wanted))
+    alone = [name for index, name in enumerate(names) if mirror[index] == index and {"left", "right"} & {*_words(name)}]
     if alone:
         warnings.warn(
             f"no partner on the other side for {', '.join(alone)}: mirrored pictures will not exchange it", stacklevel=3
         )
-    return tuple(mirror)
+    return mirror
 
 
 def sigmas_of(names: Sequence[str]) -> tuple[float, ...]:
     """Return COCO's sigma for the joints it has, and 0.05 with a warning for the others."""
-    sigmas = [_COCO_SIGMAS.get(_sideless(name.lower())) for name in names]
+    sigmas = [_COCO_SIGMAS.get(_sideless(name)) for name in names]
     unknown = [name for name, sigma in zip(names, sigmas, strict=True) if sigma is None]
     if unknown:
         warnings.warn(
@@ -82,15 +88,45 @@ def sigmas_of(names: Sequence[str]) -> tuple[float, ...]:
     return tuple(OTHER_SIGMA if sigma is None else sigma for sigma in sigmas)
 
 
-def _other_side(name: str) -> str:
-    for side, other in _SIDES.items():
-        if name.startswith(side):
-            return other + name[len(side) :]
-    return name
+def side(name: str) -> str:
+    """Return "left", "right", or nothing: the side of the body that a joint's name speaks of."""
+    words = _words(name)
+    for word, short in (("left", "l"), ("right", "r")):
+        if word in words or short in (words[0], words[-1]):
+            return word
+    return ""
+
+
+def same_joints(some: Sequence[str], others: Sequence[str]) -> bool:
+    """Say whether two lists name the same joints in the same order, however they are spelt."""
+    return [_words(name) for name in some] == [_words(name) for name in others]
+
+
+def _mirror_of_pairs(names: tuple[str, ...], pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    mirror = list(range(len(names)))
+    for a, b in pairs:
+        if not (0 <= a < len(names) and 0 <= b < len(names)) or a == b:
+            raise UserError(f"joints {a} and {b} are no flip pair: give two joints from 0 to {len(names) - 1}")
+        if mirror[a] != a or mirror[b] != b:
+            twice = names[a] if mirror[a] != a else names[b]
+            raise UserError(f"{twice} stands in two flip pairs; a joint has one mirror image")
+        mirror[a], mirror[b] = b, a
+    return tuple(mirror)
+
+
+def _words(name: str) -> tuple[str, ...]:
+    parts = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    return tuple(word for word in re.split(r"[\s_.\-]+", parts) if word) or (name,)
+
+
+def _mirrored(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of the partner; l and r count at either end only, and nothing is left where nothing turns."""
+    ends = (0, len(words) - 1)
+    turned = tuple(
+        _OTHER_SIDE.get(word, word) if len(word) > 1 or place in ends else word for place, word in enumerate(words)
+    )
+    return turned if turned != words else ()
 
 
 def _sideless(name: str) -> str:
-    for side in _SIDES:
-        if name.startswith(side):
-            return name[len(side) :]
-    return name
+    return "_".join(word for word in _words(name) if word not in _OTHER_SIDE)

@@ -1,75 +1,307 @@
-"""Where pictures come from: a dataset YAML, a folder of drawn people, or drawn people made on the spot."""
+"""Where pictures come from: a dataset YAML, a JSON, a name such as coco, or people drawn by the program."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import os
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from litepose_nas.data.coco import Dataset, read_coco
+from litepose_nas.data import dataset_yaml
+from litepose_nas.data.coco import Dataset, Document, check_lists, dataset_of, keypoint_category, read_json
+from litepose_nas.data.dataset_yaml import known_names, known_tree, read_tree, skeleton_in
+from litepose_nas.data.formats import (
+    crowdpose,
+    halpe,
+    humanart,
+    jhmdb,
+    mpii,
+    mpii_trb,
+    ochuman,
+    posetrack18,
+    yolo_pose,
+)
+from litepose_nas.data.formats.building import category_for, ids_of, pictures_in, with_sizes
+from litepose_nas.data.formats.detections import Detections, read_detections
+from litepose_nas.data.formats.yolo_pose import Wording
+from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.toy import toy_settings, toy_split, write_toy
 from litepose_nas.errors import UserError, nearest
 
 DRAWN = Path("runs") / "drawn-people"
-KEYS = ("path", "train", "val")
+DATA_FOLDER = "LITEPOSE_DATA"  # the environment variable that names the folder of all datasets
+SPLITS = ("train", "val", "test")
+WHOLE = "all"  # the one split of a JSON: it is whatever is asked for
+FORMATS = (
+    *("coco", "crowdpose", "halpe", "humanart", "jhmdb", "mpii", "mpii_trb", "ochuman", "posetrack18"),
+    "yolo",
+)
+KEYS = ("path", "format", *SPLITS, *dataset_yaml.JOINT_KEYS, "names", "nc")
+NOTES = ("license", "download")  # for people and other programs
+SPLIT_KEYS = ("images", "annotations", "detections", "truth")
+
+
+class Split(NamedTuple):
+    """Where the pictures and annotations of a split lie, and how they are written."""
+
+    format: str
+    images: Path  # the folder that file names start from
+    annotations: Path | None  # None where there are pictures alone
+    detections: Path | None = None  # boxes that a detector of people found
+    truth: Path | None = None  # MPII's ground truth in MATLAB's format
+    folders: tuple[str, ...] = ()  # of YOLO-pose: folders or lists of pictures, below `images`
+    wording: Wording = Wording()  # of YOLO-pose
 
 
 class Source(NamedTuple):
-    """The two splits of a dataset, each as (annotations, folder of pictures); `val` is for final figures only."""
+    """A dataset that has been found, nothing of it read; `val` and `test` are for final figures only."""
 
     name: str
-    train: tuple[Path, Path]
-    val: tuple[Path, Path]
+    splits: Mapping[str, Split]
+    skeleton: Skeleton | None = None  # None where the annotation files say what the joints are
+    absent: Mapping[str, str] = {}  # of a dataset with a name: the files of the splits that are not there
 
-    def read(self, split: str) -> Dataset:
-        """Return one of the splits."""
-        return read_coco(*(self.train if split == "train" else self.val))
+    def split(self, name: str) -> Split:
+        """Return where a split lies."""
+        if WHOLE in self.splits:
+            return self.splits[WHOLE]
+        if name in self.absent:
+            raise UserError(f"{self.name} has no split {name!r}: expected {self.absent[name]}; put the files there")
+        if name not in self.splits:
+            raise UserError(f"{self.name} has no split {name!r}; it has {', '.join(self.splits)}")
+        return self.splits[name]
+
+    def document(self, name: str) -> Document:
+        """Return a split as a COCO-keypoints document, whatever its files look like."""
+        return _document(self.split(name), self.skeleton, name != "test")
+
+    def read(self, name: str, pictures: bool = True) -> Dataset:
+        """Return a split as arrays; without `pictures` its annotations alone are read, and no picture need be there."""
+        split, people = self.split(name), name != "test"
+        again = functools.partial(_document, split, self.skeleton, people, pictures)
+        path = split.annotations or split.images.joinpath(*split.folders[:1])
+        return dataset_of(again(), path, split.images, self.skeleton, again, pictures, people)
+
+    def detections(self, name: str, min_score: float = 0.0) -> dict[int, Detections]:
+        """Return the people a detector found in a split, by image id."""
+        split = self.split(name)
+        if split.detections is None:
+            raise UserError(f"{self.name}: {name} names no `detections`; add a JSON of boxes to the split")
+        return read_detections(split.detections, min_score=min_score)
 
 
 def open_source(what: str | None, progress: Callable[[int, int], None] | None = None) -> Source:
-    """Return the dataset that a YAML file or a folder of `data toy` names; with None, people drawn once and kept."""
-    if what is None:
+    """Return the dataset that a YAML, a JSON, a folder of `data toy` or a name means; with None, people drawn once.
+
+    A name is `coco`, whose folder is looked for, or `coco:FOLDER`.
+    """
+    if what is None or what == "toy":
         if toy_settings(DRAWN) is None:
             write_toy(DRAWN, progress=progress)
         return _toy(DRAWN)
-    path = Path(what)
+    path, (name, _, folder) = Path(what), what.partition(":")
+    if name in known_names() and not path.is_file() and toy_settings(path) is None:
+        return _known(what, name, Path(folder) if folder else None)
+    if name == "toy":
+        return open_source(folder, progress)
     if path.is_dir():
-        if toy_settings(path) is None:
-            raise UserError(f"{what}: not a folder made by `data toy`; name a dataset YAML: {_example()}")
-        return _toy(path)
-    if path.suffix not in (".yaml", ".yml") or not path.is_file():
-        raise UserError(
-            f"{what}: no such dataset; expected a folder made by `data toy`, or a dataset YAML: {_example()}"
-        )
-    return _from_yaml(path)
+        if toy_settings(path) is not None:
+            return _toy(path)
+        if (path / "data.yaml").is_file():
+            return _from_yaml(path / "data.yaml")
+        raise UserError(f"{what}: not a folder made by `data toy`, nor one with a data.yaml; {_wanted()}")
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return _from_yaml(path)
+    if path.suffix == ".json" and path.is_file():
+        return _from_json(path)
+    hint = nearest(name, known_names()) if re.fullmatch(r"\w+", name) else ""
+    raise UserError(f"{what}: no such dataset; {hint if hint.startswith('did') else _wanted()}")
 
 
 def _toy(folder: Path) -> Source:
-    return Source(str(folder), toy_split(folder, "train"), toy_split(folder, "val"))
+    splits = {name: toy_split(folder, name) for name in ("train", "val")}
+    return Source(str(folder), {name: Split("coco", images, json) for name, (json, images) in splits.items()})
+
+
+def _known(what: str, name: str, folder: Path | None) -> Source:
+    tree = known_tree(name)
+    around = os.environ.get(DATA_FOLDER)
+    usual = [*([Path(around) / name] if around else []), Path("data") / name, Path(name)]
+    places = [folder] if folder is not None else usual
+    root = next((place for place in places if place.is_dir()), places[0])
+    splits: dict[str, Split] = {}
+    absent: dict[str, str] = {}
+    for key in (key for key in SPLITS if key in tree):
+        ways = [_split(name, root, tree["format"], key, way, Wording()) for way in _as_list(tree[key])]
+        there = [way for way in ways if way.annotations is not None and way.annotations.exists()]
+        # Of two layouts whose annotations have one name, that which has the pictures too.
+        there.sort(key=lambda way: not way.images.is_dir())
+        if there:
+            splits[key] = there[0]
+        else:
+            absent[key] = " or ".join(f"{way.annotations} with {way.images}" for way in ways)
+    if not splits:
+        looked = "" if folder else f" (looked in {', '.join(map(str, places))}; {name}:FOLDER names another)"
+        wanted = "; ".join(f"{key}: {files}" for key, files in absent.items())
+        raise UserError(f"{name}: none of its files in {root}{looked}; expected {wanted}")
+    return Source(what, splits, skeleton_in(tree, f"{name}.yaml"), absent)
 
 
 def _from_yaml(path: Path) -> Source:
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from error
-    if not isinstance(tree, dict):
-        raise UserError(f"{path}: expected {_example()}")
+    tree = read_tree(path)
     for key in tree:
-        if key not in KEYS:
+        if key not in (*KEYS, *NOTES):
             raise UserError(f"{path}: unknown key `{key}`; {nearest(key, KEYS)}")
     root = path.parent / str(tree.get("path", "."))
-    return Source(str(path), _split(path, root, tree, "train"), _split(path, root, tree, "val"))
+    given = [key for key in SPLITS if tree.get(key) is not None]
+    if not given:
+        raise UserError(f"{path}: neither train nor val; {_wanted()}")
+    usual = "yolo" if all(isinstance(value, str) for key in given for value in _as_list(tree[key])) else "coco"
+    layout = tree.get("format", usual)
+    if layout not in FORMATS:
+        raise UserError(f"{path}: format: {layout!r:.40} is not one; {nearest(layout, FORMATS)}")
+    skeleton = skeleton_in(tree, str(path))
+    if layout == "yolo" and skeleton is None:
+        raise UserError(f"{path}: a YOLO-pose folder needs `kpt_shape: [joints, 3]` or `keypoints`; add one")
+    words = _wording(path, tree)
+    splits = {key: _split(str(path), root, layout, key, tree[key], words) for key in given}
+    return Source(str(path), splits, skeleton)
 
 
-def _split(path: Path, root: Path, tree: dict[str, Any], key: str) -> tuple[Path, Path]:
-    split = tree.get(key)
-    if not isinstance(split, dict) or sorted(split) != ["annotations", "images"]:
-        raise UserError(f"{path}: {key}: expected a mapping of `images` (a folder) and `annotations` (a COCO JSON)")
-    return root / str(split["annotations"]), root / str(split["images"])
+def _split(where: str, root: Path, layout: str, key: str, value: Any, wording: Wording) -> Split:
+    if layout == "yolo":
+        folders = tuple(_as_list(value))
+        if not all(isinstance(folder, str) for folder in folders):
+            raise UserError(f"{where}: {key}: expected a folder of pictures, or a list of such, got {value!r:.60}")
+        return Split(layout, root, None, folders=folders, wording=wording)
+    needed = {"images"} if key == "test" else {"images", "annotations"}
+    known = isinstance(value, dict) and all(isinstance(part, str) for part in value.values())
+    for part in value if known else ():
+        if part not in SPLIT_KEYS:
+            raise UserError(f"{where}: {key}: unknown key `{part}`; {nearest(part, SPLIT_KEYS)}")
+    if not known or not needed <= set(value):
+        raise UserError(
+            f"{where}: {key}: expected a mapping of `images` (a folder) and `annotations` (a JSON), got {value!r:.80}"
+        )
+    if "truth" in value and layout != "mpii":
+        raise UserError(f"{where}: {key}: `truth` belongs to the format mpii alone; leave it out")
+    _, *files = (root / value[part] if part in value else None for part in SPLIT_KEYS)
+    annotations, detections, truth = files
+    return Split(layout, root / value["images"], annotations, detections, truth)
 
 
-def _example() -> str:
-    return "path: DIR; train: {images: DIR, annotations: JSON}; val: {images: DIR, annotations: JSON}"
+def _wording(path: Path, tree: dict[str, Any]) -> Wording:
+    """Return how the labels of a YOLO-pose YAML are to be read."""
+    names = tree.get("names", ["person"])
+    classes = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(classes, dict) or not classes or not all(type(number) is int for number in classes):
+        raise UserError(f"{path}: names: expected class numbers with their names, got {names!r:.60}")
+    if tree.get("nc", len(classes)) != len(classes):
+        raise UserError(f"{path}: nc is {tree['nc']!r:.20} and names has {len(classes)}; let them agree")
+    shape = tree.get("kpt_shape") or [0, 3]
+    if shape[1] not in (2, 3):
+        raise UserError(f"{path}: kpt_shape: {shape[1]} numbers a joint; expected 2, or 3 with a flag")
+    return Wording(shape[1], tuple((number, str(name)) for number, name in sorted(classes.items())))
+
+
+def _from_json(path: Path) -> Source:
+    data = path.read_bytes()
+    # Words that only one layout has; looking for them is a hundred times faster than reading the file.
+    if data.lstrip()[:1] == b"[":
+        layout = "mpii"
+    elif b'"crowdIndex"' in data:
+        layout = "crowdpose"
+    elif b'"ignore_regions_x"' in data or b'"bbox_head"' in data:
+        layout = "posetrack18"
+    elif b'"keypoints_21"' in data:
+        layout = "humanart"
+    else:
+        layout = "coco"
+    return Source(str(path), {WHOLE: Split(layout, _folder_beside(path, data), path)})
+
+
+def _folder_beside(path: Path, data: bytes) -> Path:
+    """Return the folder in which the first picture of an annotation file is found, the file's own if in none."""
+    found = re.search(rb'"(?:file_name|image)"\s*:\s*"([^"]+)"', data)
+    name = found.group(1).decode("utf-8", "replace") if found else ""
+    part = re.split(r"[_\-.]", path.stem)[-1]
+    for above in (path.parent, path.parent.parent, path.parent.parent.parent):
+        for folder in (above, above / "images", above / part, above / "images" / part):
+            if name and (folder / name).is_file():
+                return folder
+    return path.parent
+
+
+def _document(split: Split, skeleton: Skeleton | None, people: bool, pictures: bool = True) -> Document:
+    images = split.images if pictures else None
+    if split.format == "yolo":
+        if skeleton is None:
+            raise UserError(f"{split.images}: YOLO-pose labels do not name their joints; add `keypoints` to the YAML")
+        return yolo_pose.read(split.images, split.folders, skeleton, split.wording)
+    if split.annotations is None:
+        return _pictures_alone(split.images, skeleton)
+    document = _read(split, split.annotations, images, people)
+    if skeleton is not None:
+        _name_joints(split.annotations, document, skeleton)
+    return document
+
+
+def _read(split: Split, path: Path, images: Path | None, people: bool) -> Document:
+    match split.format:
+        case "coco":
+            document = read_json(path)
+            return check_lists(path, document if people else {"annotations": [], "categories": [], **document})
+        case "crowdpose":
+            return crowdpose.read(path)
+        case "halpe":
+            return halpe.read(path)
+        case "humanart":
+            return humanart.read(path, images)
+        case "jhmdb":
+            return jhmdb.read(path)
+        case "mpii":
+            return mpii.read(path, images, split.truth)
+        case "mpii_trb":
+            return mpii_trb.read(path)
+        case "ochuman":
+            return ochuman.read(path)
+        case "posetrack18":
+            return posetrack18.read(path, images)
+    raise UserError(f"{path}: format {split.format!r} is not one; {nearest(split.format, FORMATS)}")
+
+
+def _pictures_alone(folder: Path, skeleton: Skeleton | None) -> Document:
+    if skeleton is None:
+        raise UserError(f"{folder}: pictures without annotations say nothing of joints; add `keypoints` to the YAML")
+    pictures = [{"id": number, "file_name": name} for name, number in ids_of(pictures_in(folder)).items()]
+    return {"images": with_sizes(pictures, folder), "annotations": [], "categories": [category_for(skeleton)]}
+
+
+def _name_joints(path: Path, document: Document, skeleton: Skeleton) -> None:
+    """Let the category of a document have the joints of a skeleton, which must be as many as it says itself."""
+    categories = [category for category in document["categories"] if isinstance(category, dict)]
+    if any(category.get("keypoints") for category in categories):
+        category = keypoint_category(path, categories)
+        if len(category["keypoints"]) != len(skeleton.names):
+            raise UserError(
+                f"{path} has {len(category['keypoints'])} joints a person and the skeleton {len(skeleton.names)}; "
+                "let both have the same keypoints"
+            )
+    else:
+        people = [category for category in categories if category.get("name") == "person"] or categories
+        category = people[0] if people else {"id": 1, "name": "person"}
+    named = category_for(skeleton, category.get("id", 1), category.get("name", "person"))
+    document["categories"] = [named, *(other for other in document["categories"] if other is not category)]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _wanted() -> str:
+    return (
+        f"name a folder made by `data toy`, a COCO JSON, one of {', '.join(known_names())}, or a dataset YAML: "
+        "path: DIR; train: {images: DIR, annotations: JSON}; val: {images: DIR, annotations: JSON}"
+    )

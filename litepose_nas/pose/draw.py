@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.data.skeleton import Skeleton, side
 
 Image = NDArray[np.uint8]  # (H, W, 3): red, green, blue
 Colour = tuple[int, int, int]
@@ -107,8 +107,9 @@ def write(canvas: Image, text: str, at: tuple[int, int], colour: Colour) -> None
 
 def sides(skeleton: Skeleton) -> tuple[Colour, ...]:
     """Return the colour of each joint: left, right or middle, by its name and its mirror image."""
+    # Of a pair whose names speak of no side, the first is called left.
     return tuple(
-        MIDDLE if other == joint else LEFT if "left" in name.lower() else RIGHT
+        MIDDLE if other == joint else {"left": LEFT, "right": RIGHT}.get(side(name), LEFT if joint < other else RIGHT)
         for joint, (name, other) in enumerate(zip(skeleton.names, skeleton.mirror, strict=True))
     )
 

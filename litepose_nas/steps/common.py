@@ -84,6 +84,7 @@ def describe(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> dict
     decoding: dict[str, Any] = {"codec": recipe.codec} if task == "topdown" else {"tag_cue": [recipe.cue, 0.0]}
     return {
         "keypoints": list(skeleton.names),
+        "flip_pairs": [list(pair) for pair in skeleton.flip_pairs],
         "skeleton": [list(limb) for limb in skeleton.limbs],
         "sigmas": list(skeleton.sigmas),
         **decoding,

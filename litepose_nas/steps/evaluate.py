@@ -99,7 +99,8 @@ def score(loaded: Loaded, source: Source, split: str, flip: bool) -> tuple[Score
 def _skeleton(info: Any, joints: int, where: str) -> Skeleton:
     if "keypoints" in info:
         limbs = [(int(a), int(b)) for a, b in info.get("skeleton", [])]
-        return make_skeleton(info["keypoints"], limbs, info.get("sigmas"))
+        pairs = [(int(a), int(b)) for a, b in info["flip_pairs"]] if "flip_pairs" in info else None
+        return make_skeleton(info["keypoints"], limbs, info.get("sigmas"), pairs)
     from litepose_nas.data.figure import JOINTS, LIMBS
 
     if joints != len(JOINTS):

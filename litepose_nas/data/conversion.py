@@ -1,0 +1,224 @@
+"""Writing datasets: as COCO JSON or as a YOLO-pose folder, each with a YAML that opens it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import yaml
+
+from litepose_nas.data.coco import Document, dataset_of, keypoint_category, split
+from litepose_nas.data.dataset_yaml import plain_words
+from litepose_nas.data.formats.building import category_for
+from litepose_nas.data.formats.yolo_pose import line_of
+from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.data.source import WHOLE, Source
+from litepose_nas.errors import UserError, nearest
+from litepose_nas.files import new_folder
+
+TO = ("coco", "yolo")
+IMAGES = ("link", "copy", "none")
+Progress = Callable[[int, int], None]
+
+
+class Written(NamedTuple):
+    """What of a split was written, and what was left behind because the layout has no place for it."""
+
+    split: str
+    pictures: int
+    people: int
+    left: dict[str, int]
+
+
+class _Part(NamedTuple):
+    document: Document
+    folder: Path  # of the pictures
+    skeleton: Skeleton
+
+
+def convert(
+    source: Source, out: Path, to: str, images: str = "link", progress: Progress | None = None
+) -> list[Written]:
+    """Write a dataset into a new folder as COCO JSON or YOLO-pose texts, whole or not at all.
+
+    Pictures are linked (copied where the disk cannot link), copied, or with "none" left where they are.
+    """
+    if to not in TO:
+        raise UserError(f"--to {to}: nothing is written in that layout; {nearest(to, TO)}")
+    if images not in IMAGES:
+        raise UserError(f"--images {images}: not one of the ways; {nearest(images, IMAGES)}")
+    if to == "yolo" and images == "none":
+        raise UserError("--images none: YOLO-pose finds labels by the place of the pictures; choose link or copy")
+    parts = {name: _part(source, key) for key, name in _named_splits(source)}
+    total, done = sum(len(part.document["images"]) for part in parts.values()), 0
+    written = []
+    with new_folder(out) as partial:
+        entries: dict[str, Any] = {}
+        for name, part in parts.items():
+            names = _new_names(part.document, name)
+            for picture in part.document["images"]:
+                if images != "none":
+                    _place(part.folder / picture["file_name"], partial / "images" / name / names[picture["id"]], images)
+                done += 1
+                if progress is not None:
+                    progress(done, total)
+            if to == "coco":
+                written.append(_write_coco(partial, name, part, names if images != "none" else None))
+                folder = f"images/{name}" if images != "none" else str(part.folder.resolve())
+                entries[name] = {"images": folder, "annotations": f"annotations/{name}.json"}
+            else:
+                written.append(_write_yolo(partial, name, part, names))
+                entries[name] = f"images/{name}"
+        skeleton = next(iter(parts.values())).skeleton
+        _write_yaml(partial / "data.yaml", {**entries, **_words(skeleton, to)})
+    return written
+
+
+def divide(source: Source, out: Path, fraction: float, seed: int = 0, of: str = "train") -> list[Written]:
+    """Write two COCO JSON of a split's pictures, the larger as train and a fraction as val, into a new folder.
+
+    Which pictures go where depends on their ids and the seed alone; those of a video stay together.
+    """
+    part = _part(source, of, keep_unlabelled=True)
+    path, folder = Path(source.name), part.folder
+    rest, slice_ = split(dataset_of(part.document, path, folder, part.skeleton, pictures=False), fraction, seed)
+    written = []
+    with new_folder(out) as partial:
+        entries = {}
+        for name, records in (("train", rest.records), ("val", slice_.records)):
+            ids, videos = {record.image_id for record in records}, {record.video for record in records} - {""}
+            kept = [p for p in part.document["images"] if p["id"] in ids or (_unlabelled(p) and p["vid_id"] in videos)]
+            document = {**part.document, "images": kept, "annotations": _people_of(part.document, kept)}
+            written.append(_write_coco(partial, name, part._replace(document=document), None))
+            entries[name] = {"images": str(folder.resolve()), "annotations": f"annotations/{name}.json"}
+        _write_yaml(partial / "data.yaml", {**entries, **_words(part.skeleton, "coco")})
+    return written
+
+
+def _named_splits(source: Source) -> list[tuple[str, str]]:
+    """Return each split's name in the source, and the name it is written under."""
+    if WHOLE in source.splits:
+        return [(WHOLE, "val" if "val" in Path(source.name).stem.lower() else "train")]
+    people = {name: split for name, split in source.splits.items() if split.annotations or split.folders}
+    if not people:
+        raise UserError(f"{source.name} has pictures alone; give a dataset with annotations")
+    return [(name, name) for name in people]
+
+
+def _part(source: Source, name: str, keep_unlabelled: bool = False) -> _Part:
+    """Return a split that has passed the one strict reader, with its people of the one category alone."""
+    document, folder = source.document(name), source.split(name).images
+    path = source.split(name).annotations or folder
+    skeleton = dataset_of(document, path, folder, source.skeleton, people=name != "test").skeleton
+    category = keypoint_category(path, document["categories"])
+    number, label = category.get("id", 1), str(category.get("name", "person"))
+    pictures = [p for p in document["images"] if keep_unlabelled or not _unlabelled(p)]
+    people = [a for a in document["annotations"] if a.get("category_id") == number]
+    whole = {**document, "images": pictures, "annotations": people}
+    return _Part(
+        {**whole, "annotations": _people_of(whole, pictures), "categories": [category_for(skeleton, number, label)]},
+        folder,
+        skeleton,
+    )
+
+
+def _unlabelled(picture: dict[str, Any]) -> bool:
+    return not picture.get("is_labeled", True)
+
+
+def _people_of(document: Document, pictures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    ids = {picture["id"] for picture in pictures}
+    return [annotation for annotation in document["annotations"] if annotation["image_id"] in ids]
+
+
+def _new_names(document: Document, split_name: str) -> dict[int, str]:
+    """Return the name of each picture below images/SPLIT; no folder in it may be called images, by YOLO-pose's rule."""
+    names: dict[int, str] = {}
+    for picture in document["images"]:
+        path = PurePosixPath(picture["file_name"].replace("\\", "/"))
+        parts = [part for part in path.parts if part not in ("images", "/", "..", ".")]
+        parts = parts[1:] if len(parts) > 1 and parts[0] == split_name else parts
+        names[picture["id"]] = "/".join(parts)
+    twice = [name for name, count in Counter(names.values()).items() if count > 1]
+    if twice:
+        raise UserError(f"two pictures would both be called {twice[0]}; rename one of them")
+    return names
+
+
+def _place(source: Path, target: Path, how: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if how == "link":
+            os.link(source.resolve(), target)
+            return
+    except OSError:
+        pass  # another disk, or one without links
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise UserError(f"{source} cannot be copied ({error.strerror or error}); nothing was written") from error
+
+
+def _write_coco(folder: Path, name: str, part: _Part, names: dict[int, str] | None) -> Written:
+    document = part.document
+    if names is not None:
+        document = {**document, "images": [{**p, "file_name": names[p["id"]]} for p in document["images"]]}
+    target = folder / "annotations" / f"{name}.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
+    return Written(name, len(document["images"]), len(document["annotations"]), {})
+
+
+def _write_yolo(folder: Path, name: str, part: _Part, names: dict[int, str]) -> Written:
+    left: Counter[str] = Counter()
+    people: dict[int, list[str]] = defaultdict(list)
+    sizes = {picture["id"]: (picture["width"], picture["height"]) for picture in part.document["images"]}
+    for person in part.document["annotations"]:
+        if person.get("iscrowd"):
+            left["crowds"] += 1
+            continue
+        if "keypoints" not in person:
+            person = {**person, "keypoints": [0] * 3 * len(part.skeleton.names)}
+        width, height = sizes[person["image_id"]]
+        inside, gone = _inside(person["keypoints"], width, height)
+        left["joints outside their picture"] += gone
+        left["areas and masks"] += int("segmentation" in person or "area" in person)
+        people[person["image_id"]].append(line_of({**person, "keypoints": inside}, width, height))
+    left["regions to ignore"] = sum(len(p.get("ignore_regions") or ()) for p in part.document["images"])
+    for picture in part.document["images"]:
+        target = (folder / "labels" / name / names[picture["id"]]).with_suffix(".txt")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("".join(f"{line}\n" for line in people[picture["id"]]), encoding="utf-8")
+    count = sum(map(len, people.values()))
+    return Written(name, len(part.document["images"]), count, {what: n for what, n in left.items() if n})
+
+
+def _inside(keypoints: Sequence[float], width: int, height: int) -> tuple[list[float], int]:
+    """Return joints of which those outside the picture are not labelled, as YOLO-pose wants it, and their number."""
+    kept: list[float] = []
+    gone = 0
+    for x, y, flag in zip(keypoints[0::3], keypoints[1::3], keypoints[2::3], strict=True):
+        inside = 0 <= x <= width and 0 <= y <= height
+        gone += bool(flag) and not inside
+        kept += [x, y, flag] if inside else [0, 0, 0]
+    return kept, gone
+
+
+def _words(skeleton: Skeleton, to: str) -> dict[str, Any]:
+    if to == "coco":
+        return plain_words(skeleton)
+    words = plain_words(skeleton)
+    names = words.pop("keypoints")
+    del words["flip_pairs"]
+    shape = {"names": {0: "person"}, "kpt_shape": [len(names), 3], "flip_idx": list(skeleton.mirror)}
+    return {**shape, "kpt_names": {0: names}, **words}
+
+
+def _write_yaml(path: Path, tree: dict[str, Any]) -> None:
+    text = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+    path.write_text(text, encoding="utf-8")

@@ -1,0 +1,58 @@
+"""Looking at what a file holds: numbers, lists and words as expected, or one error that names the place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litepose_nas.errors import UserError
+
+LARGEST = 1e7  # of a coordinate or a side in pixels; no picture comes near
+
+
+def load_json(path: Path) -> Any:
+    """Return what a JSON file holds."""
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read the annotations {path}: {error.strerror or error}; check the path") from error
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"{path} is not whole JSON: {error.msg} at line {error.lineno}, column {error.colno}; "
+            "it may be cut off: write or fetch it again"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not text: byte {error.start} is no UTF-8; give a JSON file") from error
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
+        raise UserError(f"{path} is no annotation file: {str(error)[:100]}; give another") from error
+
+
+def numbers(where: str, what: str, value: Any, count: int | None = None) -> NDArray[np.float64]:
+    """Return a list of finite numbers of any nesting as an array of float64; `where` begins every error."""
+    try:
+        array = np.asarray(value) if isinstance(value, list | tuple) else None
+    except ValueError:  # lists of unequal length
+        array = None
+    if array is None or (array.size and array.dtype.kind not in "iuf") or count not in (None, array.size):
+        wanted = "numbers" if count is None else f"{count} numbers"
+        raise UserError(f"{where}: {what!r} must be a list of {wanted}, not {value!r:.60}; mend it")
+    result = array.astype(np.float64)
+    if not (np.abs(result) <= LARGEST).all():  # false for NaN as well
+        raise UserError(f"{where}: {what!r} must hold finite numbers of pixels, not {value!r:.60}; mend it")
+    return result
+
+
+def number(where: str, what: str, value: Any) -> float:
+    """Return one finite number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise UserError(f"{where}: {what!r} must be a number, not {value!r:.60}; mend it")
+    return float(value)
+
+
+def is_id(value: object) -> TypeGuard[int]:
+    """Say whether a value can be the id of something: a whole number of 63 bits."""
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63

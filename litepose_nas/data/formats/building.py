@@ -1,0 +1,68 @@
+"""Making documents from layouts that leave things to the reader: ids, sizes of pictures, boxes, the category."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litepose_nas.data.formats.picture_size import picture_size
+from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.errors import UserError
+
+WIDER = 1.3  # PoseTrack's boxes are those around the joints, made wider by this
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def category_for(skeleton: Skeleton, category_id: int = 1, name: str = "person") -> dict[str, Any]:
+    """Return a category with the joints and limbs of a skeleton."""
+    limbs = [[a + 1, b + 1] for a, b in skeleton.limbs]  # COCO counts joints from one here
+    return {"id": category_id, "name": name, "keypoints": list(skeleton.names), "skeleton": limbs}
+
+
+def ids_of(names: Sequence[str]) -> dict[str, int]:
+    """Return an id for each file name: the number it is called by where all are numbers, else 1, 2, ... as sorted."""
+    files = sorted(set(names))
+    stems = [PurePosixPath(name).stem for name in files]
+    if all(stem.isascii() and stem.isdigit() and len(stem) < 19 for stem in stems):
+        numbers = [int(stem) for stem in stems]
+        if len(set(numbers)) == len(numbers):
+            return dict(zip(files, numbers, strict=True))
+    return {name: place for place, name in enumerate(files, 1)}
+
+
+def with_sizes(pictures: list[dict[str, Any]], folder: Path | None) -> list[dict[str, Any]]:
+    """Return entries of pictures with their widths and heights, read from the files where the entries lack them."""
+    if folder is None:
+        return pictures
+    for picture in pictures:
+        if ("width" in picture and "height" in picture) or not picture.get("is_labeled", True):
+            continue
+        file = folder / str(picture["file_name"])
+        if not file.is_file():
+            raise UserError(f"image {picture['id']} has no file {file}; check the picture folder, or remove its people")
+        picture["width"], picture["height"] = picture_size(file)
+    return pictures
+
+
+def labelled_box(points: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Return left, top, width, height of the box around the labelled joints (J, 3), made wider by 0.3."""
+    known = points[points[:, 2] > 0, :2]
+    if not len(known):
+        return 0.0, 0.0, 0.0, 0.0
+    low, high = known.min(0), known.max(0)
+    size = (high - low) * WIDER
+    left, top = (low + high - size) / 2
+    return float(left), float(top), float(size[0]), float(size[1])
+
+
+def pictures_in(folder: Path) -> list[str]:
+    """Return the names of the pictures in a folder and below, sorted, with / between folders."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of pictures; check the path")
+    found = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return sorted(path.relative_to(folder).as_posix() for path in found)

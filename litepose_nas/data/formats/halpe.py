@@ -1,0 +1,24 @@
+"""Halpe-FullBody: of its 136 joints the first 26, the body; those of the face and of the hands are left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from litepose_nas.data.coco import Document, read_document
+from litepose_nas.data.dataset_yaml import known_skeleton
+
+WHOLE = 136
+
+
+def read(path: Path, images: Path | None = None) -> Document:
+    """Return the document with the joints of the body, which the file leaves without names."""
+    document = read_document(path)
+    names = known_skeleton("halpe26").names
+    for category in document["categories"]:
+        if isinstance(category, dict) and not category.get("keypoints"):
+            category["keypoints"] = list(names)
+    for annotation in document["annotations"]:
+        keypoints = annotation.get("keypoints") if isinstance(annotation, dict) else None
+        if isinstance(keypoints, list) and len(keypoints) == 3 * WHOLE:
+            annotation["keypoints"] = keypoints[: 3 * len(names)]
+    return document

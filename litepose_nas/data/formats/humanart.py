@@ -1,0 +1,24 @@
+"""Human-Art: COCO's 17 joints under a list of 21 names, and file names that begin with the folders of its archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from litepose_nas.data.coco import Document, read_document
+from litepose_nas.data.dataset_yaml import known_skeleton
+
+ARCHIVE = "HumanArt/images/"
+
+
+def read(path: Path, images: Path | None = None) -> Document:
+    """Return the document with 17 names; pictures are looked for with and without the archive's folders."""
+    document = read_document(path)
+    names = known_skeleton("coco").names
+    for category in document["categories"]:
+        if isinstance(category, dict) and isinstance(category.get("keypoints"), list):
+            category.update(keypoints=category["keypoints"][: len(names)], skeleton=[])
+    if images is not None and not (images / ARCHIVE).is_dir():
+        for image in document["images"]:
+            if isinstance(image, dict) and isinstance(image.get("file_name"), str):
+                image["file_name"] = image["file_name"].removeprefix(ARCHIVE)
+    return document

@@ -1,0 +1,23 @@
+"""JHMDB in COCO's layout, but counted from 1, as MATLAB does: videos of one person with 15 joints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from litepose_nas.data.coco import Document, read_document
+from litepose_nas.data.formats.mpii import one_less
+from litepose_nas.data.person import box_of
+
+
+def read(path: Path, images: Path | None = None) -> Document:
+    """Return the document with joints and boxes counted from 0."""
+    document = read_document(path)
+    for annotation in document["annotations"]:
+        if not isinstance(annotation, dict):
+            continue
+        where = f"{path}: annotation {annotation.get('id')!r:.40}"
+        left, top, wide, high = box_of(where, annotation)
+        annotation["bbox"] = [left - 1, top - 1, wide, high]
+        if "keypoints" in annotation:
+            annotation["keypoints"] = one_less(where, annotation["keypoints"])
+    return document

@@ -1,0 +1,22 @@
+"""MPII-TRB: MPII's people with the contour of the body, 40 joints, counted from 1, no boxes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from litepose_nas.data.coco import Document, read_document
+from litepose_nas.data.formats.building import labelled_box
+from litepose_nas.data.formats.mpii import one_less
+
+
+def read(path: Path, images: Path | None = None) -> Document:
+    """Return the document counted from 0, with the box around each person's joints made wider by 0.3."""
+    document = read_document(path)
+    for annotation in document["annotations"]:
+        if isinstance(annotation, dict) and "bbox" not in annotation:
+            where = f"{path}: annotation {annotation.get('id')!r:.40}"
+            annotation["keypoints"] = one_less(where, annotation.get("keypoints"))
+            annotation["bbox"] = list(labelled_box(np.array(annotation["keypoints"]).reshape(-1, 3)))
+    return document

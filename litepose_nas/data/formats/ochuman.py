@@ -1,0 +1,20 @@
+"""OCHuman in COCO's layout: 17 joints, masks, and people of whom only a box is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from litepose_nas.data.coco import Document, check_lists, read_json
+from litepose_nas.errors import UserError
+
+
+def read(path: Path, images: Path | None = None) -> Document:
+    """Return the document; people without joints stay in it, as regions that nobody is to be punished for."""
+    document = read_json(path)
+    pictures = document.get("images")
+    if "annotations" not in document and isinstance(pictures, list) and any("annotations" in p for p in pictures):
+        raise UserError(
+            f"{path} is OCHuman's own layout, with its 19 joints; give the files in COCO's layout that come with it, "
+            "ochuman_coco_format_val_range_0.00_1.00.json"
+        )
+    return check_lists(path, document)

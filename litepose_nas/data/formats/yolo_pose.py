@@ -1,0 +1,125 @@
+"""YOLO-pose folders: pictures below images/, beside them labels/ with a text of each, a person a line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litepose_nas.data.coco import Document
+from litepose_nas.data.formats.building import category_for, ids_of, pictures_in, with_sizes
+from litepose_nas.data.person import AREA_OF_BOX
+from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.errors import UserError
+
+
+class Wording(NamedTuple):
+    """How the texts of a folder are to be read."""
+
+    numbers: int = 3  # of each joint: 3 with a flag, 2 without
+    classes: tuple[tuple[int, str], ...] = ((0, "person"),)
+
+
+def read(root: Path, places: Sequence[str], skeleton: Skeleton, wording: Wording = Wording()) -> Document:  # noqa: B008
+    """Return the pictures of folders below a root, or those that text files list, with their people.
+
+    Boxes and joints are shares of a picture's sides; they become COCO's pixels as Ultralytics' converter makes them,
+    without a half pixel.
+    """
+    ids = ids_of([name for place in places for name in _listed(root, place)])
+    pictures = with_sizes([{"id": number, "file_name": name} for name, number in ids.items()], root)
+    people: list[dict[str, Any]] = []
+    for picture in pictures:
+        labels = label_file(root / picture["file_name"])
+        for row in _rows(labels, len(skeleton.names), wording):
+            person = _annotation(row, picture, len(skeleton.names), wording.numbers)
+            people.append({"id": len(people) + 1, "image_id": picture["id"], **person})
+    categories = [category_for(skeleton, number + 1, name) for number, name in wording.classes]
+    return {"images": pictures, "annotations": people, "categories": categories}
+
+
+def label_file(picture: Path) -> Path:
+    """Return where the labels of a picture lie: the last folder called images is called labels instead."""
+    parts = list(picture.with_suffix(".txt").parts)
+    if "images" not in parts[:-1]:
+        raise UserError(f"{picture}: no folder called images above it, so its labels cannot be found; rename one")
+    last = len(parts) - 2 - parts[-2::-1].index("images")
+    return Path(*parts[:last], "labels", *parts[last + 1 :])
+
+
+def line_of(person: dict[str, Any], width: int, height: int) -> str:
+    """Return the line that says of a person what YOLO-pose can say; the box ends where the picture does."""
+    left, top, wide, high = person["bbox"]
+    right, bottom = min(left + wide, width), min(top + high, height)
+    left, top = max(left, 0.0), max(top, 0.0)
+    box = (left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height
+    words = ["0", *(f"{max(share, 0.0):.9g}" for share in box)]
+    for x, y, flag in np.array(person["keypoints"], np.float64).reshape(-1, 3).tolist():
+        words += [f"{x / width:.9g}", f"{y / height:.9g}", f"{flag:g}"] if flag else ["0", "0", "0"]
+    return " ".join(words)
+
+
+def _listed(root: Path, place: str) -> list[str]:
+    """Return the names, relative to the root, of the pictures in a folder or a list."""
+    path = root / place
+    if path.suffix != ".txt":
+        return [(Path(place) / name).as_posix() for name in pictures_in(path)]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: no list of pictures can be read ({error}); check the path") from error
+    names = [line.strip().removeprefix("./") for line in lines]
+    return [(Path(place).parent / name).as_posix() for name in names if name]
+
+
+def _rows(file: Path, joints: int, wording: Wording) -> list[NDArray[np.float64]]:
+    each, classes = wording.numbers, [number for number, _ in wording.classes]
+    if not file.is_file():
+        return []  # as everywhere: a picture without a text shows nobody
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); mend or remove it") from error
+    rows = []
+    for place, line in enumerate(lines, 1):
+        words = line.split()
+        if not words:
+            continue
+        where = f"{file}, line {place}"
+        try:
+            row = np.array([float(word) for word in words])
+        except ValueError as error:
+            raise UserError(f"{where}: something other than numbers; mend it") from error
+        if len(row) != 5 + each * joints:
+            raise UserError(
+                f"{where} has {len(row)} numbers, but class, box and {joints} joints of {each} need "
+                f"{5 + each * joints}; mend it, or kpt_shape in the YAML"
+            )
+        if not (np.abs(row) <= 1000).all() or (row[3:5] < 0).any():  # false for NaN as well
+            raise UserError(f"{where}: numbers must be shares of the picture, widths and heights 0 or more; mend it")
+        if row[0] not in classes:
+            raise UserError(f"{where}: class {row[0]:g} is none of {classes}; mend it, or names in the YAML")
+        if each == 3 and not np.isin(row[7::3], (0, 1, 2)).all():
+            raise UserError(f"{where}: flags must be 0, 1 or 2; mend it")
+        rows.append(row)
+    return rows
+
+
+def _annotation(row: NDArray[np.float64], picture: dict[str, Any], joints: int, each: int) -> dict[str, Any]:
+    width, height = picture["width"], picture["height"]
+    across, down, wide, high = row[1:5] * (width, height, width, height)
+    points = row[5:].reshape(joints, each)
+    if each == 2:  # without flags, joints at 0 or less are those nobody labelled
+        points = np.column_stack([points, 2 * (points > 0).all(1)])
+    points = points * (width, height, 1) * (points[:, 2:] > 0)
+    return {
+        "category_id": int(row[0]) + 1,
+        "iscrowd": 0,
+        "bbox": [float(across - wide / 2), float(down - high / 2), float(wide), float(high)],
+        "area": float(wide * high * AREA_OF_BOX),
+        "keypoints": [float(value) for value in points.ravel()],
+        "num_keypoints": int((points[:, 2] > 0).sum()),
+    }
