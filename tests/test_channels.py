@@ -6,7 +6,6 @@ import torch
 from litepose_nas import Space, Supernet, extract
 from litepose_nas.channels import channel_classes, sort_channels
 
-
 SPACES = ("litepose-tiny", "topdown-tiny")
 
 
