@@ -1,4 +1,4 @@
-"""What helps when a training has minutes: one network from scratch, a change of the recipe a row, as many pictures each.
+"""What helps when a training has minutes: one network from scratch, a changed recipe a row, as many pictures each.
 
     python benchmarks/short_training.py [--pictures 4000] [--seed 0] [--only batch-8 ...]
 
