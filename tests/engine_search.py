@@ -49,6 +49,11 @@ def make(folder):
     return work
 
 
+def doubling():
+    """Return work that is hardly any."""
+    return lambda job: 2 * job
+
+
 def search(folder, engine="local", workers=None, eager=False, evals=EVALS, say=print):
     """Search; return what was found."""
     problem = toy.problem(["8MMAC"])

@@ -214,7 +214,7 @@ def test_killed_at_random_moments_it_ends_the_same(straight, tmp_path, engine, w
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kills += process.returncode == -signal.SIGKILL
-        assert gone(mark) == []
+        assert engine == "ray" or gone(mark) == []
     assert kills == times
     other = ("local", 1) if engine == "ray" else (engine, 3 - workers)  # it may go on elsewhere, too
     found, _ = finish(tmp_path, *(other if times == 2 and workers == 2 else (engine, workers)))
@@ -222,6 +222,7 @@ def test_killed_at_random_moments_it_ends_the_same(straight, tmp_path, engine, w
     records = Journal(tmp_path / "journal", header(toy.space(), 0)).records
     assert sorted(record["n"] for record in records) == [*range(1, engine_search.EVALS + 1)]
     assert len(started(tmp_path)) <= engine_search.EVALS + times * workers  # what was in flight, and no more
+    assert gone(mark, 120.0) == []  # Ray's own helpers look for their master every few seconds only
 
 
 @pytest.mark.parametrize(("engine", "workers"), POOLS)
@@ -285,12 +286,8 @@ def test_processes_end_with_their_parent_in_the_middle_of_a_job(tmp_path):
 # ── this process's own ──
 
 
-def doubling():
-    return lambda job: 2 * job
-
-
 def test_processes_do_jobs_and_are_gone_when_closed():
-    crew = Processes(doubling, 2)
+    crew = Processes(engine_search.doubling, 2)
     pids = crew.pids
     try:
         crew.submit(1)
@@ -325,7 +322,7 @@ def test_a_worker_that_cannot_begin_says_why(tmp_path, word, said):
 
 def test_unknown_engines_and_sizes_are_refused():
     with pytest.raises(UserError, match=r"--engine 'rya': did you mean 'ray'\?"):
-        open_engine(Choice("rya"), print, doubling)
+        open_engine(Choice("rya"), print, engine_search.doubling)
     with pytest.raises(UserError, match="--workers 0: expected 1 or more"):
         Choice("local", 0).check()
 
@@ -333,7 +330,7 @@ def test_unknown_engines_and_sizes_are_refused():
 def test_without_ray_the_way_to_it_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"ray is not installed; get it with: pip install 'litepose-nas\[ray\]'"):
-        open_engine(Choice("ray"), print, doubling)
+        open_engine(Choice("ray"), print, engine_search.doubling)
 
 
 # ── a cluster ──

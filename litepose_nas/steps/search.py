@@ -35,6 +35,7 @@ from litepose_nas.steps.common import MOST_IN_SLICE, check_joints, describe, rea
 from litepose_nas.train.recipe import from_mapping
 
 VERB = "search"
+CHOSEN = "subnet.json"  # in the folder of the run
 METHODS = ("guided", "nsga2", "random")
 QUICK_MINUTES = 4.0
 EVALS = 200
@@ -235,7 +236,9 @@ def conclude(
     )
     for number, item in enumerate(front(results, problem.budget, problem.objectives)):
         subnet_file.write(run.folder / "front" / f"subnet-{number}.json", subnet_of(item, joints, setting.info, by))
-    return Found(results, chosen, by, subnet_of(chosen, joints, setting.info, by), settled)
+    subnet = subnet_of(chosen, joints, setting.info, by)
+    subnet_file.write(run.folder / CHOSEN, subnet)
+    return Found(results, chosen, by, subnet, settled)
 
 
 def subnet_of(item: Evaluated, joints: int, info: dict[str, Any], by: str) -> Subnet:
