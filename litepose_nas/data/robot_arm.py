@@ -91,7 +91,13 @@ def _draw_once(rng: np.random.Generator, size: int) -> Picture:
 
 def _place(rng: np.random.Generator, slot: float, room: float, side: int) -> Arm:
     """Return an arm that lies in the picture whole, about the middle of its share of the width."""
-    degrees = (rng.normal(0, 4), rng.uniform(-80, 80), rng.uniform(-130, 130), rng.uniform(-80, 80), rng.uniform(25, 95))
+    degrees = (
+        rng.normal(0, 4),
+        rng.uniform(-80, 80),
+        rng.uniform(-130, 130),
+        rng.uniform(-80, 80),
+        rng.uniform(25, 95),
+    )
     unit = pose_joints(*np.radians(degrees).tolist())
     ends = np.concatenate((unit, ((-0.08, 0.02), (0.08, 0.02))))  # of the foot
     low, high = ends.min(0) - 0.05, ends.max(0) + 0.05
