@@ -133,7 +133,7 @@ def overlay(image: Image, people: Sequence[dict[str, Any]], skeleton: Skeleton) 
 
 
 def find_pictures(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Return the picture files that paths name: files, folders and zips (not folders inside them), patterns like *.jpg."""
+    """Return the pictures that paths name: files, folders and zips (not folders inside them), patterns like *.jpg."""
     given = [sources] if isinstance(sources, str | os.PathLike) else sources
     found: dict[Path, None] = {}
     for source in given:

@@ -91,13 +91,8 @@ def _draw_once(rng: np.random.Generator, size: int) -> Picture:
 
 def _place(rng: np.random.Generator, slot: float, room: float, side: int) -> Arm:
     """Return an arm that lies in the picture whole, about the middle of its share of the width."""
-    degrees = (
-        rng.normal(0, 4),
-        rng.uniform(-80, 80),
-        rng.uniform(-130, 130),
-        rng.uniform(-80, 80),
-        rng.uniform(25, 95),
-    )
+    ranges = ((-80, 80), (-130, 130), (-80, 80), (25, 95))  # shoulder, elbow, wrist, between the fingers
+    degrees = (rng.normal(0, 4), *(rng.uniform(low, high) for low, high in ranges))
     unit = pose_joints(*np.radians(degrees).tolist())
     ends = np.concatenate((unit, ((-0.08, 0.02), (0.08, 0.02))))  # of the foot
     low, high = ends.min(0) - 0.05, ends.max(0) + 0.05
@@ -117,9 +112,9 @@ def _paint_arm(canvas: paint.Canvas, number: int, arm: Arm, light: Light) -> Non
         circles = [(float(x), float(y), scale * radius) for (x, y), radius in zip((start, end), radii, strict=True)]
         paint.shade_hull(canvas, circles, colour, base + part, light)
 
-    foot = points[0] + (0, 0.03 * scale)
+    foot, half = points[0] + (0, 0.03 * scale), np.array((0.09 * scale, 0))
     backdrop.darken_ellipse(canvas, foot[0], foot[1], 0.16 * scale, 0.04 * scale)
-    bone(FOOT_PART, foot - (0.09 * scale, 0), foot + (0.09 * scale, 0), (0.03, 0.03), STEEL)
+    bone(FOOT_PART, foot - half, foot + half, (0.03, 0.03), STEEL)
     bone(COLUMN_PART, points[0], points[1], (0.062, 0.048), arm.trim)
     for part, first, radii in ((UPPER_PART, 1, (0.045, 0.036)), (FORE_PART, 2, (0.036, 0.027))):
         bone(part, points[first], points[first + 1], radii, arm.paint)

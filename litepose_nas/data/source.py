@@ -188,7 +188,8 @@ def _split(where: str, root: Path, layout: str, key: str, value: Any, wording: W
             raise UserError(f"{where}: {key}: unknown key `{part}`; {nearest(part, SPLIT_KEYS)}")
     if not known or not needed <= set(value):
         raise UserError(
-            f"{where}: {key}: expected a mapping of `images` (a folder or zip) and `annotations` (a JSON), got {value!r:.80}"
+            f"{where}: {key}: expected a mapping of `images` (a folder or zip) and `annotations` (a JSON), "
+            f"got {value!r:.80}"
         )
     if "truth" in value and layout != "mpii":
         raise UserError(f"{where}: {key}: `truth` belongs to the format mpii alone; leave it out")

@@ -1,4 +1,4 @@
-"""Drawn people, or robot arms, as a dataset: pictures and COCO-keypoints annotations in a folder, the same bytes for the same seed."""
+"""Drawn people or robot arms as a dataset: pictures and COCO-keypoints annotations, the same bytes for a seed."""
 
 from __future__ import annotations
 
