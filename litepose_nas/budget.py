@@ -10,17 +10,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from litepose_nas import costs
 from litepose_nas.costs import Cost
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.space import Arch, Space
 
-Price = Callable[[Arch], Cost]
+Price = Callable[[Arch], Any]  # a Cost, or one with more fields
 CONVENTIONS = {"exact": "macs", "litepose": "macs_litepose"}
 EXAMPLES = "write for example 1.2GMAC, 300MMAC, 2.4GFLOPs, 2Mparams, 8MB or 512KBpeak"
 LARGEST = 10**18  # no network is near it; what is above is a slip of the hand
@@ -29,26 +30,38 @@ _PREFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10
 _TEXT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([a-zA-Z][a-zA-Z _-]*?)\s*", re.ASCII)
 _UNIT = re.compile(r"(ki|mi|gi|[kmgt])?(macs?|flops?|params?|parameters?|b[ _-]?peak|bytes[ _-]?peak|b|bytes)", re.I)
 _TIME = re.compile(r"[nuµm]?s|(milli|micro)?seconds?|fps", re.I)
+_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 _NAMES = {
     "macs": "MACs",
     "macs_litepose": "MACs (as LitePose counts)",
     "params": "parameters",
     "weight_bytes": "weights",
     "peak_bytes": "peak activations",
+    "latency_ms": "latency",
 }
-_SUFFIXES = {"macs": "MAC", "macs_litepose": "MAC", "params": "", "weight_bytes": "B", "peak_bytes": "B"}
+_SUFFIXES = {
+    "macs": "MAC",
+    "macs_litepose": "MAC",
+    "params": "",
+    "weight_bytes": "B",
+    "peak_bytes": "B",
+    "latency_ms": "ms",
+}
 
 
 class Limit(NamedTuple):
     """The most that one field of a Cost may be, and how the user wrote it."""
 
     field: str
-    most: int
+    most: float
     text: str
 
     @classmethod
-    def of(cls, text: str, convention: str = "exact") -> Limit:
-        """Return the limit that a text such as 1.2GMAC stands for; MACs count in the convention."""
+    def of(cls, text: str, convention: str = "exact", timed: bool = False) -> Limit:
+        """Return the limit that a text such as 1.2GMAC stands for; MACs count in the convention.
+
+        A time such as 25ms is one only where something says the time of a network (`timed`).
+        """
         if convention not in CONVENTIONS:
             raise UserError(f"--mac-convention {convention!r}: {nearest(convention, CONVENTIONS)}")
         given, text = text, text if len(text) < 40 else f"{text[:36]}..."
@@ -56,6 +69,8 @@ class Limit(NamedTuple):
         if found is None:
             raise UserError(f"budget {text!r}: expected a number and a unit; {EXAMPLES}")
         number, unit = found.groups()
+        if timed and unit.lower() in _MILLISECONDS and 0 < float(number) < LARGEST:
+            return cls("latency_ms", float(number) * _MILLISECONDS[unit.lower()], text.strip())
         if _TIME.fullmatch(unit):
             raise UserError(
                 f"budget {text!r}: nothing here measures time yet; limit MACs, parameters or memory instead: {EXAMPLES}"
@@ -80,10 +95,10 @@ class Budget(NamedTuple):
     convention: str = "exact"
 
     @classmethod
-    def of(cls, texts: Sequence[str], convention: str = "exact") -> Budget:
-        """Return the budget that texts such as 1.2GMAC and 2Mparams make together."""
+    def of(cls, texts: Sequence[str], convention: str = "exact", timed: bool = False) -> Budget:
+        """Return the budget that texts such as 1.2GMAC and 2Mparams make together, and 25ms where time is known."""
         limits: dict[str, Limit] = {}
-        for limit in (Limit.of(text, convention) for text in texts):
+        for limit in (Limit.of(text, convention, timed) for text in texts):
             other = limits.setdefault(limit.field, limit)
             if other.most != limit.most:
                 raise UserError(
@@ -159,8 +174,10 @@ def lowest(space: Space, measure: Callable[[Arch], float]) -> Arch:
         arch, value = best, least
 
 
-def in_words(field: str, value: int) -> str:
+def in_words(field: str, value: float) -> str:
     """Return a value of a cost as people write it: 1.2 GMAC, 1.68 M parameters, 8 MB."""
+    if field == "latency_ms":
+        return f"{value:.4g} ms"
     for factor, prefix in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if value >= factor:
             unit = _SUFFIXES[field]
@@ -172,8 +189,10 @@ def _first(pair: tuple[float, Arch]) -> float:
     return pair[0]
 
 
-def _allow(limit: Limit, least: int) -> str:
+def _allow(limit: Limit, least: float) -> str:
     """Return the smallest limit of this kind that can be kept, rounded up, in the spelling that is read."""
+    if limit.field == "latency_ms":
+        return f"{math.ceil(least * 100) / 100}ms"
     scales = ((10**9, "G"), (10**6, "M"), (10**3, "K"), (1, ""))
     factor, prefix = next(scale for scale in scales if least >= scale[0])
     hundredths = -(-least * 100 // factor)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litepose_nas.blocks import Block, Part, ceil_div
-from litepose_nas.space import Arch, input_size
+from litepose_nas.space import Arch, Space, input_size
 
 if TYPE_CHECKING:
     import numpy as np
 
 FLOAT = 4  # bytes
+Columns = Callable[["np.ndarray"], dict[str, "np.ndarray"]]  # rows of choice numbers to columns of costs
 
 
 class Cost(NamedTuple):
@@ -24,6 +25,17 @@ class Cost(NamedTuple):
     params: int
     weight_bytes: int  # parameters and BN statistics in fp32, as saved
     peak_bytes: int  # the most activations alive at once in fp32, block by block, BN and ReLU in place
+
+
+class TimedCost(NamedTuple):
+    """The cost of one picture through one network, and how long it takes."""
+
+    macs: int
+    macs_litepose: int
+    params: int
+    weight_bytes: int
+    peak_bytes: int
+    latency_ms: float
 
 
 class Row(NamedTuple):
@@ -41,6 +53,11 @@ def cost(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> 
     """Return what the network of an architecture costs, at its own resolution unless told otherwise."""
     h, w = input or arch.input
     return plan_cost(arch.plan(joints), h, w)
+
+
+def timed(latency: Callable[[Arch], float], price: Callable[[Arch], Cost] = cost) -> Callable[[Arch], Any]:
+    """Return a price that also says the milliseconds that some function of the architecture knows."""
+    return lambda arch: TimedCost(*price(arch), latency_ms=float(latency(arch)))
 
 
 def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
@@ -74,6 +91,65 @@ def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
             out[rows, column] = total
     out[:, 3] *= FLOAT
     return out
+
+
+def columns(space: Space, joints: int = 17) -> Columns:
+    """Return what prices rows of choice numbers (-1: a gene that does not count), a whole search round at once.
+
+    A smaller depth drops blocks of the deepest plan and changes no other, so that plan is run once with a column for
+    each gene, and each row sums the blocks it keeps. Raises a ValueError where a family's plan is not like that.
+    """
+    import numpy as np
+
+    branches = [g.at for g in space.genes if isinstance(g.choices[0], str) and g.path != "resolution"]
+    depths = [g.at for g in space.genes if g.path.endswith("depth")]
+    choices = [np.array(g.choices) for g in space.genes]
+    size_at = next((g.at for g in space.genes if g.path == "resolution"), None)
+    sizes = np.array([input_size(value) for value in (space.genes[size_at].choices if size_at is not None else ())])
+    fixed = space.widest.input
+    kept: dict[tuple[int, ...], frozenset[str]] = {}
+
+    def names(row: tuple[int, ...]) -> frozenset[str]:
+        """Return the blocks of a plan with these words and depths."""
+        key = tuple([row[at] for at in branches + depths])
+        if key not in kept:
+            values = [None if i < 0 else gene.choices[i] for gene, i in zip(space.genes, row, strict=True)]
+            kept[key] = frozenset(part.name for part in space.family.plan(space.fill(values), joints))
+        return kept[key]
+
+    def alike(rows: np.ndarray) -> np.ndarray:
+        """Return sums of rows that have the same words."""
+        values = []
+        for gene, column in zip(space.genes, rows.T, strict=True):
+            if gene.at in depths:
+                values.append(gene.choices[-1])
+            else:
+                values.append(
+                    gene.choices[column[0]] if gene.at in branches else choices[gene.at][np.maximum(column, 0)]
+                )
+        h, w = fixed if size_at is None else sizes[rows[:, size_at]].T
+        _, first, which = np.unique(rows[:, depths], axis=0, return_index=True, return_inverse=True)
+        keeps = [names(tuple(rows[i].tolist())) for i in first]
+        total = np.zeros((4, len(rows)), dtype=np.int64)
+        for part in space.family.plan(space.fill(values), joints):
+            here = np.array([part.name in keep for keep in keeps])[which.reshape(-1)]
+            for out, number in zip(total, _sums(part.block, -(-h // part.down), -(-w // part.down)), strict=True):
+                out += number * here
+        return total
+
+    def price(rows: np.ndarray) -> dict[str, np.ndarray]:
+        total = np.zeros((4, len(rows)), dtype=np.int64)
+        groups = [np.arange(len(rows))]
+        if branches and len(rows):
+            _, which = np.unique(rows[:, branches], axis=0, return_inverse=True)
+            groups = [np.flatnonzero(which.reshape(-1) == i) for i in range(which.max() + 1)]
+        for group in groups:
+            if len(group):
+                total[:, group] = alike(rows[group])
+        total[3] *= FLOAT
+        return dict(zip(Cost._fields, total, strict=False))
+
+    return price
 
 
 def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[Row]:

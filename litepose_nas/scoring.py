@@ -46,9 +46,7 @@ class Judge:
 
     def __call__(self, net: nn.Module, size: tuple[int, int], calibrated: bool = False) -> dict[str, float]:
         """Return loss and AP of a network, calibrating it first unless told that it is."""
-        net = devices.place(net, self.device)
-        if not calibrated:
-            calibrate(net, self.calibration(size))
+        net = devices.place(net, self.device) if calibrated else self.calibrated(net, size)
         net.eval()
         batches = self._slice(size).batches
         try:
@@ -56,6 +54,19 @@ class Judge:
         except DivergedError:
             return {"ap": 0.0, "loss": float("inf")}
         return {"ap": fast_ap(self.truth, results), "loss": self.loss(net, size)}
+
+    def calibrated(self, net: nn.Module, size: tuple[int, int], again: int = 0) -> nn.Module:
+        """Return the network, calibrated; each `again` from 1 up shows it pictures in another order, or others."""
+        net = devices.place(net, self.device)
+        calibrate(net, self.calibration(size, again))
+        return net
+
+    def part(self, share: float) -> Judge:
+        """Return a judge that looks at the first pictures of the slice only, this share of them."""
+        dataset = self.held.slice.dataset
+        count = max(1, round(share * len(dataset.records)))
+        some = Pictures(dataset._replace(records=dataset.records[:count]))
+        return Judge(self.held._replace(slice=some), self.task, self.recipe, self.device, self.protocol)
 
     def loss(self, net: nn.Module, size: tuple[int, int]) -> float:
         """Return the mean loss over the slice."""
@@ -79,9 +90,9 @@ class Judge:
             )
         return found
 
-    def _read_calibration(self, size: tuple[int, int]) -> list[Tensor]:
+    def _read_calibration(self, size: tuple[int, int], again: int = 0) -> list[Tensor]:
         count = min(self.protocol.calibration, self.task.items(self.held.rest))
-        batch, seed = min(self.protocol.batch, count), self.protocol.seed
+        batch, seed = min(self.protocol.batch, count), self.protocol.seed + again
         whole = [
             self.task.train_batch(self.held.rest, size, batch, seed, step, None).images
             for step in range(max(1, count // self.protocol.batch))
@@ -94,10 +105,21 @@ class Candidates:
 
     def __init__(self, supernet: Supernet, judge: Judge):
         self.supernet, self.judge = supernet, judge
+        self._part = functools.cache(judge.part)
+        self._kept: tuple[Arch, nn.Module] | None = None  # calibrated for a first look, and maybe wanted again
 
-    def __call__(self, arch: Arch) -> dict[str, float]:
-        """Return loss and AP of an architecture with the supernet's weights, at its own resolution."""
-        return self.judge(extract(self.supernet, arch), arch.input)
+    def __call__(self, arch: Arch, share: float = 1.0, again: int = 0) -> dict[str, float]:
+        """Return loss and AP of an architecture with the supernet's weights, at its own resolution.
+
+        A share below 1 looks at so much of the pictures; each `again` from 1 up calibrates anew.
+        """
+        judge = self.judge if share == 1 else self._part(share)
+        if self._kept and self._kept[0] == arch and not again:
+            net = self._kept[1]
+        else:
+            net = self.judge.calibrated(extract(self.supernet, arch), arch.input, again)
+        self._kept = (arch, net) if share < 1 and not again else None
+        return judge(net, arch.input, calibrated=True)
 
 
 def _on(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -20,6 +20,14 @@ def search(
     budget: Annotated[list[str] | None, typer.Option(help="Such as 1.2GMAC, 2M (parameters), 8MB; all hold.")] = None,
     mac_convention: Annotated[str, typer.Option(help="exact, or litepose as the paper counts.")] = "exact",
     evals: Annotated[int | None, typer.Option(min=1, help="Networks to evaluate.")] = None,
+    method: Annotated[str, typer.Option(help="guided (by a model of the scores), nsga2 or random.")] = "guided",
+    first_look: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Judge by this share of the pictures first, by all if it promises.")
+    ] = 1.0,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="What the front keeps low: macs if not given, or params, weight_bytes, peak_bytes."),
+    ] = None,
     data: Data = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -43,10 +51,14 @@ def search(
     if resume:
         check_alone(context, "out", "device")
     run = Run.open(interrupted(step.VERB, out)) if resume else None
-    kept: dict[str, Any] = dict(run.settings) if run else {"budget": budget, "convention": mac_convention, "seed": seed}
+    kept: dict[str, Any] = {"budget": budget, "convention": mac_convention, "seed": seed}
+    kept |= {"method": method, "first_look": first_look, "objectives": objective or []}
+    kept |= run.settings if run else {}
     if not kept["budget"]:
         raise UserError("--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range")
     limits = Budget.of(kept["budget"], kept["convention"])
+    way = step.Way(kept["method"], kept["first_look"], tuple(kept["objectives"]))
+    way.check()
     trained = step.find_supernet(kept.get("supernet", supernet))
     _reachable(trained, limits)
     done, planned = step.progress_of(trained)
@@ -88,7 +100,7 @@ def search(
 
     with run, told(run, step.VERB):
         with console.live("searching") as show:
-            found = step.search(run, setting, evals, run.settings["seed"], report)
+            found = step.search(run, setting, evals, run.settings["seed"], report, way)
         subnet_file.write("subnet.json", found.subnet)
         run.end()
     _conclude(run.folder, found, limits)
@@ -143,6 +155,12 @@ def _conclude(folder: Path, found, limits) -> None:  # type: ignore[no-untyped-d
     cost, by = found.chosen.cost, found.ranked_by
     if by == "loss":
         console.out("ranked by loss: more than half of the networks have an AP below 0.02, which tells nothing yet")
+    finals, noise = found.settled.finals, found.settled.noise
+    if noise is not None:
+        console.out(
+            f"the best {len(finals)} were calibrated and scored {len(finals[0].scores)} times again: the {by} of one "
+            f"varies by {noise:.4f}, and of what that cannot tell apart the cheapest is chosen"
+        )
     console.out(f"front of {len(found.results)} networks: {folder / 'front.csv'}, {folder / 'front.svg'}")
     console.out(
         f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "

@@ -24,7 +24,7 @@ class Scale(NamedTuple):
     # the supernet
     space: str = "litepose-tiny"
     resolutions: tuple[int, ...] = (128,)  # those of the space that take part; none given: all
-    supernet_steps: int = 2800
+    supernet_steps: int = 3000
     # Small batches and many steps, for minutes are short; hardly an augmentation, for no picture comes often.
     supernet: tuple[str, ...] = (
         "batch=4", "lr=0.015", "widest_first=0.05", "random_nets=1",
@@ -37,7 +37,7 @@ class Scale(NamedTuple):
     calibration: int = 32  # pictures behind a candidate's BN statistics
     calibration_batch: int = 16
     # what follows, the same for each of the five networks
-    finetune_steps: int = 800
+    finetune_steps: int = 550
     finetune: tuple[str, ...] = ("lr=0.008", "ema=0.99")
     teacher: bool = False  # fine-tuning learns from the widest network too
     flip: bool = True  # evaluation looks at the mirrored picture too

@@ -214,7 +214,8 @@ class Story:
             self.tick(f"search {number}/{scale.evals}  {line}", number / scale.evals)
 
         with run:
-            found = searching.search(run, setting, scale.evals, self.seed, report)
+            way = searching.Way(finals=0)  # for each budget has its own best
+            found = searching.search(run, setting, scale.evals, self.seed, report, way)
         space, joints = setting.problem.space, setting.candidates.supernet.joints
         chosen = contenders.contenders(found.results, scale.budgets, space, joints)
         known = {one.arch: one for one in found.results}
@@ -315,7 +316,7 @@ class Story:
         """Expect from one step how long the rest takes."""
         times, scale = measured["seconds_a_step"], self.scale
         space, recipe = Space.load(scales.space_of(scale, self.folder)), changed(Recipe(), scale.supernet)
-        macs = [Budget.of([text]).limits[0].most for text in scale.budgets]
+        macs = [int(Budget.of([text]).limits[0].most) for text in scale.budgets]
         ends = [Subnet(arch, 17).cost.macs for arch in (space.smallest, space.widest)]
         step, alone = times[str(measured["threads"])], times["1"]
         nets = [*macs, macs[0], *ends]

@@ -49,9 +49,11 @@ def run_search(
 
 
 def replay(space: Space, searcher: Searcher | None, journal: Journal) -> dict[Arch, Result]:
-    """Return what a journal holds, in its order, and tell it to the searcher."""
+    """Return what a journal holds, in its order, and tell it to the searcher; what was scored again is not told."""
     results: dict[Arch, Result] = {}
     for line, record in enumerate(journal.records, 2):
+        if "again" in record:
+            continue
         try:
             arch, result = space.arch(record["arch"]), record["result"]
         except (KeyError, TypeError, UserError) as error:

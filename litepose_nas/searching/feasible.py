@@ -19,6 +19,7 @@ class Feasible:
 
     def __init__(self, problem: Problem):
         """Find an architecture within the budget, or raise a UserError with the range of the space."""
+        problem.check()
         self.space, self.budget, self._cost = problem.space, problem.budget, problem.cost
         self.anchor = self.budget.check_reachable(self.space, price=self._cost)
 

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from litepose_nas import files
-from litepose_nas.budget import Budget
+from litepose_nas.budget import CONVENTIONS, Budget
 from litepose_nas.costs import Cost
-from litepose_nas.searching.problem import FAILED, Evaluated
+from litepose_nas.searching.problem import FAILED, Evaluated, Result
 
 
-def front(found: Iterable[Evaluated], budget: Budget | None = None) -> list[Evaluated]:
-    """Return what nothing beats in both score and MACs, cheapest first; of equals, the first evaluated."""
+def front(found: Iterable[Evaluated], budget: Budget | None = None, objectives: Sequence[str] = ()) -> list[Evaluated]:
+    """Return what nothing beats in score and in every objective, cheapest first; of equals, the first evaluated.
+
+    The objectives are fields of a Cost to keep low; none named: the MACs in the budget's convention. What was scored
+    on a part of the pictures only is not on a front.
+    """
     budget = budget or Budget()
+    fields = objectives or (CONVENTIONS[budget.convention],)
+
+    def lows(one: Evaluated) -> tuple[float, ...]:
+        return tuple([getattr(one.cost, field) for field in fields])
+
     kept: list[Evaluated] = []
-    within = (one for one in found if one.score != FAILED and budget.ok(one.cost))
-    for one in sorted(within, key=lambda one: (budget.macs(one.cost), -one.score)):
-        if not kept or one.score > kept[-1].score:
+    within = (one for one in found if one.score != FAILED and budget.ok(one.cost) and whole(one.result))
+    for one in sorted(within, key=lambda one: (lows(one), -one.score)):
+        # All before cost no more in the first objective, so only they can beat it.
+        cheaper = kept[-1:] if len(fields) == 1 else kept
+        if not any(_no_worse(other, one, lows) for other in cheaper):
             kept.append(one)
     return kept
 
@@ -30,12 +41,23 @@ def best(found: Iterable[Evaluated], budget: Budget | None = None) -> Evaluated 
     return kept[-1] if kept else None
 
 
+def whole(result: Result) -> bool:
+    """Return whether an evaluation looked at all of the pictures it is given."""
+    return float(result.get("share", 1.0)) >= 1.0
+
+
+def _no_worse(one: Evaluated, other: Evaluated, lows: Callable[[Evaluated], tuple[float, ...]]) -> bool:
+    return one.score >= other.score and all(a <= b for a, b in zip(lows(one), lows(other), strict=True))
+
+
 def write_csv(path: str | Path, found: Sequence[Evaluated]) -> None:
-    """Write networks as a table: costs, score, whatever the evaluations found, and the architecture as JSON."""
-    extra = list(dict.fromkeys(key for one in found for key in one.result if key != "score"))
+    """Write networks as a table: costs, score, each number that the evaluations found, and the architecture as JSON."""
+    keys = (key for one in found for key, value in one.result.items() if not isinstance(value, Mapping))
+    extra = [key for key in dict.fromkeys(keys) if key != "score"]
     with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        table.writerow([*Cost._fields, "score", *extra, "arch"])
+        fields = found[0].cost._fields if found else Cost._fields
+        table.writerow([*fields, "score", *extra, "arch"])
         for one in found:
             values = [one.result.get(key, "") for key in extra]
             table.writerow([*one.cost, one.score, *values, json.dumps(one.arch.to_dict())])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
+
 from litepose_nas.searching import pareto
 from litepose_nas.searching.feasible import Feasible
 from litepose_nas.searching.pareto import Point
@@ -67,6 +69,10 @@ def searcher(
 def rank(problem: Problem, known: list[Evaluated]) -> list[Evaluated]:
     """Return what is known from best to worst: front by front, and within a front the loneliest first."""
     points = [point(problem, one) for one in known]
+    if len(problem.low) > 1:
+        lines = [(-at.score, *problem.lows(one.cost)) for at, one in zip(points, known, strict=True)]
+        places = pareto.ranked(np.array(lines), np.array([at.excess for at in points])).tolist() if known else []
+        return [known[i] for i in places]
     order = []
     for front in pareto.sort(points):
         distances = pareto.crowding([points[i] for i in front])
@@ -76,9 +82,7 @@ def rank(problem: Problem, known: list[Evaluated]) -> list[Evaluated]:
 
 def point(problem: Problem, one: Evaluated) -> Point:
     """Return a network as selection sees it; one whose evaluation failed is as far from the budget as can be."""
-    macs = problem.budget.macs(one.cost)
+    low = problem.lows(one.cost)[0]
     return (
-        Point(0.0, macs, float("inf"))
-        if one.score == FAILED
-        else Point(one.score, macs, problem.budget.excess(one.cost))
+        Point(0.0, low, float("inf")) if one.score == FAILED else Point(one.score, low, problem.budget.excess(one.cost))
     )

@@ -1,4 +1,4 @@
-"""Fronts of points with a score to maximise, MACs to minimise, and an excess over the budget that should be none."""
+"""Fronts of points with a score to keep high, MACs or other costs to keep low, and no excess over the budget."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Point(NamedTuple):
     """A network as selection sees it."""
 
     score: float
-    macs: float
+    macs: float  # or whatever else is kept low
     excess: float = 0.0
 
 
@@ -73,3 +75,42 @@ def hypervolume(points: Iterable[Point], score: float, macs: float) -> float:
             area += (point.score - floor) * (macs - point.macs)
             floor = point.score
     return area
+
+
+def layers(points: np.ndarray, excess: np.ndarray) -> np.ndarray:
+    """Return the number of the front of each line of what to keep low, from 0 up; what is beyond the budget is last."""
+    ranks = np.full(len(points), -1)
+    within = np.flatnonzero(excess <= 0)
+    kept = points[within]
+    below = np.ones((len(kept), len(kept)), dtype=bool)
+    strictly = np.zeros_like(below)
+    for column in kept.T:
+        below &= column[:, None] <= column
+        strictly |= column[:, None] < column
+    beats = below & strictly
+    beaten = beats.sum(axis=0)
+    rank, left = 0, np.ones(len(kept), dtype=bool)
+    while left.any():
+        front = left & (beaten == 0)
+        ranks[within[front]] = rank
+        beaten = beaten - beats[front].sum(axis=0)
+        left &= ~front
+        rank += 1
+    beyond = np.flatnonzero(excess > 0)
+    ranks[beyond] = rank + np.unique(excess[beyond], return_inverse=True)[1].reshape(-1)
+    return ranks
+
+
+def ranked(points: np.ndarray, excess: np.ndarray) -> np.ndarray:
+    """Return the places of lines of what to keep low, best first: front by front, in each the loneliest first."""
+    ranks, lonely = layers(points, excess), np.zeros(len(points))
+    for rank in range(int(ranks.max(initial=-1)) + 1):
+        front = np.flatnonzero(ranks == rank)
+        for column in points[front].T:
+            order = np.argsort(column, kind="stable")
+            span = column[order[-1]] - column[order[0]]
+            gap = np.full(len(front), np.inf)
+            if span > 0 and len(front) > 2:
+                gap[order[1:-1]] = (column[order[2:]] - column[order[:-2]]) / span
+            lonely[front] += gap
+    return np.lexsort((-lonely, ranks))

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from litepose_nas.budget import Budget
-from litepose_nas.costs import Cost
+from litepose_nas.budget import CONVENTIONS, Budget
+from litepose_nas.costs import Columns, Cost
+from litepose_nas.errors import UserError, nearest
 from litepose_nas.space import Arch, Space
 
 Result = Mapping[str, Any]  # what an evaluation found: score, loss, ap, seconds ...
@@ -42,6 +43,28 @@ class Problem(NamedTuple):
     budget: Budget
     cost: Callable[[Arch], Cost]
     scores: Callable[[Sequence[Result]], list[float]] = by_score
+    many: Columns | None = None  # prices many at once, for models that ask thousands of times
+    objectives: tuple[str, ...] = ()  # what to keep low beside a high score, fields of Cost; none named: the MACs
+
+    @property
+    def low(self) -> tuple[str, ...]:
+        """The fields of a Cost to keep low."""
+        return self.objectives or (CONVENTIONS[self.budget.convention],)
+
+    def lows(self, cost: Cost) -> tuple[float, ...]:
+        """Return what is kept low of a cost."""
+        return tuple([getattr(cost, field) for field in self.low])
+
+    def check(self) -> None:
+        """Raise a UserError where the budget or the objectives name what the costs do not say."""
+        known = self.cost(self.space.smallest)._fields
+        for field in (*self.low, *(limit.field for limit in self.budget.limits)):
+            if field == "latency_ms" and field not in known:
+                raise UserError(
+                    "latency_ms: the costs of this search say no time; price with costs.timed(price, latency)"
+                )
+            if field not in known:
+                raise UserError(f"{field}: not a cost of a network; {nearest(field, known)}")
 
     def remembering(self) -> Problem:
         """Return this problem with every cost counted once."""

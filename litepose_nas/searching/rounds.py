@@ -41,10 +41,14 @@ class Rounds:
             self._foreign.append(arch)
         self._results[arch] = result
 
+    @property
+    def known(self) -> list[Evaluated]:
+        """What the rounds before this one have found."""
+        return score(self._problem, {arch: self._results[arch] for arch in self._known})
+
     def _advance(self) -> None:
         if all(arch in self._results for arch in self._round):
             self._known += self._round + self._foreign
             self._foreign = []
-            known = {arch: self._results[arch] for arch in self._known}
-            self._round = self._propose(score(self._problem, known), self._number)
+            self._round = self._propose(self.known, self._number)
             self._number += bool(self._round)

@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from litepose_nas import costs, devices, files, weights
 from litepose_nas.budget import Budget
+from litepose_nas.costs import Cost
 from litepose_nas.data.source import Source
-from litepose_nas.errors import UserError
+from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.runs import metrics
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Candidates, Judge, Protocol
-from litepose_nas.searching import engine, nsga2, plot
-from litepose_nas.searching.front import best, front, write_csv
-from litepose_nas.searching.problem import Evaluated, Problem, by_ap_or_loss, ranked_by
+from litepose_nas.searching import engine, finalists, guided, nsga2, plot, random_search
+from litepose_nas.searching.finalists import Settled
+from litepose_nas.searching.front import front, write_csv
+from litepose_nas.searching.problem import Evaluated, Problem, Result, by_ap_or_loss, ranked_by
+from litepose_nas.searching.rounds import Rounds
+from litepose_nas.searching.rungs import climb, levelled
+from litepose_nas.space import Arch
 from litepose_nas.steps import train_supernet
 from litepose_nas.steps.common import MOST_IN_SLICE, check_joints, describe, read_data, task_of
 from litepose_nas.train.recipe import from_mapping
 
 VERB = "search"
+METHODS = ("guided", "nsga2", "random")
 QUICK_MINUTES = 4.0
 EVALS = 200
 QUICK_EVALS = (14, 200)
 QUICK_PROTOCOL, QUICK_SLICE = Protocol(calibration=16, batch=8), 32
+
+
+class Way(NamedTuple):
+    """How to search."""
+
+    method: str = METHODS[0]
+    first_look: float = 1.0  # the share of the pictures that decides whether to look at all
+    objectives: tuple[str, ...] = ()  # fields of Cost to keep low; none named: the MACs
+    finals: int | None = None  # how many of the best are scored again; None: a few
+
+    def check(self) -> None:
+        """Raise a UserError where a name is unknown."""
+        if self.method not in METHODS:
+            raise UserError(f"--method {self.method!r}: {nearest(self.method, METHODS)}")
+        for field in self.objectives:
+            if field not in Cost._fields:
+                raise UserError(f"--objective {field!r}: {nearest(field, Cost._fields)}")
 
 
 class Setting(NamedTuple):
@@ -46,6 +69,7 @@ class Found(NamedTuple):
     chosen: Evaluated
     ranked_by: str
     subnet: Subnet
+    settled: Settled
 
 
 def prepare(
@@ -69,7 +93,9 @@ def prepare(
     data = read_data(source, kept["seed"], most_in_slice)
     check_joints(data, source, supernet.joints, path)
     judge = Judge(data.held, task_of(data.skeleton, recipe, supernet.space.task), recipe, where, protocol)
-    problem = Problem(supernet.space, budget, lambda arch: costs.cost(arch, joints=supernet.joints), by_ap_or_loss)
+    joints = supernet.joints
+    many = costs.columns(supernet.space, joints)
+    problem = Problem(supernet.space, budget, lambda arch: costs.cost(arch, joints=joints), by_ap_or_loss, many)
     info = {
         "supernet": {"path": str(path), "sha256": files.sha256(path)},
         "data": source.name,
@@ -102,39 +128,68 @@ def search(
     evals: int,
     seed: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
+    way: Way = Way(),  # noqa: B008
 ) -> Found:
-    """Search, from the run's journal if it has one; write the front and return what was found."""
-    problem = setting.problem
+    """Search, from the run's journal if it has one; write the front and return what was found.
+
+    With a first look below 1 only what promises something on that share of the pictures is looked at on all.
+    """
+    way.check()
+    candidates, look = setting.candidates, way.first_look
+    problem = setting.problem._replace(objectives=way.objectives)
+    problem = problem if look == 1 else problem._replace(scores=levelled(problem.scores))
+    setting = setting._replace(problem=problem)
     header = engine.header(
         problem.space,
         seed,
         supernet=setting.info["supernet"]["sha256"],
         budget=[str(limit) for limit in problem.budget.limits],
+        method=way.method,
+        first_look=look,
+        objectives=problem.low,
     )
     journal = Journal(run.journal, header)
-    searcher = nsga2.searcher(problem, seed=seed, population=min(20, max(6, evals // 4)), children=10)
-    results = engine.run_search(problem, searcher, setting.candidates, journal, evals, on_result)
-    return conclude(run, setting, results)
+    searcher = searcher_of(way.method, problem, seed, evals)
+
+    def evaluate(arch: Arch) -> Mapping[str, Any]:
+        return candidates(arch) if look == 1 else climb(problem, candidates, arch, searcher.known, (look, 1.0))
+
+    results = engine.run_search(problem, searcher, evaluate, journal, evals, on_result)
+    count = min(5, max(2, evals // 10)) if way.finals is None else way.finals
+    best = finalists.finalists(results, problem.budget, count)
+    again = finalists.score_again(problem, best, lambda arch, number: candidates(arch, again=number), journal)
+    return conclude(run, setting, results, again)
 
 
-def conclude(run: Run, setting: Setting, results: list[Evaluated]) -> Found:
+def searcher_of(method: str, problem: Problem, seed: int, evals: int) -> Rounds:
+    """Return a way to search, sized for so many evaluations."""
+    if method == "nsga2":
+        return nsga2.searcher(problem, seed, population=min(20, max(6, evals // 4)), children=10)
+    if method == "random":
+        return random_search.searcher(problem, seed)
+    return guided.searcher(problem, seed, start=min(40, max(6, evals // 3)), round=min(10, max(2, evals // 12)))
+
+
+def conclude(
+    run: Run, setting: Setting, results: list[Evaluated], again: Mapping[Arch, Sequence[Result]] | None = None
+) -> Found:
     """Choose the best network within the budget; write front.csv, front.svg and every subnet.json of the front."""
     problem, joints = setting.problem, setting.candidates.supernet.joints
     if not results:
         raise UserError(f"{run.folder}: nothing was evaluated; give --evals 1 or more")
-    chosen = best(results, problem.budget)
-    if chosen is None:
+    settled = finalists.settle(problem, results, again or {})
+    if settled is None:
         raise UserError(
             f"{run.folder}: none of {len(results)} networks could be scored within the budget; train longer"
         )
-    by = ranked_by([item.result for item in results])
+    chosen, by = settled.chosen, ranked_by([item.result for item in results])
     write_csv(run.folder / "front.csv", results)
     run.write(
         "front.svg", plot.picture(results, problem.budget, chosen, f"{problem.space.name}: {len(results)} networks", by)
     )
-    for number, item in enumerate(front(results, problem.budget)):
+    for number, item in enumerate(front(results, problem.budget, problem.objectives)):
         subnet_file.write(run.folder / "front" / f"subnet-{number}.json", subnet_of(item, joints, setting.info, by))
-    return Found(results, chosen, by, subnet_of(chosen, joints, setting.info, by))
+    return Found(results, chosen, by, subnet_of(chosen, joints, setting.info, by), settled)
 
 
 def subnet_of(item: Evaluated, joints: int, info: dict[str, Any], by: str) -> Subnet:

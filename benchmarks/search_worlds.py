@@ -1,0 +1,173 @@
+"""Searches in worlds of known truth: how much of the front each has found after so many evaluations.
+
+The figure is the area under the true scores of the networks that a search takes for its front (it sees noisy scores
+only), above the score of the smallest network and within the budget; in points of score times GMAC.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from statistics import fmean, stdev
+from typing import Any
+
+import worlds
+from published import evolution
+from worlds import World
+
+from litepose_nas.extras import need
+from litepose_nas.searching import guided, nsga2, pareto, random_search
+from litepose_nas.searching.front import front
+from litepose_nas.searching.pareto import Point
+from litepose_nas.searching.problem import Evaluated, Problem
+from litepose_nas.searching.rounds import Rounds
+from litepose_nas.space import Arch
+
+SPACES = ("litepose", "litepose-blocks")
+AT = (50, 100, 150, 200, 500, 1000, 1640)
+OURS = {"guided": guided.searcher, "nsga2": nsga2.searcher, "random": random_search.searcher}
+PUBLISHED = {"published": True, "published, every gene": False}
+TPE_EVALS, TPE_SEEDS = 200, 3  # it takes a tenth of a second an evaluation, and more with each
+Found = list[tuple[Arch, float]]
+
+
+def area(world: World, found: Found) -> float:
+    """Return the area under the true scores of what a search takes for its front."""
+    known = [Evaluated(arch, world.problem.cost(arch), {}, score) for arch, score in found]
+    taken = front(known, world.problem.budget)
+    points = [Point(world.true(one.arch), one.cost.macs) for one in taken]
+    return pareto.hypervolume(points, world.true(world.space.smallest), world.problem.budget.limits[0].most) / 1e9
+
+
+def ask_and_tell(world: World, make: Callable[[Problem, int], Rounds], evals: int, seed: int) -> tuple[Found, float]:
+    """Return what one of our searchers evaluates, and the processor seconds that it took itself."""
+    searcher, found, spent = make(world.problem, seed), [], 0.0
+    while len(found) < evals:
+        begun = time.process_time()
+        archs = searcher.ask(evals - len(found))
+        spent += time.process_time() - begun
+        for arch in archs:
+            result = world.evaluate(arch, seed)
+            begun = time.process_time()
+            searcher.tell(arch, result)
+            spent += time.process_time() - begun
+            found.append((arch, result["score"]))
+    return found, spent
+
+
+def with_optuna(world: World, sampler: Any, evals: int, seed: int) -> tuple[Found, float]:
+    """Return what a sampler of optuna evaluates; what it proposes beyond the budget is handed back and not counted."""
+    optuna = need("optuna", "dev")
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    found, spent = [], 0.0
+    while len(found) < evals:
+        begun = time.process_time()
+        trial = study.ask()
+        chosen = {
+            gene.path: gene.choices[trial.suggest_int(gene.path, 0, len(gene.choices) - 1)]
+            for gene in world.space.genes
+        }
+        arch = world.space.arch(chosen)
+        cost = world.problem.cost(arch)
+        ok = world.problem.budget.ok(cost)
+        score = world.evaluate(arch, seed)["score"]
+        if ok:
+            study.tell(trial, [score, cost.macs])
+            found.append((arch, score))
+        else:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        spent += time.process_time() - begun
+    return found, spent
+
+
+def runs(world: World, seed: int, methods: Sequence[str], evals: int) -> Iterator[tuple[str, Found, float]]:
+    """Yield each method's name, what it evaluated, and its own seconds."""
+    for name in methods:
+        if name in OURS:
+            yield name, *ask_and_tell(world, OURS[name], evals, seed)
+        elif name in PUBLISHED:
+            begun = time.process_time()
+            found = list(
+                evolution(world.problem, lambda arch: world.evaluate(arch, seed)["score"], seed, PUBLISHED[name])
+            )
+            yield name, found, time.process_time() - begun
+        else:
+            import optuna
+
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+            if name == "optuna NSGA-II":
+                yield name, *with_optuna(world, optuna.samplers.NSGAIISampler(seed=seed), evals, seed)
+            elif seed < TPE_SEEDS:
+                yield name, *with_optuna(world, optuna.samplers.TPESampler(seed=seed), min(evals, TPE_EVALS), seed)
+
+
+def row(areas: list[dict[int, float]], most: int) -> str:
+    """Return the cells of a method: mean and standard error at each number of evaluations."""
+    cells = []
+    for at in AT:
+        values = [one[at] for one in areas if at in one]
+        error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
+        cells.append(f"{fmean(values):.1f} ±{error:.1f}" if values and at <= most else "")
+    return " | ".join(cells)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--evals", type=int, default=1000)
+    parser.add_argument("--methods", nargs="*", default=[*OURS, *PUBLISHED, "optuna NSGA-II", "optuna TPE"])
+    asked = parser.parse_args()
+    warnings.simplefilter("ignore")
+    methods = list(asked.methods)
+    try:
+        import optuna
+
+        print(f"optuna {optuna.__version__}")
+    except ImportError:
+        methods = [name for name in methods if not name.startswith("optuna")]
+        print("left out: optuna's samplers (pip install optuna)")
+    print(f"budget 4 GMAC; scores spread by {worlds.SPREAD} at one cost, an evaluation by {worlds.NOISE}; 1 thread\n")
+    cells = [(space, kind) for space in SPACES for kind in worlds.KINDS]
+    areas: dict[tuple[str, str], dict[str, list[dict[int, float]]]] = {cell: defaultdict(list) for cell in cells}
+    spent: dict[str, list[float]] = defaultdict(list)
+    shares: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for seed in range(asked.seeds):
+        for cell in cells:
+            world = worlds.world(*cell, seed)
+            world = world._replace(problem=world.problem.remembering())
+            shares[cell].append(worlds.interaction_share(world, seed))
+            for name, found, seconds in runs(world, seed, methods, asked.evals):
+                areas[cell][name].append({at: area(world, found[:at]) for at in AT if at <= len(found)})
+                spent[name].append(1e3 * seconds / len(found))
+                numbers = "  ".join(f"{at}: {value:.2f}" for at, value in areas[cell][name][-1].items())
+                print(
+                    f"seed {seed}  {' '.join(cell)}  {name}  {numbers}  ({spent[name][-1]:.1f} ms an evaluation)",
+                    flush=True,
+                )
+    for cell in cells:
+        print(f"\n{cell[0]}, {cell[1]}: {fmean(shares[cell]):.0%} of the variance at one cost from interactions\n")
+        print(f"| search | {' | '.join(map(str, AT))} |\n|---|{'---|' * len(AT)}")
+        for name, found in areas[cell].items():
+            print(f"| {name} | {row(found, max(max(one) for one in found))} |")
+        ours = areas[cell].get("guided", [])
+        for other, own_at, at in (("nsga2", 200, 1000), ("published", 150, 1640), ("published, every gene", 150, 1640)):
+            pairs = [
+                (a[own_at], b[at])
+                for a, b in zip(ours, areas[cell].get(other, []), strict=False)
+                if own_at in a and at in b
+            ]
+            if pairs:
+                ahead = sum(a >= b for a, b in pairs)
+                means = fmean(a for a, _ in pairs), fmean(b for _, b in pairs)
+                compared = f"guided at {own_at}: {means[0]:.1f}; {other} at {at}: {means[1]:.1f}"
+                print(f"{compared}; ahead in {ahead} of {len(pairs)} worlds")
+    print(
+        "\nown processor time, ms an evaluation: ", ", ".join(f"{name} {fmean(ms):.1f}" for name, ms in spent.items())
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The last step of a search: the best few are scored again, and what noise cannot tell apart goes to the cheaper.
+
+The best of many noisy scores is best by luck too, so a finalist's first score, which made it one, does not count.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from litepose_nas.budget import Budget
+from litepose_nas.errors import UserError
+from litepose_nas.runs.journal import Journal
+from litepose_nas.searching.front import whole
+from litepose_nas.searching.problem import FAILED, Evaluated, Problem, Result
+from litepose_nas.space import Arch
+
+TIMES = 2  # how often each finalist is scored again
+Again = Callable[[Arch, int], Mapping[str, Any]]  # an architecture and the number of the repetition, from 1 up
+
+
+class Final(NamedTuple):
+    """A finalist and its scores when it was scored again."""
+
+    one: Evaluated
+    scores: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean of its new scores; its first where it has none."""
+        return statistics.fmean(self.scores) if self.scores else self.one.score
+
+
+class Settled(NamedTuple):
+    """What the search chose, how it came out when scored again, and the standard deviation of one evaluation."""
+
+    chosen: Evaluated
+    finals: list[Final]
+    noise: float | None  # None: nothing was scored twice
+
+
+def finalists(found: Iterable[Evaluated], budget: Budget, count: int) -> list[Evaluated]:
+    """Return the best scores within a budget, best first, of equals the cheaper first; looks at a part do not count."""
+    within = [one for one in found if one.score != FAILED and budget.ok(one.cost) and whole(one.result)]
+    return sorted(within, key=lambda one: (-one.score, one.cost))[:count]
+
+
+def score_again(
+    problem: Problem, best: Sequence[Evaluated], again: Again, journal: Journal, times: int = TIMES
+) -> dict[Arch, list[Result]]:
+    """Return new results for each of the best, writing down those that the journal has not got yet."""
+    known = repeats(problem, journal)
+    for one in best:
+        for number in range(len(known.get(one.arch, [])) + 1, times + 1):
+            record = {"again": number, "arch": one.arch.to_dict(), "result": dict(again(one.arch, number))}
+            known.setdefault(one.arch, []).append(journal.append(record)["result"])
+    return {one.arch: known.get(one.arch, [])[:times] for one in best}
+
+
+def repeats(problem: Problem, journal: Journal) -> dict[Arch, list[Result]]:
+    """Return the results of a journal that are of architectures scored before."""
+    found: dict[Arch, list[Result]] = {}
+    for line, record in enumerate(journal.records, 2):
+        if "again" in record:
+            try:
+                found.setdefault(problem.space.arch(record["arch"]), []).append(record["result"])
+            except (KeyError, TypeError, UserError) as error:
+                raise UserError(
+                    f"{journal.path}: line {line} scores nothing of {problem.space.name} again: {error}"
+                ) from error
+    return found
+
+
+def settle(
+    problem: Problem, found: Sequence[Evaluated], again: Mapping[Arch, Sequence[Result]], budget: Budget | None = None
+) -> Settled | None:
+    """Return the choice within a budget: of the finalists within noise of the best, the cheapest; None if none is.
+
+    Within noise is within one standard error of the difference of two means.
+    """
+    budget = budget or problem.budget
+    # Scored together, for whether AP or loss counts is decided by all of them.
+    new = [(arch, result) for arch, results in again.items() for result in results]
+    scores = problem.scores([*(one.result for one in found), *(result for _, result in new)])[len(found) :]
+    by_arch: dict[Arch, list[float]] = {arch: [] for arch in again}
+    for (arch, _), score in zip(new, scores, strict=True):
+        by_arch[arch].append(score)
+    best = finalists(found, budget, len(found))
+    finals = [Final(one, tuple(by_arch[one.arch])) for one in best if by_arch.get(one.arch)]
+    finals = finals or [Final(one, ()) for one in best[:1]]
+    if not finals:
+        return None
+    noise = spread([final.scores for final in finals])
+    top = max(finals, key=lambda final: final.mean)
+    tied = [top, *(final for final in finals if top.mean - final.mean <= _margin(noise, final, top))]
+    chosen = min(tied, key=lambda final: (problem.lows(final.one.cost), -final.mean))
+    return Settled(chosen.one, sorted(finals, key=lambda final: -final.mean), noise)
+
+
+def spread(groups: Iterable[Sequence[float]]) -> float | None:
+    """Return the standard deviation of an evaluation, from the scores of architectures that were scored repeatedly."""
+    several = [scores for scores in groups if len(scores) > 1 and FAILED not in scores]
+    if not several:
+        return None
+    squares = sum(statistics.variance(scores) * (len(scores) - 1) for scores in several)
+    return math.sqrt(squares / sum(len(scores) - 1 for scores in several))
+
+
+def _margin(noise: float | None, one: Final, other: Final) -> float:
+    if not noise:
+        return 0.0
+    return noise * math.sqrt(1 / max(len(one.scores), 1) + 1 / max(len(other.scores), 1))

@@ -1,0 +1,189 @@
+"""The end of a search and its first looks: luck does not count, ties go to the cheaper, the unpromising stop early."""
+
+import random
+import statistics
+
+import pytest
+import toy_search as toy
+
+from litepose_nas import UserError
+from litepose_nas.runs.journal import Journal
+from litepose_nas.searching import finalists, nsga2
+from litepose_nas.searching.engine import header, replay, run_search
+from litepose_nas.searching.front import best, front
+from litepose_nas.searching.problem import FAILED, by_ap_or_loss, by_score, score
+from litepose_nas.searching.rungs import ENOUGH, climb, levelled, look_at, promising
+
+
+def evaluated(problem, scores):
+    """Return architectures of the toy space with these scores, each dearer than the one before."""
+    archs = [problem.space.sample(random.Random(seed)) for seed in range(200)]
+    costs = sorted({problem.cost(arch).macs: arch for arch in archs}.items())
+    return score(problem, {arch: {"score": value} for (_, arch), value in zip(costs, scores, strict=False)})
+
+
+# ── finalists ──
+
+
+def test_finalists_are_the_best_whole_evaluations_within_the_budget():
+    problem = toy.problem(["8MMAC"])
+    found = evaluated(problem, [5.0, 9.0, None, 7.0, 9.0, 8.0])
+    looked = found[5]._replace(result={"score": 8.0, "share": 0.25})
+    chosen = finalists.finalists([*found[:5], looked], problem.budget, 3)
+    assert chosen == [found[1], found[4], found[3]]  # of two equals the cheaper first, no failure, no first look
+    assert all(problem.budget.ok(one.cost) for one in chosen)
+    tight = toy.problem([f"{found[3].cost.macs - 1}MAC"])
+    assert finalists.finalists(found, tight.budget, 9) == [found[1], found[0]]
+
+
+def test_the_first_score_of_a_finalist_does_not_count():
+    problem = toy.problem()
+    lucky, solid = evaluated(problem, [90.0, 80.0])
+    again = {lucky.arch: [{"score": 70.0}, {"score": 70.2}], solid.arch: [{"score": 79.8}, {"score": 80.0}]}
+    settled = finalists.settle(problem, [lucky, solid], again)
+    assert settled.chosen == solid
+    assert [final.one for final in settled.finals] == [solid, lucky]
+    assert settled.noise == pytest.approx(statistics.stdev([0, 0.2]))
+
+
+def test_what_noise_cannot_tell_apart_goes_to_the_cheaper():
+    problem = toy.problem()
+    cheap, dear = evaluated(problem, [80.0, 81.0])
+    noisy = {cheap.arch: [{"score": 79.0}, {"score": 81.0}], dear.arch: [{"score": 80.0}, {"score": 82.0}]}
+    assert finalists.settle(problem, [cheap, dear], noisy).chosen == cheap  # 1 apart, each mean known to 1
+    sure = {cheap.arch: [{"score": 80.0}, {"score": 80.1}], dear.arch: [{"score": 81.0}, {"score": 81.1}]}
+    assert finalists.settle(problem, [cheap, dear], sure).chosen == dear
+    by_params = problem._replace(objectives=("params",))
+    assert finalists.settle(by_params, [cheap, dear], noisy).chosen == min(cheap, dear, key=lambda one: one.cost.params)
+
+
+def test_without_repetitions_the_best_score_is_chosen_and_none_where_there_is_none():
+    problem = toy.problem()
+    found = evaluated(problem, [1.0, 3.0, 3.0, None])
+    settled = finalists.settle(problem, found, {})
+    assert (settled.chosen, settled.noise) == (best(found, problem.budget), None)
+    assert finalists.settle(problem, found[3:], {}) is None
+    broken = {found[1].arch: [{"score": None}, {"score": 3.0}], found[2].arch: [{"score": 2.0}, {"score": 2.1}]}
+    assert finalists.settle(problem, found, broken).chosen == found[2]
+    assert finalists.settle(problem, found, {found[1].arch: [{"score": None}] * 2}).chosen == found[1]
+
+
+def test_the_noise_is_that_of_all_repetitions_together():
+    rng = random.Random(0)
+    groups = [[rng.gauss(place, 0.3) for _ in range(3)] for place in range(200)]
+    assert finalists.spread(groups) == pytest.approx(0.3, rel=0.1)
+    assert finalists.spread([[1.0], [2.0, FAILED]]) is None
+
+
+def test_repetitions_are_written_once_and_tell_the_search_nothing(tmp_path):
+    problem, asked = toy.problem(["8MMAC"]), []
+
+    def again(arch, number):
+        asked.append((arch, number))
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return {"score": toy.score(arch) + number / 100}
+
+    def search(evals=30):
+        journal = Journal(tmp_path / "j", header(problem.space, 0))
+        found = run_search(problem, nsga2.searcher(problem, 0), toy.results, journal, evals)
+        chosen = finalists.finalists(found, problem.budget, 3)
+        return found, chosen, finalists.score_again(problem, chosen, again, journal)
+
+    with pytest.raises(KeyboardInterrupt):
+        search()
+    found, chosen, results = search()
+    assert len(asked) == 7  # the interrupted one twice, no other
+    assert {arch: [r["score"] for r in rs] for arch, rs in results.items()} == {
+        one.arch: [one.score + 0.01, one.score + 0.02] for one in chosen
+    }
+    assert search()[2] == results
+    assert len(asked) == 7
+    journal = Journal(tmp_path / "j", header(problem.space, 0))
+    assert list(replay(problem.space, None, journal)) == [one.arch for one in found]
+    longer, _, _ = search(40)  # and the search itself may go on behind them
+    assert longer[:30] == found
+    straight = Journal(tmp_path / "straight", header(problem.space, 0))
+    assert run_search(problem, nsga2.searcher(problem, 0), toy.results, straight, 40) == longer
+
+
+def test_a_damaged_repetition_is_named(tmp_path):
+    problem = toy.problem()
+    journal = Journal(tmp_path / "j", header(problem.space, 0))
+    journal.append({"again": 1, "arch": {"depth": 9}, "result": {}})
+    with pytest.raises(UserError, match="line 2 scores nothing of toy again: "):
+        finalists.repeats(problem, journal)
+
+
+# ── first looks ──
+
+
+def look(arch, share):
+    """A score on a share of the pictures: those of the first quarter are harder by 7."""
+    return {"score": toy.score(arch) - 7 * (share < 1), "seconds": share}
+
+
+def test_half_of_the_first_looks_go_on_once_there_are_enough(tmp_path):
+    problem = toy.problem()._replace(scores=levelled(by_score))
+    searcher = nsga2.searcher(problem, 0)
+
+    def evaluate(arch):
+        return climb(problem, look, arch, searcher.known)
+
+    journal = Journal(tmp_path / "j", header(problem.space, 0))
+    found = run_search(problem, searcher, evaluate, journal, 120)
+    whole = [one.result["share"] == 1 for one in found]
+    assert all(whole[:ENOUGH])
+    assert 20 < sum(whole[30:]) < 75
+    for one in found:  # a look counts as the whole is expected to, which here is exact
+        assert one.score == pytest.approx(toy.score(one.arch))
+        assert look_at(one.result, 0.25)["score"] == pytest.approx(toy.score(one.arch) - 7)
+    assert all(one.result["share"] == 1 for one in front(found, problem.budget))
+    data = (tmp_path / "j").read_bytes()
+    for cut in (len(data) // 3, len(data) // 2):
+        (tmp_path / "cut").write_bytes(data[:cut])
+        searcher = nsga2.searcher(problem, 0)
+        assert (
+            run_search(problem, searcher, evaluate, Journal(tmp_path / "cut", header(problem.space, 0)), 120) == found
+        )
+        assert (tmp_path / "cut").read_bytes() == data
+
+
+def test_a_promise_is_judged_at_its_cost():
+    problem = toy.problem()
+    found = evaluated(problem, [float(number) for number in range(40)])  # the dearer, the better
+    known = [one._replace(result={"score": one.score, "share": 0.25}) for one in found]
+    cheap, dear = found[2], found[37]
+    assert promising(problem, cheap.arch, {"score": 8.0}, known, 0.25)
+    assert not promising(problem, dear.arch, {"score": 8.0}, known, 0.25)
+    assert not promising(problem, dear.arch, {"score": None}, known, 0.25)
+    assert promising(problem, dear.arch, {"score": 8.0}, known[: ENOUGH - 1], 0.25)
+    assert promising(problem, dear.arch, {"score": 8.0}, known, 0.5)  # no look at that share is known
+
+
+def test_three_shares_are_climbed_one_by_one():
+    problem, seen = toy.problem(), []
+
+    def score_on(arch, share):
+        seen.append(share)
+        return look(arch, share)
+
+    result = climb(problem, score_on, problem.space.widest, [], (0.1, 0.5, 1.0))
+    assert seen == [0.1, 0.5, 1.0]
+    assert result["share"] == 1
+    assert list(result["looks"]) == ["0.1", "0.5"]
+
+
+@pytest.mark.parametrize("shares", [(), (0.5,), (1.0, 0.5), (0.0, 1.0), (0.5, 0.5, 1.0), (0.5, 2.0)])
+def test_shares_rise_to_all(shares):
+    with pytest.raises(UserError, match="rising numbers above 0 that end with 1"):
+        climb(toy.problem(), look, toy.space().widest, [], shares)
+
+
+def test_losses_are_levelled_as_losses():
+    results = [
+        {"ap": 0.0, "loss": 2.0, "share": 1.0, "looks": {"0.25": {"ap": 0.0, "loss": 3.0}}},
+        {"ap": 0.0, "loss": 4.0, "share": 0.25, "looks": {}},
+        {"ap": 0.0, "loss": "nan", "share": 0.25, "looks": {}},
+    ]
+    assert levelled(by_ap_or_loss)(results) == [-2.0, -3.0, FAILED]
