@@ -1,10 +1,11 @@
 """Does the supernet rank networks as training them alone does? An early reading on drawn people and one processor.
 
-    python benchmarks/ranking.py [--steps 1200] [--alone 500] [--nets 8] [--seed 0]
+    python benchmarks/ranking.py [--steps 2000] [--alone 1000] [--nets 8] [--seed 0]
 
 Eight networks of nearly the same cost (one octile of the tiny space's costs, at one resolution) are scored twice on
 the same held-out slice: with the weights that they inherit, calibrated; and trained alone from scratch. Kendall's tau
-compares the two orders of losses, and for comparison the order of costs alone.
+compares the two orders of losses and of APs, and for comparison the order of costs alone. People and recipe are the
+demo's.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from litepose_nas import costs, devices
 from litepose_nas.data.loader import batches
 from litepose_nas.data.source import open_source
 from litepose_nas.data.toy import write_toy
+from litepose_nas.demo.scale import FULL
 from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Candidates, Judge, Protocol
 from litepose_nas.steps.common import Data, read_data, task_of
 from litepose_nas.train.loop import Every, fit
-from litepose_nas.train.recipe import Recipe
+from litepose_nas.train.recipe import Recipe, changed
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee, Trainee
 
 SIZE = (96, 96)
@@ -57,19 +59,19 @@ def run_training(folder: Path, trainee: Trainee, data: Data, recipe: Recipe, ste
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--alone", type=int, default=500)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--alone", type=int, default=1000)
     parser.add_argument("--nets", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    space, recipe = ln.Space.load("litepose-tiny"), Recipe(batch=8, lr=1e-2)
+    space, recipe = ln.Space.load("litepose-tiny"), changed(Recipe(), FULL.supernet)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         room = Path(name)
-        write_toy(room / "people", train=1200, val=1, size=128, seed=asked.seed)
+        write_toy(room / "people", FULL.train, 1, FULL.size, asked.seed, FULL.setting)
         data = read_data(open_source(str(room / "people")), asked.seed)
-        judge = Judge(data.held, task_of(data.skeleton, recipe), recipe, CPU, Protocol())
+        judge = Judge(data.held, task_of(data.skeleton, recipe, space.task), recipe, CPU, Protocol())
         torch.manual_seed(asked.seed)
         supernet = ln.Supernet(space, data.joints, memory_format=devices.layout(CPU))
         trainee = SupernetTrainee(supernet, recipe, asked.steps, asked.seed, SIZE)
@@ -86,16 +88,19 @@ def main() -> None:
             scores = judge(net, SIZE)
             rows.append((ln.cost(arch).macs, inherited, scores))
     print(f"torch {torch.__version__}, 1 thread; supernet {asked.steps} steps in {trained:.0f} s, {asked.alone} alone")
-    print(f"all in {time.perf_counter() - start:.0f} s; batch 8, {SIZE[0]} px, seed {asked.seed}\n")
+    print(f"all in {time.perf_counter() - start:.0f} s; batch {recipe.batch}, {SIZE[0]} px, seed {asked.seed}\n")
     print("| MMAC | inherited loss | inherited AP | alone loss | alone AP |\n|---|---|---|---|---|")
     for macs, one, other in sorted(rows, key=lambda row: row[2]["loss"]):
         print(f"| {macs / 1e6:.1f} | {one['loss']:.4f} | {one['ap']:.3f} | {other['loss']:.4f} | {other['ap']:.3f} |")
     alone_loss = [other["loss"] for _, _, other in rows]
     tau = kendalltau([one["loss"] for _, one, _ in rows], alone_loss)
+    alone_ap = [other["ap"] for _, _, other in rows]
+    of_ap = kendalltau([one["ap"] for _, one, _ in rows], alone_ap)
     by_cost = kendalltau([-macs for macs, _, _ in rows], alone_loss)
     print(
         f"\nKendall tau of losses, inherited against alone: {tau.statistic:.2f} (p {tau.pvalue:.2f}, {len(rows)} nets)"
     )
+    print(f"Kendall tau of APs: {of_ap.statistic:.2f} (p {of_ap.pvalue:.2f})")
     print(f"Kendall tau of cost alone (dearer is better): {by_cost.statistic:.2f} (p {by_cost.pvalue:.2f})")
 
 

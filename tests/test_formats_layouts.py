@@ -254,7 +254,7 @@ def test_detections(tmp_path):
         ({"bbox": [1, 2, -3, 4]}, "detection 0: 'bbox' must be finite"),
         ({"score": None}, "detection 0: 'score'"),
         ({"score": float("nan")}, "detection 0: 'score'"),
-        ({"image_id": "7"}, "detection 0 needs whole numbers"),
+        ({"image_id": 7.5}, "detection 0 needs an 'image_id'"),
     ):
         layouts.put(path, [{"image_id": 7, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1, **change}])
         with pytest.raises(UserError, match=words):

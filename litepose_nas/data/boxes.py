@@ -5,16 +5,16 @@ A box is left, top, width, height. COCO measures boxes from the edge of the pict
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.augment import Augment, Matrix, Size
+from litepose_nas.data.formats.detections import read_detections
 from litepose_nas.errors import UserError
 
 PADDING = 1.25  # how much more than the box a cut-out shows
@@ -104,31 +104,15 @@ def lower_half(names: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([any(part in name.lower() for part in BELOW) for name in names], bool)
 
 
-def read_boxes(path: Path, least_score: float = 0.0, category_id: int | None = None) -> Boxes:
-    """Return the boxes of a detection file: a list of {image_id, category_id, bbox, score}.
-
-    Without a category: the only one that the file has, or 1, which is people in COCO's numbering.
-    """
-    try:
-        entries = json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read the boxes {path}: {error.strerror or error}; check the path") from error
-    except ValueError as error:
-        raise UserError(f"{path} is not whole JSON ({str(error)[:100]}); write or fetch it again") from error
-    if not isinstance(entries, list) or not entries:
-        raise UserError(f"{path} holds no list of boxes; give a list of {{image_id, category_id, bbox, score}}")
-    rows = [_row(path, number, entry) for number, entry in enumerate(entries)]
-    categories = sorted({row[1] for row in rows})
-    wanted = category_id if category_id is not None else categories[0] if len(categories) == 1 else 1
-    if wanted not in categories:
-        raise UserError(f"{path} has no boxes of category {wanted}, only of {categories[:5]}; give those of people")
-    found: dict[int | str, list[list[float]]] = {}
-    for image, category, numbers in rows:
-        if category == wanted and numbers[4] >= least_score:
-            found.setdefault(image, []).append(numbers)
+def read_boxes(path: Path, least_score: float = 0.0, category_id: int = 1) -> Boxes:
+    """Return the boxes of a detection file, of people unless another category is wanted."""
+    found = read_detections(path, category_id, least_score)
     if not found:
-        raise UserError(f"{path}: no box has a score of {least_score} or more; ask for less")
-    return {image: np.array(boxes, np.float64) for image, boxes in found.items()}
+        raise UserError(
+            f"{path}: no box of category {category_id} has a score of {least_score:g} or more; "
+            "ask for less, or give the boxes of people"
+        )
+    return {image: np.column_stack([*boxes.boxes.T, boxes.scores]).astype(np.float64) for image, boxes in found.items()}
 
 
 def boxes_of_file(boxes: Boxes, path: Path) -> NDArray[np.float64]:
@@ -138,19 +122,3 @@ def boxes_of_file(boxes: Boxes, path: Path) -> NDArray[np.float64]:
         if image in boxes:
             return boxes[image]
     return np.zeros((0, 5))
-
-
-def _row(path: Path, number: int, entry: Any) -> tuple[int | str, int, list[float]]:
-    where = f"{path}: box {number}"
-    if not isinstance(entry, dict) or any(key not in entry for key in ("image_id", "category_id", "bbox", "score")):
-        raise UserError(f"{where} is {entry!r:.60}; it needs image_id, category_id, bbox and score")
-    image, category = entry["image_id"], entry["category_id"]
-    try:
-        numbers = [float(value) for value in (*entry["bbox"], entry["score"])]
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: 'bbox' must be four numbers and 'score' one; mend it") from error
-    if not isinstance(image, int | str) or not isinstance(category, int):
-        raise UserError(f"{where}: 'image_id' must be a whole number or a file name, 'category_id' a whole number")
-    if len(numbers) != 5 or not all(math.isfinite(value) for value in numbers):
-        raise UserError(f"{where}: 'bbox' must be four finite numbers and 'score' one; mend it")
-    return image, category, numbers

@@ -87,7 +87,7 @@ class Source(NamedTuple):
         path = split.annotations or split.images.joinpath(*split.folders[:1])
         return dataset_of(again(), path, split.images, self.skeleton, again, pictures, people)
 
-    def detections(self, name: str, min_score: float = 0.0) -> dict[int, Detections]:
+    def detections(self, name: str, min_score: float = 0.0) -> dict[int | str, Detections]:
         """Return the people a detector found in a split, by image id."""
         split = self.split(name)
         if split.detections is None:

@@ -87,8 +87,8 @@ def front(rows: Sequence[Row], search_csv: Path) -> str:
         marks.append(plot.text(at + (-9 if over else 9), after + 4, row["network"], "end" if over else "start", colour))
     marks.append(plot.text(plot.LEFT, 22, "What was searched, and what became of it", "start", "#111", 16))
     keys = (
-        (plot.GREY, "● candidates, inherited weights, held-out training pictures"),
-        ("#333", "○ inherited and ● fine-tuned, validation pictures"),
+        (plot.GREY, "● candidates, held-out training pictures"),
+        ("#333", "○ inherited, ● fine-tuned, validation pictures"),
     )
     for number, (colour, words) in enumerate(keys):
         marks.append(plot.text(plot.LEFT + 340 * number, 42, words, "start", colour))

@@ -24,17 +24,21 @@ class Scale(NamedTuple):
     # the supernet
     space: str = "litepose-tiny"
     resolutions: tuple[int, ...] = (128,)  # those of the space that take part; none given: all
-    supernet_steps: int = 800
-    supernet: tuple[str, ...] = ("batch=8", "lr=0.02", "widest_first=0.7")
+    supernet_steps: int = 3000
+    # Small batches and many steps, for minutes are short; hardly an augmentation, for no picture comes often.
+    supernet: tuple[str, ...] = (
+        "batch=4", "lr=0.015", "widest_first=0.05", "random_nets=1",
+        "rotation=0", "scale=1,1", "translate=0.03", "colour=0",
+    )  # fmt: skip
     # the search; the first budget is the one at which the searched network meets the scaled one
-    budgets: tuple[str, ...] = ("30MMAC", "50MMAC")
+    budgets: tuple[str, ...] = ("40MMAC", "60MMAC")
     evals: int = 40
     slice: int = 64  # held-out training pictures that candidates are scored on
     calibration: int = 32  # pictures behind a candidate's BN statistics
     calibration_batch: int = 16
     # what follows, the same for each of the five networks
-    finetune_steps: int = 900
-    finetune: tuple[str, ...] = ("batch=8", "lr=0.01", "ema=0.99")
+    finetune_steps: int = 550
+    finetune: tuple[str, ...] = ("lr=0.008", "ema=0.99")
     teacher: bool = False  # fine-tuning learns from the widest network too
     flip: bool = True  # evaluation looks at the mirrored picture too
     resamples: int = 200  # of the bootstrap

@@ -76,7 +76,9 @@ def task_of(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> Task:
     if task == "topdown":
         weights = joint_weights(skeleton.names) if recipe.joints_weight else ()
         return TopDown(joints, pairs, recipe.codec, skeleton.sigmas, weights)
-    return BottomUp(joints, pairs, (recipe.cue, 0.0))
+    if task == "bottomup":
+        return BottomUp(joints, pairs, (recipe.cue, 0.0))
+    raise ValueError(f"TASK of a family is {task!r}, expected 'topdown' or 'bottomup'")
 
 
 def describe(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> dict[str, Any]:

@@ -82,7 +82,8 @@ def given_boxes(
         return loaded, "true boxes"
     dataset = source.read(split)
     labelled = any(len(record.joints) for record in dataset.records)
-    found = read_boxes(boxes, least_score, read_truth(dataset).category_id if labelled else None)
+    people = {"category_id": read_truth(dataset).category_id} if labelled else {}
+    found = read_boxes(boxes, least_score, **people)
     known = [found[record.image_id] for record in dataset.records if record.image_id in found]
     if not known:
         raise UserError(f"{boxes}: no box is of a picture of {source.name}, {split}; give the boxes of these pictures")

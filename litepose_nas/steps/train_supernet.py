@@ -40,7 +40,11 @@ QUICK_MINUTES = 5.0
 QUICK_PROTOCOL = Protocol(calibration=16, batch=8)
 QUICK_SLICE = 16  # pictures that the ends of the space are checked on: their networks are large
 WIDEST = "widest"
-QUICK = Recipe(batch=8, lr=1e-2)
+# Minutes are few steps: small batches, one random net beside the ends, and pictures that are hardly changed, for none
+# comes often.
+QUICK = Recipe(
+    batch=4, lr=0.01, widest_first=0.05, random_nets=1, rotation=0.0, scale=(1.0, 1.0), translate=0.03, colour=0.0
+)
 
 
 class Plan(NamedTuple):

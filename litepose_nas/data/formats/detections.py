@@ -24,16 +24,21 @@ class Detections(NamedTuple):
 NOBODY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
-def read_detections(path: Path, category_id: int = 1, min_score: float = 0.0) -> dict[int, Detections]:
-    """Return the boxes of one category with at least a score, by image id; images with none are not in it."""
+def read_detections(path: Path, category_id: int = 1, min_score: float = 0.0) -> dict[int | str, Detections]:
+    """Return the boxes of one category with at least a score, by image id; images with none are not in it.
+
+    The id is the number of an image in a dataset, or the name of a picture.
+    """
     entries = load_json(path)
     if not isinstance(entries, list):
         raise UserError(f"{path} holds a {type(entries).__name__}, not a list of detections; give another file")
-    found: dict[int, list[tuple[float, tuple[float, ...]]]] = defaultdict(list)
+    found: dict[int | str, list[tuple[float, tuple[float, ...]]]] = defaultdict(list)
     for place, entry in enumerate(entries):
         where = f"{path}: detection {place}"
-        if not isinstance(entry, dict) or not is_id(entry.get("image_id")) or not is_id(entry.get("category_id")):
-            raise UserError(f"{where} needs whole numbers 'image_id' and 'category_id'; mend or remove it")
+        if not isinstance(entry, dict) or not is_id(entry.get("category_id")):
+            raise UserError(f"{where} needs a whole number 'category_id'; mend or remove it")
+        if not is_id(entry.get("image_id")) and not isinstance(entry.get("image_id"), str):
+            raise UserError(f"{where} needs an 'image_id', a whole number or the name of a picture; mend or remove it")
         box, score = box_of(where, entry), number(where, "score", entry.get("score"))
         if entry["category_id"] == category_id and score >= min_score:
             found[entry["image_id"]].append((score, box))
