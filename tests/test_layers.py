@@ -23,6 +23,7 @@ ORDER = [
     {"costs", "network"},
     {"formats", "budget"},
     {"searching"},
+    {"report"},
     {"target", "store"},
     {"api"},
     {"supernet"},
@@ -39,7 +40,7 @@ ORDER = [
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 NO_TORCH = {
     *("errors", "resources", "files", "extras", "space_file", "runs", "blocks", "families", "space", "costs"),
-    *("budget", "formats", "searching", "target", "metrics", "cli"),
+    *("budget", "formats", "searching", "report", "target", "metrics", "cli"),
 }
 DATA = {"data", "pose"}  # never import networks, and networks never import them
 BELOW_DATA = {"errors", "files", "resources"}
