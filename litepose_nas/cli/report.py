@@ -55,10 +55,10 @@ def report(
     for line in in_words(found.compared, past.by):
         console.out(f"  {line}")
     if found.models:
-        most = ", ".join(f"{one.name} {one.lost:.1%}" for one in found.models.kinds[:3])
+        most = ", ".join(f"{one.name} {one.gained:.1%}" for one in found.models.kinds[:3])
         console.out(
             f"a model of choices and costs explains {found.models.explained:.0%} of the scores, costs alone "
-            f"{found.models.by_cost:.0%}; what it loses without them: {most}"
+            f"{found.models.by_cost:.0%}; beside the costs most is told by: {most}"
         )
     cost = found.chosen.cost
     console.out(

@@ -1,4 +1,4 @@
-"""What the budget buys: a picture of the choices that the networks of a front make, from the cheapest to the dearest."""
+"""What the budget buys: pictures of what the networks of a front choose, and of which choices matter."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from litepose_nas.space import Gene
 MOST = 14  # networks in a picture; of more, some that are evenly far apart
 LEFT, TOP, CELL, LINE, GAP = 150, 66, 44, 20, 8
 LIGHT, DARK = (239, 244, 249), (31, 111, 180)
+PALE = "#a9c9e6"
 BARS, BAR = 24, 18  # how many genes are shown, and how high each is
 ROOM = 420  # for the longest bar
 
@@ -78,27 +79,26 @@ def chosen(genes: Sequence[Gene], one: Evaluated) -> tuple[str, float] | None:
 
 
 def bars(matters: Sequence[Matter], title: str, by: str) -> str:
-    """Return a picture of how much each gene, or each kind, matters: the share of variance that the model loses."""
+    """Return a picture of how much each gene, or each kind, matters: what a model gains by it, and loses without."""
     shown = matters[:BARS]
-    most = max([0.0, *(one.lost for one in shown)])
-    least = min([0.0, *(one.lost for one in shown)])
+    most = max([0.0, *(max(one.gained, one.lost) for one in shown)])
+    least = min([0.0, *(min(one.gained, one.lost) for one in shown)])
     x = scale(100 * least, 100 * (most if most > least else least + 0.01), LEFT + 20, LEFT + 20 + ROOM)
     bottom = TOP + BAR * len(shown)
     more = f", the first {len(shown)} of {len(matters)}" if len(shown) < len(matters) else ""
     marks = [text(16, 24, f"{title}{more}", "start", "#111", 16)]
-    words = f"% of the variance of {by} that the model no longer explains without it; costs stay known"
+    words = f"% of the variance of {by}: light, what it explains beside the costs; dark, what nothing else does"
     marks.append(text(16, 44, words, "start", GREY))
     for value in x.ticks:
         marks.append(f'<path d="M{x.at(value)} {TOP - 4}V{bottom}" stroke="#e5e8eb"/>')
         marks.append(text(x.at(value), bottom + 16, f"{value:.6g}", "middle"))
     for line, one in enumerate(shown):
-        y, ends = TOP + BAR * line, sorted((x.at(0), x.at(100 * one.lost)))
-        colour = BLUE if one.lost > 0 else GREY
+        y = TOP + BAR * line
         marks.append(text(LEFT + 8, y + 13, one.name, "end"))
-        marks.append(
-            f'<rect x="{ends[0]}" y="{y + 3}" width="{max(ends[1] - ends[0], 1):g}" height="{BAR - 6}" fill="{colour}" '
-            'class="gene"/>'
-        )
+        for value, colour, thin in ((one.gained, PALE, 0), (one.lost, BLUE, 3)):
+            start, end = sorted((x.at(0), x.at(100 * value)))
+            size = f'width="{max(end - start, 1):g}" height="{BAR - 6 - 2 * thin}"'
+            marks.append(f'<rect x="{start}" y="{y + 3 + thin}" {size} fill="{colour}" class="gene"/>')
     return svg(marks, LEFT + ROOM + 60, bottom + 30)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from litepose_nas.space import Arch
 LEFT, TOP, GAP = 24, 96, 12  # margins, and room between boxes for an arrow
 LOW, HIGH = 26.0, 170.0  # of boxes: the smallest and the largest picture
 THIN, WIDE = 15.0, 58.0  # the fewest and the most channels
-SHARE = 46  # how high the bar of a block would be that has half of the MACs
+SHARE = 40  # how high the bar of the block with the most MACs is
 # Of kernels of 1, 3, 5, 7, 9, 11 and more: told apart by lightness alone.
 SHADES = ("#eef3f8", "#d3e3f1", "#a9c9e6", "#6fa3d2", "#2f74b5", "#174a80")
 
@@ -50,11 +51,10 @@ def drawing(arch: Arch, joints: int, title: str = "") -> str:
         for name in box.part.reads or ((before.part.name,) if before else ()):
             if name:
                 marks.append(_arrow(by_name[name], box, base, straight=before is by_name[name]))
-    total = max(cost.macs, 1)
+    total, most = max(cost.macs, 1), max(1, *(box.row.macs for box in boxes))
     for box in boxes:
         marks += _drawn(box, base)
-        share = box.row.macs / total
-        tall = min(2 * SHARE * share, SHARE)
+        share, tall = box.row.macs / total, SHARE * box.row.macs / most
         marks.append(
             f'<rect x="{box.x:g}" y="{base + 44:g}" width="{box.width:g}" height="{tall:.1f}" fill="{RED}" '
             f'class="share"><title>{share:.1%} of the MACs</title></rect>'
@@ -87,9 +87,8 @@ def _drawn(box: Box, base: float) -> list[str]:
     style = f'fill="{_shade(kernel)}" stroke="#35506b" rx="2" class="block"'
     marks = [f'<rect x="{box.x}" y="{y:g}" width="{box.width}" height="{box.height}" {style}>{hint}</rect>']
     marks.append(text(box.middle, base + 13, str(channels), "middle", "#333", 10))
-    marks.append(
-        text(box.middle, base + 25, f"{height}" if height == width else f"{height}x{width}", "middle", GREY, 9)
-    )
+    side = f"{height}" if height == width else f"{height}x{width}"
+    marks.append(text(box.middle, base + 25, side, "middle", GREY, 9))
     if kernel is not None:
         colour = "white" if _number(kernel) >= 4 else "#222"
         marks.append(text(box.middle, base - 7, str(int(kernel)), "middle", colour, 10))
@@ -116,10 +115,12 @@ def _groups(boxes: Sequence[Box], base: float) -> list[str]:
         groups.setdefault(name if name and last.isdigit() else box.part.name, []).append(box)
     marks = []
     for name, inside in groups.items():
-        if len(groups) and all(b.x - a.x < a.width + 2 * GAP for a, b in zip(inside, inside[1:], strict=False)):
-            start, end = inside[0].x, inside[-1].x + inside[-1].width
+        apart = any(b.x - a.x > a.width + 2 * GAP for a, b in itertools.pairwise(inside))
+        parts = {box.part.name.partition(".")[2]: [box] for box in inside} if apart else {name: inside}
+        for words, several in parts.items():
+            start, end = several[0].x, several[-1].x + several[-1].width
             marks.append(f'<path d="M{start:g} {base + 31:g}H{end:g}" stroke="{GREY}"/>')
-            marks.append(text((start + end) / 2, base + 41, name, "middle", "#333", 9))
+            marks.append(text((start + end) / 2, base + 41, words, "middle", "#333", 9))
     return marks
 
 
@@ -127,7 +128,7 @@ def _legend(boxes: Sequence[Box]) -> list[str]:
     kernels = sorted({int(kernel) for box in boxes if (kernel := getattr(box.part.block, "kernel", None)) is not None})
     marks = [text(16, 62, "width: channels, height: size of the picture, shade: kernel", "start", GREY, 11)]
     for at, kernel in enumerate(kernels):
-        x = 330 + 34 * at
+        x = 356 + 34 * at
         marks.append(f'<rect x="{x}" y="52" width="12" height="12" fill="{_shade(kernel)}" stroke="#35506b"/>')
         marks.append(text(x + 16, 62, str(kernel), "start", "#333", 11))
     return marks

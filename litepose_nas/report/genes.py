@@ -1,11 +1,12 @@
-"""Which choices matter, told by the model of the scores: what it loses when it may not look at them.
+"""Which choices matter, told by the model of the scores: what it gains by looking at them, and loses by not doing so.
 
-The model knows what each network costs throughout, so this is what a choice does beside making a network dearer.
+The model knows what each network costs throughout, so this is what a choice does beside making a network dearer. It
+gains more than it loses where other choices, together with the costs, tell the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,8 @@ class Matter(NamedTuple):
     """How much a gene, or all genes of a kind, matter to the model."""
 
     name: str
-    lost: float  # of the variance of left-out scores that the model explains
+    gained: float  # of the variance of left-out scores, by a model that sees it and the costs, over the costs alone
+    lost: float  # by a model that sees everything else
     effects: tuple[tuple[Value, float], ...] = ()  # of each choice on the score, beside what it costs; of one gene only
 
 
@@ -50,16 +52,24 @@ def fitted(problem: Problem, found: Sequence[Evaluated]) -> Fitted | None:
     whole = Ridge(genome, sample, weights)
     explained = explains(whole, sample)
 
-    def without(genes: Sequence[int]) -> float:
-        dropped = weights.copy()
-        dropped[list(genes)] = 0.0
-        return explained - explains(Ridge(genome, sample, dropped), sample)
+    everything = range(len(weights))
+
+    def seeing(genes: Iterable[int]) -> float:
+        seen = np.zeros(len(weights))
+        seen[list(genes)] = weights[list(genes)]
+        return explains(Ridge(genome, sample, seen), sample)
+
+    by_cost = seeing([])
+
+    def matter(name: str, genes: Sequence[int], effects: tuple[tuple[Value, float], ...] = ()) -> Matter:
+        rest = [at for at in everything if at not in genes]
+        return Matter(name, seeing(genes) - by_cost, explained - seeing(rest), effects)
 
     effects, kinds = whole.effects(), {kind: [] for kind in map(kind_of, _paths(problem))}  # type: ignore[var-annotated]
     for gene in problem.space.genes:
         kinds[kind_of(gene.path)].append(gene.at)
     genes = [
-        Matter(gene.path, without([gene.at]), tuple(zip(gene.choices, effects[gene.at].tolist(), strict=True)))
+        matter(gene.path, [gene.at], tuple(zip(gene.choices, effects[gene.at].tolist(), strict=True)))
         for gene in problem.space.genes
         if len(gene.choices) > 1
     ]
@@ -67,9 +77,9 @@ def fitted(problem: Problem, found: Sequence[Evaluated]) -> Fitted | None:
         model.name,
         surrogate.tau(model, sample),
         explained,
-        explained - without(range(len(weights))),
-        sorted(genes, key=lambda one: -one.lost),
-        sorted((Matter(kind, without(ats)) for kind, ats in kinds.items()), key=lambda one: -one.lost),
+        by_cost,
+        sorted(genes, key=lambda one: -one.gained),
+        sorted((matter(kind, ats) for kind, ats in kinds.items()), key=lambda one: -one.gained),
         dict(zip(places, model.left_out.tolist(), strict=True)),
     )
 

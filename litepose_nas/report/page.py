@@ -21,7 +21,7 @@ _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; color: #1c2733; background: #fff; margin: 2em auto; max-width: 1100px;
   padding: 0 1em } h1 { font-size: 1.5em } h2 { font-size: 1.2em; margin-top: 2em } table { border-collapse: collapse }
 th, td { text-align: left; padding: .25em .9em .25em 0; border-bottom: 1px solid #e3e7eb }
-td.number { text-align: right; font-variant-numeric: tabular-nums } .note { color: #4c6378 } .chosen { font-weight: 600 }
+td.number { text-align: right; font-variant-numeric: tabular-nums } .note { color: #4c6378 }
 .wide { overflow-x: auto } code { font-size: .88em }
 """
 
@@ -30,7 +30,7 @@ def pictures(found: Summary) -> dict[str, str]:
     """Return every picture of a report as SVG text, by the name of its file."""
     past = found.past
     title = f"{past.problem.space.name}: {len(past.found)} networks"
-    front = plot.picture(past.found, found.budget, found.chosen, title, past.by, found.settled.noise)
+    front = plot.picture(past.found, found.budget, found.chosen, title, _axis(past.by), found.settled.noise)
     made = {
         "front.svg": front,
         "choices.svg": choices.picture(found.front, found.budget),
@@ -109,9 +109,13 @@ def _models(models: Fitted | None, drawn: dict[str, str], by: str) -> list[str]:
         middle = sum(effect for _, effect in gene.effects) / len(gene.effects)
         best = sorted(gene.effects, key=lambda pair: -pair[1])[:SHOWN]
         words = ", ".join(f"{value}: {effect - middle:+.2g}" for value, effect in best)
-        rows.append([escape(gene.name), f"{100 * gene.lost:.1f} %", escape(words)])
-    word = "AP" if by == "ap" else f"minus the {by}"
-    head = ["choice", "explained by it alone", f"what its best options add to {word}, costs equal"]
+        rows.append([escape(gene.name), f"{100 * gene.gained:.1f} %", f"{100 * gene.lost:.1f} %", escape(words)])
+    head = [
+        "choice",
+        "explained beside costs",
+        "and by nothing else",
+        f"what its best options add to {_axis(by)}, costs equal",
+    ]
     return [_list(said), drawn["kinds.svg"], drawn["genes.svg"], _table(head, rows)]
 
 
@@ -141,6 +145,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _list(lines: Iterable[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+
+
+def _axis(by: str) -> str:
+    return "AP" if by == "ap" else f"minus the {by}"
 
 
 def _word(by: str) -> str:

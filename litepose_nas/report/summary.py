@@ -40,6 +40,9 @@ def summarise(past: Past, budget: Budget | None = None) -> Summary:
     settled = settle(problem, past.found, past.again)
     if settled is None:
         raise UserError(_nothing(past, budget))
+    if settled.noise is None:  # nothing within this budget was scored twice: what was, tells how much scores vary
+        within_own = settle(past.problem, past.found, past.again)
+        settled = settled._replace(noise=within_own.noise if within_own else None)
     return Summary(
         past,
         budget,
@@ -85,7 +88,7 @@ def to_json(found: Summary) -> dict[str, Any]:
 
     def matter(one: Matter) -> dict[str, Any]:
         effects = {str(value): effect for value, effect in one.effects}
-        return {"name": one.name, "lost": one.lost, **({"effects": effects} if effects else {})}
+        return {"name": one.name, "gained": one.gained, "lost": one.lost, **({"effects": effects} if effects else {})}
 
     model = None
     if models:

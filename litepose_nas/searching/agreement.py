@@ -6,7 +6,7 @@ cost has a high tau overall, and none among networks that cost the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -80,9 +80,10 @@ def audit(
     sampled = {name: _taus(values, truth, inside, counts) for name, values in scores.items()}
     agreements = {
         name: Agreement(
-            *map(_interval, sampled[name]),
-            _interval(_over(lambda drawn, x=values: precision(x, truth, k, drawn), counts)),  # type: ignore[misc]
-            _interval(_over(lambda drawn, x=values: precision_inside(x, truth, inside, drawn), counts)),  # type: ignore[misc]
+            _interval(sampled[name][0]),
+            _interval(sampled[name][1]),
+            _interval(_precisions(values, truth, k, counts)),
+            _interval(_precisions_inside(values, truth, inside, counts)),
         )
         for name, values in scores.items()
     }
@@ -106,9 +107,9 @@ def between(truths: Sequence[Sequence[float]], costs: Sequence[float], draws: in
         raise ValueError("one training of each network has nothing to agree with")
     taus = [_taus(one, other, inside, counts) for one, other in pairs]
     means = [_mean([of[part] for of in taus]) for part in (0, 1)]
-    at_k = _mean([_over(lambda d, x=x, y=y: precision(x, y, k, d), counts) for x, y in pairs])  # type: ignore[misc]
-    at_one = _mean([_over(lambda d, x=x, y=y: precision_inside(x, y, inside, d), counts) for x, y in pairs])  # type: ignore[misc]
-    return Agreement(*map(_interval, (*means, at_k, at_one)))
+    at_k = _mean([_precisions(one, other, k, counts) for one, other in pairs])
+    at_one = _mean([_precisions_inside(one, other, inside, counts) for one, other in pairs])
+    return Agreement(_interval(means[0]), _interval(means[1]), _interval(at_k), _interval(at_one))
 
 
 def best_of(networks: int) -> int:
@@ -189,8 +190,12 @@ def _places(values: Sequence[float], k: int, counts: np.ndarray) -> np.ndarray:
     return places
 
 
-def _over(figure: Callable[[np.ndarray], float], counts: np.ndarray) -> np.ndarray:
-    return np.array([figure(line) for line in counts])
+def _precisions(x: Sequence[float], y: Sequence[float], k: int, counts: np.ndarray) -> np.ndarray:
+    return np.array([precision(x, y, k, line) for line in counts])
+
+
+def _precisions_inside(x: Sequence[float], y: Sequence[float], groups: Sequence[int], counts: np.ndarray) -> np.ndarray:
+    return np.array([precision_inside(x, y, groups, line) for line in counts])
 
 
 def _mean(lines: Sequence[np.ndarray]) -> np.ndarray:

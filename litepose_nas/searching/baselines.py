@@ -79,8 +79,8 @@ def in_words(found: Baselines, by: str) -> list[str]:
     if apart is None:
         lines.append("noise: unknown, for nothing was scored twice")
     else:
-        verdict = "more" if apart else "no more"
+        verdict = "ahead" if apart else "not ahead"
         lines.append(
-            f"noise: one evaluation varies by {found.noise:.4f}; the choice is {verdict} than noise above cost alone"
+            f"one evaluation varies by {found.noise:.4f}; the choice is {verdict} of cost alone by more than that"
         )
     return lines

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.journal import Journal, Lines
 from litepose_nas.searching.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
 
@@ -48,7 +48,7 @@ def run_search(
     return score(problem, results)
 
 
-def replay(space: Space, searcher: Searcher | None, journal: Journal) -> dict[Arch, Result]:
+def replay(space: Space, searcher: Searcher | None, journal: Lines) -> dict[Arch, Result]:
     """Return what a journal holds, in its order, and tell it to the searcher; what was scored again is not told."""
     results: dict[Arch, Result] = {}
     for line, record in enumerate(journal.records, 2):

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from litepose_nas.budget import Budget
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.journal import Journal, Lines
 from litepose_nas.searching.front import whole
 from litepose_nas.searching.problem import FAILED, Evaluated, Problem, Result
 from litepose_nas.space import Arch
@@ -59,7 +59,7 @@ def score_again(
     return {one.arch: known.get(one.arch, [])[:times] for one in best}
 
 
-def repeats(problem: Problem, journal: Journal) -> dict[Arch, list[Result]]:
+def repeats(problem: Problem, journal: Lines) -> dict[Arch, list[Result]]:
     """Return the results of a journal that are of architectures scored before."""
     found: dict[Arch, list[Result]] = {}
     for line, record in enumerate(journal.records, 2):
