@@ -6,7 +6,7 @@ cost has a high tau overall, and none among networks that cost the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,7 +65,7 @@ def strata(costs: Sequence[float], least: int = LEAST_IN_STRATUM, most: int = MO
 
 
 def audit(
-    scores: dict[str, Sequence[float]],
+    scores: Mapping[str, Sequence[float]],
     truth: Sequence[float],
     costs: Sequence[float],
     base: str | None = None,
