@@ -123,23 +123,14 @@ def tau(x: Sequence[float], y: Sequence[float], groups: Sequence[int] | None = N
     return float(_taus(x, y, groups, np.ones((1, len(x))))[1][0])
 
 
-def precision(x: Sequence[float], y: Sequence[float], k: int, counts: np.ndarray | None = None) -> float:
+def precision(x: Sequence[float], y: Sequence[float], k: int) -> float:
     """Return the share of the best k by x that is among the best k by y; equal scores share the last places."""
-    counts = np.ones(len(x)) if counts is None else counts
-    return float(np.minimum(_places(x, k, counts), _places(y, k, counts)).sum() / k)
+    return float(_precisions(x, y, k, np.ones((1, len(x))))[0])
 
 
-def precision_inside(
-    x: Sequence[float], y: Sequence[float], groups: Sequence[int], counts: np.ndarray | None = None
-) -> float:
-    """Return the precision at one inside each group, the mean over the groups that a draw has something of."""
-    counts = np.ones(len(x)) if counts is None else counts
-    found = []
-    for group in sorted(set(groups)):
-        here = np.flatnonzero((np.asarray(groups) == group) & (counts > 0))
-        if len(here) > 1:  # the best of one is no finding
-            found.append(precision(np.asarray(x)[here].tolist(), np.asarray(y)[here].tolist(), 1, counts[here]))
-    return float(np.mean(found)) if found else float("nan")
+def precision_inside(x: Sequence[float], y: Sequence[float], groups: Sequence[int]) -> float:
+    """Return the precision at one inside each group, the mean over the groups of more than one."""
+    return float(_precisions_inside(x, y, groups, np.ones((1, len(x))))[0])
 
 
 def resamples(networks: int, draws: int, seed: int) -> np.ndarray:
@@ -178,24 +169,30 @@ def _weighted(pairs: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.asarray(((counts @ pairs) * counts).sum(axis=1))
 
 
-def _places(values: Sequence[float], k: int, counts: np.ndarray) -> np.ndarray:
-    """Return how much of each network is among the best k: equal ones that do not all fit get the same share."""
-    column, left = np.asarray(values, dtype=float), float(k)
-    places = np.zeros(len(column))
-    for value in np.unique(column)[::-1]:
-        here = column == value
-        crowd = counts[here].sum()
-        places[here] = counts[here] * min(1.0, left / crowd) if crowd else 0.0
-        left -= min(left, crowd)
-    return places
-
-
 def _precisions(x: Sequence[float], y: Sequence[float], k: int, counts: np.ndarray) -> np.ndarray:
-    return np.array([precision(x, y, k, line) for line in counts])
+    """Return the precision at k for each line of counts."""
+    return np.asarray(np.minimum(_places(x, k, counts), _places(y, k, counts)).sum(axis=1) / k)
 
 
 def _precisions_inside(x: Sequence[float], y: Sequence[float], groups: Sequence[int], counts: np.ndarray) -> np.ndarray:
-    return np.array([precision_inside(x, y, groups, line) for line in counts])
+    """Return the mean precision at one inside groups for each line of counts; the best of one is no finding."""
+    total, several = np.zeros(len(counts)), np.zeros(len(counts))
+    for group in set(groups):
+        here = counts * (np.asarray(groups) == group)
+        usable = (here > 0).sum(axis=1) > 1
+        total += np.where(usable, _precisions(x, y, 1, here), 0.0)
+        several += usable
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / several)
+
+
+def _places(values: Sequence[float], k: int, counts: np.ndarray) -> np.ndarray:
+    """Return how much of each network is among the best k: equal ones that do not all fit get the same share."""
+    different, which = np.unique(-np.asarray(values, dtype=float), return_inverse=True)  # the best first
+    crowds = counts @ np.eye(len(different))[which.reshape(-1)]
+    before = np.cumsum(crowds, axis=1) - crowds
+    shares = np.clip((k - before) / np.maximum(crowds, 1), 0.0, 1.0)
+    return np.asarray(counts * shares[:, which.reshape(-1)])
 
 
 def _mean(lines: Sequence[np.ndarray]) -> np.ndarray:

@@ -37,6 +37,7 @@ from litepose_nas.train.trainee import NetTrainee
 VERB = "audit"
 NETS, SEEDS = 24, 2  # with fewer networks, chance alone makes a tau of 0.2 and more
 QUICK_NETS, QUICK_MINUTES, QUICK_STEPS = 6, 4.0, 10
+TRAININGS = "trainings"  # where those under way keep what they need to go on
 DRAWN = 4096  # networks whose costs tell where the strata are
 
 
@@ -149,6 +150,7 @@ def conclude(run: Run, ready: Ready, journal: Journal) -> Ranking:
     """Compare the rankings; write audit.csv, audit.json and audit.svg."""
     nets = ranking.of_records(journal.records, ready.plan.archs, ready.plan.seeds)
     found = ranking.rank(nets)
+    shutil.rmtree(run.folder / TRAININGS, ignore_errors=True)
     with files.replacing(run.folder / "audit.csv") as temporary:
         ranking.write_csv(temporary, found)
     # The other truth goes along: an AP says what counts, a loss has less noise.
@@ -241,4 +243,4 @@ def _seconds(setting: Setting, recipe: Recipe, archs: Sequence[Arch], seed: int)
 
 
 def _place(run: Run, at: int, seed: int) -> Any:
-    return run.folder / "trainings" / f"{at:02}-{seed}"
+    return run.folder / TRAININGS / f"{at:02}-{seed}"
