@@ -1,4 +1,4 @@
-"""An audit of a supernet that is hardly trained: interrupted anywhere it ends the same; what is asked is what is done."""
+"""An audit of a supernet that is hardly trained: stopped anywhere it ends the same; what is asked is what is done."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ def room(tmp_path_factory):
 def left(folder):
     """Return what an audit left, without the seconds it took."""
     lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
-    found = {json.dumps(line["header"] if "header" in line else line.pop("seconds", 0) and line) for line in lines}
+    found = [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
     weights = {file.name: file.read_bytes() for file in (folder / "weights").iterdir()}
     return found, weights, (folder / "audit.csv").read_text(), (folder / "audit.svg").read_text()
 
@@ -65,7 +65,7 @@ def test_every_network_is_scored_and_trained_with_every_seed(straight):
         assert [int(row["macs"]) for row in csv.DictReader(file)] == [net.cost.macs for net in found.nets]
 
 
-@pytest.mark.parametrize("stop", [1, 2, 8, 15])
+@pytest.mark.parametrize("stop", [2, 8, 15])
 def test_interrupted_it_goes_on_to_the_same_end(room, straight, stop, monkeypatch):
     folder, source, trained = room
     place = folder / f"stopped-{stop}"
