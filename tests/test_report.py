@@ -45,7 +45,7 @@ def result(arch, again=0):
 
 def write_journal(path, evals=80, again=True):
     notes = {"budget": ["60MMAC"], "convention": "exact", "joints": 17, "info": INFO}
-    more = {"objectives": PROBLEM.low, "first_look": 1.0, "method": "random"}
+    more = {"objectives": PROBLEM.low, "first_look": 1.0, "method": "random", "rank": "auto"}
     journal = Journal(path, header(SPACE, 0, **more), notes)
     found = run_search(PROBLEM, random_search.searcher(PROBLEM, 0), result, journal, evals)
     if again:
@@ -131,6 +131,10 @@ def test_a_line_cut_in_the_middle_is_left_out_and_stays(searched, tmp_path, monk
         (lambda lines: lines[1:], "not a journal"),
         (lambda lines: [lines[0].replace('"kind": "search"', '"kind": "audit"'), *lines[1:]], "a journal of audit"),
         (lambda lines: [lines[0].replace('"joints": 17', '"jolts": 17'), *lines[1:]], "lacks what a report needs"),
+        (
+            lambda lines: [lines[0].replace('"auto"', '"best"'), *lines[1:]],
+            "report needs (KeyError('best')",
+        ),
         (lambda lines: [lines[0].replace("60MMAC", "60 apples"), *lines[1:]], "its first line: budget"),
         (lambda lines: [lines[0].replace('"family": "litepose"', '"family": "lite"'), *lines[1:]], "'lite' is not one"),
         (lambda lines: [lines[0].replace("[8, 16]", "[9, 10]", 1), *lines[1:]], "line 2 is no evaluation of"),

@@ -24,6 +24,9 @@ def search(
     first_look: Annotated[
         float, typer.Option(min=0.01, max=1, help="Judge by this share of the pictures first, by all if it promises.")
     ] = 1.0,
+    rank: Annotated[
+        str, typer.Option(help="By ap or by loss; auto: by AP, but by loss while most APs are too low to tell.")
+    ] = "auto",
     objective: Annotated[
         list[str] | None,
         typer.Option(help="What the front keeps low: macs if not given, or params, weight_bytes, peak_bytes."),
@@ -52,12 +55,12 @@ def search(
         check_alone(context, "out", "device")
     run = Run.open(interrupted(step.VERB, out)) if resume else None
     kept: dict[str, Any] = {"budget": budget, "convention": mac_convention, "seed": seed}
-    kept |= {"method": method, "first_look": first_look, "objectives": objective or []}
+    kept |= {"method": method, "first_look": first_look, "objectives": objective or [], "rank": rank}
     kept |= run.settings if run else {}
     if not kept["budget"]:
         raise UserError("--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range")
     limits = Budget.of(kept["budget"], kept["convention"])
-    way = step.Way(kept["method"], kept["first_look"], tuple(kept["objectives"]))
+    way = step.Way(kept["method"], kept["first_look"], tuple(kept["objectives"]), rank=kept["rank"])
     way.check()
     trained = step.find_supernet(kept.get("supernet", supernet))
     _reachable(trained, limits)
@@ -103,7 +106,7 @@ def search(
             found = step.search(run, setting, evals, run.settings["seed"], report, way)
         subnet_file.write("subnet.json", found.subnet)
         run.end()
-    _conclude(run.folder, found, limits)
+    _conclude(run.folder, found, limits, way.rank)
     console.out("written to subnet.json")
     console.out("next: litepose-nas extract subnet.json")
 
@@ -151,11 +154,11 @@ def _is_quick(evals: int | None, device: str) -> bool:
     return evals is None and devices.pick(device).type == "cpu"
 
 
-def _conclude(folder: Path, found, limits) -> None:  # type: ignore[no-untyped-def]
+def _conclude(folder: Path, found, limits, rank: str) -> None:  # type: ignore[no-untyped-def]
     from litepose_nas.searching.baselines import in_words
 
     cost, by = found.chosen.cost, found.ranked_by
-    if by == "loss":
+    if by == "loss" and rank != "loss":
         console.out("ranked by loss: more than half of the networks have an AP below 0.02, which tells nothing yet")
     finals, noise = found.settled.finals, found.settled.noise
     if noise is not None:

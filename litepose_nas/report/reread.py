@@ -14,7 +14,7 @@ from litepose_nas.runs import journal
 from litepose_nas.runs.journal import Record
 from litepose_nas.searching import finalists
 from litepose_nas.searching.engine import replay
-from litepose_nas.searching.problem import Evaluated, Problem, Result, by_ap_or_loss, ranked_by, score
+from litepose_nas.searching.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
 from litepose_nas.searching.rungs import levelled
 from litepose_nas.space import Arch, Space
 
@@ -61,6 +61,7 @@ def reread(what: str | Path) -> Past:
         budget = Budget.of([str(text) for text in notes["budget"]], notes["convention"])
         joints, info = check_joints(notes["joints"], str(path)), dict(notes["info"])
         objectives, look = tuple(header["objectives"]), float(header["first_look"])
+        rank, scores = header["rank"], RANKS[header["rank"]]
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: its first line lacks what a report needs ({error!r}); it was begun by another version of this "
@@ -69,14 +70,13 @@ def reread(what: str | Path) -> Past:
     except UserError as error:
         raise UserError(f"{path}: its first line: {error}") from error
     costs = _costs(path, space, read.records)
-    # The budget's limits are in the objectives' convention already; the scores are those that the search went by.
-    scores = by_ap_or_loss if look == 1 else levelled(by_ap_or_loss)
+    scores = scores if look == 1 else levelled(scores)
     problem = Problem(space, budget, costs.__getitem__, scores, objectives=objectives)
     lines = _Lines(path, read.records)
     results = replay(space, None, lines)
     if not results:
         raise UserError(f"{path}: nothing has been evaluated yet; go on with: litepose-nas search --resume")
-    by = ranked_by(list(results.values()))
+    by = ranked_by(list(results.values()), rank)
     again = finalists.repeats(problem, lines)
     cut = path.stat().st_size - read.whole
     return Past(path, problem, score(problem, results), again, by, joints, info, max(cut, 0))

@@ -23,7 +23,7 @@ from litepose_nas.searching import baselines, engine, finalists, guided, nsga2, 
 from litepose_nas.searching.baselines import Baselines
 from litepose_nas.searching.finalists import Settled
 from litepose_nas.searching.front import front, write_csv
-from litepose_nas.searching.problem import Evaluated, Problem, Result, by_ap_or_loss, ranked_by
+from litepose_nas.searching.problem import RANKS, Evaluated, Problem, Result, by_ap_or_loss, ranked_by
 from litepose_nas.searching.rounds import Rounds
 from litepose_nas.searching.rungs import climb, levelled
 from litepose_nas.space import Arch
@@ -46,11 +46,14 @@ class Way(NamedTuple):
     first_look: float = 1.0  # the share of the pictures that decides whether to look at all
     objectives: tuple[str, ...] = ()  # fields of Cost to keep low; none named: the MACs
     finals: int | None = None  # how many of the best are scored again; None: a few
+    rank: str = "auto"  # by ap or by loss; auto: by AP, but by loss while most APs are too low to tell nets apart
 
     def check(self) -> None:
         """Raise a UserError where a name is unknown."""
         if self.method not in METHODS:
             raise UserError(f"--method {self.method!r}: {nearest(self.method, METHODS)}")
+        if self.rank not in RANKS:
+            raise UserError(f"--rank {self.rank!r}: {nearest(self.rank, RANKS)}")
         for field in self.objectives:
             if field not in Cost._fields:
                 raise UserError(f"--objective {field!r}: {nearest(field, Cost._fields)}")
@@ -139,7 +142,7 @@ def search(
     """
     way.check()
     candidates, look = setting.candidates, way.first_look
-    problem = setting.problem._replace(objectives=way.objectives)
+    problem = setting.problem._replace(objectives=way.objectives, scores=RANKS[way.rank])
     problem = problem if look == 1 else problem._replace(scores=levelled(problem.scores))
     setting = setting._replace(problem=problem)
     header = engine.header(
@@ -150,6 +153,7 @@ def search(
         method=way.method,
         first_look=look,
         objectives=problem.low,
+        rank=way.rank,
     )
     journal = Journal(run.journal, header, notes_of(setting))
     searcher = searcher_of(way.method, problem, seed, evals)
@@ -161,7 +165,7 @@ def search(
     count = min(5, max(2, evals // 10)) if way.finals is None else way.finals
     best = finalists.finalists(results, problem.budget, count)
     again = finalists.score_again(problem, best, lambda arch, number: candidates(arch, again=number), journal)
-    return conclude(run, setting, results, again)
+    return conclude(run, setting, results, again, way.rank)
 
 
 def notes_of(setting: Setting) -> dict[str, Any]:
@@ -181,7 +185,11 @@ def searcher_of(method: str, problem: Problem, seed: int, evals: int) -> Rounds:
 
 
 def conclude(
-    run: Run, setting: Setting, results: list[Evaluated], again: Mapping[Arch, Sequence[Result]] | None = None
+    run: Run,
+    setting: Setting,
+    results: list[Evaluated],
+    again: Mapping[Arch, Sequence[Result]] | None = None,
+    rank: str = "auto",
 ) -> Found:
     """Choose the best network within the budget; write front.csv, front.svg and every subnet.json of the front."""
     problem, joints = setting.problem, setting.candidates.supernet.joints
@@ -192,7 +200,7 @@ def conclude(
         raise UserError(
             f"{run.folder}: none of {len(results)} networks could be scored within the budget; train longer"
         )
-    chosen, by = settled.chosen, ranked_by([item.result for item in results])
+    chosen, by = settled.chosen, ranked_by([item.result for item in results], rank)
     write_csv(run.folder / "front.csv", results)
     title = f"{problem.space.name}: {len(results)} networks"
     run.write("front.svg", plot.picture(results, problem.budget, chosen, title, by, settled.noise))
