@@ -72,9 +72,9 @@ def same_nets(one, other):
 )
 def test_rungs(count, steps, expected):
     assert rungs(count, steps) == expected
-    alone = {number: 0 for number in range(count)}
+    alone = dict.fromkeys(range(count), 0)
     for kept, until in expected:
-        alone.update({number: until for number in range(kept)})
+        alone.update(dict.fromkeys(range(kept), until))
     assert work_of(expected) == sum(alone.values())
 
 

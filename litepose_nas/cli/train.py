@@ -94,7 +94,7 @@ def train_supernet(
         run.end()
     place = f" {run.folder}" if run.folder.parent != Path("runs") / step.VERB else ""
     console.out(f"written to {path}")
-    console.out(f"next: litepose-nas search{place} --budget {_budget(supernet.space, read.joints)}")
+    console.out(f"next: litepose-nas search{place} --budget {budget_near(supernet.space, read.joints)}")
 
 
 def finetune(
@@ -232,7 +232,7 @@ def reporter(run: Run, show: Callable[..., None]) -> Callable[[Progress], None]:
     return report
 
 
-def _budget(space, joints: int) -> str:  # type: ignore[no-untyped-def]
+def budget_near(space, joints: int) -> str:  # type: ignore[no-untyped-def]
     """Return a budget in the lower middle of what the space reaches."""
     low, high = _ends(space, joints)
     middle = (low.macs * high.macs) ** 0.5
