@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -45,6 +47,17 @@ def precision(text: str, device: torch.device) -> torch.dtype | None:
     if text not in known:
         raise UserError(f"--amp {text}: not one of auto, off, bf16, fp16")
     return known[text]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread for a while: how many there are decides how sums on a processor are rounded."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def most_memory(device: torch.device) -> int | None:

@@ -22,6 +22,7 @@ ORDER = [
     {"space"},
     {"costs", "network"},
     {"formats", "budget"},
+    {"engines"},
     {"searching"},
     {"report"},
     {"target", "store"},
@@ -40,7 +41,7 @@ ORDER = [
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 NO_TORCH = {
     *("errors", "resources", "files", "extras", "space_file", "runs", "blocks", "families", "space", "costs"),
-    *("budget", "formats", "searching", "report", "target", "metrics", "cli"),
+    *("budget", "formats", "engines", "searching", "report", "target", "metrics", "cli"),
 }
 DATA = {"data", "pose"}  # never import networks, and networks never import them
 BELOW_DATA = {"errors", "files", "resources"}

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Data, Device, DryRun, Out, Resume, Seed, check_alone
+from litepose_nas.cli.options import Data, Device, DryRun, Engine, Out, Resume, Seed, Workers, check_alone
 from litepose_nas.cli.train import interrupted, open_data, told
 from litepose_nas.errors import UserError
 
@@ -31,6 +31,11 @@ def search(
         list[str] | None,
         typer.Option(help="What the front keeps low: macs if not given, or params, weight_bytes, peak_bytes."),
     ] = None,
+    engine: Engine = None,
+    workers: Workers = None,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Let no worker wait for a round to end; no longer the same every time.")
+    ] = False,
     data: Data = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -43,25 +48,30 @@ def search(
 
     Writes subnet.json here, and front.csv, front.svg and every subnet.json of the front into the run's folder.
 
-    Example: litepose-nas search --budget 1.2GMAC
+    Example: litepose-nas search --budget 1.2GMAC --workers 4
     """
     from litepose_nas.budget import Budget
+    from litepose_nas.engines.choice import ENGINES, Choice
     from litepose_nas.formats import subnet_file
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import search as step
     from litepose_nas.steps.common import duration
 
     if resume:
-        check_alone(context, "out", "device")
+        check_alone(context, "out", "device", "engine", "workers")
     run = Run.open(interrupted(step.VERB, out)) if resume else None
     kept: dict[str, Any] = {"budget": budget, "convention": mac_convention, "seed": seed}
-    kept |= {"method": method, "first_look": first_look, "objectives": objective or [], "rank": rank}
+    kept |= {"method": method, "first_look": first_look, "objectives": objective or [], "rank": rank, "eager": eager}
     kept |= run.settings if run else {}
     if not kept["budget"]:
         raise UserError("--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range")
     limits = Budget.of(kept["budget"], kept["convention"])
-    way = step.Way(kept["method"], kept["first_look"], tuple(kept["objectives"]), rank=kept["rank"])
+    way = step.Way(
+        kept["method"], kept["first_look"], tuple(kept["objectives"]), rank=kept["rank"], eager=kept["eager"]
+    )
     way.check()
+    choice = Choice(engine or ENGINES[0], workers)  # of this machine, not of the run: a run may go on elsewhere
+    choice.check()
     trained = step.find_supernet(kept.get("supernet", supernet))
     _reachable(trained, limits)
     done, planned = step.progress_of(trained)
@@ -79,8 +89,10 @@ def search(
         pictures = len(setting.candidates.judge.held.slice)
         console.out(
             f"{evals} networks of {setting.problem.space.name}, on {pictures} held-out training pictures: "
-            f"about {duration(evals * each)}"
+            f"about {duration(evals * each / (workers or 1))}"
         )
+        if way.eager:
+            console.out("eager: what is proposed depends on which worker is quick, so another run finds other networks")
         if dry_run:
             console.out("nothing was written")
             return
@@ -103,7 +115,7 @@ def search(
 
     with run, told(run, step.VERB):
         with console.live("searching") as show:
-            found = step.search(run, setting, evals, run.settings["seed"], report, way)
+            found = step.search(run, setting, evals, run.settings["seed"], report, way, choice)
         subnet_file.write("subnet.json", found.subnet)
         run.end()
     _conclude(run.folder, found, limits, way.rank)

@@ -16,6 +16,7 @@ from litepose_nas.cli.options import (
     Data,
     Device,
     DryRun,
+    Engine,
     Epochs,
     Hours,
     Out,
@@ -23,6 +24,7 @@ from litepose_nas.cli.options import (
     Seed,
     Settings,
     Steps,
+    Workers,
     check_alone,
 )
 from litepose_nas.errors import UserError
@@ -107,6 +109,14 @@ def finetune(
     last: Annotated[
         bool, typer.Option("--last", help="Take the last weights, not those that did best on held-out pictures.")
     ] = False,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="Let so many networks of a search compete; SUBNET is its run, the newest if not given."
+        ),
+    ] = None,
+    engine: Engine = None,
+    workers: Workers = None,
     seed: Seed = 0,
     device: Device = "auto",
     amp: Amp = "auto",
@@ -117,9 +127,12 @@ def finetune(
 ) -> None:
     """Train an extracted network on its own, and write the weights that ship.
 
+    With --candidates the best few of a search are trained for a while, the better ones for longer, one to the end.
+
     Example: litepose-nas finetune subnet.safetensors --epochs 20
     """
     from litepose_nas import files
+    from litepose_nas.cli.candidates import Wish, begin, go_on
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import finetune as step
     from litepose_nas.steps.common import needed
@@ -128,8 +141,15 @@ def finetune(
     if "=" in subnet.name and not subnet.exists():  # the file was left out, and this is the first setting
         subnet, settings = Path("subnet.safetensors"), [str(subnet), *(settings or [])]
     if resume:
-        check_alone(context, "out", "device")
+        check_alone(context, "out", "device", "engine", "workers")
         run = Run.open(interrupted(step.VERB, out))
+        if "candidates" in run.settings:
+            return go_on(run, device, engine, workers)
+    _alone(candidates, engine, workers)
+    if candidates:
+        wish = Wish(subnet, settings or [], data, Length(steps, epochs, hours), teacher, last, seed, device, amp)
+        return begin(wish, candidates, engine, workers, name, out, dry_run)
+    if resume:
         ready = step.again(run, open_data(run.settings["data"]), device)
         run = Run.resume(run.folder)
     else:
@@ -157,6 +177,12 @@ def finetune(
     which = f"the {path.stem} weights, those of step {scores['step']} of {ready.plan.steps}"
     console.out(f"written to {target}: {which}; {step.BEST} and {step.LAST} are in {path.parent}")
     console.out(f"next: litepose-nas evaluate {target}")
+
+
+def _alone(candidates: int | None, engine: str | None, workers: int | None) -> None:
+    """Refuse to be told where to train many networks when there is one."""
+    if candidates is None and (engine is not None or workers is not None):
+        raise UserError("--engine and --workers are for --candidates: one network is trained in this process")
 
 
 def open_data(what: str | None) -> Source:

@@ -132,8 +132,12 @@ def finetune(
     report: Callable[[Progress], None] | None = None,
     every: Every | None = None,
     tick: Callable[[int, int], None] | None = None,
+    until: int | None = None,
 ) -> tuple[Path, dict[str, Any]]:
-    """Train to the end; return the file of the weights that ship, averaged and calibrated, and their scores."""
+    """Train to the end; return the file of the weights that ship, averaged and calibrated, and their scores.
+
+    With `until`, only to that step of it.
+    """
     recipe, settings, steps = ready.trainee.recipe, ready.plan.settings, ready.plan.steps
     held, size, make_batch = ready.data.held, ready.subnet.input, ready.trainee.task.train_batch
 
@@ -160,7 +164,8 @@ def finetune(
         pictures.show_batch(first, ready.data.skeleton, recipe.sigma, run.images / "train.jpg")
     every = every or Every(report=max(1, steps // 100), check=_between_checks(ready), save=max(1, steps // 20))
     precision = devices.precision(settings["amp"], ready.trainee.store.flat.device)
-    fit(ready.trainee, stream, run, steps, every=every, precision=precision, check=check, report=report, tick=tick)
+    how: dict[str, Any] = {"every": every, "precision": precision, "check": check, "report": report, "tick": tick}
+    fit(ready.trainee, stream, run, steps, until=until, **how)
     path = run.weights / f"{settings.get('take', BEST)}.safetensors"
     return path, subnet_of(path).info["score"]
 
