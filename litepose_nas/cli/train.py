@@ -23,6 +23,7 @@ from litepose_nas.cli.options import (
     Seed,
     Settings,
     Steps,
+    Workers,
     check_alone,
 )
 from litepose_nas.errors import UserError
@@ -48,6 +49,7 @@ def train_supernet(
     seed: Seed = 0,
     device: Device = "auto",
     amp: Amp = "auto",
+    workers: Workers = None,
     name: Annotated[str, typer.Option(help="The name of the run.")] = "supernet",
     out: Out = None,
     resume: Resume = False,
@@ -65,7 +67,7 @@ def train_supernet(
     from litepose_nas.train.recipe import Length, changed, keys, named
 
     if resume:
-        check_alone(context, "out", "device")
+        check_alone(context, "out", "device", "workers")
         run = Run.open(interrupted(step.VERB, out))
         supernet, read, trainee, plan = step.again(run, open_data(run.settings["data"]), device)
         run = Run.resume(run.folder)
@@ -88,7 +90,7 @@ def train_supernet(
         run = Run.create(step.VERB, name, settings=plan.settings, out=out)
     with run, told(run, step.VERB):
         with console.live("training") as show:
-            path = step.train(run, supernet, read, trainee, plan, reporter(run, show), tick=show)
+            path = step.train(run, supernet, read, trainee, plan, reporter(run, show), tick=show, workers=workers)
         run.end()
     place = f" {run.folder}" if run.folder.parent != Path("runs") / step.VERB else ""
     console.out(f"written to {path}")
@@ -110,6 +112,7 @@ def finetune(
     seed: Seed = 0,
     device: Device = "auto",
     amp: Amp = "auto",
+    workers: Workers = None,
     name: Annotated[str, typer.Option(help="The name of the run.")] = "finetune",
     out: Out = None,
     resume: Resume = False,
@@ -128,7 +131,7 @@ def finetune(
     if "=" in subnet.name and not subnet.exists():  # the file was left out, and this is the first setting
         subnet, settings = Path("subnet.safetensors"), [str(subnet), *(settings or [])]
     if resume:
-        check_alone(context, "out", "device")
+        check_alone(context, "out", "device", "workers")
         run = Run.open(interrupted(step.VERB, out))
         ready = step.again(run, open_data(run.settings["data"]), device)
         run = Run.resume(run.folder)
@@ -149,7 +152,7 @@ def finetune(
     target = Path("subnet-finetuned.safetensors")
     with run, told(run, step.VERB):
         with console.live("fine-tuning") as show:
-            path, scores = step.finetune(run, ready, reporter(run, show), tick=show)
+            path, scores = step.finetune(run, ready, reporter(run, show), tick=show, workers=workers)
         with files.replacing(target) as temporary:
             shutil.copyfile(path, temporary)
         run.end()

@@ -132,14 +132,20 @@ def finetune(
     report: Callable[[Progress], None] | None = None,
     every: Every | None = None,
     tick: Callable[[int, int], None] | None = None,
+    workers: int | None = None,
 ) -> tuple[Path, dict[str, Any]]:
-    """Train to the end; return the file of the weights that ship, averaged and calibrated, and their scores."""
+    """Train to the end; return the file of the weights that ship, averaged and calibrated, and their scores.
+
+    The threads that prepare pictures are as many as suit the device, unless told.
+    """
     recipe, settings, steps = ready.trainee.recipe, ready.plan.settings, ready.plan.steps
     held, size, make_batch = ready.data.held, ready.subnet.input, ready.trainee.task.train_batch
+    threads = devices.workers(ready.trainee.store.flat.device) if workers is None else workers
 
     def stream(start: int) -> Any:
         last, seed = steps * recipe.accumulate, settings["seed"]
-        return batches(held.rest, size, recipe.batch, seed, recipe.augment, start, last, make_batch=make_batch)
+        how = {"workers": threads, "make_batch": make_batch}
+        return batches(held.rest, size, recipe.batch, seed, recipe.augment, start, last, **how)
 
     def check(step: int, average: Tensor | None) -> dict[str, float]:
         net = _as_it_ships(ready, average)
