@@ -10,7 +10,8 @@ import argparse
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
@@ -30,7 +31,7 @@ SPACES = ("litepose", "litepose-blocks")
 AT = (50, 100, 150, 200, 500, 1000, 1640)
 OURS = {"guided": guided.searcher, "nsga2": nsga2.searcher, "random": random_search.searcher}
 PUBLISHED = {"published": True, "published, every gene": False}
-TPE_EVALS, TPE_SEEDS = 200, 3  # it takes a tenth of a second an evaluation, and more with each
+TPE_EVALS, TPE_SEEDS = 200, 1  # it takes a tenth of a second an evaluation, and more with each
 Found = list[tuple[Arch, float]]
 
 
@@ -83,25 +84,33 @@ def with_optuna(world: World, sampler: Any, evals: int, seed: int) -> tuple[Foun
     return found, spent
 
 
-def runs(world: World, seed: int, methods: Sequence[str], evals: int) -> Iterator[tuple[str, Found, float]]:
-    """Yield each method's name, what it evaluated, and its own seconds."""
-    for name in methods:
-        if name in OURS:
-            yield name, *ask_and_tell(world, OURS[name], evals, seed)
-        elif name in PUBLISHED:
-            begun = time.process_time()
-            found = list(
-                evolution(world.problem, lambda arch: world.evaluate(arch, seed)["score"], seed, PUBLISHED[name])
-            )
-            yield name, found, time.process_time() - begun
-        else:
-            import optuna
+def run(world: World, seed: int, name: str, evals: int) -> tuple[Found, float] | None:
+    """Return what a method evaluates and its own seconds; None where it is too slow to be run with every seed."""
+    if name in OURS:
+        return ask_and_tell(world, OURS[name], evals, seed)
+    if name in PUBLISHED:
+        begun = time.process_time()
+        scored = evolution(world.problem, lambda arch: world.evaluate(arch, seed)["score"], seed, PUBLISHED[name])
+        return list(scored), time.process_time() - begun
+    import optuna
 
-            optuna.logging.set_verbosity(optuna.logging.ERROR)
-            if name == "optuna NSGA-II":
-                yield name, *with_optuna(world, optuna.samplers.NSGAIISampler(seed=seed), evals, seed)
-            elif seed < TPE_SEEDS:
-                yield name, *with_optuna(world, optuna.samplers.TPESampler(seed=seed), min(evals, TPE_EVALS), seed)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if name == "optuna NSGA-II":
+        return with_optuna(world, optuna.samplers.NSGAIISampler(seed=seed), evals, seed)
+    if seed < TPE_SEEDS:
+        return with_optuna(world, optuna.samplers.TPESampler(seed=seed), min(evals, TPE_EVALS), seed)
+    return None
+
+
+def earlier(path: Path) -> dict[tuple[str, ...], tuple[dict[int, float], float]]:
+    """Return the areas and milliseconds of each run in an earlier output, by seed, world and method."""
+    found = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        if line.startswith("seed ") and line.endswith(" ms an evaluation)"):
+            seed, cell, name, *numbers, cost = line.split("  ")
+            areas = {int(at): float(value) for at, value in (number.split(": ") for number in numbers)}
+            found[seed.split()[1], cell, name] = areas, float(cost[1:].split()[0])
+    return found
 
 
 def row(areas: list[dict[int, float]], most: int) -> str:
@@ -119,7 +128,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--evals", type=int, default=1000)
     parser.add_argument("--methods", nargs="*", default=[*OURS, *PUBLISHED, "optuna NSGA-II", "optuna TPE"])
+    parser.add_argument(
+        "--earlier", type=Path, default=Path("nowhere"), help="an output that was cut short: go on from it"
+    )
     asked = parser.parse_args()
+    known = earlier(asked.earlier)
     warnings.simplefilter("ignore")
     methods = list(asked.methods)
     try:
@@ -139,14 +152,21 @@ def main() -> None:
             world = worlds.world(*cell, seed)
             world = world._replace(problem=world.problem.remembering())
             shares[cell].append(worlds.interaction_share(world, seed))
-            for name, found, seconds in runs(world, seed, methods, asked.evals):
-                areas[cell][name].append({at: area(world, found[:at]) for at in AT if at <= len(found)})
-                spent[name].append(1e3 * seconds / len(found))
-                numbers = "  ".join(f"{at}: {value:.2f}" for at, value in areas[cell][name][-1].items())
-                print(
-                    f"seed {seed}  {' '.join(cell)}  {name}  {numbers}  ({spent[name][-1]:.1f} ms an evaluation)",
-                    flush=True,
-                )
+            for name in methods:
+                key = str(seed), " ".join(cell), name
+                if key in known:
+                    numbers, cost = known[key]
+                else:
+                    made = run(world, seed, name, asked.evals)
+                    if made is None:
+                        continue
+                    found, seconds = made
+                    numbers = {at: area(world, found[:at]) for at in AT if at <= len(found)}
+                    cost = 1e3 * seconds / len(found)
+                areas[cell][name].append(numbers)
+                spent[name].append(cost)
+                shown = "  ".join(f"{at}: {value:.2f}" for at, value in numbers.items())
+                print(f"seed {seed}  {' '.join(cell)}  {name}  {shown}  ({cost:.1f} ms an evaluation)", flush=True)
     for cell in cells:
         print(f"\n{cell[0]}, {cell[1]}: {fmean(shares[cell]):.0%} of the variance at one cost from interactions\n")
         print(f"| search | {' | '.join(map(str, AT))} |\n|---|{'---|' * len(AT)}")

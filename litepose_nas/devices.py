@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -48,9 +50,20 @@ def precision(text: str, device: torch.device) -> torch.dtype | None:
     return known[text]
 
 
-def workers(device: torch.device) -> int:
+def loaders(device: torch.device) -> int:
     """Return how many threads prepare pictures unless told: one beside a processor that trains, more for a GPU."""
     return 1 if device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) - 1))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread for a while: how many there are decides how sums on a processor are rounded."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def most_memory(device: torch.device) -> int | None:

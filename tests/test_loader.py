@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from commands import run
 
 from litepose_nas.data import augment as aug
 from litepose_nas.data import loader, toy
@@ -257,3 +258,28 @@ def test_a_program_that_is_interrupted_ends():
     ended = subprocess.run([sys.executable, "-c", code], timeout=20, capture_output=True, text=True, check=False)
     assert "KeyboardInterrupt" in ended.stderr
     assert ended.returncode != 0
+
+
+def test_the_option_reaches_the_loader_and_changes_nothing_else(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    used = []
+
+    def seen(work, items, ahead=3, workers=1):
+        used.append(workers)
+        return work_ahead(work, items, ahead, workers)
+
+    monkeypatch.setattr(loader, "work_ahead", seen)
+    small = (Path(__file__).parent.parent / "search_spaces" / "litepose-tiny.yaml").read_text()
+    Path("small.yaml").write_text(small.replace("[64, 96, 128, 160]", "[64]"))
+    left = []
+    for count in (0, 3):
+        used.clear()
+        words = (
+            f"train-supernet --space small.yaml --data {folder} --steps 3 --loaders {count} --out run{count} batch=2"
+        )
+        assert run(f"litepose-nas {words}", monkeypatch) == 0
+        assert used[0] == count
+        left.append({name: (tmp_path / f"run{count}" / name).read_bytes() for name in ("config.yaml", "metrics.csv")})
+        left[-1]["weights"] = (tmp_path / f"run{count}" / "weights" / "last.safetensors").read_bytes()
+    assert left[0] == left[1]
+    assert run("litepose-nas finetune run0 --candidates 2 --loaders 2", monkeypatch) == 2

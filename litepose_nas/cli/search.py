@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Data, Device, DryRun, Out, Resume, Seed, check_alone
+from litepose_nas.cli.options import Data, Device, DryRun, Engine, Out, Resume, Seed, Workers, check_alone
 from litepose_nas.cli.train import interrupted, open_data, told
 from litepose_nas.errors import UserError
 
@@ -24,10 +24,18 @@ def search(
     first_look: Annotated[
         float, typer.Option(min=0.01, max=1, help="Judge by this share of the pictures first, by all if it promises.")
     ] = 1.0,
+    rank: Annotated[
+        str, typer.Option(help="By ap or by loss; auto: by AP, but by loss while most APs are too low to tell.")
+    ] = "auto",
     objective: Annotated[
         list[str] | None,
         typer.Option(help="What the front keeps low: macs if not given, or params, weight_bytes, peak_bytes."),
     ] = None,
+    engine: Engine = None,
+    workers: Workers = None,
+    eager: Annotated[
+        bool, typer.Option("--eager", help="Let no worker wait for a round to end; no longer the same every time.")
+    ] = False,
     data: Data = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -40,25 +48,30 @@ def search(
 
     Writes subnet.json here, and front.csv, front.svg and every subnet.json of the front into the run's folder.
 
-    Example: litepose-nas search --budget 1.2GMAC
+    Example: litepose-nas search --budget 1.2GMAC --workers 4
     """
     from litepose_nas.budget import Budget
+    from litepose_nas.engines.choice import ENGINES, Choice
     from litepose_nas.formats import subnet_file
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import search as step
     from litepose_nas.steps.common import duration
 
     if resume:
-        check_alone(context, "out", "device")
+        check_alone(context, "out", "device", "engine", "workers")
     run = Run.open(interrupted(step.VERB, out)) if resume else None
     kept: dict[str, Any] = {"budget": budget, "convention": mac_convention, "seed": seed}
-    kept |= {"method": method, "first_look": first_look, "objectives": objective or []}
+    kept |= {"method": method, "first_look": first_look, "objectives": objective or [], "rank": rank, "eager": eager}
     kept |= run.settings if run else {}
     if not kept["budget"]:
         raise UserError("--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range")
     limits = Budget.of(kept["budget"], kept["convention"])
-    way = step.Way(kept["method"], kept["first_look"], tuple(kept["objectives"]))
+    way = step.Way(
+        kept["method"], kept["first_look"], tuple(kept["objectives"]), rank=kept["rank"], eager=kept["eager"]
+    )
     way.check()
+    choice = Choice(engine or ENGINES[0], workers)  # of this machine, not of the run: a run may go on elsewhere
+    choice.check()
     trained = step.find_supernet(kept.get("supernet", supernet))
     _reachable(trained, limits)
     done, planned = step.progress_of(trained)
@@ -76,8 +89,10 @@ def search(
         pictures = len(setting.candidates.judge.held.slice)
         console.out(
             f"{evals} networks of {setting.problem.space.name}, on {pictures} held-out training pictures: "
-            f"about {duration(evals * each)}"
+            f"about {duration(evals * each / (workers or 1))}"
         )
+        if way.eager:
+            console.out("eager: what is proposed depends on which worker is quick, so another run finds other networks")
         if dry_run:
             console.out("nothing was written")
             return
@@ -100,10 +115,10 @@ def search(
 
     with run, told(run, step.VERB):
         with console.live("searching") as show:
-            found = step.search(run, setting, evals, run.settings["seed"], report, way)
+            found = step.search(run, setting, evals, run.settings["seed"], report, way, choice)
         subnet_file.write("subnet.json", found.subnet)
         run.end()
-    _conclude(run.folder, found, limits)
+    _conclude(run.folder, found, limits, way.rank)
     console.out("written to subnet.json")
     console.out("next: litepose-nas extract subnet.json")
 
@@ -151,16 +166,20 @@ def _is_quick(evals: int | None, device: str) -> bool:
     return evals is None and devices.pick(device).type == "cpu"
 
 
-def _conclude(folder: Path, found, limits) -> None:  # type: ignore[no-untyped-def]
+def _conclude(folder: Path, found, limits, rank: str) -> None:  # type: ignore[no-untyped-def]
+    from litepose_nas.searching.baselines import in_words
+
     cost, by = found.chosen.cost, found.ranked_by
-    if by == "loss":
+    if by == "loss" and rank != "loss":
         console.out("ranked by loss: more than half of the networks have an AP below 0.02, which tells nothing yet")
     finals, noise = found.settled.finals, found.settled.noise
     if noise is not None:
         console.out(
-            f"the best {len(finals)} were calibrated and scored {len(finals[0].scores)} times again: the {by} of one "
-            f"varies by {noise:.4f}, and of what that cannot tell apart the cheapest is chosen"
+            f"the best {len(finals)} were calibrated and scored {len(finals[0].scores)} times again; of what noise "
+            "cannot tell apart the cheapest is chosen"
         )
+    for line in in_words(found.compared, by):
+        console.out(f"  {line}")
     console.out(f"front of {len(found.results)} networks: {folder / 'front.csv'}, {folder / 'front.svg'}")
     console.out(
         f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "

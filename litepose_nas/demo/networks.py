@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import queue
 import shutil
 import threading
 import traceback
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from litepose_nas import weights
+from litepose_nas import devices, weights
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.demo.scale import Scale
+from litepose_nas.engines.processes import die_with_parent
 from litepose_nas.errors import UserError
 from litepose_nas.files import replacing
 from litepose_nas.runs.run import ENV, Run
@@ -87,13 +86,9 @@ def tell(task: Task, hear: Callable[[News], None]) -> None:
 def tell_all(tasks: Sequence[Task], lanes: int, hear: Callable[[News], None]) -> None:
     """Tell the story of every network in so many processes at a time, or in this one."""
     if lanes == 1:
-        before = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with devices.one_thread():
             for task in tasks:
                 tell(task, hear)
-        finally:
-            torch.set_num_threads(before)
         return
     context = multiprocessing.get_context("spawn")
     waiting, news = context.SimpleQueue(), context.Queue()
@@ -136,7 +131,7 @@ def _judge(weights_file: Path, source: Source, scale: Scale, out: Path) -> float
 
 def _lane(waiting: Any, news: Any) -> None:
     """Take networks until none waits; the whole life of one process."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=die_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     try:
         while (task := waiting.get()) is not None:
@@ -148,11 +143,3 @@ def _lane(waiting: Any, news: Any) -> None:
                 return news.put(News(task.name, 0.0, crash=traceback.format_exc()))
     except KeyboardInterrupt:  # Ctrl-C reaches every process of a terminal; the first one says what to say
         pass
-
-
-def _die_with_parent() -> None:
-    """End this process when the one that started it is gone, however that ended: nobody would hear it any more."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)

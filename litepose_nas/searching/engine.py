@@ -1,14 +1,16 @@
-"""The loop of a search in one process: ask, evaluate, write down, tell; the journal is the search."""
+"""The loop of a search, whatever engine evaluates: ask, evaluate, write down, tell; the journal is the search."""
 
 from __future__ import annotations
 
+import itertools
 import json
-import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, NamedTuple
 
+from litepose_nas.engines.here import Here
+from litepose_nas.engines.protocol import Engine
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.journal import Journal, Lines
 from litepose_nas.searching.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
 
@@ -16,6 +18,27 @@ from litepose_nas.space import Arch, Space
 def header(space: Space, seed: int, **more: Any) -> dict[str, Any]:
     """Return what a search's journal must agree on: the space as a whole, the seed, and what else decides results."""
     return {"kind": "search", "space": space.name, "tree": json.loads(space.source), "seed": seed, **more}
+
+
+class Look(NamedTuple):
+    """What a worker is asked: to score an architecture; a share below 1 looks at so much of the pictures only.
+
+    `again` is 0, or the number of a repetition.
+    """
+
+    number: int
+    arch: dict[str, Any]
+    share: float = 1.0
+    again: int = 0
+
+
+# What looks at an architecture, one share of the pictures after the other, and makes one result of them.
+Route = Callable[[Arch], Generator[float, Result, Mapping[str, Any]]]
+
+
+def one_look(arch: Arch) -> Generator[float, Result, Mapping[str, Any]]:
+    """Look at all pictures, once."""
+    return (yield 1.0)
 
 
 def run_search(
@@ -26,39 +49,87 @@ def run_search(
     evals: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
 ) -> list[Evaluated]:
+    """Search in this process, with a function that evaluates an architecture; see `search_on`."""
+    here = Here(lambda look: evaluate(problem.space.arch(look.arch)))
+    return search_on(problem, searcher, here, journal, evals, on_result)
+
+
+def search_on(
+    problem: Problem,
+    searcher: Searcher,
+    engine: Engine,
+    journal: Journal,
+    evals: int,
+    on_result: Callable[[Evaluated, int], None] | None = None,
+    route: Route = one_look,
+) -> list[Evaluated]:
     """Evaluate until so many results are in the journal, those already there included, and return them all scored.
 
-    `on_result` gets each new one, scored among all so far, and their number. A search that is interrupted or killed
-    loses the evaluation in flight only; the same call continues it. It ends early when the space has no more.
+    They come in the order of proposal, whatever engine and however many workers have done the looks. `on_result` gets
+    each new one, scored among all so far, and their number. A search that is interrupted or killed loses the
+    evaluations in flight only; the same call continues it. It ends early when the space has no more.
     """
     problem = problem.remembering()
     results = replay(problem.space, searcher, journal)
-    while len(results) < evals and (archs := searcher.ask(evals - len(results))):
-        for arch in archs:
-            started = time.perf_counter()
-            found = dict(evaluate(arch))
-            found.setdefault("seconds", round(time.perf_counter() - started, 4))
-            cost = problem.cost(arch)._asdict()
-            # What a replay will read is what the searcher is told, so that both go on alike.
-            record = journal.append({"n": len(results) + 1, "arch": arch.to_dict(), "cost": cost, "result": found})
-            results[arch] = record["result"]
-            searcher.tell(arch, results[arch])
-            if on_result:
-                on_result(score(problem, results)[-1], len(results))
-    return score(problem, results)
+    taken = {number for number, _ in _numbered(problem.space, journal)}
+    # What was in flight when a search was killed is proposed first again, so it gets the numbers that are missing.
+    numbers = (number for number in itertools.count(1) if number not in taken)
+    going: dict[int, _Going] = {}
+    while True:
+        while (wanted := min(engine.free, evals - len(results) - len(going))) > 0:
+            archs = searcher.ask(wanted)
+            if not archs:
+                break
+            for arch, number in zip(archs, numbers, strict=False):  # in this order, or numbers would be lost
+                going[number] = _Going(arch, route(arch))
+                engine.submit(Look(number, arch.to_dict(), next(going[number].route)))
+        if not going:
+            break
+        done = engine.wait()
+        number, one = done.job.number, going[done.job.number]
+        one.seconds += done.seconds
+        try:
+            engine.submit(done.job._replace(share=one.route.send(done.result)))
+            continue
+        except StopIteration as end:
+            found = dict(end.value)
+        del going[number]
+        found.setdefault("seconds", round(one.seconds, 4))
+        cost = problem.cost(one.arch)._asdict()
+        # What a replay will read is what the searcher is told, so that both go on alike.
+        record = journal.append({"n": number, "arch": one.arch.to_dict(), "cost": cost, "result": found})
+        results[one.arch] = record["result"]
+        searcher.tell(one.arch, results[one.arch])
+        if on_result:
+            on_result(score(problem, results)[-1], len(results))
+    return score(problem, replay(problem.space, None, journal))
 
 
-def replay(space: Space, searcher: Searcher | None, journal: Journal) -> dict[Arch, Result]:
-    """Return what a journal holds, in its order, and tell it to the searcher; what was scored again is not told."""
-    results: dict[Arch, Result] = {}
+class _Going:
+    """An evaluation in flight."""
+
+    def __init__(self, arch: Arch, route: Generator[float, Result, Mapping[str, Any]]):
+        self.arch, self.route, self.seconds = arch, route, 0.0
+
+
+def replay(space: Space, searcher: Searcher | None, journal: Lines) -> dict[Arch, Result]:
+    """Return what a journal holds, in the order of proposal, and tell it to the searcher, in the order it came.
+
+    What was scored again is not told.
+    """
+    found: list[tuple[int, Arch, Result]] = []
+    for number, (arch, result) in _numbered(space, journal):
+        found.append((number, arch, result))
+        if searcher:
+            searcher.tell(arch, result)
+    return {arch: result for _, arch, result in sorted(found, key=lambda item: item[0])}
+
+
+def _numbered(space: Space, journal: Lines) -> Iterator[tuple[int, tuple[Arch, Result]]]:
     for line, record in enumerate(journal.records, 2):
         if "again" in record:
             continue
         try:
-            arch, result = space.arch(record["arch"]), record["result"]
+            yield record.get("n", line), (space.arch(record["arch"]), record["result"])
         except (KeyError, TypeError, UserError) as error:
             raise UserError(f"{journal.path}: line {line} is no evaluation of {space.name}: {error}") from error
-        results[arch] = result
-        if searcher:
-            searcher.tell(arch, result)
-    return results

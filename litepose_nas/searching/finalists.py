@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from litepose_nas.budget import Budget
+from litepose_nas.engines.here import Here
+from litepose_nas.engines.protocol import Engine
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.journal import Journal, Lines
+from litepose_nas.searching.engine import Look
 from litepose_nas.searching.front import whole
 from litepose_nas.searching.problem import FAILED, Evaluated, Problem, Result
 from litepose_nas.space import Arch
@@ -51,21 +55,47 @@ def score_again(
     problem: Problem, best: Sequence[Evaluated], again: Again, journal: Journal, times: int = TIMES
 ) -> dict[Arch, list[Result]]:
     """Return new results for each of the best, writing down those that the journal has not got yet."""
-    known = repeats(problem, journal)
-    for one in best:
-        for number in range(len(known.get(one.arch, [])) + 1, times + 1):
-            record = {"again": number, "arch": one.arch.to_dict(), "result": dict(again(one.arch, number))}
-            known.setdefault(one.arch, []).append(journal.append(record)["result"])
-    return {one.arch: known.get(one.arch, [])[:times] for one in best}
+    here = Here(lambda look: again(problem.space.arch(look.arch), look.again))
+    return score_again_on(problem, best, here, journal, times)
 
 
-def repeats(problem: Problem, journal: Journal) -> dict[Arch, list[Result]]:
+def score_again_on(
+    problem: Problem, best: Sequence[Evaluated], engine: Engine, journal: Journal, times: int = TIMES
+) -> dict[Arch, list[Result]]:
+    """Score the best again on an engine."""
+    known, going = _numbered(problem, journal), 0
+    missing = deque(
+        Look(0, one.arch.to_dict(), again=number)
+        for one in best
+        for number in range(1, times + 1)
+        if number not in known.get(one.arch, {})
+    )
+    while missing or going:
+        while missing and engine.free:
+            engine.submit(missing.popleft())
+            going += 1
+        done = engine.wait()
+        going -= 1
+        record = journal.append({"again": done.job.again, "arch": done.job.arch, "result": dict(done.result)})
+        known.setdefault(problem.space.arch(done.job.arch), {})[done.job.again] = record["result"]
+    return {one.arch: _in_order(known.get(one.arch, {}))[:times] for one in best}
+
+
+def repeats(problem: Problem, journal: Lines) -> dict[Arch, list[Result]]:
     """Return the results of a journal that are of architectures scored before."""
-    found: dict[Arch, list[Result]] = {}
+    return {arch: _in_order(results) for arch, results in _numbered(problem, journal).items()}
+
+
+def _in_order(results: Mapping[int, Result]) -> list[Result]:
+    return [results[number] for number in sorted(results)]
+
+
+def _numbered(problem: Problem, journal: Lines) -> dict[Arch, dict[int, Result]]:
+    found: dict[Arch, dict[int, Result]] = {}
     for line, record in enumerate(journal.records, 2):
         if "again" in record:
             try:
-                found.setdefault(problem.space.arch(record["arch"]), []).append(record["result"])
+                found.setdefault(problem.space.arch(record["arch"]), {})[record["again"]] = record["result"]
             except (KeyError, TypeError, UserError) as error:
                 raise UserError(
                     f"{journal.path}: line {line} scores nothing of {problem.space.name} again: {error}"

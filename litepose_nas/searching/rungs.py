@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,22 +23,35 @@ KEPT = 0.5  # the share of first looks that goes on
 ENOUGH = 16  # first looks before any is turned away
 
 
-def climb(
-    problem: Problem, score: Score, arch: Arch, known: Sequence[Evaluated], shares: Sequence[float] = SHARES
-) -> dict[str, Any]:
-    """Return the result of an architecture on the largest share of the pictures that it was worth, and those before.
+def climbing(
+    problem: Problem, arch: Arch, known: Sequence[Evaluated], shares: Sequence[float] = SHARES
+) -> Generator[float, Result, dict[str, Any]]:
+    """Yield the shares of the pictures that an architecture is worth, take each result, return the last one and all.
 
-    `share` says how large that is, `looks` holds the result of each smaller share that was looked at.
+    `share` says how large the last was, `looks` holds the result of each smaller share that was looked at.
     """
     if list(shares) != sorted(set(shares)) or not shares or not shares[0] > 0 or shares[-1] != 1:
         raise UserError(f"shares of the pictures: expected rising numbers above 0 that end with 1, got {list(shares)}")
     looks: dict[str, dict[str, Any]] = {}
     for share in shares:
-        result = dict(score(arch, share))
+        result = dict((yield share))
         if share == 1 or not promising(problem, arch, result, known, share):
             break
         looks[str(share)] = result
     return {**result, "share": share, "looks": looks}
+
+
+def climb(
+    problem: Problem, score: Score, arch: Arch, known: Sequence[Evaluated], shares: Sequence[float] = SHARES
+) -> dict[str, Any]:
+    """Return the result of an architecture on the largest share of the pictures that it was worth, and those before."""
+    route = climbing(problem, arch, known, shares)
+    share = next(route)
+    while True:
+        try:
+            share = route.send(score(arch, share))
+        except StopIteration as end:
+            return dict(end.value)
 
 
 def promising(problem: Problem, arch: Arch, look: Result, known: Sequence[Evaluated], share: float) -> bool:

@@ -132,20 +132,22 @@ def finetune(
     report: Callable[[Progress], None] | None = None,
     every: Every | None = None,
     tick: Callable[[int, int], None] | None = None,
-    workers: int | None = None,
+    until: int | None = None,
+    loaders: int | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Train to the end; return the file of the weights that ship, averaged and calibrated, and their scores.
 
-    The threads that prepare pictures are as many as suit the device, unless told.
+    With `until`, only to that step of it. The threads that prepare pictures are as many as suit the device unless told.
     """
     recipe, settings, steps = ready.trainee.recipe, ready.plan.settings, ready.plan.steps
     held, size, make_batch = ready.data.held, ready.subnet.input, ready.trainee.task.train_batch
-    threads = devices.workers(ready.trainee.store.flat.device) if workers is None else workers
+    threads = devices.loaders(ready.trainee.store.flat.device) if loaders is None else loaders
 
     def stream(start: int) -> Any:
         last, seed = steps * recipe.accumulate, settings["seed"]
-        how = {"workers": threads, "make_batch": make_batch}
-        return batches(held.rest, size, recipe.batch, seed, recipe.augment, start, last, **how)
+        return batches(
+            held.rest, size, recipe.batch, seed, recipe.augment, start, last, workers=threads, make_batch=make_batch
+        )
 
     def check(step: int, average: Tensor | None) -> dict[str, float]:
         net = _as_it_ships(ready, average)
@@ -166,7 +168,8 @@ def finetune(
         pictures.show_batch(first, ready.data.skeleton, recipe.sigma, run.images / "train.jpg")
     every = every or Every(report=max(1, steps // 100), check=_between_checks(ready), save=max(1, steps // 20))
     precision = devices.precision(settings["amp"], ready.trainee.store.flat.device)
-    fit(ready.trainee, stream, run, steps, every=every, precision=precision, check=check, report=report, tick=tick)
+    how: dict[str, Any] = {"every": every, "precision": precision, "check": check, "report": report, "tick": tick}
+    fit(ready.trainee, stream, run, steps, until=until, **how)
     path = run.weights / f"{settings.get('take', BEST)}.safetensors"
     return path, subnet_of(path).info["score"]
 

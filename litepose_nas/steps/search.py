@@ -2,34 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import torch
 
 from litepose_nas import costs, devices, files, weights
 from litepose_nas.budget import Budget
 from litepose_nas.costs import Cost
-from litepose_nas.data.source import Source
+from litepose_nas.data.source import Source, open_source
+from litepose_nas.engines.choice import Choice, open_engine
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.runs import metrics
-from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.journal import Journal, plain
 from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Candidates, Judge, Protocol
-from litepose_nas.searching import engine, finalists, guided, nsga2, plot, random_search
+from litepose_nas.searching import baselines, engine, finalists, guided, nsga2, plot, random_search
+from litepose_nas.searching.baselines import Baselines
+from litepose_nas.searching.engine import Look
 from litepose_nas.searching.finalists import Settled
 from litepose_nas.searching.front import front, write_csv
-from litepose_nas.searching.problem import Evaluated, Problem, Result, by_ap_or_loss, ranked_by
+from litepose_nas.searching.problem import RANKS, Evaluated, Problem, Result, by_ap_or_loss, ranked_by
 from litepose_nas.searching.rounds import Rounds
-from litepose_nas.searching.rungs import climb, levelled
+from litepose_nas.searching.rungs import climbing, levelled
 from litepose_nas.space import Arch
 from litepose_nas.steps import train_supernet
 from litepose_nas.steps.common import MOST_IN_SLICE, check_joints, describe, read_data, task_of
 from litepose_nas.train.recipe import from_mapping
 
 VERB = "search"
+CHOSEN = "subnet.json"  # in the folder of the run
 METHODS = ("guided", "nsga2", "random")
 QUICK_MINUTES = 4.0
 EVALS = 200
@@ -44,14 +52,33 @@ class Way(NamedTuple):
     first_look: float = 1.0  # the share of the pictures that decides whether to look at all
     objectives: tuple[str, ...] = ()  # fields of Cost to keep low; none named: the MACs
     finals: int | None = None  # how many of the best are scored again; None: a few
+    rank: str = "auto"  # by ap or by loss; auto: by AP, but by loss while most APs are too low to tell nets apart
+    eager: bool = False  # keep all workers busy; what is proposed then depends on who is quick
 
     def check(self) -> None:
         """Raise a UserError where a name is unknown."""
         if self.method not in METHODS:
             raise UserError(f"--method {self.method!r}: {nearest(self.method, METHODS)}")
+        if self.rank not in RANKS:
+            raise UserError(f"--rank {self.rank!r}: {nearest(self.rank, RANKS)}")
         for field in self.objectives:
             if field not in Cost._fields:
                 raise UserError(f"--objective {field!r}: {nearest(field, Cost._fields)}")
+
+
+class Making(NamedTuple):
+    """What any worker needs to know to build candidates of its own: a few words, and files it can read."""
+
+    trained: str  # the folder of the supernet's run
+    data: str
+    device: str
+    protocol: Protocol
+    most_in_slice: int
+
+    def work(self) -> Callable[[Look], dict[str, float]]:
+        """Return what scores candidates in this process, on one thread."""
+        torch.set_num_threads(1)
+        return looking(_candidates(self, open_source(self.data)))
 
 
 class Setting(NamedTuple):
@@ -60,6 +87,7 @@ class Setting(NamedTuple):
     candidates: Candidates
     problem: Problem
     info: dict[str, Any]  # goes into the subnet.json
+    making: Making  # the same candidates, for workers elsewhere
 
 
 class Found(NamedTuple):
@@ -70,6 +98,7 @@ class Found(NamedTuple):
     ranked_by: str
     subnet: Subnet
     settled: Settled
+    compared: Baselines
 
 
 def prepare(
@@ -84,34 +113,50 @@ def prepare(
     """Load a trained supernet and the pictures it is judged by: so many, in that way, if told."""
     protocol = protocol or (QUICK_PROTOCOL if quick else Protocol())
     most_in_slice = most_in_slice or (QUICK_SLICE if quick else MOST_IN_SLICE)
-    kept = trained.settings
-    path = trained.folder / train_supernet.WEIGHTS
     where = devices.pick(device)
-    supernet = weights.load_supernet(path, device=where, memory_format=devices.layout(where))
-    budget.check_reachable(supernet.space, supernet.joints)
-    recipe = from_mapping(kept["recipe"])
-    data = read_data(source, kept["seed"], most_in_slice)
-    check_joints(data, source, supernet.joints, path)
-    judge = Judge(data.held, task_of(data.skeleton, recipe, supernet.space.task), recipe, where, protocol)
+    making = Making(str(trained.folder), source.name, str(where), protocol, most_in_slice)
+    candidates = _candidates(making, source)
+    kept, path, supernet = trained.settings, trained.folder / train_supernet.WEIGHTS, candidates.supernet
     joints = supernet.joints
+    budget.check_reachable(supernet.space, joints)
     many = costs.columns(supernet.space, joints)
     problem = Problem(supernet.space, budget, lambda arch: costs.cost(arch, joints=joints), by_ap_or_loss, many)
+    judge = candidates.judge
     info = {
         "supernet": {"path": str(path), "sha256": files.sha256(path)},
         "data": source.name,
         "seed": kept["seed"],
         "recipe": kept["recipe"],
-        **describe(data.skeleton, recipe, supernet.space.task),
+        **describe(judge.held.slice.dataset.skeleton, judge.recipe, supernet.space.task),
     }
-    return Setting(Candidates(supernet, judge), problem, info)
+    return Setting(candidates, problem, info, making)
+
+
+def _candidates(making: Making, source: Source) -> Candidates:
+    trained = Run.open(making.trained)
+    kept, path = trained.settings, trained.folder / train_supernet.WEIGHTS
+    where = devices.pick(making.device)
+    supernet = weights.load_supernet(path, device=where, memory_format=devices.layout(where))
+    recipe = from_mapping(kept["recipe"])
+    data = read_data(source, kept["seed"], making.most_in_slice)
+    check_joints(data, source, supernet.joints, path)
+    task = task_of(data.skeleton, recipe, supernet.space.task)
+    return Candidates(supernet, Judge(data.held, task, recipe, where, making.protocol))
+
+
+def looking(candidates: Candidates) -> Callable[[Look], dict[str, float]]:
+    """Return what answers a search that asks for a look at an architecture."""
+    space = candidates.supernet.space
+    return lambda look: candidates(space.arch(look.arch), look.share, look.again)
 
 
 def seconds_each(setting: Setting) -> float:
     """Return about how long the evaluation of a network takes, from one of the cheapest."""
     cheap = setting.problem.budget.check_reachable(setting.problem.space, setting.candidates.supernet.joints)
-    setting.candidates(cheap)  # reads and warps the pictures, once
-    start = time.perf_counter()
-    setting.candidates(cheap)
+    with devices.one_thread():
+        setting.candidates(cheap)  # reads and warps the pictures, once
+        start = time.perf_counter()
+        setting.candidates(cheap)
     # Others are up to several times dearer than the cheapest; three is what the middle of a front came to.
     return 3 * (time.perf_counter() - start)
 
@@ -129,14 +174,16 @@ def search(
     seed: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
     way: Way = Way(),  # noqa: B008
+    choice: Choice = Choice(),  # noqa: B008
 ) -> Found:
     """Search, from the run's journal if it has one; write the front and return what was found.
 
-    With a first look below 1 only what promises something on that share of the pictures is looked at on all.
+    With a first look below 1 only what promises something on that share of the pictures is looked at on all. Wherever
+    it is evaluated, an architecture is by one thread, so its scores are the same bits on every engine.
     """
     way.check()
-    candidates, look = setting.candidates, way.first_look
-    problem = setting.problem._replace(objectives=way.objectives)
+    look = way.first_look
+    problem = setting.problem._replace(objectives=way.objectives, scores=RANKS[way.rank])
     problem = problem if look == 1 else problem._replace(scores=levelled(problem.scores))
     setting = setting._replace(problem=problem)
     header = engine.header(
@@ -147,18 +194,32 @@ def search(
         method=way.method,
         first_look=look,
         objectives=problem.low,
+        rank=way.rank,
+        eager=way.eager,
     )
-    journal = Journal(run.journal, header)
+    journal = Journal(run.journal, header, notes_of(setting))
     searcher = searcher_of(way.method, problem, seed, evals)
+    searcher.eager = way.eager
 
-    def evaluate(arch: Arch) -> Mapping[str, Any]:
-        return candidates(arch) if look == 1 else climb(problem, candidates, arch, searcher.known, (look, 1.0))
+    def route(arch: Arch) -> Generator[float, Result, Mapping[str, Any]]:
+        return engine.one_look(arch) if look == 1 else climbing(problem, arch, searcher.known, (look, 1.0))
 
-    results = engine.run_search(problem, searcher, evaluate, journal, evals, on_result)
-    count = min(5, max(2, evals // 10)) if way.finals is None else way.finals
-    best = finalists.finalists(results, problem.budget, count)
-    again = finalists.score_again(problem, best, lambda arch, number: candidates(arch, again=number), journal)
-    return conclude(run, setting, results, again)
+    on_gpu = setting.candidates.judge.device.type == "cuda"
+    with devices.one_thread():
+        crew = open_engine(choice, looking(setting.candidates), setting.making.work, on_gpu, run.log)
+        with closing(crew):
+            results = engine.search_on(problem, searcher, crew, journal, evals, on_result, route)
+            count = min(5, max(2, evals // 10)) if way.finals is None else way.finals
+            best = finalists.finalists(results, problem.budget, count)
+            again = finalists.score_again_on(problem, best, crew, journal)
+    return conclude(run, setting, results, again, way.rank)
+
+
+def notes_of(setting: Setting) -> dict[str, Any]:
+    """Return what a report needs to know beside the results."""
+    budget, joints = setting.problem.budget, setting.candidates.supernet.joints
+    texts = [limit.text for limit in budget.limits]
+    return {"budget": texts, "convention": budget.convention, "joints": joints, "info": setting.info}
 
 
 def searcher_of(method: str, problem: Problem, seed: int, evals: int) -> Rounds:
@@ -171,7 +232,11 @@ def searcher_of(method: str, problem: Problem, seed: int, evals: int) -> Rounds:
 
 
 def conclude(
-    run: Run, setting: Setting, results: list[Evaluated], again: Mapping[Arch, Sequence[Result]] | None = None
+    run: Run,
+    setting: Setting,
+    results: list[Evaluated],
+    again: Mapping[Arch, Sequence[Result]] | None = None,
+    rank: str = "auto",
 ) -> Found:
     """Choose the best network within the budget; write front.csv, front.svg and every subnet.json of the front."""
     problem, joints = setting.problem, setting.candidates.supernet.joints
@@ -182,14 +247,17 @@ def conclude(
         raise UserError(
             f"{run.folder}: none of {len(results)} networks could be scored within the budget; train longer"
         )
-    chosen, by = settled.chosen, ranked_by([item.result for item in results])
+    chosen, by = settled.chosen, ranked_by([item.result for item in results], rank)
     write_csv(run.folder / "front.csv", results)
-    run.write(
-        "front.svg", plot.picture(results, problem.budget, chosen, f"{problem.space.name}: {len(results)} networks", by)
-    )
+    title = f"{problem.space.name}: {len(results)} networks"
+    run.write("front.svg", plot.picture(results, problem.budget, chosen, title, by, settled.noise))
+    compared = baselines.baselines(results, settled, problem.budget)
+    run.write("baselines.json", json.dumps(plain({"ranked_by": by, **compared.plain()}), indent=2) + "\n")
     for number, item in enumerate(front(results, problem.budget, problem.objectives)):
         subnet_file.write(run.folder / "front" / f"subnet-{number}.json", subnet_of(item, joints, setting.info, by))
-    return Found(results, chosen, by, subnet_of(chosen, joints, setting.info, by), settled)
+    subnet = subnet_of(chosen, joints, setting.info, by)
+    subnet_file.write(run.folder / CHOSEN, subnet)
+    return Found(results, chosen, by, subnet, settled, compared)
 
 
 def subnet_of(item: Evaluated, joints: int, info: dict[str, Any], by: str) -> Subnet:

@@ -164,7 +164,7 @@ def train(
     report: Callable[[Progress], None] | None = None,
     every: Every | None = None,
     tick: Callable[[int, int], None] | None = None,
-    workers: int | None = None,
+    loaders: int | None = None,
 ) -> Path:
     """Train to the end, from the run's checkpoint if it has one, and return the file of weights.
 
@@ -202,7 +202,7 @@ def train(
             recipe.augment,
             start,
             last,
-            workers=devices.workers(device) if workers is None else workers,
+            workers=devices.loaders(device) if loaders is None else loaders,
             make_batch=trainee.task.train_batch,
         )
 

@@ -53,6 +53,7 @@ def fit(
     run: Run,
     steps: int,
     *,
+    until: int | None = None,
     every: Every = Every(),  # noqa: B008
     precision: torch.dtype | None = None,
     check: Check | None = None,
@@ -61,6 +62,7 @@ def fit(
 ) -> Tensor | None:
     """Train up to the given number of steps, from the run's checkpoint if it has one; return the averaged weights.
 
+    With `until` it stops at an earlier step of the same training, checked and saved, to go on or be given up.
     `check` looks at held-out pictures; its numbers go into the metrics. `tick` hears of every step. A loss that grows
     beyond all bounds or is no number ends the training with a DivergedError, the last good checkpoint kept. Ctrl-C
     stops after the step in hand, saved, as a KeyboardInterrupt.
@@ -70,14 +72,15 @@ def fit(
     clock = _Clock()
     many = trainee.recipe.accumulate
     with stopping.between_steps() as stop, contextlib.closing(iter(stream(state.step * many))) as batches:  # type: ignore[type-var]
-        while state.step < steps:
+        end = steps if until is None else min(until, steps)
+        while state.step < end:
             rate = trainee.recipe.rate(state.step, steps)
             for _ in range(many):
                 number, batch, waited = next(batches)
                 clock.waited(waited, len(batch.images))
                 state.backward(batch, number, 1 / many)
             state.update(rate)
-            last = state.step == steps
+            last = state.step == end
             checked = {}
             if check and (last or state.step % every.check == 0):
                 with clock.stopped():

@@ -1,0 +1,145 @@
+"""Actors of a Ray cluster, sized by what the cluster has; those of a dead actor or machine are replaced."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from litepose_nas import __version__
+from litepose_nas.engines.crew import Crew
+from litepose_nas.engines.protocol import CRASH, MISTAKE, READY, Answer, Make, Say, Work, answer
+from litepose_nas.errors import UserError
+from litepose_nas.extras import need
+
+STORE = 100 * 2**20  # bytes for objects on this machine: jobs and answers are small
+PATIENCE = 300.0  # seconds in which a cluster may have room for no actor at all
+EXTRA = "ray"
+
+
+class Cluster(Crew):
+    """An actor on every processor or GPU, or on so many of them, of the cluster in RAY_ADDRESS or of this machine."""
+
+    def __init__(self, make: Make, workers: int | None = None, gpu: bool = False, say: Say = lambda text: None):
+        self._ray = need("ray", EXTRA)
+        self._make, self._kind = make, "GPU" if gpu else "CPU"
+        self._mine = not self._ray.is_initialized()
+        self._born: dict[Any, Any] = {}  # what will say that an actor is ready: the actor
+        self._doing: dict[Any, Any] = {}
+        self._alone_since: float | None = None
+        if self._mine:
+            _join(self._ray)
+        try:
+            room = int(self._ray.cluster_resources().get(self._kind, 0))
+            if room < 1:
+                raise UserError(f"--engine ray: no {self._kind} in this cluster; choose another --device")
+            if workers and workers > room:
+                say(f"{room} workers and not {workers}: that is what this cluster has room for ({self._kind})")
+            super().__init__(min(workers or room, room), say)
+            # Ray's own restarts are off: they would do a job again without telling.
+            options = {"num_cpus": 1, "num_gpus": int(gpu), "max_restarts": 0, "max_task_retries": 0}
+            self._actor = self._ray.remote(**options)(_Actor)
+            for _ in range(self.workers):
+                self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        actor = self._actor.remote()
+        self._born[actor.begin.remote(self._make, os.getcwd(), __version__)] = actor
+
+    def _send(self, worker: Any, job: Any) -> None:
+        self._doing[worker.do.remote(job)] = worker
+
+    def _next(self) -> tuple[Any, Answer | None]:
+        while True:
+            ready, _ = self._ray.wait([*self._born, *self._doing], num_returns=1, timeout=5)
+            if ready:
+                self._alone_since = None
+                break
+            self._check_room()
+        (ref,) = ready
+        worker = self._born.pop(ref, None) or self._doing.pop(ref)
+        try:
+            return worker, Answer(*self._ray.get(ref))
+        except self._ray.exceptions.RayActorError:  # its process or its machine is gone, or cannot be reached
+            self._ray.kill(worker)
+            return worker, None
+
+    def _check_room(self) -> None:
+        """Give up where all actors wait for a machine that does not come: whoever asked can go on another day."""
+        if self._doing or self._idle:
+            return
+        now = time.monotonic()
+        self._alone_since = self._alone_since or now
+        if now - self._alone_since > PATIENCE:
+            raise UserError(
+                f"the Ray cluster has had no room for any of {self.workers} workers ({self._kind}) for "
+                f"{PATIENCE / 60:.0f} minutes; see `ray status`"
+            )
+
+    def close(self) -> None:
+        """Let go of all actors, and of Ray if this joined it."""
+        for actor in {*self._born.values(), *self._doing.values(), *getattr(self, "_idle", ())}:
+            self._ray.kill(actor)
+        self._born.clear()
+        self._doing.clear()
+        if self._mine:
+            with _quiet():
+                self._ray.shutdown()
+
+
+class _Actor:
+    """Holds what its jobs need."""
+
+    def __init__(self) -> None:
+        self._work: Work | None = None
+
+    def begin(self, make: Make, folder: str, version: str) -> Answer:
+        """Build what the jobs need; paths mean here what they mean to whoever asks."""
+        node = os.uname().nodename if hasattr(os, "uname") else "a machine"
+        if version != __version__:
+            return Answer(MISTAKE, f"{node} has litepose-nas {__version__}, not {version}; install the same everywhere")
+        try:
+            os.chdir(folder)
+        except OSError:
+            return Answer(
+                MISTAKE, f"{folder}: not on {node} of the Ray cluster; work in a folder that all its machines share"
+            )
+        begun = answer(lambda _: make(), None)
+        if begun.kind in (MISTAKE, CRASH):
+            return begun
+        self._work = begun.value
+        return Answer(READY)
+
+    def do(self, job: Any) -> Answer:
+        """Do a job."""
+        assert self._work is not None
+        return answer(self._work, job)
+
+
+def _join(ray: Any) -> None:
+    """Join the cluster that RAY_ADDRESS names, or begin one on this machine."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers otherwise
+    address = os.environ.get("RAY_ADDRESS", "local")
+    alone: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE} if address == "local" else {}
+    try:
+        with _quiet():
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **alone)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"RAY_ADDRESS={address}: no Ray cluster can be joined there ({str(error)[:200]}); start one with "
+            "`ray start --head`, or unset RAY_ADDRESS to use this machine alone"
+        ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the warnings of Ray's own files from the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,101 @@
+"""What engines with workers elsewhere share: who has which job, and what becomes of the jobs of those that are lost."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from typing import Any
+
+from litepose_nas.engines.protocol import CRASH, MISTAKE, READY, Answer, Done, Say
+from litepose_nas.errors import UserError
+
+TRIES = 3  # so many workers may be lost with the same job, or before they were ready
+
+
+class _Task:
+    """A job on its way."""
+
+    def __init__(self, job: Any):
+        self.job, self.lost = job, 0
+
+
+class Crew(ABC):
+    """Workers in other processes: each is started, gets ready, and does one job after the other.
+
+    What is lost is replaced, and its job goes to whoever is free first.
+    """
+
+    def __init__(self, workers: int, say: Say):
+        self.workers, self._say = workers, say
+        self._idle: list[Any] = []  # ready workers without a job
+        self._held: dict[Any, _Task] = {}
+        self._queue: deque[_Task] = deque()
+        self._stillborn = 0  # workers lost, one after the other, before they were ready
+
+    @abstractmethod
+    def _start(self) -> None:
+        """Start a worker."""
+
+    @abstractmethod
+    def _send(self, worker: Any, job: Any) -> None:
+        """Give a job to a worker that is ready; one that is gone is noticed by `_next`."""
+
+    @abstractmethod
+    def _next(self) -> tuple[Any, Answer | None]:
+        """Wait for a worker to say something; None when it has died, and then it is cleared away."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of all workers."""
+
+    @property
+    def free(self) -> int:
+        """How many more jobs it can start on, now or as soon as workers are ready."""
+        return self.workers - len(self._held) - len(self._queue)
+
+    def submit(self, job: Any) -> None:
+        """Take a job in."""
+        self._queue.append(_Task(job))
+        self._hand_out()
+
+    def wait(self) -> Done:
+        """Return the next job that ends."""
+        while True:
+            worker, said = self._next()
+            if said is None:
+                self._lost(worker)
+            elif said.kind == MISTAKE:
+                raise UserError(said.value)
+            elif said.kind == CRASH:
+                raise RuntimeError(f"a worker failed:\n{said.value}")
+            else:
+                self._idle.append(worker)
+                if said.kind != READY:
+                    return Done(self._held.pop(worker).job, said.value, said.seconds)
+                self._stillborn = 0
+            self._hand_out()
+
+    def _hand_out(self) -> None:
+        # The one that ended last comes first: what it has in memory may be wanted again.
+        while self._queue and self._idle:
+            worker, task = self._idle.pop(), self._queue.popleft()
+            self._held[worker] = task
+            self._send(worker, task.job)
+
+    def _lost(self, worker: Any) -> None:
+        task = self._held.pop(worker, None)
+        if task:
+            task.lost += 1
+            self._queue.appendleft(task)
+        elif worker in self._idle:
+            self._idle.remove(worker)
+        else:
+            self._stillborn += 1
+        if self._stillborn == TRIES or (task and task.lost == TRIES):
+            doing = f"with the same work: {task.job}" if task else "before they were ready"
+            raise UserError(
+                f"{TRIES} workers have died {doing}. A system short of memory ends processes like that: "
+                "free some, or take fewer --workers"
+            )
+        self._say(f"a worker was lost, {'what it had in hand goes to another' if task else 'with nothing in hand'}")
+        self._start()

@@ -1,0 +1,222 @@
+"""Fine-tuning the best few networks of a search for a while, the better ones for longer, and one to the end.
+
+Successive halving: after a ninth of the steps a third goes on, after a third of them a third of those. Whom a round
+keeps is decided when all of it is in, so engines, workers and kills change nothing; Ray Tune's ASHA promotes whoever is
+quick, and brings pandas and pyarrow to do so.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+import tempfile
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from litepose_nas import devices, files, weights
+from litepose_nas.budget import Budget
+from litepose_nas.data.source import Source, open_source
+from litepose_nas.engines.choice import Choice, open_engine
+from litepose_nas.engines.protocol import Engine, Say
+from litepose_nas.errors import UserError
+from litepose_nas.formats import subnet_file
+from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.pose.decode import DivergedError
+from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.run import ENV, Run
+from litepose_nas.searching.problem import FAILED
+from litepose_nas.steps import extract, finetune, search
+from litepose_nas.steps.best import rank
+from litepose_nas.steps.finetune import Plan
+from litepose_nas.target import subnet_of
+from litepose_nas.train.recipe import Length, Recipe, from_mapping
+
+ETA = 3  # one in so many goes on, and so many times longer
+JOURNAL = "candidates.jsonl"
+FOLDER = "candidates"
+
+
+class Stretch(NamedTuple):
+    """What a worker is asked: to train one candidate up to a step."""
+
+    candidate: int  # from 1 up
+    until: int
+
+
+class Trials(NamedTuple):
+    """What any worker needs to know to train candidates: a few words, and files it can read."""
+
+    folder: str
+    device: str
+    settings: Mapping[str, Any]
+
+    def work(self) -> Callable[[Stretch], dict[str, Any]]:
+        """Return what trains candidates in this process, on one thread."""
+        torch.set_num_threads(1)
+        return self.training(open_source(self.settings["data"]))
+
+    def training(self, source: Source) -> Callable[[Stretch], dict[str, Any]]:
+        """Return what trains candidates with these pictures."""
+        return lambda stretch: _train(self, source, stretch)
+
+
+class Shipped(NamedTuple):
+    """The candidate that was trained to the end."""
+
+    candidate: int
+    weights: Path
+    scores: dict[str, Any]
+
+
+def nearest_to_best(searched: Run, count: int) -> list[Subnet]:
+    """Return the network that a search chose, and those within the budget whose scores come next.
+
+    They need not be on the front: noise may have kept them off it, and training may tell what noise did not.
+    """
+    chosen = subnet_file.read(searched.folder / search.CHOSEN)
+    budget = Budget.of(searched.settings["budget"], searched.settings["convention"])
+    with (searched.folder / "front.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if float(row.get("share") or 1) == 1]
+    rows.sort(key=lambda row: (-float(row["score"]), int(row["macs"])))
+    info = {key: value for key, value in chosen.info.items() if key != "score"}
+    found = [chosen]
+    for row in rows:
+        if len(found) == count or float(row["score"]) == FAILED:
+            break
+        one = Subnet(chosen.arch.space.arch(json.loads(row["arch"])), chosen.joints, info)
+        if one.arch != chosen.arch and budget.ok(one.cost):
+            found.append(one)
+    return found
+
+
+def rungs(count: int, steps: int) -> list[tuple[int, int]]:
+    """Return how many candidates are trained up to which step: fewer and fewer, one to the end."""
+    levels = 0
+    while ETA**levels < count:
+        levels += 1
+    return [(math.ceil(count / ETA**level), math.ceil(steps / ETA ** (levels - level))) for level in range(levels + 1)]
+
+
+def work_of(found: Sequence[tuple[int, int]]) -> int:
+    """Return how many steps rungs come to, all candidates together."""
+    return sum(
+        kept * (until - before) for (kept, until), before in zip(found, [0, *(u for _, u in found)], strict=False)
+    )
+
+
+def plan(
+    subnet: Subnet,
+    source: Source,
+    recipe: Recipe,
+    length: Length,
+    device: str,
+    amp: str,
+    seed: int,
+    teacher: bool,
+    take: str,
+) -> Plan:
+    """Return what the training of the first candidate would be; that of the others is as long in steps."""
+    with tempfile.TemporaryDirectory() as folder, devices.one_thread():
+        path = Path(folder) / "subnet.json"
+        subnet_file.write(path, subnet)
+        found = extract.extract_subnet(path, source, device)
+        weights.save(found.net, path.with_suffix(".safetensors"), found.subnet)
+        made = finetune.prepare(
+            path.with_suffix(".safetensors"), source, recipe, length, device, amp, seed, teacher, take
+        )
+    own = ("subnet", "sha256")
+    return made.plan._replace(settings={key: value for key, value in made.plan.settings.items() if key not in own})
+
+
+def begin(run: Run) -> None:
+    """Write the candidates into the run's folder, the first one the search's choice; those there stay."""
+    count = int(run.settings["candidates"])
+    places = [_place(run.folder, number) / "subnet.json" for number in range(1, count + 1)]
+    if not all(path.is_file() for path in places):
+        for path, subnet in zip(places, nearest_to_best(Run.open(run.settings["search"]), count), strict=True):
+            subnet_file.write(path, subnet)
+
+
+def compete(run: Run, source: Source, device: str, choice: Choice, say: Say) -> Shipped:
+    """Train the candidates of a run, from its journal if it has one, and return the one that came out best."""
+    begin(run)
+    settings = run.settings
+    count, steps = int(settings["candidates"]), int(settings["steps"])
+    shas = [files.sha256(_place(run.folder, number) / "subnet.json") for number in range(1, count + 1)]
+    journal = Journal(run.folder / JOURNAL, {"kind": "candidates", "subnets": shas, "steps": steps, "eta": ETA})
+    trials = Trials(str(run.folder), device, settings)
+    known = {Stretch(one["candidate"], one["until"]): one["scores"] for one in journal.records}
+    going_on = list(range(1, count + 1))
+    with devices.one_thread():
+        on_gpu = devices.pick(device).type == "cuda"
+        engine = open_engine(choice, trials.training(source), trials.work, on_gpu, run.log)
+        with closing(engine):
+            for kept, until in rungs(count, steps):
+                going_on = going_on[:kept]
+                wanted = [Stretch(number, until) for number in going_on]
+                _do(engine, [one for one in wanted if one not in known], known, journal, say)
+                scores = {one.candidate: known[one] for one in wanted}
+                going_on = sorted(going_on, key=lambda number: _worth(scores[number]), reverse=True)
+                if "diverged" in scores[going_on[0]]:
+                    raise UserError(
+                        f"{run.folder}: every candidate has diverged; train with a lower rate, such as lr=0.001"
+                    )
+    best = going_on[0]
+    path = _place(run.folder, best) / "finetune" / "weights" / f"{settings['take']}.safetensors"
+    return Shipped(best, path, subnet_of(path).info["score"])
+
+
+def _do(engine: Engine, jobs: list[Stretch], known: dict[Stretch, Any], journal: Journal, say: Say) -> None:
+    waiting, going = deque(jobs), 0
+    while waiting or going:
+        while waiting and engine.free:
+            engine.submit(waiting.popleft())
+            going += 1
+        done = engine.wait()
+        going -= 1
+        stretch: Stretch = done.job
+        record = journal.append({**stretch._asdict(), "scores": done.result, "seconds": round(done.seconds, 2)})
+        known[stretch] = scores = record["scores"]
+        found = "diverged" if "diverged" in scores else f"AP {scores['ap']:.3f}, loss {scores['loss']:.4f}"
+        say(f"candidate {stretch.candidate} at step {stretch.until}: {found}")
+
+
+def _worth(scores: Mapping[str, Any]) -> tuple[float, float]:
+    return (-math.inf, -math.inf) if "diverged" in scores else rank(scores)
+
+
+def _train(trials: Trials, source: Source, stretch: Stretch) -> dict[str, Any]:
+    """Train a candidate up to a step, from where it stands; return its scores there."""
+    settings, place = trials.settings, _place(trials.folder, stretch.candidate)
+    plain, folder = place / "subnet.safetensors", place / "finetune"
+    if not plain.is_file():
+        found = extract.extract_subnet(place / "subnet.json", source, trials.device)
+        weights.save(found.net, plain, found.subnet)
+    if (folder / ENV).is_file():
+        run = Run.resume(folder)
+        ready = finetune.again(run, source, trials.device)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)  # killed while it was made
+        ready = finetune.prepare(
+            plain, source, from_mapping(settings["recipe"]), Length(steps=settings["steps"]),
+            trials.device, settings["amp"], settings["seed"], settings["teacher"], settings["take"],
+        )  # fmt: skip
+        run = Run.create(finetune.VERB, settings=ready.plan.settings, out=folder)
+    with run:
+        try:
+            finetune.finetune(run, ready, until=stretch.until)
+        except DivergedError as error:
+            return {"diverged": str(error)}
+        scores = subnet_of(run.weights / f"{finetune.LAST}.safetensors").info["score"]
+    return {"ap": scores["ap"], "loss": scores["loss"]}
+
+
+def _place(folder: str | Path, number: int) -> Path:
+    return Path(folder) / FOLDER / str(number)

@@ -1,0 +1,374 @@
+"""Engines: the same search wherever it runs, whoever is killed; and nobody left behind."""
+
+import functools
+import importlib.util
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import engine_search
+import pytest
+import tiny
+import toy_search as toy
+
+from litepose_nas import UserError
+from litepose_nas.engines.choice import Choice, open_engine
+from litepose_nas.engines.here import Here
+from litepose_nas.engines.processes import Processes
+from litepose_nas.engines.protocol import Done
+from litepose_nas.runs.journal import Journal
+from litepose_nas.searching import finalists, nsga2
+from litepose_nas.searching.engine import header, search_on
+from litepose_nas.searching.rungs import climbing
+
+HERE = Path(__file__).parent
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
+ENGINES = [("local", 1), ("local", 2), pytest.param("ray", 2, marks=needs_ray)]
+POOLS = ENGINES[1:]
+linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """The search in this process that no other may differ from."""
+    folder = tmp_path_factory.mktemp("straight")
+    return [[one.arch.to_dict(), one.score] for one in engine_search.search(folder)]
+
+
+def start(folder, engine, workers, *more, mark="", environment=()):
+    """Start a search as a program; `mark` is in the environment of all its processes."""
+    paths = os.pathsep.join([str(HERE.parent), str(HERE)])
+    env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MARK": mark, **dict(environment)}
+    env.pop("RAY_ADDRESS", None) if "RAY_ADDRESS" not in dict(environment) else None
+    command = [sys.executable, "engine_search.py", str(folder), engine, str(workers), *more]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=HERE, env=env, text=True, start_new_session=True, **pipes)
+
+
+def finish(folder, engine, workers, *more):
+    process = start(folder, engine, workers, *more)
+    out, errors = process.communicate(timeout=180)
+    assert process.returncode == 0, errors
+    return json.loads((folder / "found.json").read_text()), out
+
+
+def started(folder):
+    """Return (number, process) of every evaluation that was begun."""
+    path = folder / "started"
+    return [tuple(map(int, line.split())) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def marked(mark):
+    """Return the processes in whose environment a word stands, dead ones that nobody buried included."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"MARK={mark}".encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found
+
+
+def gone(mark, within=15.0):
+    """Wait until no process has the word in its environment; return those that have."""
+    limit = time.monotonic() + within
+    while (left := marked(mark)) and time.monotonic() < limit:
+        time.sleep(0.1)
+    return left
+
+
+def wait_for(process, condition, within=90):
+    limit = time.monotonic() + within
+    while not condition():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+# ── the same everywhere ──
+
+
+class Shuffled:
+    """Ends jobs in a random order, as workers of different speed do."""
+
+    def __init__(self, work, workers, seed):
+        self.workers, self._work, self._rng, self._jobs = workers, work, random.Random(seed), []
+        self.most = 0
+
+    @property
+    def free(self):
+        return self.workers - len(self._jobs)
+
+    def submit(self, job):
+        assert self.free > 0
+        self._jobs.append(job)
+        self.most = max(self.most, len(self._jobs))
+
+    def wait(self):
+        job = self._jobs.pop(self._rng.randrange(len(self._jobs)))
+        return Done(job, self._work(job), 0.5)
+
+    def close(self):
+        pass
+
+
+def results(look):
+    found = toy.results(toy.space().arch(look.arch))
+    return {**found, "score": found["score"] - 7 * (look.share < 1) + look.again / 100}
+
+
+def shuffled_search(path, engine, evals=50, eager=False, first_look=1.0):
+    problem = toy.problem(["8MMAC"])
+    journal = Journal(path, header(problem.space, 0))
+    searcher = nsga2.searcher(problem, 0, population=8, children=6)
+    searcher.eager = eager
+    more = {"route": lambda arch: climbing(problem, arch, searcher.known, (first_look, 1.0))} if first_look < 1 else {}
+    found = search_on(problem, searcher, engine, journal, evals, **more)
+    best = finalists.finalists(found, problem.budget, 3)
+    return found, finalists.score_again_on(problem, best, engine, journal)
+
+
+@pytest.mark.parametrize(
+    ("workers", "first_look", "cut"), [(1, 1.0, 0.3), (2, 0.25, 0.8), (3, 1.0, 0.5), (7, 0.25, 0.1), (9, 1.0, 0.97)]
+)
+def test_neither_workers_nor_their_speed_nor_a_cut_change_what_is_found(tmp_path, workers, first_look, cut):
+    folder, seed = tmp_path, workers
+    expected = shuffled_search(folder / "one", Here(results), first_look=first_look)
+    records = Journal(folder / "one", header(toy.space(), 0)).records
+    assert [record.get("n") for record in records[:50]] == [*range(1, 51)]
+    engine = Shuffled(results, workers, seed)
+    found, again = shuffled_search(folder / "many", engine, first_look=first_look)
+    assert engine.most == min(workers, 8)  # no round is larger
+    assert (_plain(found), again) == (_plain(expected[0]), expected[1])
+    data = (folder / "many").read_bytes()
+    (folder / "cut").write_bytes(data[: int(cut * len(data))])
+    found, again = shuffled_search(folder / "cut", Shuffled(results, 10 - workers, seed + 1), first_look=first_look)
+    assert (_plain(found), again) == (_plain(expected[0]), expected[1])
+    records = Journal(folder / "cut", header(toy.space(), 0)).records
+    assert sorted(record["n"] for record in records if "n" in record) == [*range(1, 51)]
+
+
+def _plain(found):
+    return [(one.arch, one.score, {**one.result, "seconds": 0}) for one in found]
+
+
+@pytest.mark.parametrize(("engine", "workers"), POOLS)
+def test_every_engine_finds_the_same_and_says_nothing(straight, tmp_path, engine, workers):
+    (tmp_path / "slow").write_text("0.02")
+    mark = uuid.uuid4().hex
+    process = start(tmp_path, engine, workers, mark=mark)
+    out, errors = process.communicate(timeout=180)
+    assert (process.returncode, out, errors) == (0, "", "")
+    assert json.loads((tmp_path / "found.json").read_text()) == straight
+    begun = started(tmp_path)
+    assert sorted(number for number, _ in begun) == [*range(1, engine_search.EVALS + 1)]
+    assert len({pid for _, pid in begun}) == workers
+    assert process.pid not in {pid for _, pid in begun}
+    if Path("/proc").exists():
+        assert gone(mark) == []
+
+
+def test_an_eager_search_waits_for_nobody_and_repeats_nothing(tmp_path):
+    waited = []
+
+    class Watched(Shuffled):
+        def wait(self):
+            waited.append(self.free)
+            return super().wait()
+
+    problem = toy.problem(["8MMAC"])
+    found, _ = shuffled_search(tmp_path / "j", Watched(results, 4, 0), eager=True)
+    assert len(found) == len({one.arch for one in found}) == 50
+    assert all(problem.budget.ok(one.cost) for one in found)
+    assert not any(waited[:47])  # the last few, and the finalists, are fewer than workers
+    data = (tmp_path / "j").read_bytes()
+    (tmp_path / "cut").write_bytes(data[: len(data) // 2])
+    found, _ = shuffled_search(tmp_path / "cut", Shuffled(results, 3, 1), eager=True)
+    assert len(found) == len({one.arch for one in found}) == 50
+    assert (tmp_path / "cut").read_bytes().startswith(data[: len(data) // 2].rpartition(b"\n")[0])
+    waited.clear()
+    shuffled_search(tmp_path / "other", Watched(results, 4, 0))
+    assert any(waited[:47])  # where the others wait
+
+
+# ── killed ──
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("engine", "workers"), ENGINES)
+def test_killed_at_random_moments_it_ends_the_same(straight, tmp_path, engine, workers, times):
+    (tmp_path / "slow").write_text("0.03" if times == 2 else "0.1")
+    rng, kills, mark = random.Random(times), 0, uuid.uuid4().hex
+    for _ in range(times):
+        before = len(started(tmp_path))
+        process = start(tmp_path, engine, workers, mark=mark)
+        wait_for(process, lambda before=before: len(started(tmp_path)) > before)
+        time.sleep(rng.uniform(0, 0.4))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+        assert engine == "ray" or gone(mark) == []
+    assert kills == times
+    other = ("local", 1) if engine == "ray" else (engine, 3 - workers)  # it may go on elsewhere, too
+    found, _ = finish(tmp_path, *(other if times == 2 and workers == 2 else (engine, workers)))
+    assert found == straight
+    records = Journal(tmp_path / "journal", header(toy.space(), 0)).records
+    assert sorted(record["n"] for record in records) == [*range(1, engine_search.EVALS + 1)]
+    assert len(started(tmp_path)) <= engine_search.EVALS + times * workers  # what was in flight, and no more
+    assert gone(mark, 120.0) == []  # Ray's own helpers look for their master every few seconds only
+
+
+@pytest.mark.parametrize(("engine", "workers"), POOLS)
+def test_a_worker_killed_in_an_evaluation_costs_that_alone(straight, tmp_path, engine, workers):
+    (tmp_path / "slow").write_text("0.01")
+    (tmp_path / "deadly").write_text("1 9 23")
+    found, out = finish(tmp_path, engine, workers)
+    assert found == straight
+    assert out.count("a worker was lost, what it had in hand goes to another\n") == 3
+    numbers = [number for number, _ in started(tmp_path)]
+    assert sorted(numbers) == sorted([*range(1, engine_search.EVALS + 1), 1, 9, 23])
+
+
+@pytest.mark.parametrize(("engine", "workers"), POOLS)
+def test_an_evaluation_that_kills_every_worker_ends_the_search(tmp_path, engine, workers):
+    (tmp_path / "deadly").write_text("9")
+    (tmp_path / "always").write_text("")
+    process = start(tmp_path, engine, workers)
+    _, errors = process.communicate(timeout=180)
+    assert process.returncode == 1
+    assert "error: 3 workers have died with the same work: Look(number=9" in errors
+    assert "short of memory" in errors
+    assert len(Journal(tmp_path / "journal", header(toy.space(), 0)).records) >= 7
+
+
+@pytest.mark.parametrize(("engine", "workers"), POOLS)
+def test_what_goes_wrong_in_a_worker_is_told(tmp_path, engine, workers):
+    (tmp_path / "broken").write_text("")
+    process = start(tmp_path, engine, workers)
+    _, errors = process.communicate(timeout=180)
+    assert process.returncode == 1
+    assert "RuntimeError: a worker failed:\nTraceback" in errors
+    assert "ZeroDivisionError: in an evaluation" in errors
+
+
+@linux
+@pytest.mark.parametrize(("engine", "workers"), ENGINES)
+def test_after_ctrl_c_nobody_is_left(tmp_path, engine, workers):
+    (tmp_path / "slow").write_text("0.3")
+    mark = uuid.uuid4().hex
+    process = start(tmp_path, engine, workers, mark=mark)
+    wait_for(process, lambda: len(started(tmp_path)) > workers)
+    assert len(marked(mark)) >= (workers + 1 if workers > 1 else 1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: all of them get it
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (1, "stopped\n")
+    assert gone(mark) == []
+
+
+@linux
+def test_processes_end_with_their_parent_in_the_middle_of_a_job(tmp_path):
+    (tmp_path / "slow").write_text("30")
+    mark = uuid.uuid4().hex
+    process = start(tmp_path, "local", 2, mark=mark)
+    wait_for(process, lambda: len(started(tmp_path)) == 2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert gone(mark, 5.0) == []
+
+
+# ── this process's own ──
+
+
+def test_processes_do_jobs_and_are_gone_when_closed():
+    crew = Processes(engine_search.doubling, 2)
+    pids = crew.pids
+    try:
+        crew.submit(1)
+        crew.submit(2)
+        assert crew.free == 0
+        assert sorted(crew.wait().result for _ in range(2)) == [2, 4]
+        assert crew.free == 2
+        os.kill(pids[0], signal.SIGKILL)  # with nothing in hand
+        for job in (3, 4, 5, 6):
+            crew.submit(job)
+            assert crew.wait().result == 2 * job
+    finally:
+        crew.close()
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(("word", "said"), [("wrong", "this supernet is damaged"), ("early", "died before they were")])
+def test_a_worker_that_cannot_begin_says_why(tmp_path, word, said):
+    crew = Processes(functools.partial(engine_search.make, tmp_path), 1)
+    (tmp_path / word).write_text("")
+    crew.close()
+    crew = Processes(functools.partial(engine_search.make, tmp_path), 1)
+    try:
+        crew.submit(None)
+        with pytest.raises(UserError, match=said):
+            crew.wait()
+    finally:
+        crew.close()
+
+
+def test_unknown_engines_and_sizes_are_refused():
+    with pytest.raises(UserError, match=r"--engine 'rya': did you mean 'ray'\?"):
+        open_engine(Choice("rya"), print, engine_search.doubling)
+    with pytest.raises(UserError, match="--workers 0: expected 1 or more"):
+        Choice("local", 0).check()
+
+
+def test_without_ray_the_way_to_it_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(UserError, match=r"ray is not installed; get it with: pip install 'litepose-nas\[ray\]'"):
+        open_engine(Choice("ray"), print, engine_search.doubling)
+
+
+# ── a cluster ──
+
+
+@needs_ray
+def test_a_cluster_that_is_not_there(tmp_path):
+    process = start(tmp_path, "ray", 2, environment={"RAY_ADDRESS": "nonsense"})
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "RAY_ADDRESS=nonsense: no Ray cluster can be joined there" in errors.splitlines()[-1]
+
+
+# ── a supernet ──
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A supernet that has hardly been trained, and what a search of it in one process leaves."""
+    room = tmp_path_factory.mktemp("trained")
+    source, space = tiny.make_room(room)
+    source = source._replace(name="people")
+    tiny.supernet(room / "net", source, space, steps=6)
+    words = ["search", "net", "--budget", "20MMAC", "--evals", "8", "--data", "people", "--method", "nsga2"]
+    tiny.finish([*words, "--first-look", "0.5", "--out", "straight"], room)
+    left = tiny.left_by_search(room / "straight", room / "subnet.json")
+    return room, words, left
+
+
+@pytest.mark.parametrize(("engine", "workers"), POOLS)
+def test_scores_are_the_same_bits_on_every_engine(trained, engine, workers):
+    room, words, expected = trained[0], trained[1], dict(trained[2])
+    out = f"{engine}-{workers}"
+    more = ["--first-look", "0.5", "--engine", engine, "--workers", str(workers), "--out", out]
+    tiny.finish([*words, *more], room)
+    left = tiny.left_by_search(room / out, room / "subnet.json")
+    for journal in (left, expected):  # a journal is in the order in which evaluations ended
+        lines = [journal.pop(name) for name in [*journal] if name.startswith("journal ")]
+        journal["journal"] = sorted(map(json.dumps, lines))
+    tiny.same(left, expected)
+    assert len(expected["journal"]) > 10
