@@ -10,12 +10,13 @@ import argparse
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
 import worlds
-from published import evolution
+from published import POPULATION, ROUNDS, evolution
 from worlds import World
 
 from litepose_nas.extras import need
@@ -30,7 +31,8 @@ SPACES = ("litepose", "litepose-blocks")
 AT = (50, 100, 150, 200, 500, 1000, 1640)
 OURS = {"guided": guided.searcher, "nsga2": nsga2.searcher, "random": random_search.searcher}
 PUBLISHED = {"published": True, "published, every gene": False}
-TPE_EVALS, TPE_SEEDS = 200, 3  # it takes a tenth of a second an evaluation, and more with each
+SLOW = {"optuna NSGA-II", "optuna TPE"}  # with the first seeds only, as is what guided search does beyond ENOUGH
+ENOUGH = 200
 Found = list[tuple[Arch, float]]
 
 
@@ -83,25 +85,41 @@ def with_optuna(world: World, sampler: Any, evals: int, seed: int) -> tuple[Foun
     return found, spent
 
 
-def runs(world: World, seed: int, methods: Sequence[str], evals: int) -> Iterator[tuple[str, Found, float]]:
-    """Yield each method's name, what it evaluated, and its own seconds."""
-    for name in methods:
-        if name in OURS:
-            yield name, *ask_and_tell(world, OURS[name], evals, seed)
-        elif name in PUBLISHED:
-            begun = time.process_time()
-            found = list(
-                evolution(world.problem, lambda arch: world.evaluate(arch, seed)["score"], seed, PUBLISHED[name])
-            )
-            yield name, found, time.process_time() - begun
-        else:
-            import optuna
+def length(name: str, seed: int, evals: int, slow_seeds: int) -> int:
+    """Return how many evaluations a method is given with a seed; 0: none, for it is slow."""
+    if name in PUBLISHED:
+        return POPULATION * (ROUNDS + 1)
+    if name == "optuna TPE":  # it takes a tenth of a second an evaluation, and more with each
+        return min(evals, ENOUGH) if seed == 0 else 0
+    if seed < slow_seeds or name not in {*SLOW, "guided"}:
+        return evals
+    return min(evals, ENOUGH) if name == "guided" else 0
 
-            optuna.logging.set_verbosity(optuna.logging.ERROR)
-            if name == "optuna NSGA-II":
-                yield name, *with_optuna(world, optuna.samplers.NSGAIISampler(seed=seed), evals, seed)
-            elif seed < TPE_SEEDS:
-                yield name, *with_optuna(world, optuna.samplers.TPESampler(seed=seed), min(evals, TPE_EVALS), seed)
+
+def run(world: World, seed: int, name: str, evals: int) -> tuple[Found, float]:
+    """Return what a method evaluates and its own seconds."""
+    if name in OURS:
+        return ask_and_tell(world, OURS[name], evals, seed)
+    if name in PUBLISHED:
+        begun = time.process_time()
+        scored = evolution(world.problem, lambda arch: world.evaluate(arch, seed)["score"], seed, PUBLISHED[name])
+        return list(scored), time.process_time() - begun
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = {"optuna NSGA-II": optuna.samplers.NSGAIISampler, "optuna TPE": optuna.samplers.TPESampler}[name]
+    return with_optuna(world, sampler(seed=seed), evals, seed)
+
+
+def earlier(path: Path) -> dict[tuple[str, ...], tuple[dict[int, float], float]]:
+    """Return the areas and milliseconds of each run in an earlier output, by seed, world and method."""
+    found = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        if line.startswith("seed ") and line.endswith(" ms an evaluation)"):
+            seed, cell, name, *numbers, cost = line.split("  ")
+            areas = {int(at): float(value) for at, value in (number.split(": ") for number in numbers)}
+            found[seed.split()[1], cell, name] = areas, float(cost[1:].split()[0])
+    return found
 
 
 def row(areas: list[dict[int, float]], most: int) -> str:
@@ -110,16 +128,22 @@ def row(areas: list[dict[int, float]], most: int) -> str:
     for at in AT:
         values = [one[at] for one in areas if at in one]
         error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-        cells.append(f"{fmean(values):.1f} ±{error:.1f}" if values and at <= most else "")
+        few = "" if len(values) == len(areas) else f" ({len(values)})"
+        cells.append(f"{fmean(values):.1f} ±{error:.1f}{few}" if values and at <= most else "")
     return " | ".join(cells)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--slow-seeds", type=int, default=3, help="seeds for what is slow")
     parser.add_argument("--evals", type=int, default=1000)
     parser.add_argument("--methods", nargs="*", default=[*OURS, *PUBLISHED, "optuna NSGA-II", "optuna TPE"])
+    parser.add_argument(
+        "--earlier", type=Path, default=Path("nowhere"), help="an output that was cut short: go on from it"
+    )
     asked = parser.parse_args()
+    known = earlier(asked.earlier)
     warnings.simplefilter("ignore")
     methods = list(asked.methods)
     try:
@@ -138,15 +162,21 @@ def main() -> None:
         for cell in cells:
             world = worlds.world(*cell, seed)
             world = world._replace(problem=world.problem.remembering())
-            shares[cell].append(worlds.interaction_share(world, seed))
-            for name, found, seconds in runs(world, seed, methods, asked.evals):
-                areas[cell][name].append({at: area(world, found[:at]) for at in AT if at <= len(found)})
-                spent[name].append(1e3 * seconds / len(found))
-                numbers = "  ".join(f"{at}: {value:.2f}" for at, value in areas[cell][name][-1].items())
-                print(
-                    f"seed {seed}  {' '.join(cell)}  {name}  {numbers}  ({spent[name][-1]:.1f} ms an evaluation)",
-                    flush=True,
-                )
+            if seed < asked.slow_seeds:
+                shares[cell].append(worlds.interaction_share(world, seed))
+            for name in methods:
+                evals = length(name, seed, asked.evals, asked.slow_seeds)
+                numbers, cost = known.get((str(seed), " ".join(cell), name), ({}, 0.0))
+                if evals and max(numbers, default=0) < evals:
+                    found, seconds = run(world, seed, name, evals)
+                    numbers = {at: area(world, found[:at]) for at in AT if at <= len(found)}
+                    cost = 1e3 * seconds / len(found)
+                if not evals:
+                    continue
+                areas[cell][name].append(numbers)
+                spent[name].append(cost)
+                shown = "  ".join(f"{at}: {value:.2f}" for at, value in numbers.items())
+                print(f"seed {seed}  {' '.join(cell)}  {name}  {shown}  ({cost:.1f} ms an evaluation)", flush=True)
     for cell in cells:
         print(f"\n{cell[0]}, {cell[1]}: {fmean(shares[cell]):.0%} of the variance at one cost from interactions\n")
         print(f"| search | {' | '.join(map(str, AT))} |\n|---|{'---|' * len(AT)}")

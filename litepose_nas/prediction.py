@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import inference_mode
 
 from litepose_nas import files
+from litepose_nas.data import zipped
 from litepose_nas.data.augment import HALF, Image, Size, warp_picture
 from litepose_nas.data.coco import read_image
 from litepose_nas.data.loader import to_input
@@ -132,7 +133,7 @@ def overlay(image: Image, people: Sequence[dict[str, Any]], skeleton: Skeleton) 
 
 
 def find_pictures(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Return the picture files that paths name: files, folders (not those inside them) and patterns like *.jpg."""
+    """Return the pictures that paths name: files, folders and zips (not folders inside them), patterns like *.jpg."""
     given = [sources] if isinstance(sources, str | os.PathLike) else sources
     found: dict[Path, None] = {}
     for source in given:
@@ -159,12 +160,13 @@ def overlay_names(paths: Iterable[Path]) -> list[str]:
 
 
 def _of_source(path: Path) -> list[Path]:
-    if path.is_dir():
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+    if zipped.is_folder(path):
+        named = (path / name for name in zipped.names_in(path))
+        inside = sorted(file for file in named if file.suffix.lower() in SUFFIXES and zipped.is_file(file))
         if not inside:
             raise UserError(f"{path} holds no pictures ({', '.join(SUFFIXES)}); name another folder")
         return inside
-    if path.exists():
+    if zipped.is_file(path):
         return [path]
     matches = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
     if not matches:

@@ -9,7 +9,7 @@ import torch
 
 import litepose_nas as ln
 from litepose_nas.data.augment import Size
-from litepose_nas.data.coco import Dataset
+from litepose_nas.data.coco import Dataset, Record
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.evaluation import evaluate
 from litepose_nas.runs.run import Run
@@ -41,10 +41,12 @@ def by_heart(dataset: Dataset, arch: Arch, size: Size, steps: int, folder: Path,
 
 
 def large_people(dataset: Dataset, count: int) -> Dataset:
-    """Return the pictures whose smallest person takes up most of them."""
+    """Return the pictures whose smallest person takes up most of them, everybody with two labelled joints or more."""
 
-    def share(record) -> float:
-        return min(record.areas, default=0) / max(record.width, record.height) ** 2 if len(record.joints) else 0.0
+    def share(record: Record) -> float:
+        if not len(record.joints) or ((record.joints[..., 2] > 0).sum(1) < 2).any():
+            return 0.0
+        return float(min(record.areas)) / max(record.width, record.height) ** 2
 
     chosen = sorted(dataset.records, key=lambda record: (-share(record), record.image_id))[:count]
     return dataset._replace(records=tuple(chosen))

@@ -27,22 +27,21 @@ def toy(
     setting: Annotated[
         str, typer.Option(help="easy (what a demo learns in minutes), standard, or hard (crowded, blurred: for GPUs).")
     ] = "standard",
+    subject: Annotated[str, typer.Option(help="people, or arm: robot arms of seven joints.")] = "people",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a folder that is not such a dataset.")] = False,
 ) -> None:
-    """Draw people: pictures and a COCO-keypoints JSON, the same bytes every time.
+    """Draw people, or robot arms: pictures and a COCO-keypoints JSON, the same bytes every time.
 
     Example: litepose-nas data toy people --train 200 --val 50
     """
     from litepose_nas.data.toy import write_toy
 
     with console.progress("drawing") as step:
-        made = write_toy(
-            folder, train=train, val=val, size=size, seed=seed, setting=setting, force=force, progress=step
-        )
+        made = write_toy(folder, train, val, size, seed, setting, force, step, subject)
     rows = zip(("train", "val"), made.pictures, made.people, made.crowds, made.hidden, strict=True)
     table = [(name, p, people, crowds, f"{100 * hidden:.0f} %") for name, p, people, crowds, hidden in rows]
-    console.table(("split", "pictures", "people", "crowds", "hidden joints"), table)
+    console.table(("split", "pictures", subject + "s" * (subject == "arm"), "crowds", "hidden joints"), table)
     console.out(f"written to {folder} in {made.seconds:.1f} s")
     console.out(f"next: litepose-nas train-supernet --data {folder}")
 

@@ -24,6 +24,9 @@ def search(
     first_look: Annotated[
         float, typer.Option(min=0.01, max=1, help="Judge by this share of the pictures first, by all if it promises.")
     ] = 1.0,
+    rank: Annotated[
+        str, typer.Option(help="By ap or by loss; auto: by AP, but by loss while most APs are too low to tell.")
+    ] = "auto",
     objective: Annotated[
         list[str] | None,
         typer.Option(help="What the front keeps low: macs if not given, or params, weight_bytes, peak_bytes."),
@@ -58,12 +61,14 @@ def search(
         check_alone(context, "out", "device", "engine", "workers")
     run = Run.open(interrupted(step.VERB, out)) if resume else None
     kept: dict[str, Any] = {"budget": budget, "convention": mac_convention, "seed": seed}
-    kept |= {"method": method, "first_look": first_look, "objectives": objective or [], "eager": eager}
+    kept |= {"method": method, "first_look": first_look, "objectives": objective or [], "rank": rank, "eager": eager}
     kept |= run.settings if run else {}
     if not kept["budget"]:
         raise UserError("--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range")
     limits = Budget.of(kept["budget"], kept["convention"])
-    way = step.Way(kept["method"], kept["first_look"], tuple(kept["objectives"]), eager=kept["eager"])
+    way = step.Way(
+        kept["method"], kept["first_look"], tuple(kept["objectives"]), rank=kept["rank"], eager=kept["eager"]
+    )
     way.check()
     choice = Choice(engine or ENGINES[0], workers)  # of this machine, not of the run: a run may go on elsewhere
     choice.check()
@@ -113,7 +118,7 @@ def search(
             found = step.search(run, setting, evals, run.settings["seed"], report, way, choice)
         subnet_file.write("subnet.json", found.subnet)
         run.end()
-    _conclude(run.folder, found, limits)
+    _conclude(run.folder, found, limits, way.rank)
     console.out("written to subnet.json")
     console.out("next: litepose-nas extract subnet.json")
 
@@ -161,16 +166,20 @@ def _is_quick(evals: int | None, device: str) -> bool:
     return evals is None and devices.pick(device).type == "cpu"
 
 
-def _conclude(folder: Path, found, limits) -> None:  # type: ignore[no-untyped-def]
+def _conclude(folder: Path, found, limits, rank: str) -> None:  # type: ignore[no-untyped-def]
+    from litepose_nas.searching.baselines import in_words
+
     cost, by = found.chosen.cost, found.ranked_by
-    if by == "loss":
+    if by == "loss" and rank != "loss":
         console.out("ranked by loss: more than half of the networks have an AP below 0.02, which tells nothing yet")
     finals, noise = found.settled.finals, found.settled.noise
     if noise is not None:
         console.out(
-            f"the best {len(finals)} were calibrated and scored {len(finals[0].scores)} times again: the {by} of one "
-            f"varies by {noise:.4f}, and of what that cannot tell apart the cheapest is chosen"
+            f"the best {len(finals)} were calibrated and scored {len(finals[0].scores)} times again; of what noise "
+            "cannot tell apart the cheapest is chosen"
         )
+    for line in in_words(found.compared, by):
+        console.out(f"  {line}")
     console.out(f"front of {len(found.results)} networks: {folder / 'front.csv'}, {folder / 'front.svg'}")
     console.out(
         f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "

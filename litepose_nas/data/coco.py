@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from litepose_nas.data import zipped
 from litepose_nas.data.dataset_yaml import skeleton_named
 from litepose_nas.data.fields import is_id, load_json, numbers
 from litepose_nas.data.person import area_of, box_of, head_size, points_of
@@ -171,7 +172,7 @@ def read_image(path: str | os.PathLike[str], upright: bool = False) -> NDArray[n
     """
     file = Path(path)
     try:
-        data = file.read_bytes()  # OpenCV's own reader cannot open every file name
+        data = zipped.read_bytes(file)  # OpenCV's own reader cannot open every file name
     except (OSError, ValueError) as error:
         cause = error.strerror if isinstance(error, OSError) else None
         raise UserError(f"cannot read the picture {file}: {cause or error}; restore the file") from error
@@ -276,7 +277,7 @@ def _image_entries(path: Path, folder: Path, images: list[Any], pictures: bool) 
         file = folder / image["file_name"]
         if shown and file.name not in _names_in(file.parent, present):
             raise UserError(
-                f"{path}: image {image['id']} has no file {file}; "
+                f"{path}: image {image['id']} has no file {file}{zipped.elsewhere(file)}; "
                 "check the picture folder, or remove the image from the list"
             )
         entries[image["id"]] = image
@@ -301,7 +302,7 @@ def check_image(path: Path, image: Any, sizes: bool = True) -> None:
 def _names_in(folder: Path, present: dict[Path, set[str]]) -> set[str]:
     if folder not in present:  # one look at a folder instead of one at every file
         try:
-            present[folder] = set(os.listdir(folder))
+            present[folder] = set(zipped.names_in(folder))
         except (OSError, ValueError):  # ValueError: a name that no file system can have
             present[folder] = set()
     return present[folder]

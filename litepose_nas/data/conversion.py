@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from litepose_nas.data import zipped
 from litepose_nas.data.coco import Document, dataset_of, keypoint_category, split
 from litepose_nas.data.dataset_yaml import plain_words
 from litepose_nas.data.formats.building import category_for
@@ -159,7 +160,10 @@ def _place(source: Path, target: Path, how: str) -> None:
     except OSError:
         pass  # another disk, or one without links
     try:
-        shutil.copyfile(source, target)
+        if zipped.within(source):
+            target.write_bytes(zipped.read_bytes(source))
+        else:
+            shutil.copyfile(source, target)
     except OSError as error:
         raise UserError(f"{source} cannot be copied ({error.strerror or error}); nothing was written") from error
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data import backdrop, paint
+from litepose_nas.data.backdrop import Box
 from litepose_nas.data.figure import STANCES, Figure, Floats, draw_body, draw_pose, place
 
 FINE = 2  # painted so many times finer than the picture: smooth edges without blending labels
@@ -120,7 +121,7 @@ def _draw_once(rng: np.random.Generator, size: int, setting: Setting) -> Picture
     for number, actor in enumerate(actors):
         _paint_actor(canvas, rng, number, actor, light, setting)
     small = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
-    image = _expose(np.ascontiguousarray(small[..., :3]), rng, setting)
+    image = expose(np.ascontiguousarray(small[..., :3]), rng, setting)
     labels = np.ascontiguousarray(canvas[..., 3])
     people = [person_truth(labels, number, actor) for number, actor in enumerate(actors)]
     return Picture(image, labels, people, crowd_truth(labels))
@@ -197,7 +198,8 @@ def _paint_actor(
         backdrop.paint_thing(canvas, rng, actor.box, scale, light)
 
 
-def _expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: Setting) -> NDArray[np.uint8]:
+def expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: Setting) -> NDArray[np.uint8]:
+    """Return a picture as a camera would take it: blurred now and then, lighter or darker, with noise."""
     if rng.random() < setting.motion:
         length = int(rng.integers(3, max(4, image.shape[1] // 40)))
         kernel = np.zeros((length, length), np.float32)
@@ -231,19 +233,17 @@ def person_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> DrawnP
             continue  # nobody labels the eyes and nose of the back of a head
         part = int(labels[y, x]) - 16 * (number + 1)
         seen = part in paint.PARTS_AT_JOINT[joint] and not _turned_away(figure, joint, part)
-        joints[joint] = (*_picture_point(fine[joint]), 2 if seen else 1)
+        joints[joint] = (*picture_point(fine[joint]), 2 if seen else 1)
+    return DrawnPerson(joints, *shown_of(labels, number), figure.pose.stance, figure.pose.facing)
+
+
+def shown_of(labels: NDArray[np.uint8], number: int) -> tuple[Box, float, list[list[float]]]:
+    """Return box, area and outlines of what a labelled canvas shows of the figure with that number."""
     mask = (labels >> 4 == number + 1).astype(np.uint8)
     left, top, wide, high = cv2.boundingRect(mask)
     area = cv2.countNonZero(mask) / FINE**2
     box = (left / FINE, top / FINE, wide / FINE, high / FINE)
-    return DrawnPerson(
-        joints,
-        box,
-        area,
-        _polygons(mask[top : top + high, left : left + wide], left, top),
-        figure.pose.stance,
-        figure.pose.facing,
-    )
+    return box, area, _polygons(mask[top : top + high, left : left + wide], left, top)
 
 
 def _turned_away(figure: Figure, joint: int, part: int) -> bool:
@@ -259,8 +259,8 @@ def _turned_away(figure: Figure, joint: int, part: int) -> bool:
     return False
 
 
-def _picture_point(fine: Floats) -> tuple[float, float]:
-    # Middles of pixels are integers on both grids.
+def picture_point(fine: Floats) -> tuple[float, float]:
+    """Return where a point of the canvas lies in the picture; middles of pixels are integers on both grids."""
     x, y = (fine + 0.5) / FINE - 0.5
     return float(x), float(y)
 

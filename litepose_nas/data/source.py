@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from litepose_nas.data import dataset_yaml
+from litepose_nas.data import dataset_yaml, zipped
 from litepose_nas.data.coco import Dataset, Document, check_lists, dataset_of, keypoint_category, read_json
 from litepose_nas.data.dataset_yaml import known_names, known_tree, read_tree, skeleton_in
 from litepose_nas.data.formats import (
@@ -124,6 +124,8 @@ def open_source(what: str | None, progress: Callable[[int, int], None] | None = 
 
 
 def _toy(folder: Path) -> Source:
+    if (folder / "data.yaml").is_file():  # of another subject than people
+        return _from_yaml(folder / "data.yaml")
     splits = {name: toy_split(folder, name) for name in ("train", "val")}
     return Source(str(folder), {name: Split("coco", images, json) for name, (json, images) in splits.items()})
 
@@ -140,7 +142,7 @@ def _known(what: str, name: str, folder: Path | None) -> Source:
         ways = [_split(name, root, tree["format"], key, way, Wording()) for way in _as_list(tree[key])]
         there = [way for way in ways if way.annotations is not None and way.annotations.exists()]
         # Of two layouts whose annotations have one name, that which has the pictures too.
-        there.sort(key=lambda way: not way.images.is_dir())
+        there.sort(key=lambda way: not zipped.is_folder(way.images))
         if there:
             splits[key] = there[0]
         else:
@@ -186,13 +188,14 @@ def _split(where: str, root: Path, layout: str, key: str, value: Any, wording: W
             raise UserError(f"{where}: {key}: unknown key `{part}`; {nearest(part, SPLIT_KEYS)}")
     if not known or not needed <= set(value):
         raise UserError(
-            f"{where}: {key}: expected a mapping of `images` (a folder) and `annotations` (a JSON), got {value!r:.80}"
+            f"{where}: {key}: expected a mapping of `images` (a folder or zip) and `annotations` (a JSON), "
+            f"got {value!r:.80}"
         )
     if "truth" in value and layout != "mpii":
         raise UserError(f"{where}: {key}: `truth` belongs to the format mpii alone; leave it out")
     _, *files = (root / value[part] if part in value else None for part in SPLIT_KEYS)
     annotations, detections, truth = files
-    return Split(layout, root / value["images"], annotations, detections, truth)
+    return Split(layout, zipped.folder_or_zip(root / value["images"]), annotations, detections, truth)
 
 
 def _wording(path: Path, tree: dict[str, Any]) -> Wording:
@@ -232,8 +235,9 @@ def _folder_beside(path: Path, data: bytes) -> Path:
     part = re.split(r"[_\-.]", path.stem)[-1]
     for above in (path.parent, path.parent.parent, path.parent.parent.parent):
         for folder in (above, above / "images", above / part, above / "images" / part):
-            if name and (folder / name).is_file():
-                return folder
+            place = zipped.folder_or_zip(folder)
+            if name and zipped.is_file(place / name):
+                return place
     return path.parent
 
 

@@ -1,4 +1,4 @@
-"""Drawn people as a dataset: pictures and COCO-keypoints annotations in a folder, the same bytes for the same seed."""
+"""Drawn people or robot arms as a dataset: pictures and COCO-keypoints annotations, the same bytes for a seed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,12 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import yaml
 
+from litepose_nas.data import robot_arm
+from litepose_nas.data.dataset_yaml import plain_words
 from litepose_nas.data.figure import JOINTS, LIMBS
+from litepose_nas.data.formats.building import category_for
 from litepose_nas.data.scene import SETTINGS, DrawnCrowd, DrawnPerson, Picture, draw_picture
 from litepose_nas.errors import UserError, nearest
 
@@ -24,8 +28,9 @@ SMALLEST, LARGEST = 48, 4096
 MOST_PICTURES = 1_000_000  # a split: the ids of val begin above those of train
 QUALITY = 92
 _WHAT = "people drawn by litepose-nas"
-_MARKER = "toy.json"
-_OWN = {"annotations", "train", "val", _MARKER}
+SUBJECTS = ("people", "arm")
+_MARKER, _YAML = "toy.json", "data.yaml"
+_OWN = {"annotations", "train", "val", _MARKER, _YAML}
 
 Progress = Callable[[int, int], None]
 
@@ -50,12 +55,18 @@ def write_toy(
     setting: str = "standard",
     force: bool = False,
     progress: Progress | None = None,
+    subject: str = "people",
 ) -> ToySummary:
     """Draw a dataset and put it into a folder, whole or not at all; progress(done, total) is called after each picture.
 
     A picture depends on the seed, its split, its place in it, size and setting (easy, standard or hard): more pictures
-    begin with the same ones. An earlier drawn dataset is replaced; anything else only with force.
+    begin with the same ones. An earlier drawn dataset is replaced; anything else only with force. The subject is people
+    or robot arms, which have one setting and a data.yaml that says what their joints are.
     """
+    if subject not in SUBJECTS:
+        raise UserError(f"drawn pictures: subject {subject!r} is not one; {nearest(subject, SUBJECTS)}")
+    if subject == "arm" and setting != "standard":
+        raise UserError(f"drawn arms: setting {setting!r} is one of people; leave it out")
     if setting not in SETTINGS:
         raise UserError(f"drawn people: setting {setting!r} is not one; {nearest(setting, SETTINGS)}")
     size = SIZES[setting] if size is None else size
@@ -68,7 +79,7 @@ def write_toy(
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
         try:
             partial.chmod(0o777 & ~_umask())
-            counts = _write_splits(partial, (train, val), size, seed, setting, progress)
+            counts = _write_splits(partial, (train, val), size, seed, setting, subject, progress)
             settings = {
                 "what": _WHAT,
                 "version": 1,
@@ -77,6 +88,7 @@ def write_toy(
                 "size": size,
                 "seed": seed,
                 "setting": setting,
+                **({} if subject == "people" else {"subject": subject}),
             }
             _write_json(partial / _MARKER, settings)
             _move_into_place(partial, target)
@@ -112,7 +124,11 @@ def toy_settings(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 def toy_split(folder: str | os.PathLike[str], split: str) -> tuple[Path, Path]:
     """Return the annotation file and the picture folder of a drawn dataset's train or val split."""
-    return Path(folder) / "annotations" / f"person_keypoints_{split}.json", Path(folder) / split
+    return Path(folder) / "annotations" / _annotation_file(split), Path(folder) / split
+
+
+def _annotation_file(split: str) -> str:
+    return f"person_keypoints_{split}.json"
 
 
 def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
@@ -173,16 +189,23 @@ def _move_into_place(partial: Path, target: Path) -> None:
 
 
 def _write_splits(
-    folder: Path, pictures: tuple[int, int], size: int, seed: int, setting: str, progress: Progress | None
+    folder: Path,
+    pictures: tuple[int, int],
+    size: int,
+    seed: int,
+    setting: str,
+    subject: str,
+    progress: Progress | None,
 ) -> list[tuple[int, int, float]]:
-    done, total = 0, sum(pictures)
+    done, total, arms = 0, sum(pictures), subject == "arm"
     counts = []
     (folder / "annotations").mkdir()
     for split, count in zip(SPLITS, pictures, strict=True):
         (folder / split).mkdir()
         images, annotations = [], []
         for index in range(count):
-            picture = draw_picture(picture_rng(seed, split, index), size, SETTINGS[setting])
+            rng = picture_rng(seed, split, index)
+            picture = robot_arm.draw_picture(rng, size) if arms else draw_picture(rng, size, SETTINGS[setting])
             image_id = 1 + index + SPLITS.index(split) * MOST_PICTURES
             name = f"{image_id:012d}.jpg"
             (folder / split / name).write_bytes(_jpeg(picture))
@@ -192,17 +215,25 @@ def _write_splits(
             done += 1
             if progress is not None:
                 progress(done, total)
-        description = f"People drawn by litepose-nas: {split}, seed {seed}, {setting}"
+        description = f"{'Arms' if arms else 'People'} drawn by litepose-nas: {split}, seed {seed}, {setting}"
         document = {
             "info": {"description": description, "version": "1"},
             "licenses": [],
             "images": images,
             "annotations": annotations,
-            "categories": [_category()],
+            "categories": [category_for(robot_arm.SKELETON, name="robot arm") if arms else _category()],
         }
         _write_json(toy_split(folder, split)[0], document)
         counts.append(_count(annotations))
+    if arms:
+        _write_yaml(folder / _YAML)
     return counts
+
+
+def _write_yaml(path: Path) -> None:
+    places = {split: {"images": split, "annotations": f"annotations/{_annotation_file(split)}"} for split in SPLITS}
+    tree = {**places, **plain_words(robot_arm.SKELETON)}
+    path.write_text(yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=120), encoding="utf-8")
 
 
 def _count(annotations: list[dict[str, Any]]) -> tuple[int, int, float]:

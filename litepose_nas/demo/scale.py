@@ -33,6 +33,7 @@ class Scale(NamedTuple):
     # the search; the first budget is the one at which the searched network meets the scaled one
     budgets: tuple[str, ...] = ("40MMAC", "60MMAC")
     evals: int = 40
+    rank: str = "loss"  # after minutes, on few pictures, a steadier guide than the inherited AP
     slice: int = 64  # held-out training pictures that candidates are scored on
     calibration: int = 32  # pictures behind a candidate's BN statistics
     calibration_batch: int = 16

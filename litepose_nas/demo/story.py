@@ -214,7 +214,7 @@ class Story:
             self.tick(f"search {number}/{scale.evals}  {line}", number / scale.evals)
 
         with run:
-            way = searching.Way(finals=0)  # for each budget has its own best
+            way = searching.Way(finals=0, rank=scale.rank)  # each budget has its own best: no finals
             found = searching.search(run, setting, scale.evals, self.seed, report, way)
         space, joints = setting.problem.space, setting.candidates.supernet.joints
         chosen = contenders.contenders(found.results, scale.budgets, space, joints)
@@ -226,7 +226,7 @@ class Story:
             subnet_file.write(self._network(name) / "subnet.json", subnet)
         macs = {name: Subnet(arch, joints).cost.macs for name, arch in chosen.items()}
         shown = ", ".join(f"{contenders.label(name, scale.budgets)} {macs[name] / 1e6:.1f} MMAC" for name in macs)
-        by = "AP" if found.ranked_by == "ap" else "loss, for most APs are too low to tell"
+        by = "AP" if found.ranked_by == "ap" else "loss"
         return {"line": f"{len(found.results)} networks ranked by {by}; on: {shown}", "macs": macs}
 
     def finetune(self) -> Found:

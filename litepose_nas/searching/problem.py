@@ -24,14 +24,29 @@ def by_score(results: Sequence[Result]) -> list[float]:
 
 def by_ap_or_loss(results: Sequence[Result]) -> list[float]:
     """Return each result's `ap`, or minus its `loss` while more than half of the APs are too low to tell nets apart."""
-    if ranked_by(results) == "ap":
-        return [_number(result.get("ap")) for result in results]
+    return RANKS[ranked_by(results)](results)
+
+
+def by_ap(results: Sequence[Result]) -> list[float]:
+    """Return each result's `ap`."""
+    return [_number(result.get("ap")) for result in results]
+
+
+def by_loss(results: Sequence[Result]) -> list[float]:
+    """Return minus each result's `loss`."""
     losses = [_number(result.get("loss")) for result in results]
     return [FAILED if loss == FAILED else -loss for loss in losses]
 
 
-def ranked_by(results: Sequence[Result]) -> str:
-    """Return `ap` or `loss`: what `by_ap_or_loss` goes by with these results."""
+RANKS: Mapping[str, Callable[[Sequence[Result]], list[float]]] = {
+    "auto": by_ap_or_loss, "ap": by_ap, "loss": by_loss,
+}  # fmt: skip
+
+
+def ranked_by(results: Sequence[Result], rank: str = "auto") -> str:
+    """Return `ap` or `loss`: what a rank goes by with these results."""
+    if rank != "auto":
+        return rank
     mute = sum(not _number(result.get("ap")) >= MUTE_AP for result in results)
     return "loss" if 2 * mute > len(results) else "ap"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
@@ -19,14 +20,15 @@ from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.runs import metrics
-from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.journal import Journal, plain
 from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Candidates, Judge, Protocol
-from litepose_nas.searching import engine, finalists, guided, nsga2, plot, random_search
+from litepose_nas.searching import baselines, engine, finalists, guided, nsga2, plot, random_search
+from litepose_nas.searching.baselines import Baselines
 from litepose_nas.searching.engine import Look
 from litepose_nas.searching.finalists import Settled
 from litepose_nas.searching.front import front, write_csv
-from litepose_nas.searching.problem import Evaluated, Problem, Result, by_ap_or_loss, ranked_by
+from litepose_nas.searching.problem import RANKS, Evaluated, Problem, Result, by_ap_or_loss, ranked_by
 from litepose_nas.searching.rounds import Rounds
 from litepose_nas.searching.rungs import climbing, levelled
 from litepose_nas.space import Arch
@@ -50,12 +52,15 @@ class Way(NamedTuple):
     first_look: float = 1.0  # the share of the pictures that decides whether to look at all
     objectives: tuple[str, ...] = ()  # fields of Cost to keep low; none named: the MACs
     finals: int | None = None  # how many of the best are scored again; None: a few
+    rank: str = "auto"  # by ap or by loss; auto: by AP, but by loss while most APs are too low to tell nets apart
     eager: bool = False  # keep all workers busy; what is proposed then depends on who is quick
 
     def check(self) -> None:
         """Raise a UserError where a name is unknown."""
         if self.method not in METHODS:
             raise UserError(f"--method {self.method!r}: {nearest(self.method, METHODS)}")
+        if self.rank not in RANKS:
+            raise UserError(f"--rank {self.rank!r}: {nearest(self.rank, RANKS)}")
         for field in self.objectives:
             if field not in Cost._fields:
                 raise UserError(f"--objective {field!r}: {nearest(field, Cost._fields)}")
@@ -93,6 +98,7 @@ class Found(NamedTuple):
     ranked_by: str
     subnet: Subnet
     settled: Settled
+    compared: Baselines
 
 
 def prepare(
@@ -177,7 +183,7 @@ def search(
     """
     way.check()
     look = way.first_look
-    problem = setting.problem._replace(objectives=way.objectives)
+    problem = setting.problem._replace(objectives=way.objectives, scores=RANKS[way.rank])
     problem = problem if look == 1 else problem._replace(scores=levelled(problem.scores))
     setting = setting._replace(problem=problem)
     header = engine.header(
@@ -188,9 +194,10 @@ def search(
         method=way.method,
         first_look=look,
         objectives=problem.low,
+        rank=way.rank,
         eager=way.eager,
     )
-    journal = Journal(run.journal, header)
+    journal = Journal(run.journal, header, notes_of(setting))
     searcher = searcher_of(way.method, problem, seed, evals)
     searcher.eager = way.eager
 
@@ -205,7 +212,14 @@ def search(
             count = min(5, max(2, evals // 10)) if way.finals is None else way.finals
             best = finalists.finalists(results, problem.budget, count)
             again = finalists.score_again_on(problem, best, crew, journal)
-    return conclude(run, setting, results, again)
+    return conclude(run, setting, results, again, way.rank)
+
+
+def notes_of(setting: Setting) -> dict[str, Any]:
+    """Return what a report needs to know beside the results."""
+    budget, joints = setting.problem.budget, setting.candidates.supernet.joints
+    texts = [limit.text for limit in budget.limits]
+    return {"budget": texts, "convention": budget.convention, "joints": joints, "info": setting.info}
 
 
 def searcher_of(method: str, problem: Problem, seed: int, evals: int) -> Rounds:
@@ -218,7 +232,11 @@ def searcher_of(method: str, problem: Problem, seed: int, evals: int) -> Rounds:
 
 
 def conclude(
-    run: Run, setting: Setting, results: list[Evaluated], again: Mapping[Arch, Sequence[Result]] | None = None
+    run: Run,
+    setting: Setting,
+    results: list[Evaluated],
+    again: Mapping[Arch, Sequence[Result]] | None = None,
+    rank: str = "auto",
 ) -> Found:
     """Choose the best network within the budget; write front.csv, front.svg and every subnet.json of the front."""
     problem, joints = setting.problem, setting.candidates.supernet.joints
@@ -229,16 +247,17 @@ def conclude(
         raise UserError(
             f"{run.folder}: none of {len(results)} networks could be scored within the budget; train longer"
         )
-    chosen, by = settled.chosen, ranked_by([item.result for item in results])
+    chosen, by = settled.chosen, ranked_by([item.result for item in results], rank)
     write_csv(run.folder / "front.csv", results)
-    run.write(
-        "front.svg", plot.picture(results, problem.budget, chosen, f"{problem.space.name}: {len(results)} networks", by)
-    )
+    title = f"{problem.space.name}: {len(results)} networks"
+    run.write("front.svg", plot.picture(results, problem.budget, chosen, title, by, settled.noise))
+    compared = baselines.baselines(results, settled, problem.budget)
+    run.write("baselines.json", json.dumps(plain({"ranked_by": by, **compared.plain()}), indent=2) + "\n")
     for number, item in enumerate(front(results, problem.budget, problem.objectives)):
         subnet_file.write(run.folder / "front" / f"subnet-{number}.json", subnet_of(item, joints, setting.info, by))
     subnet = subnet_of(chosen, joints, setting.info, by)
     subnet_file.write(run.folder / CHOSEN, subnet)
-    return Found(results, chosen, by, subnet, settled)
+    return Found(results, chosen, by, subnet, settled, compared)
 
 
 def subnet_of(item: Evaluated, joints: int, info: dict[str, Any], by: str) -> Subnet:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from litepose_nas.data import coco
+from litepose_nas.data import coco, zipped
 from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.check.finding import Finding, clean, finding
 from litepose_nas.data.check.lenient import Gathered, Picture
@@ -83,8 +82,8 @@ def check_sameness(splits: Sequence[tuple[Gathered, Sequence[Look]]]) -> list[Fi
 
 def _look(picture: Picture) -> Look:
     try:
-        data = Path(picture.path).read_bytes()
-    except (OSError, ValueError) as error:
+        data = zipped.read_bytes(picture.path)
+    except (OSError, ValueError, UserError) as error:
         return Look(str(picture.path), cause=clean(str(error)))
     digest = hashlib.sha256(data).hexdigest()
     try:

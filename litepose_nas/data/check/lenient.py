@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import warnings
 from collections import defaultdict
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data import coco
+from litepose_nas.data import coco, zipped
 from litepose_nas.data.check.finding import Finding, clean, finding
 from litepose_nas.data.coco import Document
 from litepose_nas.data.fields import LARGEST, is_id
@@ -138,7 +137,7 @@ def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> t
         if file.parent not in present:
             present[file.parent] = {one: Path(one).stem.lower() for one in _names_in(file.parent)}
         if file.name not in present[file.parent]:
-            faults["missing-file"].append(_image(number, file) + _like(file.name, present[file.parent]))
+            faults["missing-file"].append(_image(number, file) + _like(file, present[file.parent]))
             continue
         if file in files:
             faults["file-twice"].append(f"{_image(number, image['file_name'])}, also image {files[file]}")
@@ -157,7 +156,7 @@ def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> t
 
 def _names_in(folder: Path) -> list[str]:
     try:
-        return os.listdir(folder)
+        return zipped.names_in(folder)
     except (OSError, ValueError):
         return []
 
@@ -304,7 +303,8 @@ def _annotation(annotation: dict[str, Any]) -> str:
     return clean(f"annotation {annotation.get('id')!r:.40} of image {annotation.get('image_id')!r:.40}")
 
 
-def _like(name: str, present: dict[str, str]) -> str:
-    """Return a hint at a file that differs in its case or kind alone."""
-    stem = Path(name).stem.lower()
-    return next((clean(f"; there is {other}") for other, known in present.items() if known == stem), "")
+def _like(file: Path, present: dict[str, str]) -> str:
+    """Return a hint at a file that differs in its case or kind alone, or lies elsewhere in its zip."""
+    stem = file.stem.lower()
+    alike = (f"; there is {other}" for other, known in present.items() if known == stem)
+    return clean(next(alike, zipped.elsewhere(file)))

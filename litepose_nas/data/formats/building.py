@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from litepose_nas.data import zipped
 from litepose_nas.data.formats.picture_size import picture_size
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
@@ -43,8 +44,11 @@ def with_sizes(pictures: list[dict[str, Any]], folder: Path | None) -> list[dict
         if ("width" in picture and "height" in picture) or not picture.get("is_labeled", True):
             continue
         file = folder / str(picture["file_name"])
-        if not file.is_file():
-            raise UserError(f"image {picture['id']} has no file {file}; check the picture folder, or remove its people")
+        if not zipped.is_file(file):
+            hint = zipped.elsewhere(file)
+            raise UserError(
+                f"image {picture['id']} has no file {file}{hint}; check the picture folder, or remove its people"
+            )
         picture["width"], picture["height"] = picture_size(file)
     return pictures
 
@@ -62,7 +66,6 @@ def labelled_box(points: NDArray[np.float64]) -> tuple[float, float, float, floa
 
 def pictures_in(folder: Path) -> list[str]:
     """Return the names of the pictures in a folder and below, sorted, with / between folders."""
-    if not folder.is_dir():
+    if not zipped.is_folder(folder):
         raise UserError(f"{folder}: no such folder of pictures; check the path")
-    found = [path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()]
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    return [name for name in zipped.files_below(folder) if PurePosixPath(name).suffix.lower() in SUFFIXES]

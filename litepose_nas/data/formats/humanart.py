@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from litepose_nas.data import zipped
 from litepose_nas.data.coco import Document, read_document
 from litepose_nas.data.dataset_yaml import known_skeleton
 
@@ -17,7 +18,7 @@ def read(path: Path, images: Path | None = None) -> Document:
     for category in document["categories"]:
         if isinstance(category, dict) and isinstance(category.get("keypoints"), list):
             category.update(keypoints=category["keypoints"][: len(names)], skeleton=[])
-    if images is not None and not (images / ARCHIVE).is_dir():
+    if images is not None and not zipped.is_folder(images / ARCHIVE):
         for image in document["images"]:
             if isinstance(image, dict) and isinstance(image.get("file_name"), str):
                 image["file_name"] = image["file_name"].removeprefix(ARCHIVE)

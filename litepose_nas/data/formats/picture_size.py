@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
 from typing import BinaryIO
 
+from litepose_nas.data import zipped
 from litepose_nas.data.coco import read_image
 from litepose_nas.errors import UserError
 
@@ -17,7 +19,7 @@ _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers that nothing belongs to
 def picture_size(path: Path) -> tuple[int, int]:
     """Return width and height of the stored pixels; pictures that are neither JPEG nor PNG are decoded."""
     try:
-        with open(path, "rb") as file:
+        with io.BytesIO(zipped.read_bytes(path)) if zipped.within(path) else open(path, "rb") as file:
             size = _png(file) or _jpeg(file)
     except OSError as error:
         raise UserError(f"cannot read the picture {path}: {error.strerror or error}; restore the file") from error

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from litepose_nas.data import zipped
 from litepose_nas.data.coco import Document
 from litepose_nas.data.formats.building import category_for, ids_of, pictures_in, with_sizes
 from litepose_nas.data.person import AREA_OF_BOX
@@ -77,10 +78,10 @@ def _listed(root: Path, place: str) -> list[str]:
 
 def _rows(file: Path, joints: int, wording: Wording) -> list[NDArray[np.float64]]:
     each, classes = wording.numbers, [number for number, _ in wording.classes]
-    if not file.is_file():
+    if not zipped.is_file(file):
         return []  # as everywhere: a picture without a text shows nobody
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = zipped.read_bytes(file).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read ({error}); mend or remove it") from error
     rows = []
