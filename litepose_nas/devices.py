@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,11 @@ def precision(text: str, device: torch.device) -> torch.dtype | None:
     if text not in known:
         raise UserError(f"--amp {text}: not one of auto, off, bf16, fp16")
     return known[text]
+
+
+def loaders(device: torch.device) -> int:
+    """Return how many threads prepare pictures unless told: one beside a processor that trains, more for a GPU."""
+    return 1 if device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) - 1))
 
 
 @contextmanager

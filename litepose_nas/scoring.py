@@ -82,8 +82,8 @@ class Judge:
         return float(total) / count
 
     def _read_slice(self, size: tuple[int, int]) -> Cached:
-        found = Cached(size, tuple(self.task.eval_batches(self.held.slice, size, self.protocol.batch)))
-        if not found.batches:
+        found = Cached(self.task.eval_batches(self.held.slice, size, self.protocol.batch))
+        if not len(found):
             raise UserError(
                 f"{self.held.slice.dataset.annotations}: nobody to judge by in {len(self.held.slice)} held-out "
                 "pictures; give more pictures with people"

@@ -1,5 +1,6 @@
 """Fine-tuning the best few of a search: who goes on, the same on every engine, killed or not."""
 
+import csv
 import json
 import random
 import signal
@@ -72,20 +73,23 @@ def same_nets(one, other):
 )
 def test_rungs(count, steps, expected):
     assert rungs(count, steps) == expected
-    alone = {number: 0 for number in range(count)}
+    alone = dict.fromkeys(range(count), 0)
     for kept, until in expected:
-        alone.update({number: until for number in range(kept)})
+        alone.update(dict.fromkeys(range(kept), until))
     assert work_of(expected) == sum(alone.values())
 
 
-def test_the_candidates_are_the_choice_and_the_best_of_the_front_within_the_budget(room):
-    found = nearest_to_best(Run.open(room / "found"), 99)
+def test_the_candidates_are_the_choice_and_the_best_within_the_budget(room):
+    searched = Run.open(room / "found")
+    found = nearest_to_best(searched, 99)
     assert found[0].arch == subnet_file.read(room / "subnet.json").arch
-    assert len({one.arch for one in found}) == len(found) >= 3
-    by = found[0].info["score"]["ranked_by"]
-    scores = [one.info["score"][by] for one in found[1:]]
-    assert scores == sorted(scores, reverse=by == "ap")
+    assert len({one.arch for one in found}) == len(found) == 12
     assert all(one.cost.macs <= 20e6 for one in found)
+    assert [one.arch for one in nearest_to_best(searched, 3)] == [one.arch for one in found[:3]]
+    with (room / "found" / "front.csv").open(newline="") as file:
+        score_of = {row["arch"]: float(row["score"]) for row in csv.DictReader(file)}
+    scores = [score_of[json.dumps(one.arch.to_dict())] for one in found[1:]]
+    assert scores == sorted(scores, reverse=True)
 
 
 def test_the_better_third_goes_on_and_the_best_ships(room, straight):
@@ -151,10 +155,10 @@ def test_who_diverges_is_out_and_what_is_known_is_not_done_again(room, straight,
         with Run.create("finetune", settings=settings, out=name) if name else Run.resume("fake") as one:
             return candidates.compete(one, None, "cpu", candidates.Choice(), lambda text: None)
 
-    with pytest.raises(UserError, match="no such file"):  # nobody has really been trained
+    with pytest.raises(UserError, match="cannot be read"):  # nobody has really been trained
         compete("fake")
     assert fake.asked == [Stretch(1, 3), Stretch(2, 3), Stretch(3, 3), Stretch(3, 9)]
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match="cannot be read"):
         compete(None)
     assert len(fake.asked) == 4
     fake.scores = {number: {"diverged": "x"} for number in (1, 2, 3)}

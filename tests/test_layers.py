@@ -24,6 +24,7 @@ ORDER = [
     {"formats", "budget"},
     {"engines"},
     {"searching"},
+    {"report"},
     {"target", "store"},
     {"api"},
     {"supernet"},
@@ -40,7 +41,7 @@ ORDER = [
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 NO_TORCH = {
     *("errors", "resources", "files", "extras", "space_file", "runs", "blocks", "families", "space", "costs"),
-    *("budget", "formats", "engines", "searching", "target", "metrics", "cli"),
+    *("budget", "formats", "engines", "searching", "report", "target", "metrics", "cli"),
 }
 DATA = {"data", "pose"}  # never import networks, and networks never import them
 BELOW_DATA = {"errors", "files", "resources"}
@@ -102,7 +103,17 @@ def test_what_must_be_quick_imports_no_torch():
         if unit(path) in NO_TORCH:
             top = {name.split(".")[0] for name in imports(path, top_level_only=True)}
             assert not top & {"torch", "cv2", "scipy", "onnx", "ray"}, path
-    names = ("cli", "costs", "runs.run", "searching.engine", "searching.nsga2", "searching.plot", "metrics.coco")
+    names = (
+        "cli",
+        "costs",
+        "runs.run",
+        "searching.engine",
+        "searching.nsga2",
+        "searching.plot",
+        "searching.agreement",
+        "report.page",
+        "metrics.coco",
+    )
     code = f"import sys, {', '.join(f'litepose_nas.{name}' for name in names)}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -7,17 +7,21 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from commands import run
 
 from litepose_nas.data import augment as aug
 from litepose_nas.data import loader, toy
 from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.augment import Augment
-from litepose_nas.data.coco import Dataset, Ignored, load_picture, read_coco
+from litepose_nas.data.coco import Dataset, Ignored, Record, load_picture, read_coco
+from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.loader import Batch, Pictures, train_batch
 from litepose_nas.errors import UserError
 
@@ -107,7 +111,9 @@ def test_the_stream_is_the_same_resumed_prefetched_or_uncached(dataset):
     assert [step for step, _ in plain] == list(range(8))
     assert plain[0][1].images.shape[2:] == (48, 80)
     assert plain[1][1].images.shape[2:] == (64, 64)
-    for other in (stream(0), stream(0, workers=3, ahead=4), stream(0, cache=0), stream(5), stream(7, workers=0)):
+    others = [stream(0), *(stream(0, workers=workers) for workers in (1, 2, 4)), stream(0, workers=3, ahead=4)]
+    resumed = [stream(start, workers=workers) for start, workers in ((5, 1), (3, 4), (7, 0))]
+    for other in (*others, *resumed, stream(0, cache=0), stream(2, cache=0, workers=2)):
         for step, batch in other:
             assert same(batch, plain[step][1]), step
     assert [step for step, _ in stream(5)] == [5, 6, 7]
@@ -121,6 +127,36 @@ def test_the_cache_keeps_to_its_budget(dataset):
     kept = [pictures.get(index)[0] is image for index, image in enumerate(images)]
     assert kept == [True] * 3 + [False] * 3
     assert pictures.free_bytes == 10
+
+
+def test_big_pictures_do_not_fill_the_memory(tmp_path):
+    """The most that is held at once: the cache, a picture and a batch for each thread, and what is made ahead."""
+    side, count, size, batch = 1500, 12, (64, 64), 4
+    one = side * side * 3
+    nobody = np.zeros((0, 17, 3), np.float32)
+    noise = np.random.default_rng(0).integers(0, 255, (side // 10, side // 10, 3), dtype=np.uint8)
+    picture = cv2.resize(noise, (side, side))
+    for index in range(count):
+        cv2.imwrite(str(tmp_path / f"{index}.jpg"), picture)
+    records = tuple(
+        Record(
+            index, tmp_path / f"{index}.jpg", side, side, nobody, nobody[:, 0], nobody[:, 0, 0], np.zeros(0, int), ()
+        )
+        for index in range(count)
+    )
+    skeleton = known_skeleton("coco")
+    budget = int(2.5 * one)
+    pictures = Pictures(Dataset(tmp_path, tmp_path, skeleton, records), budget)
+    tracemalloc.start()
+    try:
+        for _ in loader.batches(pictures, size, batch, seed=0, stop=12, workers=2):
+            pass
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Decoding makes a second picture of the first, and the queue holds four batches.
+    assert 2 * one < most < budget + 2 * 3 * one + 8 * batch * 64 * 64 * 3 * 4 + 2_000_000
+    assert budget - pictures.free_bytes == 2 * one
 
 
 def test_masks_are_false_where_nobody_is_labelled(dataset):
@@ -158,7 +194,8 @@ def test_whole_pictures_come_in_order_with_their_maps(dataset):
     assert not rest
     assert some.image_ids == tuple(sorted(wanted))
     kept = loader.cached(pictures, SIZE, 5)
-    assert all(same(one, other) for (one, _), (other, _) in zip(kept.batches, found, strict=True))
+    for _ in range(2):
+        assert all(same(one, other) for (one, _), (other, _) in zip(kept.batches, found, strict=True))
     with pytest.raises(UserError, match="no image 987654"):
         next(loader.eval_batches(pictures, SIZE, 5, [987654]))
 
@@ -221,3 +258,28 @@ def test_a_program_that_is_interrupted_ends():
     ended = subprocess.run([sys.executable, "-c", code], timeout=20, capture_output=True, text=True, check=False)
     assert "KeyboardInterrupt" in ended.stderr
     assert ended.returncode != 0
+
+
+def test_the_option_reaches_the_loader_and_changes_nothing_else(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    used = []
+
+    def seen(work, items, ahead=3, workers=1):
+        used.append(workers)
+        return work_ahead(work, items, ahead, workers)
+
+    monkeypatch.setattr(loader, "work_ahead", seen)
+    small = (Path(__file__).parent.parent / "search_spaces" / "litepose-tiny.yaml").read_text()
+    Path("small.yaml").write_text(small.replace("[64, 96, 128, 160]", "[64]"))
+    left = []
+    for count in (0, 3):
+        used.clear()
+        words = (
+            f"train-supernet --space small.yaml --data {folder} --steps 3 --loaders {count} --out run{count} batch=2"
+        )
+        assert run(f"litepose-nas {words}", monkeypatch) == 0
+        assert used[0] == count
+        left.append({name: (tmp_path / f"run{count}" / name).read_bytes() for name in ("config.yaml", "metrics.csv")})
+        left[-1]["weights"] = (tmp_path / f"run{count}" / "weights" / "last.safetensors").read_bytes()
+    assert left[0] == left[1]
+    assert run("litepose-nas finetune run0 --candidates 2 --loaders 2", monkeypatch) == 2

@@ -66,6 +66,13 @@ def test_the_four_commands(one_thread, tmp_path, monkeypatch, capsys):
     assert "MMAC exact" in found
     assert "as LitePose counts" in found
     assert len(re.findall(r"^ Average (?:Precision|Recall) ", ten, re.MULTILINE)) == 10
+    compared = json.loads(Path("runs/search/search/baselines.json").read_text())
+    assert compared["networks"] == 14
+    assert compared["noise"] > 0
+    assert f"of the chosen network: {-compared['chosen']:.4f}" in found or compared["ranked_by"] == "ap"
+    told = command("report", "report runs/search/search --budget ")
+    assert Path("runs/search/search/report/report.html").is_file()
+    assert found.splitlines()[-6].strip() in told  # the same noise, the same cost alone
     net = load("subnet-finetuned.safetensors")
     assert net.meta["arch"] == best.arch.to_dict()
     assert len(json.loads(Path("predictions/poses.json").read_text())["pictures"]) == 10

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from litepose_nas import __version__
-from litepose_nas.cli import console, data, demo, doctor, profile, search, space, train, use, weights
+from litepose_nas.cli import audit, console, data, demo, doctor, profile, report, search, space, train, use, weights
 from litepose_nas.errors import UserError
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.add_typer(space.app, name="space")
 app.add_typer(data.app, name="data")
 app.command("train-supernet")(train.train_supernet)
 app.command("search")(search.search)
+app.command("audit")(audit.audit)
+app.command("report")(report.report)
 app.command("extract")(search.extract)
 app.command("finetune")(train.finetune)
 app.command("evaluate")(use.evaluate)

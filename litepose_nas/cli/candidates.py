@@ -49,9 +49,9 @@ def begin(
         raise UserError(f"{searched.folder}: no {search.CHOSEN} in it; name the folder of a search that has ended")
     subnets = step.nearest_to_best(searched, count)
     if len(subnets) < 2:
-        raise UserError(f"{searched.folder}: its front has one network; train that: litepose-nas extract subnet.json")
+        raise UserError(f"{searched.folder}: it scored one network; train that: litepose-nas extract subnet.json")
     if len(subnets) < count:
-        console.out(f"{len(subnets)} candidates and not {count}: the front of {searched.folder} has no more")
+        console.out(f"{len(subnets)} candidates and not {count}: {searched.folder} scored no more within its budget")
     chosen, where = subnets[0], str(searched.folder / search.CHOSEN)
     recipe = finetune.recipe_of(chosen, where, lambda recipe: changed(recipe, wish.changes, chosen.arch.space.task))
     source = open_data(wish.data or needed(chosen, where)["data"])

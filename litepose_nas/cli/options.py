@@ -27,6 +27,9 @@ Out = Annotated[Path | None, typer.Option(help="The folder of the run; a new one
 Steps = Annotated[int | None, typer.Option(min=1, help="Length in steps.")]
 Epochs = Annotated[float | None, typer.Option(min=0.001, help="Length in passes over the pictures.")]
 Hours = Annotated[float | None, typer.Option(min=0.001, help="Length in hours on this machine.")]
+Loaders = Annotated[
+    int | None, typer.Option(min=0, max=64, help="Threads that prepare pictures; any number ends alike.")
+]
 Engine = Annotated[str | None, typer.Option(help="Where: local, the default, or ray, the cluster in RAY_ADDRESS.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="How many at a time; 1 if not given, or all that a Ray cluster has room for.")

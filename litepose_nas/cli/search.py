@@ -167,15 +167,19 @@ def _is_quick(evals: int | None, device: str) -> bool:
 
 
 def _conclude(folder: Path, found, limits, rank: str) -> None:  # type: ignore[no-untyped-def]
+    from litepose_nas.searching.baselines import in_words
+
     cost, by = found.chosen.cost, found.ranked_by
     if by == "loss" and rank != "loss":
         console.out("ranked by loss: more than half of the networks have an AP below 0.02, which tells nothing yet")
     finals, noise = found.settled.finals, found.settled.noise
     if noise is not None:
         console.out(
-            f"the best {len(finals)} were calibrated and scored {len(finals[0].scores)} times again: the {by} of one "
-            f"varies by {noise:.4f}, and of what that cannot tell apart the cheapest is chosen"
+            f"the best {len(finals)} were calibrated and scored {len(finals[0].scores)} times again; of what noise "
+            "cannot tell apart the cheapest is chosen"
         )
+    for line in in_words(found.compared, by):
+        console.out(f"  {line}")
     console.out(f"front of {len(found.results)} networks: {folder / 'front.csv'}, {folder / 'front.svg'}")
     console.out(
         f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "

@@ -19,6 +19,7 @@ from litepose_nas.cli.options import (
     Engine,
     Epochs,
     Hours,
+    Loaders,
     Out,
     Resume,
     Seed,
@@ -50,6 +51,7 @@ def train_supernet(
     seed: Seed = 0,
     device: Device = "auto",
     amp: Amp = "auto",
+    loaders: Loaders = None,
     name: Annotated[str, typer.Option(help="The name of the run.")] = "supernet",
     out: Out = None,
     resume: Resume = False,
@@ -67,7 +69,7 @@ def train_supernet(
     from litepose_nas.train.recipe import Length, changed, keys, named
 
     if resume:
-        check_alone(context, "out", "device")
+        check_alone(context, "out", "device", "loaders")
         run = Run.open(interrupted(step.VERB, out))
         supernet, read, trainee, plan = step.again(run, open_data(run.settings["data"]), device)
         run = Run.resume(run.folder)
@@ -90,11 +92,11 @@ def train_supernet(
         run = Run.create(step.VERB, name, settings=plan.settings, out=out)
     with run, told(run, step.VERB):
         with console.live("training") as show:
-            path = step.train(run, supernet, read, trainee, plan, reporter(run, show), tick=show)
+            path = step.train(run, supernet, read, trainee, plan, reporter(run, show), tick=show, loaders=loaders)
         run.end()
     place = f" {run.folder}" if run.folder.parent != Path("runs") / step.VERB else ""
     console.out(f"written to {path}")
-    console.out(f"next: litepose-nas search{place} --budget {_budget(supernet.space, read.joints)}")
+    console.out(f"next: litepose-nas search{place} --budget {budget_near(supernet.space, read.joints)}")
 
 
 def finetune(
@@ -120,6 +122,7 @@ def finetune(
     seed: Seed = 0,
     device: Device = "auto",
     amp: Amp = "auto",
+    loaders: Loaders = None,
     name: Annotated[str, typer.Option(help="The name of the run.")] = "finetune",
     out: Out = None,
     resume: Resume = False,
@@ -141,12 +144,14 @@ def finetune(
     if "=" in subnet.name and not subnet.exists():  # the file was left out, and this is the first setting
         subnet, settings = Path("subnet.safetensors"), [str(subnet), *(settings or [])]
     if resume:
-        check_alone(context, "out", "device", "engine", "workers")
+        check_alone(context, "out", "device", "engine", "workers", "loaders")
         run = Run.open(interrupted(step.VERB, out))
         if "candidates" in run.settings:
+            _one_loader(loaders)
             return go_on(run, device, engine, workers)
     _alone(candidates, engine, workers)
     if candidates:
+        _one_loader(loaders)
         wish = Wish(subnet, settings or [], data, Length(steps, epochs, hours), teacher, last, seed, device, amp)
         return begin(wish, candidates, engine, workers, name, out, dry_run)
     if resume:
@@ -169,7 +174,7 @@ def finetune(
     target = Path("subnet-finetuned.safetensors")
     with run, told(run, step.VERB):
         with console.live("fine-tuning") as show:
-            path, scores = step.finetune(run, ready, reporter(run, show), tick=show)
+            path, scores = step.finetune(run, ready, reporter(run, show), tick=show, loaders=loaders)
         with files.replacing(target) as temporary:
             shutil.copyfile(path, temporary)
         run.end()
@@ -183,6 +188,12 @@ def _alone(candidates: int | None, engine: str | None, workers: int | None) -> N
     """Refuse to be told where to train many networks when there is one."""
     if candidates is None and (engine is not None or workers is not None):
         raise UserError("--engine and --workers are for --candidates: one network is trained in this process")
+
+
+def _one_loader(loaders: int | None) -> None:
+    """Refuse threads for each of many networks: these train beside each other."""
+    if loaders is not None:
+        raise UserError("--loaders is for one network; with --candidates say how many train at a time with --workers")
 
 
 def open_data(what: str | None) -> Source:
@@ -232,7 +243,7 @@ def reporter(run: Run, show: Callable[..., None]) -> Callable[[Progress], None]:
     return report
 
 
-def _budget(space, joints: int) -> str:  # type: ignore[no-untyped-def]
+def budget_near(space, joints: int) -> str:  # type: ignore[no-untyped-def]
     """Return a budget in the lower middle of what the space reaches."""
     low, high = _ends(space, joints)
     middle = (low.macs * high.macs) ** 0.5

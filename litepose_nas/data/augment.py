@@ -74,10 +74,12 @@ def warp_picture(image: Image, matrix: Matrix, input_size: Size) -> Image:
     shrink = int(1 / math.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if shrink > 1:
         # A straight look-up would skip pixels, so that thin limbs flicker: average them first.
-        height, width = image.shape[:2]
-        small = (max(width // shrink, 1), max(height // shrink, 1))
-        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
-        matrix = matrix @ np.diag([width / small[0], height / small[1], 1.0])
+        # Whole blocks alone, without the rest at the edge: OpenCV is three times as fast with them.
+        rows, columns = (max(side // shrink, 1) for side in image.shape[:2])
+        blocks = image[: rows * shrink, : columns * shrink]
+        height, width = blocks.shape[:2]
+        image = cv2.resize(blocks, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        matrix = matrix @ np.diag([width / columns, height / rows, 1.0])
     warped = cv2.warpAffine(
         image, _between_middles(matrix), input_size[::-1], flags=cv2.INTER_LINEAR, borderValue=BORDER
     )

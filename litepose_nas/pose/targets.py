@@ -49,6 +49,8 @@ def gaussian_heatmaps(joints: Tensor, size: tuple[int, int], sigma: float = 2.0,
     picture = torch.arange(batch, device=joints.device)[:, None, None]
     joint = torch.arange(count, device=joints.device)
     centre = ((picture * count + joint) * rows + y + reach) * columns + x + reach
+    if joints.device.type == "cpu":  # most rows only fill up a batch; a GPU would have to wait to be asked who is seen
+        joints, centre, seen = joints[seen], centre[seen], seen[seen]
     where = centre[..., None, None] + span[:, None] * columns + span
     if exact:
         offset = torch.where(seen[..., None], joints[..., :2] - joints[..., :2].trunc() - 0.5, 0.0)

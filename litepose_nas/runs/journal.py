@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from litepose_nas import files
 from litepose_nas.errors import UserError
@@ -25,6 +25,18 @@ class Read(NamedTuple):
     header: Record
     records: list[Record]
     whole: int
+
+
+class Lines(Protocol):
+    """What of a journal can be read: where it is, and its records."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def records(self) -> list[Record]:
+        """What is in it, in order, but for the first line."""
 
 
 class Journal:

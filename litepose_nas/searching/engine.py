@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from litepose_nas.engines.here import Here
 from litepose_nas.engines.protocol import Engine
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.journal import Journal, Lines
 from litepose_nas.searching.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
 
@@ -112,7 +112,7 @@ class _Going:
         self.arch, self.route, self.seconds = arch, route, 0.0
 
 
-def replay(space: Space, searcher: Searcher | None, journal: Journal) -> dict[Arch, Result]:
+def replay(space: Space, searcher: Searcher | None, journal: Lines) -> dict[Arch, Result]:
     """Return what a journal holds, in the order of proposal, and tell it to the searcher, in the order it came.
 
     What was scored again is not told.
@@ -125,7 +125,7 @@ def replay(space: Space, searcher: Searcher | None, journal: Journal) -> dict[Ar
     return {arch: result for _, arch, result in sorted(found, key=lambda item: item[0])}
 
 
-def _numbered(space: Space, journal: Journal) -> Iterator[tuple[int, tuple[Arch, Result]]]:
+def _numbered(space: Space, journal: Lines) -> Iterator[tuple[int, tuple[Arch, Result]]]:
     for line, record in enumerate(journal.records, 2):
         if "again" in record:
             continue

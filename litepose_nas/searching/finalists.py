@@ -15,7 +15,7 @@ from litepose_nas.budget import Budget
 from litepose_nas.engines.here import Here
 from litepose_nas.engines.protocol import Engine
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.journal import Journal, Lines
 from litepose_nas.searching.engine import Look
 from litepose_nas.searching.front import whole
 from litepose_nas.searching.problem import FAILED, Evaluated, Problem, Result
@@ -81,7 +81,7 @@ def score_again_on(
     return {one.arch: _in_order(known.get(one.arch, {}))[:times] for one in best}
 
 
-def repeats(problem: Problem, journal: Journal) -> dict[Arch, list[Result]]:
+def repeats(problem: Problem, journal: Lines) -> dict[Arch, list[Result]]:
     """Return the results of a journal that are of architectures scored before."""
     return {arch: _in_order(results) for arch, results in _numbered(problem, journal).items()}
 
@@ -90,7 +90,7 @@ def _in_order(results: Mapping[int, Result]) -> list[Result]:
     return [results[number] for number in sorted(results)]
 
 
-def _numbered(problem: Problem, journal: Journal) -> dict[Arch, dict[int, Result]]:
+def _numbered(problem: Problem, journal: Lines) -> dict[Arch, dict[int, Result]]:
     found: dict[Arch, dict[int, Result]] = {}
     for line, record in enumerate(journal.records, 2):
         if "again" in record:

@@ -36,8 +36,12 @@ def picture(
     chosen: Evaluated | None = None,
     title: str = "Search",
     score: str = "score",
+    noise: float | None = None,
 ) -> str:
-    """Return a search as a self-contained SVG: scores upwards, MACs in the budget's convention to the right."""
+    """Return a search as a self-contained SVG: scores upwards, MACs in the budget's convention to the right.
+
+    Bars on the front reach as far as the noise, the standard deviation of an evaluation, to either side.
+    """
     budget = budget or Budget()
     shown = [one for one in found if one.score != FAILED]
     line = front(shown, budget)
@@ -68,6 +72,10 @@ def picture(
         marks.append(f'<path d="{start}{steps}" fill="none" stroke="{BLUE}" stroke-width="2" class="front"/>')
     for one in line:
         cx, cy = place(one)
+        if noise:
+            top, bottom = (min(max(y.at(one.score + side * noise), TOP), HEIGHT - BOTTOM) for side in (1, -1))
+            bar = f"M{cx - 4} {top}h8M{cx - 4} {bottom}h8M{cx} {top}V{bottom}"
+            marks.append(f'<path d="{bar}" stroke="{BLUE}" class="noise"/>')
         marks.append(f'<circle cx="{cx}" cy="{cy}" r="4" fill="{BLUE}">{_hint(one, budget)}</circle>')
     if chosen:
         cx, cy = place(chosen)
@@ -78,7 +86,7 @@ def picture(
     marks.append(text(LEFT, 22, title, "start", "#111", 16))
     parts = [
         (GREY, f"● {len(shown)} evaluated{failed}"),
-        (BLUE, f"● front of {len(line)}"),
+        (BLUE, f"● front of {len(line)}{', ± noise' if noise else ''}"),
         (RED, "◇ chosen" if chosen else ""),
     ]
     for i, (colour, words) in enumerate(parts):
@@ -86,9 +94,10 @@ def picture(
     return svg(marks)
 
 
-def svg(marks: Sequence[str]) -> str:
+def svg(marks: Sequence[str], width: float = WIDTH, height: float = HEIGHT) -> str:
     """Return marks as a whole picture."""
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}"'
+    size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}'
     style = 'font-family="sans-serif" font-size="12"'
     return "\n".join([f"{head} {style}>", '<rect width="100%" height="100%" fill="white"/>', *marks, "</svg>", ""])
 

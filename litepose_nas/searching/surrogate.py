@@ -148,6 +148,11 @@ class Ridge:
         variance = self._penalty * (seen / (self._squares + self._penalty)).sum(axis=1) + unseen
         return self._frame.size * self._scale * np.sqrt(variance)
 
+    def effects(self) -> list[np.ndarray]:
+        """Return for each gene what each of its choices adds to the score, beside what it does to the costs."""
+        each = self._frame.size * self._effects[-len(self._sizes) :] * self._sizes
+        return np.split(each, self._genome.starts[1:])
+
     def _matrix(self, rows: Rows, logs: np.ndarray) -> np.ndarray:
         return np.hstack([self._frame.trend(logs), self._genome.onehot(rows) * self._sizes])
 

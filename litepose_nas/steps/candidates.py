@@ -7,6 +7,8 @@ quick, and brings pandas and pyarrow to do so.
 
 from __future__ import annotations
 
+import csv
+import json
 import math
 import shutil
 import tempfile
@@ -19,6 +21,7 @@ from typing import Any, NamedTuple
 import torch
 
 from litepose_nas import devices, files, weights
+from litepose_nas.budget import Budget
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.engines.choice import Choice, open_engine
 from litepose_nas.engines.protocol import Engine, Say
@@ -28,6 +31,7 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.decode import DivergedError
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import ENV, Run
+from litepose_nas.searching.problem import FAILED
 from litepose_nas.steps import extract, finetune, search
 from litepose_nas.steps.best import rank
 from litepose_nas.steps.finetune import Plan
@@ -72,17 +76,24 @@ class Shipped(NamedTuple):
 
 
 def nearest_to_best(searched: Run, count: int) -> list[Subnet]:
-    """Return the network that a search chose, and those of its front within the budget whose scores come next."""
+    """Return the network that a search chose, and those within the budget whose scores come next.
+
+    They need not be on the front: noise may have kept them off it, and training may tell what noise did not.
+    """
     chosen = subnet_file.read(searched.folder / search.CHOSEN)
-    front = [subnet_file.read(path) for path in sorted((searched.folder / "front").glob("subnet-*.json"))]
-    by = chosen.info["score"]["ranked_by"]
-
-    def worst(subnet: Subnet) -> float:
-        value = float(subnet.info["score"][by])
-        return -value if by == "ap" else value
-
-    others = [one for one in sorted(front, key=worst) if one.arch != chosen.arch]
-    return [chosen, *others][:count]
+    budget = Budget.of(searched.settings["budget"], searched.settings["convention"])
+    with (searched.folder / "front.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if float(row.get("share") or 1) == 1]
+    rows.sort(key=lambda row: (-float(row["score"]), int(row["macs"])))
+    info = {key: value for key, value in chosen.info.items() if key != "score"}
+    found = [chosen]
+    for row in rows:
+        if len(found) == count or float(row["score"]) == FAILED:
+            break
+        one = Subnet(chosen.arch.space.arch(json.loads(row["arch"])), chosen.joints, info)
+        if one.arch != chosen.arch and budget.ok(one.cost):
+            found.append(one)
+    return found
 
 
 def rungs(count: int, steps: int) -> list[tuple[int, int]]:

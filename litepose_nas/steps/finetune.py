@@ -133,17 +133,21 @@ def finetune(
     every: Every | None = None,
     tick: Callable[[int, int], None] | None = None,
     until: int | None = None,
+    loaders: int | None = None,
 ) -> tuple[Path, dict[str, Any]]:
     """Train to the end; return the file of the weights that ship, averaged and calibrated, and their scores.
 
-    With `until`, only to that step of it.
+    With `until`, only to that step of it. The threads that prepare pictures are as many as suit the device unless told.
     """
     recipe, settings, steps = ready.trainee.recipe, ready.plan.settings, ready.plan.steps
     held, size, make_batch = ready.data.held, ready.subnet.input, ready.trainee.task.train_batch
+    threads = devices.loaders(ready.trainee.store.flat.device) if loaders is None else loaders
 
     def stream(start: int) -> Any:
         last, seed = steps * recipe.accumulate, settings["seed"]
-        return batches(held.rest, size, recipe.batch, seed, recipe.augment, start, last, make_batch=make_batch)
+        return batches(
+            held.rest, size, recipe.batch, seed, recipe.augment, start, last, workers=threads, make_batch=make_batch
+        )
 
     def check(step: int, average: Tensor | None) -> dict[str, float]:
         net = _as_it_ships(ready, average)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
@@ -19,10 +20,11 @@ from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.runs import metrics
-from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.journal import Journal, plain
 from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Candidates, Judge, Protocol
-from litepose_nas.searching import engine, finalists, guided, nsga2, plot, random_search
+from litepose_nas.searching import baselines, engine, finalists, guided, nsga2, plot, random_search
+from litepose_nas.searching.baselines import Baselines
 from litepose_nas.searching.engine import Look
 from litepose_nas.searching.finalists import Settled
 from litepose_nas.searching.front import front, write_csv
@@ -96,6 +98,7 @@ class Found(NamedTuple):
     ranked_by: str
     subnet: Subnet
     settled: Settled
+    compared: Baselines
 
 
 def prepare(
@@ -194,7 +197,7 @@ def search(
         rank=way.rank,
         eager=way.eager,
     )
-    journal = Journal(run.journal, header)
+    journal = Journal(run.journal, header, notes_of(setting))
     searcher = searcher_of(way.method, problem, seed, evals)
     searcher.eager = way.eager
 
@@ -210,6 +213,13 @@ def search(
             best = finalists.finalists(results, problem.budget, count)
             again = finalists.score_again_on(problem, best, crew, journal)
     return conclude(run, setting, results, again, way.rank)
+
+
+def notes_of(setting: Setting) -> dict[str, Any]:
+    """Return what a report needs to know beside the results."""
+    budget, joints = setting.problem.budget, setting.candidates.supernet.joints
+    texts = [limit.text for limit in budget.limits]
+    return {"budget": texts, "convention": budget.convention, "joints": joints, "info": setting.info}
 
 
 def searcher_of(method: str, problem: Problem, seed: int, evals: int) -> Rounds:
@@ -239,14 +249,15 @@ def conclude(
         )
     chosen, by = settled.chosen, ranked_by([item.result for item in results], rank)
     write_csv(run.folder / "front.csv", results)
-    run.write(
-        "front.svg", plot.picture(results, problem.budget, chosen, f"{problem.space.name}: {len(results)} networks", by)
-    )
+    title = f"{problem.space.name}: {len(results)} networks"
+    run.write("front.svg", plot.picture(results, problem.budget, chosen, title, by, settled.noise))
+    compared = baselines.baselines(results, settled, problem.budget)
+    run.write("baselines.json", json.dumps(plain({"ranked_by": by, **compared.plain()}), indent=2) + "\n")
     for number, item in enumerate(front(results, problem.budget, problem.objectives)):
         subnet_file.write(run.folder / "front" / f"subnet-{number}.json", subnet_of(item, joints, setting.info, by))
     subnet = subnet_of(chosen, joints, setting.info, by)
     subnet_file.write(run.folder / CHOSEN, subnet)
-    return Found(results, chosen, by, subnet, settled)
+    return Found(results, chosen, by, subnet, settled, compared)
 
 
 def subnet_of(item: Evaluated, joints: int, info: dict[str, Any], by: str) -> Subnet:

@@ -164,8 +164,12 @@ def train(
     report: Callable[[Progress], None] | None = None,
     every: Every | None = None,
     tick: Callable[[int, int], None] | None = None,
+    loaders: int | None = None,
 ) -> Path:
-    """Train to the end, from the run's checkpoint if it has one, and return the file of weights."""
+    """Train to the end, from the run's checkpoint if it has one, and return the file of weights.
+
+    The threads that prepare pictures are as many as suit the device, unless told.
+    """
     recipe, seed = trainee.recipe, plan.settings["seed"]
     device = supernet.store.flat.device
     held, protocol = data.held, Protocol()
@@ -198,6 +202,7 @@ def train(
             recipe.augment,
             start,
             last,
+            workers=devices.loaders(device) if loaders is None else loaders,
             make_batch=trainee.task.train_batch,
         )
 

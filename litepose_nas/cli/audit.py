@@ -1,0 +1,103 @@
+"""litepose-nas audit."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from litepose_nas.cli import console
+from litepose_nas.cli.options import Data, Device, DryRun, Epochs, Json, Out, Resume, Seed, check_alone
+from litepose_nas.cli.train import budget_near, interrupted, open_data, told
+
+
+def audit(
+    context: typer.Context,
+    supernet: Annotated[str | None, typer.Argument(help="The run of a supernet; the newest if not given.")] = None,
+    nets: Annotated[int | None, typer.Option(min=2, help="Networks to train alone.", show_default="24")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Trainings of each.", show_default="2")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of each training; the supernet's if not given.")
+    ] = None,
+    epochs: Epochs = None,
+    hours: Annotated[float | None, typer.Option(min=0.001, help="Hours for all trainings together.")] = None,
+    data: Data = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    name: Annotated[str, typer.Option(help="The name of the run.")] = "audit",
+    out: Out = None,
+    resume: Resume = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Ask whether a supernet ranks networks as training them alone does.
+
+    A search believes the scores that networks have with the supernet's weights. Here some networks, spread over the
+    costs, are trained alone from scratch, with the supernet's pictures and recipe, and the two rankings are compared:
+    Kendall's tau (1: the same order, 0: chance), and how many of the best are found, each with its 95 % interval.
+
+    Read the column inside strata first: everything that grows with the cost has a high tau over the whole space, so
+    only among networks of like cost does a score show that it knows more than the cost. The line of another seed is the
+    ceiling: how well a training agrees with its own repetition.
+
+    Example: litepose-nas audit --nets 24 --seeds 2 --steps 1000
+    """
+    from litepose_nas.report import ranking
+    from litepose_nas.runs.run import Run
+    from litepose_nas.steps import audit as step
+    from litepose_nas.steps.common import duration
+    from litepose_nas.steps.search import find_supernet
+    from litepose_nas.train.recipe import Length
+
+    if resume:
+        check_alone(context, "out", "device", "as_json")
+        run = Run.open(interrupted(step.VERB, out))
+        trained = find_supernet(run.settings["supernet"])
+        ready = step.again(run, trained, open_data(run.settings["data"]), device)
+        run = Run.resume(run.folder)
+    else:
+        trained = find_supernet(supernet)
+        wishes = step.Wishes(nets, seeds, Length(steps, epochs, hours), seed)
+        ready = step.prepare(trained, open_data(data or trained.settings["data"]), wishes, device)
+    plan, space = ready.plan, ready.setting.problem.space
+    say = console.step if as_json else console.out
+    if run_is_new := not resume:
+        if plan.quick:
+            say("quick preset for a processor: few networks, trained briefly; a real audit: --nets 24 --steps 1000")
+        costs = [ready.setting.problem.cost(arch).macs for arch in (plan.archs[0], plan.archs[-1])]
+        ends = " to ".join(console.short(macs, "MAC") for macs in costs)
+        say(
+            f"{len(plan.archs)} networks of {space.name}, {ends}, each trained alone {plan.seeds} times for "
+            f"{plan.steps:,} steps of batch {ready.recipe.batch}: about {duration(plan.seconds)}"
+        )
+    if dry_run:
+        say("nothing was written")
+        return
+    if run_is_new:
+        run = Run.create(step.VERB, name, settings=plan.settings, out=out)
+    with run, told(run, step.VERB):
+        with console.live("auditing") as show:
+
+            def tick(done: int, total: int, text: str, line: str) -> None:
+                if line:
+                    run.log(line)
+                show(done, total, text, line)
+
+            found = step.audit(run, ready, tick)
+        run.end()
+    if as_json:
+        console.as_json(ranking.to_json(found))
+        return
+    truth = "AP" if found.by == "ap" else "loss"
+    mean = f", the mean of {plan.seeds} seeds" if plan.seeds > 1 else ""
+    console.out(f"against the {truth} of networks trained alone{mean}:")
+    console.table(*ranking.table(found))
+    for line in ranking.verdict(found):
+        console.out(line)
+    console.out(f"written to {run.folder}: audit.csv, audit.json, audit.svg, and the weights of each training")
+    console.out(f"next: litepose-nas search {trained.folder} --budget {budget_near(space, joints_of(trained))}")
+
+
+def joints_of(trained) -> int:  # type: ignore[no-untyped-def]
+    """Return how many joints the networks of a supernet find."""
+    return int(trained.settings["joints"])

@@ -1,0 +1,106 @@
+"""The journal of a search read again: its space, everything that was evaluated, and what it was scored again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from litepose_nas.budget import Budget
+from litepose_nas.costs import Cost, TimedCost
+from litepose_nas.errors import UserError
+from litepose_nas.formats.subnet_file import Subnet, check_joints
+from litepose_nas.runs import journal
+from litepose_nas.runs.journal import Record
+from litepose_nas.searching import finalists
+from litepose_nas.searching.engine import replay
+from litepose_nas.searching.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
+from litepose_nas.searching.rungs import levelled
+from litepose_nas.space import Arch, Space
+
+JOURNAL = "journal.jsonl"
+
+
+class Past(NamedTuple):
+    """A search as its journal tells it."""
+
+    journal: Path
+    problem: Problem  # with the budget of the search
+    found: list[Evaluated]
+    again: dict[Arch, list[Result]]
+    by: str  # ap or loss: what the networks are ranked by
+    joints: int
+    info: dict[str, Any]  # goes into a subnet.json
+    cut: int  # bytes of a last line that was never finished
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        return self.journal.parent
+
+    def subnet(self, one: Evaluated) -> Subnet:
+        """Return the record of an evaluated network."""
+        result = one.result
+        scored = {"ap": result.get("ap"), "loss": result.get("loss"), "ranked_by": self.by, "of": "inherited weights"}
+        return Subnet(one.arch, self.joints, {"score": scored, **self.info})
+
+
+def reread(what: str | Path) -> Past:
+    """Return the search of a run's folder, or of a journal; the files stay as they are."""
+    path = Path(what)
+    if path.is_dir():
+        path /= JOURNAL
+    if not path.is_file():
+        raise UserError(f"{path}: no such journal; name the folder of a search, such as runs/search/search")
+    read = journal.read(path)
+    header, notes = read.header, read.header.get("notes") or {}
+    if header.get("kind") != "search":
+        raise UserError(f"{path}: a journal of {header.get('kind', 'something else')}, and this reads one of a search")
+    try:
+        space = Space(header["tree"], str(header["space"]))
+        budget = Budget.of([str(text) for text in notes["budget"]], notes["convention"])
+        joints, info = check_joints(notes["joints"], str(path)), dict(notes["info"])
+        objectives, look = tuple(header["objectives"]), float(header["first_look"])
+        rank, scores = header["rank"], RANKS[header["rank"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: its first line lacks what a report needs ({error!r}); it was begun by another version of this "
+            "program, or from Python: search again"
+        ) from error
+    except UserError as error:
+        raise UserError(f"{path}: its first line: {error}") from error
+    costs = _costs(path, space, read.records)
+    scores = scores if look == 1 else levelled(scores)
+    problem = Problem(space, budget, costs.__getitem__, scores, objectives=objectives)
+    lines = _Lines(path, read.records)
+    results = replay(space, None, lines)
+    if not results:
+        raise UserError(f"{path}: nothing has been evaluated yet; go on with: litepose-nas search --resume")
+    by = ranked_by(list(results.values()), rank)
+    again = finalists.repeats(problem, lines)
+    cut = path.stat().st_size - read.whole
+    return Past(path, problem, score(problem, results), again, by, joints, info, max(cut, 0))
+
+
+class _Lines(NamedTuple):
+    """The records of a journal that is not opened for writing."""
+
+    path: Path
+    records: list[Record]
+
+
+def _costs(path: Path, space: Space, records: list[Record]) -> dict[Arch, Cost]:
+    """Return what each evaluated architecture costs, as the search itself counted."""
+    costs: dict[Arch, Cost] = {}
+    for line, record in enumerate(records, 2):
+        if "again" in record:
+            continue
+        try:
+            costs[space.arch(record["arch"])] = _cost(record["cost"])
+        except (KeyError, TypeError, ValueError, UserError) as error:
+            raise UserError(f"{path}: line {line} is no evaluation of {space.name}: {error}") from error
+    return costs
+
+
+def _cost(values: Mapping[str, Any]) -> Any:
+    return TimedCost(**values) if "latency_ms" in values else Cost(**values)

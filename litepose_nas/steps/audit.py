@@ -1,0 +1,246 @@
+"""Whether a supernet can be trusted: networks of its space are trained alone, and compared with what they inherit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from litepose_nas import devices, files, weights
+from litepose_nas.budget import Budget
+from litepose_nas.data.loader import batches
+from litepose_nas.data.source import Source
+from litepose_nas.errors import UserError
+from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.network import build
+from litepose_nas.pose.decode import DivergedError
+from litepose_nas.report import ranking
+from litepose_nas.report.ranking import Ranking
+from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.run import ENV, Run
+from litepose_nas.searching.genome import Genome
+from litepose_nas.searching.pricing import Prices
+from litepose_nas.searching.problem import Problem
+from litepose_nas.space import Arch
+from litepose_nas.steps import search
+from litepose_nas.steps.common import MOST_IN_SLICE, seconds_a_step, steps_of
+from litepose_nas.steps.search import Setting
+from litepose_nas.train.loop import Every, fit
+from litepose_nas.train.recipe import Length, Recipe, from_mapping
+from litepose_nas.train.trainee import NetTrainee
+
+VERB = "audit"
+NETS, SEEDS = 24, 2  # with fewer networks, chance alone makes a tau of 0.2 and more
+QUICK_NETS, QUICK_MINUTES, QUICK_STEPS = 6, 4.0, 10
+TRAININGS = "trainings"  # where those under way keep what they need to go on
+DRAWN = 4096  # networks whose costs tell where the strata are
+
+
+class Wishes(NamedTuple):
+    """What the user asked for; None: nothing."""
+
+    nets: int | None = None
+    seeds: int | None = None
+    length: Length = Length()  # of each training; hours are those of all together
+    seed: int = 0
+
+
+class Plan(NamedTuple):
+    """What an audit would be, before it begins."""
+
+    archs: list[Arch]
+    seeds: int
+    steps: int
+    seconds: float
+    quick: bool
+    settings: dict[str, Any]
+
+
+class Ready(NamedTuple):
+    """An audit about to begin: what inherited weights are scored with, and how networks are trained alone."""
+
+    setting: Setting
+    recipe: Recipe
+    plan: Plan
+
+
+def prepare(trained: Run, source: Source, wishes: Wishes, device: str) -> Ready:
+    """Load the supernet, choose the networks, and find out how long training them takes."""
+    wishes.length.check()
+    setting, recipe = _opened(trained, source, device)
+    where = setting.candidates.judge.device
+    quick = where.type == "cpu" and wishes.nets is None and wishes.seeds is None and not any(wishes.length)
+    nets = wishes.nets or (QUICK_NETS if quick else NETS)
+    seeds = wishes.seeds or SEEDS
+    archs = spread_over_cost(setting.problem, nets, wishes.seed)
+    step, look = _seconds(setting, recipe, archs, wishes.seed)
+    length = Length(hours=QUICK_MINUTES / 60) if quick else wishes.length
+    if length.hours is not None:
+        looking = look * (1 + seeds)
+        steps = max(QUICK_STEPS, int((3600 * length.hours - looking) / (step * seeds)))
+        steps = min(steps, int(trained.settings["steps"])) if quick else steps
+    elif any(length):
+        steps = steps_of(length, setting.candidates.judge.task.items(setting.candidates.judge.held.rest), recipe, step)
+    else:
+        steps = int(trained.settings["steps"])
+    settings = {
+        "supernet": str(trained.folder), "data": source.name, "nets": nets, "seeds": seeds, "steps": steps,
+        "seed": wishes.seed, "quick": quick,
+    }  # fmt: skip
+    seconds = step * steps * seeds + look * (1 + seeds)
+    return Ready(setting, recipe, Plan(archs, seeds, steps, seconds, quick, settings))
+
+
+def again(run: Run, trained: Run, source: Source, device: str) -> Ready:
+    """Load what an interrupted run was auditing."""
+    past = run.settings
+    setting, recipe = _opened(trained, source, device)
+    archs = spread_over_cost(setting.problem, past["nets"], past["seed"])
+    return Ready(setting, recipe, Plan(archs, past["seeds"], past["steps"], 0.0, past["quick"], dict(past)))
+
+
+def audit(
+    run: Run,
+    ready: Ready,
+    tick: Callable[[int, int, str, str], None] | None = None,
+) -> Ranking:
+    """Score every network with inherited weights and train it alone, but for what the journal has; compare, write.
+
+    `tick` hears of steps done and to do, of what is under way, and a line of each network that is done.
+    """
+    plan, setting = ready.plan, ready.setting
+    space = setting.problem.space
+    header = {
+        "kind": VERB, "space": space.name, "tree": json.loads(space.source), "seed": plan.settings["seed"],
+        "supernet": setting.info["supernet"]["sha256"], "steps": plan.steps, "seeds": plan.seeds,
+        "archs": [arch.to_dict() for arch in plan.archs],
+    }  # fmt: skip
+    journal = Journal(run.journal, header)
+    known = {(record["net"], record.get("seed")) for record in journal.records}
+    total = len(plan.archs) * plan.seeds
+    for at, arch in enumerate(plan.archs):
+        if (at, None) not in known:
+            cost = setting.problem.cost(arch)._asdict()
+            journal.append({"net": at, "cost": cost, "inherited": setting.candidates(arch)})
+    for done, (seed, at) in enumerate((seed, at) for seed in range(plan.seeds) for at in range(len(plan.archs))):
+        if (at, seed) in known:
+            continue
+
+        def step(now: int, steps: int, done: int = done, at: int = at) -> None:
+            if tick:
+                tick(done * steps + now, total * steps, f"network {at + 1} of {len(plan.archs)}", "")
+
+        start = time.perf_counter()
+        scores = train_alone(run, ready, at, seed, step)
+        journal.append({"net": at, "seed": seed, "alone": scores, "seconds": round(time.perf_counter() - start, 1)})
+        shutil.rmtree(_place(run, at, seed), ignore_errors=True)  # what a training needs to go on
+        if tick:
+            macs = setting.problem.cost(plan.archs[at]).macs
+            words = f"{macs / 1e6:.1f} MMAC trained alone: AP {scores['ap']:.3f}  loss {scores['loss']:.4f}"
+            tick((done + 1) * plan.steps, total * plan.steps, "", f"{done + 1}/{total}  {words}")
+    return conclude(run, ready, journal)
+
+
+def conclude(run: Run, ready: Ready, journal: Journal) -> Ranking:
+    """Compare the rankings; write audit.csv, audit.json and audit.svg."""
+    nets = ranking.of_records(journal.records, ready.plan.archs, ready.plan.seeds)
+    found = ranking.rank(nets)
+    shutil.rmtree(run.folder / TRAININGS, ignore_errors=True)
+    with files.replacing(run.folder / "audit.csv") as temporary:
+        ranking.write_csv(temporary, found)
+    # The other truth goes along: an AP says what counts, a loss has less noise.
+    both = {by: ranking.to_json(ranking.rank(nets, by)) for by in ("ap", "loss")}
+    run.write("audit.json", json.dumps({"ranked_by": found.by, "against": both}, indent=2) + "\n")
+    title = f"{ready.setting.problem.space.name}: {len(nets)} networks, {ready.plan.steps:,} steps alone"
+    run.write("audit.svg", ranking.picture(found, title))
+    return found
+
+
+def spread_over_cost(problem: Problem, count: int, seed: int) -> list[Arch]:
+    """Return networks from the cheapest to the dearest: one drawn from each of so many equal parts of the space."""
+    genome, rng = Genome(problem.space), np.random.default_rng(seed)
+    prices = Prices(problem, genome, seed)
+    rows = np.unique(genome.draw(DRAWN, rng), axis=0)
+    if len(rows) < count:
+        raise UserError(
+            f"--nets {count}: {problem.space.name} has only {len(rows)} networks to draw from; give that or fewer"
+        )
+    order = np.argsort(prices.low(prices.of(rows))[:, 0], kind="stable")
+    return [genome.arch(rows[rng.choice(part)]) for part in np.array_split(order, count)]
+
+
+def train_alone(
+    run: Run, ready: Ready, at: int, seed: int, tick: Callable[[int, int], None] | None = None
+) -> dict[str, float]:
+    """Train a network from scratch as its supernet was, or go on; return its scores and keep its weights."""
+    setting, recipe, plan = ready.setting, ready.recipe, ready.plan
+    arch, judge, joints = plan.archs[at], setting.candidates.judge, setting.candidates.supernet.joints
+    drawn = plan.settings["seed"] + seed
+    trainee = _trainee(setting, recipe, arch, drawn)
+
+    def stream(start: int) -> Any:
+        last, make = plan.steps * recipe.accumulate, judge.task.train_batch
+        return batches(judge.held.rest, arch.input, recipe.batch, drawn, recipe.augment, start, last, make_batch=make)
+
+    place = _place(run, at, seed)
+    if (place / ENV).is_file():
+        inner = Run.resume(place)
+    else:
+        shutil.rmtree(place, ignore_errors=True)  # killed while it was made
+        inner = Run.create(VERB, settings=plan.settings, out=place)
+    every = Every(report=max(1, plan.steps // 20), check=plan.steps, save=max(1, plan.steps // 5))
+    precision = devices.precision(setting.info.get("amp", "auto"), judge.device)
+    try:
+        with inner:
+            average = fit(trainee, stream, inner, plan.steps, every=every, precision=precision, tick=tick)
+    except DivergedError:  # a finding, not a mishap: this recipe does not train this network
+        return {"ap": 0.0, "loss": float("inf")}
+    net = trainee.net
+    if average is not None:
+        views = trainee.store.views(average)
+        with torch.no_grad():
+            for name, param in net.named_parameters():
+                param.copy_(views[name])
+    scores = judge(net, arch.input)
+    info = {**setting.info, "score": {**scores, "of": "weights trained alone"}}
+    weights.save(net, run.weights / f"{at:02}-{seed}.safetensors", Subnet(arch, joints, info))
+    return scores
+
+
+def _opened(trained: Run, source: Source, device: str) -> tuple[Setting, Recipe]:
+    """Return what scores inherited weights, on the slice that the supernet never trained on, and its recipe."""
+    # Not the quick ways of a search: few networks are scored, and the rest has to be what the supernet learned from.
+    setting = search.prepare(trained, source, Budget(), device, quick=False, most_in_slice=MOST_IN_SLICE)
+    setting.info["amp"] = trained.settings["amp"]
+    return setting, from_mapping(trained.settings["recipe"])
+
+
+def _trainee(setting: Setting, recipe: Recipe, arch: Arch, seed: int) -> NetTrainee:
+    judge, joints = setting.candidates.judge, setting.candidates.supernet.joints
+    torch.manual_seed(seed)
+    net = devices.place(build(arch, joints), judge.device)
+    return NetTrainee(net, recipe, arch.input, judge.device, joints, task=judge.task)
+
+
+def _seconds(setting: Setting, recipe: Recipe, archs: Sequence[Arch], seed: int) -> tuple[float, float]:
+    """Return how long a step of every network takes in all, and a look at every one, from the cheapest and dearest."""
+    rest, macs = setting.candidates.judge.held.rest, [setting.problem.cost(arch).macs for arch in archs]
+    steps, looks = [], []
+    for arch in (archs[0], archs[-1]):
+        steps.append(seconds_a_step(_trainee(setting, recipe, arch, seed), rest, recipe, seed, 2))
+        setting.candidates(arch)  # reads and warps the pictures, once
+        start = time.perf_counter()
+        setting.candidates(arch)
+        looks.append(time.perf_counter() - start)
+    span = max(macs[-1] - macs[0], 1)
+    shares = [(each - macs[0]) / span for each in macs]
+    return tuple(sum(low + share * (high - low) for share in shares) for low, high in (steps, looks))  # type: ignore[return-value]
+
+
+def _place(run: Run, at: int, seed: int) -> Any:
+    return run.folder / TRAININGS / f"{at:02}-{seed}"
