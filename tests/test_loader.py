@@ -277,7 +277,7 @@ def test_the_option_reaches_the_loader_and_changes_nothing_else(folder, tmp_path
         words = (
             f"train-supernet --space small.yaml --data {folder} --steps 3 --loaders {count} --out run{count} batch=2"
         )
-        assert run(f"litepose-nas {words}", monkeypatch) == 0
+        assert run(f"litepose-nas {words} batch=2", monkeypatch) == 0
         assert used[0] == count
         left.append({name: (tmp_path / f"run{count}" / name).read_bytes() for name in ("config.yaml", "metrics.csv")})
         left[-1]["weights"] = (tmp_path / f"run{count}" / "weights" / "last.safetensors").read_bytes()

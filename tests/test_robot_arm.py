@@ -60,7 +60,7 @@ def test_the_same_bytes_for_a_seed_in_any_process(tmp_path):
     assert all(one[name] != files_of(tmp_path / "c")[name] for name in pictures)
     assert all(one[name] == files_of(tmp_path / "longer")[name] for name in pictures)
     drawn(tmp_path / "a", 1, 1, 64)  # an earlier drawing is replaced
-    assert len(files_of(tmp_path / "a")) == 2 + 2 + 2
+    assert len(files_of(tmp_path / "a")) == 2 + 4 + 2
 
 
 def test_the_yaml_says_what_the_joints_are(arms):
@@ -69,6 +69,9 @@ def test_the_yaml_says_what_the_joints_are(arms):
     assert len(dataset.skeleton.names) == 7
     assert dataset.skeleton.flip_pairs == ((5, 6),)
     assert {len(record.joints) for record in dataset.records} == {1, 2}
+    boxes = arms.detections("train")
+    for record in dataset.records:
+        assert boxes[record.image_id].boxes == pytest.approx(record.boxes)
 
 
 def test_an_arm_is_rigid_and_lies_in_its_picture(arms):

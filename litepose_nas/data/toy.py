@@ -29,7 +29,7 @@ MOST_PICTURES = 1_000_000  # a split: the ids of val begin above those of train
 QUALITY = 92
 _WHAT = "people drawn by litepose-nas"
 SUBJECTS = ("people", "arm")
-_MARKER, _YAML = "toy.json", "data.yaml"
+_MARKER, _YAML, _BOXES = "toy.json", "data.yaml", "annotations/boxes_{}.json"
 _OWN = {"annotations", "train", "val", _MARKER, _YAML}
 
 Progress = Callable[[int, int], None]
@@ -61,7 +61,7 @@ def write_toy(
 
     A picture depends on the seed, its split, its place in it, size and setting (easy, standard or hard): more pictures
     begin with the same ones. An earlier drawn dataset is replaced; anything else only with force. The subject is people
-    or robot arms, which have one setting and a data.yaml that says what their joints are.
+    or robot arms, which have one setting, a data.yaml that says what their joints are, and files of their boxes.
     """
     if subject not in SUBJECTS:
         raise UserError(f"drawn pictures: subject {subject!r} is not one; {nearest(subject, SUBJECTS)}")
@@ -225,13 +225,23 @@ def _write_splits(
         }
         _write_json(toy_split(folder, split)[0], document)
         counts.append(_count(annotations))
+        if arms:  # as a detector would give them that is always right
+            boxes = [{key: a[key] for key in ("image_id", "category_id", "bbox")} | {"score": 1.0} for a in annotations]
+            (folder / _BOXES.format(split)).write_text(json.dumps(boxes), encoding="utf-8")
     if arms:
         _write_yaml(folder / _YAML)
     return counts
 
 
 def _write_yaml(path: Path) -> None:
-    places = {split: {"images": split, "annotations": f"annotations/{_annotation_file(split)}"} for split in SPLITS}
+    places = {
+        split: {
+            "images": split,
+            "annotations": f"annotations/{_annotation_file(split)}",
+            "detections": _BOXES.format(split),
+        }
+        for split in SPLITS
+    }
     tree = {**places, **plain_words(robot_arm.SKELETON)}
     path.write_text(yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=120), encoding="utf-8")
 
