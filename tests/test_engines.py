@@ -19,9 +19,10 @@ import toy_search as toy
 
 from litepose_nas import UserError
 from litepose_nas.engines.choice import Choice, open_engine
+from litepose_nas.engines.crew import Crew
 from litepose_nas.engines.here import Here
 from litepose_nas.engines.processes import Processes
-from litepose_nas.engines.protocol import Done
+from litepose_nas.engines.protocol import DONE, READY, Answer, Done
 from litepose_nas.runs.journal import Journal
 from litepose_nas.searching import finalists, nsga2
 from litepose_nas.searching.engine import header, search_on
@@ -306,7 +307,9 @@ def test_processes_do_jobs_and_are_gone_when_closed():
             os.kill(pid, 0)
 
 
-@pytest.mark.parametrize(("word", "said"), [("wrong", "this supernet is damaged"), ("early", "died before they were")])
+@pytest.mark.parametrize(
+    ("word", "said"), [("wrong", "this supernet is damaged"), ("early", "all workers have died before they were ready")]
+)
 def test_a_worker_that_cannot_begin_says_why(tmp_path, word, said):
     crew = Processes(functools.partial(engine_search.make, tmp_path), 1)
     (tmp_path / word).write_text("")
@@ -333,6 +336,57 @@ def test_without_ray_the_way_to_it_is_said(monkeypatch):
         open_engine(Choice("ray"), print, engine_search.doubling)
 
 
+class Played(Crew):
+    """Workers who do what a script says; none is replaced."""
+
+    def __init__(self, script):
+        super().__init__(2, lambda text: None)
+        self.script, self.sent = script, []
+
+    def _start(self):
+        pass
+
+    def _send(self, worker, job):
+        self.sent.append((worker, job))
+
+    def _next(self):
+        return self.script.pop(0)
+
+    def close(self):
+        pass
+
+
+def test_a_lost_job_goes_to_whoever_is_free_when_nobody_comes_instead():
+    ready, done = Answer(READY), Answer(DONE, "found", 1.0)
+    crew = Played([("a", ready), ("b", ready), ("a", None), ("b", done), ("b", done)])
+    crew.submit(1)
+    crew.submit(2)
+    assert crew.wait().job == 2
+    assert crew.wait().job == 1
+    assert crew.sent == [("a", 1), ("b", 2), ("b", 1)]
+
+
+def test_with_no_room_for_one_worker_the_others_go_on(tmp_path):
+    said = []
+    crew = Processes(functools.partial(engine_search.make, tmp_path), 2, said.append)
+    try:
+        for number in (1, 2):
+            crew.submit(engine_search.look(number))
+        assert sorted(crew.wait().job.number for _ in range(2)) == [1, 2]
+        (tmp_path / "early").write_text("")  # from now on no worker can begin
+        os.kill(crew.pids[0], signal.SIGKILL)
+        (tmp_path / "slow").write_text("0")
+        number = 3
+        while crew.workers == 2:  # the one that is left works on
+            crew.submit(engine_search.look(number))
+            assert crew.wait().job.number == number
+            number += 1
+        assert said[-1] == "3 workers have died before they were ready: going on with 1"
+        assert (crew.free, len(crew.pids)) == (1, 1)
+    finally:
+        crew.close()
+
+
 # ── a cluster ──
 
 
@@ -342,6 +396,22 @@ def test_a_cluster_that_is_not_there(tmp_path):
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "RAY_ADDRESS=nonsense: no Ray cluster can be joined there" in errors.splitlines()[-1]
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_machine_of_the_cluster_killed_in_the_middle_costs_what_it_had_in_hand(straight, tmp_path):
+    (tmp_path / "slow").write_text("0.2")
+    paths = os.pathsep.join([str(HERE.parent), str(HERE)])
+    env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "engine_nodes.py", str(tmp_path)]
+    done = subprocess.run(command, cwd=HERE, env=env, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "killed\n" in done.stdout
+    assert "a worker was lost, what it had in hand goes to another" in done.stdout
+    assert json.loads((tmp_path / "found.json").read_text()) == straight
+    assert len({pid for _, pid in started(tmp_path)}) == 2
+    assert len(started(tmp_path)) <= engine_search.EVALS + 1
 
 
 # ── a supernet ──

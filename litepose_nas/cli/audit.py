@@ -89,7 +89,8 @@ def audit(
         console.as_json(ranking.to_json(found))
         return
     truth = "AP" if found.by == "ap" else "loss"
-    console.out(f"against the {truth} of networks trained alone, the mean of {plan.seeds} seeds:")
+    mean = f", the mean of {plan.seeds} seeds" if plan.seeds > 1 else ""
+    console.out(f"against the {truth} of networks trained alone{mean}:")
     console.table(*ranking.table(found))
     for line in ranking.verdict(found):
         console.out(line)

@@ -9,7 +9,8 @@ from typing import Any
 from litepose_nas.engines.protocol import CRASH, MISTAKE, READY, Answer, Done, Say
 from litepose_nas.errors import UserError
 
-TRIES = 3  # so many workers may be lost with the same job, or before they were ready
+SHORT = "A system short of memory ends processes like that: free some, or take fewer --workers"
+TRIES = 3  # so many workers may be lost with the same job, or one after the other before they were ready
 
 
 class _Task:
@@ -51,7 +52,7 @@ class Crew(ABC):
     @property
     def free(self) -> int:
         """How many more jobs it can start on, now or as soon as workers are ready."""
-        return self.workers - len(self._held) - len(self._queue)
+        return max(0, self.workers - len(self._held) - len(self._queue))
 
     def submit(self, job: Any) -> None:
         """Take a job in."""
@@ -61,6 +62,7 @@ class Crew(ABC):
     def wait(self) -> Done:
         """Return the next job that ends."""
         while True:
+            self._hand_out()  # of a lost worker's job, to one that ended another meanwhile
             worker, said = self._next()
             if said is None:
                 self._lost(worker)
@@ -73,7 +75,6 @@ class Crew(ABC):
                 if said.kind != READY:
                     return Done(self._held.pop(worker).job, said.value, said.seconds)
                 self._stillborn = 0
-            self._hand_out()
 
     def _hand_out(self) -> None:
         # The one that ended last comes first: what it has in memory may be wanted again.
@@ -86,16 +87,19 @@ class Crew(ABC):
         task = self._held.pop(worker, None)
         if task:
             task.lost += 1
+            if task.lost == TRIES:
+                raise UserError(f"{TRIES} workers have died with the same work: {task.job}. {SHORT}")
             self._queue.appendleft(task)
         elif worker in self._idle:
             self._idle.remove(worker)
         else:
             self._stillborn += 1
-        if self._stillborn == TRIES or (task and task.lost == TRIES):
-            doing = f"with the same work: {task.job}" if task else "before they were ready"
-            raise UserError(
-                f"{TRIES} workers have died {doing}. A system short of memory ends processes like that: "
-                "free some, or take fewer --workers"
-            )
         self._say(f"a worker was lost, {'what it had in hand goes to another' if task else 'with nothing in hand'}")
-        self._start()
+        if self._stillborn < TRIES:
+            self._start()
+            return
+        self._stillborn = 0
+        self.workers -= 1  # where there is no room for one more, the others go on
+        if not self.workers:
+            raise UserError(f"all workers have died before they were ready. {SHORT}")
+        self._say(f"{TRIES} workers have died before they were ready: going on with {self.workers}")
