@@ -16,7 +16,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 import worlds
-from published import evolution
+from published import POPULATION, ROUNDS, evolution
 from worlds import World
 
 from litepose_nas.extras import need
@@ -31,7 +31,8 @@ SPACES = ("litepose", "litepose-blocks")
 AT = (50, 100, 150, 200, 500, 1000, 1640)
 OURS = {"guided": guided.searcher, "nsga2": nsga2.searcher, "random": random_search.searcher}
 PUBLISHED = {"published": True, "published, every gene": False}
-TPE_EVALS, TPE_SEEDS = 200, 1  # it takes a tenth of a second an evaluation, and more with each
+SLOW = {"optuna NSGA-II", "optuna TPE"}  # with the first seeds only, as is what guided search does beyond ENOUGH
+ENOUGH = 200
 Found = list[tuple[Arch, float]]
 
 
@@ -84,8 +85,19 @@ def with_optuna(world: World, sampler: Any, evals: int, seed: int) -> tuple[Foun
     return found, spent
 
 
-def run(world: World, seed: int, name: str, evals: int) -> tuple[Found, float] | None:
-    """Return what a method evaluates and its own seconds; None where it is too slow to be run with every seed."""
+def length(name: str, seed: int, evals: int, slow_seeds: int) -> int:
+    """Return how many evaluations a method is given with a seed; 0: none, for it is slow."""
+    if name in PUBLISHED:
+        return POPULATION * (ROUNDS + 1)
+    if name == "optuna TPE":  # it takes a tenth of a second an evaluation, and more with each
+        return min(evals, ENOUGH) if seed == 0 else 0
+    if seed < slow_seeds or name not in {*SLOW, "guided"}:
+        return evals
+    return min(evals, ENOUGH) if name == "guided" else 0
+
+
+def run(world: World, seed: int, name: str, evals: int) -> tuple[Found, float]:
+    """Return what a method evaluates and its own seconds."""
     if name in OURS:
         return ask_and_tell(world, OURS[name], evals, seed)
     if name in PUBLISHED:
@@ -95,11 +107,8 @@ def run(world: World, seed: int, name: str, evals: int) -> tuple[Found, float] |
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    if name == "optuna NSGA-II":
-        return with_optuna(world, optuna.samplers.NSGAIISampler(seed=seed), evals, seed)
-    if seed < TPE_SEEDS:
-        return with_optuna(world, optuna.samplers.TPESampler(seed=seed), min(evals, TPE_EVALS), seed)
-    return None
+    sampler = {"optuna NSGA-II": optuna.samplers.NSGAIISampler, "optuna TPE": optuna.samplers.TPESampler}[name]
+    return with_optuna(world, sampler(seed=seed), evals, seed)
 
 
 def earlier(path: Path) -> dict[tuple[str, ...], tuple[dict[int, float], float]]:
@@ -119,13 +128,15 @@ def row(areas: list[dict[int, float]], most: int) -> str:
     for at in AT:
         values = [one[at] for one in areas if at in one]
         error = stdev(values) / len(values) ** 0.5 if len(values) > 1 else 0.0
-        cells.append(f"{fmean(values):.1f} ±{error:.1f}" if values and at <= most else "")
+        few = "" if len(values) == len(areas) else f" ({len(values)})"
+        cells.append(f"{fmean(values):.1f} ±{error:.1f}{few}" if values and at <= most else "")
     return " | ".join(cells)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--slow-seeds", type=int, default=3, help="seeds for what is slow")
     parser.add_argument("--evals", type=int, default=1000)
     parser.add_argument("--methods", nargs="*", default=[*OURS, *PUBLISHED, "optuna NSGA-II", "optuna TPE"])
     parser.add_argument(
@@ -151,18 +162,17 @@ def main() -> None:
         for cell in cells:
             world = worlds.world(*cell, seed)
             world = world._replace(problem=world.problem.remembering())
-            shares[cell].append(worlds.interaction_share(world, seed))
+            if seed < asked.slow_seeds:
+                shares[cell].append(worlds.interaction_share(world, seed))
             for name in methods:
-                key = str(seed), " ".join(cell), name
-                if key in known:
-                    numbers, cost = known[key]
-                else:
-                    made = run(world, seed, name, asked.evals)
-                    if made is None:
-                        continue
-                    found, seconds = made
+                evals = length(name, seed, asked.evals, asked.slow_seeds)
+                numbers, cost = known.get((str(seed), " ".join(cell), name), ({}, 0.0))
+                if evals and max(numbers, default=0) < evals:
+                    found, seconds = run(world, seed, name, evals)
                     numbers = {at: area(world, found[:at]) for at in AT if at <= len(found)}
                     cost = 1e3 * seconds / len(found)
+                if not evals:
+                    continue
                 areas[cell][name].append(numbers)
                 spent[name].append(cost)
                 shown = "  ".join(f"{at}: {value:.2f}" for at, value in numbers.items())
