@@ -86,7 +86,7 @@ def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
         else:
             sizes = {value: input_size(value) for value in set(columns[size_at].tolist())}
             h, w = np.array([sizes[value] for value in columns[size_at].tolist()]).T
-        sums = [_sums(block, -(-h // down), -(-w // down)) for _, down, block, _ in space.family.plan(tree, joints)]
+        sums = [_sums(block, -(-h // down), -(-w // down)) for _, down, block, *_ in space.family.plan(tree, joints)]
         for column, total in enumerate(map(sum, zip(*sums, strict=True))):
             out[rows, column] = total
     out[:, 3] *= FLOAT
@@ -156,7 +156,7 @@ def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) ->
     """Return the cost block by block."""
     h, w = input or arch.input
     rows = []
-    for name, down, block, _ in arch.plan(joints):
+    for name, down, block, *_ in arch.plan(joints):
         size = ceil_div(h, down), ceil_div(w, down)
         macs, macs_litepose, params, _ = _block_sums(block, *size)
         rows.append(Row(name, _describe(block), block.out(*size), macs, macs_litepose, params))
@@ -165,7 +165,7 @@ def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) ->
 
 def plan_cost(plan: Sequence[Part], h: int, w: int) -> Cost:
     """Return the cost of a plan on an input of this size."""
-    sums = [_block_sums(block, -(-h // down), -(-w // down)) for _, down, block, _ in plan]
+    sums = [_block_sums(block, -(-h // down), -(-w // down)) for _, down, block, *_ in plan]
     macs, macs_litepose, params, floats = map(sum, zip(*sums, strict=True))
     return Cost(macs, macs_litepose, params, FLOAT * floats, FLOAT * peak_elements(plan, h, w))
 
@@ -195,7 +195,7 @@ def peak_elements(plan: Sequence[Part], h: int, w: int) -> int:
     last_use = {name: i for i, names in enumerate(reads) for name in names}  # what nobody reads lives to the end
     sizes = {"": 3 * h * w}
     alive, peak = sizes[""], 0
-    for i, (name, down, block, _) in enumerate(plan):
+    for i, (name, down, block, *_) in enumerate(plan):
         ending = tuple([sizes[other] if last_use[other] == i else 0 for other in reads[i]])
         alive -= sum(ending)
         size, inside = _block_peak(block, ceil_div(h, down), ceil_div(w, down), ending)

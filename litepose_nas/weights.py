@@ -34,7 +34,7 @@ def load(path: str | Path) -> Network:
     state = _read(path, net.state_dict())
     net.load_state_dict(state, assign=True)
     net.meta = subnet.to_json()
-    return net.requires_grad_().eval()
+    return net.eval()
 
 
 def save_supernet(supernet: Supernet, path: str | Path, pixels: str | None = None) -> None:

@@ -182,7 +182,8 @@ def _as_it_ships(ready: Ready, average: Tensor | None) -> nn.Module:
         views = ready.trainee.store.views(average)
         with torch.no_grad():
             for name, param in net.named_parameters():
-                param.copy_(views[name])
+                if name in views:  # what is frozen has no average
+                    param.copy_(views[name])
     calibrate(net, ready.judge.calibration(ready.subnet.input))
     return net
 
