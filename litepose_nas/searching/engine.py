@@ -14,10 +14,12 @@ from litepose_nas.runs.journal import Lines, Open
 from litepose_nas.searching.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
 
+KIND = "search"
+
 
 def header(space: Space, seed: int, **more: Any) -> dict[str, Any]:
     """Return what a search's journal must agree on: the space as a whole, the seed, and what else decides results."""
-    return {"kind": "search", "space": space.name, "tree": json.loads(space.source), "seed": seed, **more}
+    return {"kind": KIND, "space": space.name, "tree": json.loads(space.source), "seed": seed, **more}
 
 
 class Look(NamedTuple):

@@ -11,7 +11,8 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple, TypeVar
+from statistics import fmean
+from typing import Any, NamedTuple, TypeVar
 
 from litepose_nas.budget import Budget, Limit, in_words
 from litepose_nas.costs import Cost
@@ -67,6 +68,18 @@ class Picture(NamedTuple):
         """The people in a picture, in words."""
         return f"{float(self.people):.3g}"
 
+    def plain(self) -> dict[str, Any]:
+        """Return what JSON can hold; `picture_of` reads it."""
+        return {"people": str(self.people), "detector_macs": self.detector_macs}
+
+
+def picture_of(kept: Mapping[str, Any]) -> Picture:
+    """Return the picture that a journal or a run's settings tell of; a person a picture where they tell of none."""
+    people, macs = Fraction(kept.get("people", 1)), kept.get("detector_macs", 0)
+    if not people > 0 or type(macs) is not int or macs < 0:
+        raise ValueError(f"people is {people}, detector_macs is {macs!r}")
+    return Picture(people, macs)
+
 
 class Family(NamedTuple):
     """A family as it comes to the meeting: what was evaluated, ranked its own way, and what was scored again."""
@@ -88,7 +101,7 @@ class Choice(NamedTuple):
     family: str
     settled: Settled  # in scores of its own rank
     ap: float  # the mean of its new scores; its first where it was not scored again
-    times: int  # how often it was scored again
+    aps: tuple[float, ...]  # its new scores
     noise: float | None  # the standard deviation of one AP in this family; None: nothing was scored twice
     cost: Cost  # of a picture
 
@@ -119,8 +132,8 @@ def choice(family: Family, budget: Budget, picture: Picture) -> Choice | None:
     one = settled.chosen
     new = by_ap(family.again.get(one.arch, ()))
     noise = spread(by_ap(results) for results in family.again.values())
-    ap = sum(new) / len(new) if new else by_ap([one.result])[0]
-    return Choice(family.name, settled, ap, len(new), noise, picture.cost(one.cost, family.task))
+    ap = fmean(new) if new else by_ap([one.result])[0]
+    return Choice(family.name, settled, ap, tuple(new), noise, picture.cost(one.cost, family.task))
 
 
 def meet(families: Sequence[Family], budget: Budget, picture: Picture) -> Meeting | None:
@@ -196,4 +209,4 @@ def _leaves_room(picture: Picture, budget: Budget, task: str) -> bool:
 
 def _margin(one: Choice, other: Choice) -> float:
     """Return one standard error of the difference of two APs."""
-    return math.hypot(*((each.noise or 0.0) / math.sqrt(max(each.times, 1)) for each in (one, other)))
+    return math.hypot(*((each.noise or 0.0) / math.sqrt(max(len(each.aps), 1)) for each in (one, other)))

@@ -7,6 +7,7 @@ over when all its results are in, and who is next follows from the results so fa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,12 +16,16 @@ from litepose_nas.engines.protocol import Done, Engine
 from litepose_nas.runs.journal import Open, Record
 from litepose_nas.searching.engine import Look
 from litepose_nas.searching.front import whole
+from litepose_nas.searching.meeting import Picture
 from litepose_nas.searching.problem import MUTE_AP, Evaluated, by_ap
+from litepose_nas.space import Space
 
 OPENING = 0.5  # the share of the evaluations that all families get alike
 TURNS = 24  # one in so many evaluations is a turn after that
 AT_LEAST = 2
 OTHERS = 3  # one turn in so many goes to the family that was looked at least
+
+KIND = "families"  # of a journal
 
 # Searches one family until so many of its results are known, and returns them in the order of proposal.
 Go = Callable[[int], Sequence[Evaluated]]
@@ -38,6 +43,15 @@ class Asked(NamedTuple):
 
     family: str
     look: Look
+
+
+def header(supernets: Mapping[str, tuple[Space, str]], picture: Picture, **more: Any) -> dict[str, Any]:
+    """Return what the journal must agree on: each family's space and the hash of its supernet, and a picture."""
+    families = [
+        {"name": name, "space": space.name, "tree": json.loads(space.source), "supernet": sha256}
+        for name, (space, sha256) in supernets.items()
+    ]
+    return {"kind": KIND, "families": families, **picture.plain(), **more}
 
 
 class Lane:
