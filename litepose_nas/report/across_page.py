@@ -50,11 +50,10 @@ def html(found: Summary, drawn: dict[str, str]) -> str:
     title = escape(f"Search across {', '.join(across.pasts)}")
     links = [f'<a href="{escape(one.family)}/{page.PAGE}">{escape(one.family)}</a>' for one in found.meeting.choices]
     rows = [[escape(cell) for cell in row] for row in table(found)]
-    fronts = [
-        [escape(line["family"]), f"{found.budget.macs(one.cost) / 1e6:,.1f}", f"{line['macs_of_a_run'] / 1e6:,.1f}"]
-        + [f"{one.cost.params:,}", f"{one.score:.4f}"]
-        for one, line in zip(found.front, to_json(found)["front"], strict=True)
-    ]
+    fronts = []
+    for one, line in zip(found.front, to_json(found)["front"], strict=True):
+        macs = [f"{number / 1e6:,.1f}" for number in (found.budget.macs(one.cost), line["macs_of_a_run"])]
+        fronts.append([escape(line["family"]), *macs, f"{one.cost.params:,}", f"{one.score:.4f}"])
     body = [
         f"<h1>{title}</h1>",
         f"<p>{len(found.found)} networks, budget {escape(limits)} a picture; {escape(rule(found))}. "

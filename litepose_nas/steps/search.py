@@ -141,6 +141,11 @@ def prepare(
     return Setting(candidates, problem, info, making)
 
 
+def is_quick(evals: int | None, device: str) -> bool:
+    """Return whether a search shall be over in minutes: on a processor, unless told how long it may be."""
+    return evals is None and devices.pick(device).type == "cpu"
+
+
 def slice_of(quick: bool) -> int:
     """Return how many held-out pictures candidates are judged by at most."""
     return QUICK_SLICE if quick else MOST_IN_SLICE
@@ -157,8 +162,8 @@ def _candidates(making: Making, source: Source) -> Candidates:
     task = task_of(data.skeleton, recipe, supernet.space.task)
     seeing = None
     if making.boxes and isinstance(task, TopDown):
-        path, least = making.boxes
-        seeing = task._replace(boxes=boxes_for(data.held.slice.dataset, source.name, Path(path), least))
+        file, least = making.boxes
+        seeing = task._replace(boxes=boxes_for(data.held.slice.dataset, source.name, Path(file), least))
     return Candidates(supernet, Judge(data.held, task, recipe, where, making.protocol, seeing))
 
 
