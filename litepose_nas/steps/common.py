@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from litepose_nas.data.coco import split
+from litepose_nas.data.boxes import Boxes, read_boxes
+from litepose_nas.data.coco import Dataset, split
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.metrics.coco import read_truth
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.task import Task
 from litepose_nas.pose.topdown import TopDown, joint_weights
@@ -63,6 +66,17 @@ def check_joints(data: Data, source: Source, joints: int, of: object) -> None:
         raise UserError(
             f"{source.name}: {data.joints} joints, but {of} has {joints}; give the data it was trained on with --data"
         )
+
+
+def boxes_for(dataset: Dataset, where: str, path: Path, least_score: float = 0.0) -> Boxes:
+    """Return the boxes of a file, of the pictures of a dataset; `where` says in an error which those are."""
+    labelled = any(len(record.joints) for record in dataset.records)
+    people = {"category_id": read_truth(dataset).category_id} if labelled else {}
+    found = read_boxes(path, least_score, **people)
+    known = {record.image_id for record in dataset.records} & set(found)
+    if not known:
+        raise UserError(f"{path}: no box is of a picture of {where}; give the boxes of these pictures")
+    return {image: found[image] for image in found if image in known}
 
 
 def first_of(pictures: Pictures, count: int) -> Pictures:

@@ -19,7 +19,7 @@ from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.evaluation import check_joints, counted, evaluate, predict_batches
-from litepose_nas.metrics.coco import Scores, read_truth
+from litepose_nas.metrics.coco import Scores
 from litepose_nas.metrics.conditions import Made
 from litepose_nas.metrics.reports import METRICS, Given, Report
 from litepose_nas.metrics.results import Result
@@ -28,6 +28,7 @@ from litepose_nas.network import Network
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.task import Task
 from litepose_nas.pose.topdown import TopDown
+from litepose_nas.steps.common import boxes_for
 from litepose_nas.target import resolve
 
 
@@ -82,14 +83,8 @@ def given_boxes(
         return loaded, "no boxes needed"
     if boxes is None:
         return loaded, "true boxes"
-    dataset = source.read(split)
-    labelled = any(len(record.joints) for record in dataset.records)
-    people = {"category_id": read_truth(dataset).category_id} if labelled else {}
-    found = read_boxes(boxes, least_score, **people)
-    known = [found[record.image_id] for record in dataset.records if record.image_id in found]
-    if not known:
-        raise UserError(f"{boxes}: no box is of a picture of {source.name}, {split}; give the boxes of these pictures")
-    words = f"{sum(map(len, known))} boxes of {boxes} in {len(known)} pictures, score {least_score:g} or more"
+    found = boxes_for(source.read(split), f"{source.name}, {split}", boxes, least_score)
+    words = f"{sum(map(len, found.values()))} boxes of {boxes} in {len(found)} pictures, score {least_score:g} or more"
     return loaded._replace(task=loaded.task._replace(boxes=found)), words
 
 
