@@ -30,6 +30,10 @@ class Group:
     OUTPUTS = ("heatmaps",)
     TASK = "temporal"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel by names: a module cannot be copied or sent."""
+        return _made, (self.key.__name__, self.later.__name__)  # type: ignore[attr-defined]
+
     def plan(self, tree: Any, joints: int) -> Iterator[Part]:
         """Yield the blocks of the key network, then those of every later frame."""
         for node in (tree.key, tree.frames):
@@ -99,6 +103,10 @@ def of(tree: Mapping[str, Any]) -> Group:
     return Group(*found)
 
 
+def _made(*modules: str) -> Group:
+    return Group(*[families.load(name.rpartition(".")[2]) for name in modules])
+
+
 def length(net: Any) -> int:
     """Return how many frames a group has, its key frame among them."""
     return 1 + len(list(net.frames.children()))
@@ -111,7 +119,9 @@ def _fused(parts: list[Part], fuse: str, before: str, joints: int, through: bool
         yield from parts
         return
     stage, _, way = fuse.partition(".")
-    inside = [i for i, part in enumerate(parts) if stage.isdecimal() and part.name.startswith(f"stages.{int(stage) - 1}.")]
+    inside = [
+        i for i, part in enumerate(parts) if stage.isdecimal() and part.name.startswith(f"stages.{int(stage) - 1}.")
+    ]
     if not inside or way not in WAYS:
         stages = sorted({part.name.split(".")[1] for part in parts if part.name.startswith("stages.")})
         known = [NONE, *(f"{int(i) + 1}.{way}" for i in stages for way in WAYS)]

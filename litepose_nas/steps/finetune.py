@@ -93,7 +93,7 @@ def prepare(
     data = read_data(source, needed(subnet, str(path))["seed"])
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    task = task_of(data.skeleton, recipe, subnet.arch.space.task)
+    task = task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames)
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
     quick = not any(length) and where.type == "cpu"
     if quick:
@@ -121,7 +121,7 @@ def again(run: Run, source: Source, device: str) -> Ready:
     data = read_data(source, needed(subnet, str(path))["seed"])
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    task = task_of(data.skeleton, recipe, subnet.arch.space.task)
+    task = task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames)
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
     return _ready(net, subnet, data, recipe, where, trainee, Plan(past["steps"], 0.0, False, dict(past)))
 

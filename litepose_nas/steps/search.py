@@ -140,7 +140,7 @@ def _candidates(making: Making, source: Source) -> Candidates:
     recipe = from_mapping(kept["recipe"])
     data = read_data(source, kept["seed"], making.most_in_slice)
     check_joints(data, source, supernet.joints, path)
-    task = task_of(data.skeleton, recipe, supernet.space.task)
+    task = task_of(data.skeleton, recipe, supernet.space.task, supernet.space.widest.frames)
     return Candidates(supernet, Judge(data.held, task, recipe, where, making.protocol))
 
 
