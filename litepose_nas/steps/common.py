@@ -39,9 +39,9 @@ class Data(NamedTuple):
         return len(self.skeleton.names)
 
 
-def read_data(source: Source, seed: int, most_in_slice: int = MOST_IN_SLICE) -> Data:
-    """Read the training pictures and split the slice off them by image id."""
-    whole = source.read("train")
+def read_data(source: Source, seed: int, most_in_slice: int = MOST_IN_SLICE, task: str = "bottomup") -> Data:
+    """Read the training pictures and split the slice off them by image id; clips have frames that nobody labelled."""
+    whole = source.read("train", unlabelled=task == "temporal")
     share = min(SLICE, most_in_slice / max(1, len(whole.records)))
     rest, held = split(whole, share, seed)
     return Data(Held(Pictures(held), Pictures(rest)), whole.skeleton)

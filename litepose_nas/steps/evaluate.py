@@ -130,9 +130,9 @@ def look(
 
     Where MPII is asked for one person each, every box of the annotations is answered, and the results say whose it is.
     """
-    dataset = source.read(split)
+    dataset = source.read(split, unlabelled=isinstance(loaded.task, Temporal))
     document = document_of(dataset)
-    kept = {record.image_id for record in dataset.records}
+    kept = {record.image_id for record in dataset.records if record.labelled}  # nothing is found in the others
     images = [image for image in document["images"] if image["id"] in kept]
     document = {**document, "images": images}
     check_joints(loaded.task, dataset)

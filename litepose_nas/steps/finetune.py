@@ -90,7 +90,7 @@ def prepare(
     devices.precision(amp, where)
     subnet = known_weights(path)
     guide = _widest(subnet, path, where) if teacher else None
-    data = read_data(source, needed(subnet, str(path))["seed"])
+    data = read_data(source, needed(subnet, str(path))["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
     task = task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames)
@@ -118,7 +118,7 @@ def again(run: Run, source: Source, device: str) -> Ready:
     if files.sha256(path) != past["sha256"]:
         raise UserError(f"{path}: changed since {run.folder} was begun; restore it, or start a new run")
     guide = _widest(subnet, path, where) if past["teacher"] else None
-    data = read_data(source, needed(subnet, str(path))["seed"])
+    data = read_data(source, needed(subnet, str(path))["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
     task = task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames)

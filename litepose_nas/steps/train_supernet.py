@@ -85,7 +85,7 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
     check(wishes)
     device = devices.pick(wishes.device)
     space = space_with_key(Space.load(wishes.space), wishes.key)
-    data = read_data(source, wishes.seed)
+    data = read_data(source, wishes.seed, task=space.task)
     check_key(wishes.key, data.skeleton, wishes.recipe)
     supernet = _begun(space, data.joints, wishes.seed, device, wishes.init, wishes.key, say)
     recipe, length, size = wishes.recipe, wishes.length, None
@@ -148,7 +148,7 @@ def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, Supern
     try:
         recipe = from_mapping(past["recipe"])
         where, size = devices.pick(device), tuple(past["size"]) if past["size"] else None
-        data = read_data(source, past["seed"])
+        data = read_data(source, past["seed"], task=space.task)
         space = space_with_key(Space.load(past["space"]), past.get("key"))
         supernet = _begun(space, past["joints"], past["seed"], where, past["init"], past.get("key"))
         task = task_of(data.skeleton, recipe, space.task, space.widest.frames)
