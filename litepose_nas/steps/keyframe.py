@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from litepose_nas import weights
+from litepose_nas.data.pixels import DEFAULT
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.families.temporal import KEY
@@ -67,9 +68,10 @@ def check_key(key: Given, skeleton: Skeleton, recipe: Recipe) -> None:
         raise UserError(
             f"--key {key}: its joints are not those of the data; give a network trained on people with the same joints"
         )
-    codec = subnet.info.get("codec", "plain")
-    if codec != recipe.codec:
-        raise UserError(f"--key {key}: its heatmaps are {codec} ones; train with codec={codec}, not {recipe.codec}")
+    for setting, what, plain in (("codec", "heatmaps", "plain"), ("pixels", "pictures", DEFAULT)):
+        its, asked = subnet.info.get(setting, plain), getattr(recipe, setting)
+        if its != asked:
+            raise UserError(f"--key {key}: its {what} are {its} ones; train with {setting}={its}, not {asked}")
 
 
 def load_key(supernet: Supernet, key: Given) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from litepose_nas.data.augment import PUBLISHED, Augment
+from litepose_nas.data.pixels import CONVENTIONS, DEFAULT
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.pose.codecs import CODECS
 from litepose_nas.pose.losses import PUSHES, LossSettings
@@ -43,6 +44,7 @@ class Recipe:
     codec: str = "dark"  # how a joint becomes a heatmap and back; see pose/codecs.py
     joints_weight: bool = False  # wrists, ankles, elbows and knees count more
     crop: str = KEY  # by whose box the later frames of a clip are cut out: the key frame's, or the previous frame's
+    pixels: str = DEFAULT  # what a network takes for a picture, a name in data/pixels.py
     ema: float = 0.0  # of single networks: how much of the average is kept each step; 0 takes the last weights
     # of supernets:
     sandwich: bool = True  # widest, smallest and random nets each step; otherwise one random net
@@ -117,6 +119,7 @@ CHOICES = {
     "push": tuple(PUSHES),
     "codec": tuple(CODECS),
     "crop": CROPS,
+    "pixels": tuple(CONVENTIONS),
 }
 
 
