@@ -111,7 +111,9 @@ def _fused(parts: list[Part], fuse: str, before: str, joints: int, through: bool
         yield from parts
         return
     stage, _, way = fuse.partition(".")
-    inside = [i for i, part in enumerate(parts) if stage.isdecimal() and part.name.startswith(f"stages.{int(stage) - 1}.")]
+    inside = [
+        i for i, part in enumerate(parts) if stage.isdecimal() and part.name.startswith(f"stages.{int(stage) - 1}.")
+    ]
     if not inside or way not in WAYS:
         stages = sorted({part.name.split(".")[1] for part in parts if part.name.startswith("stages.")})
         known = [NONE, *(f"{int(i) + 1}.{way}" for i in stages for way in WAYS)]

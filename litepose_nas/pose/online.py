@@ -74,7 +74,9 @@ class Online:
         state: State = State(),  # noqa: B008
     ):
         if not isinstance(task, (TopDown, Temporal)):
-            raise UserError("this network sees whole pictures and follows nobody; give one that sees a person at a time")
+            raise UserError(
+                "this network sees whole pictures and follows nobody; give one that sees a person at a time"
+            )
         self.net = net.eval() if isinstance(net, nn.Module) else net
         self.each, self.frames = (task.each, task.frames) if isinstance(task, Temporal) else (task, 1)
         self.moves = isinstance(task, Temporal) and task.crop == PREVIOUS  # the crop does, inside a group
@@ -173,7 +175,9 @@ class Online:
         outputs = self.net(inputs, torch.stack(before).to(inputs.device), place) if before else self.net(inputs)
         (heatmaps,) = outputs
         found = []
-        for look, warp, maps, one in zip(looks, warps, heatmaps, self.each.people(outputs, None, self.size), strict=True):
+        for look, warp, maps, one in zip(
+            looks, warps, heatmaps, self.each.people(outputs, None, self.size), strict=True
+        ):
             keypoints = to_files(one.keypoints, warp)[0]
             found.append(Followed(look.track, keypoints, float(one.scores[0]) * look.box[4], look.box, place, maps))
         return found
