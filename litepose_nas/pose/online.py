@@ -74,9 +74,7 @@ class Online:
         state: State = State(),  # noqa: B008
     ):
         if not isinstance(task, (TopDown, Temporal)):
-            raise UserError(
-                "this network sees whole pictures and follows nobody; give one that sees a person at a time"
-            )
+            raise UserError("this network sees whole pictures, not one person at a time; it cannot follow anybody")
         self.net = net.eval() if isinstance(net, nn.Module) else net
         self.each, self.frames = (task.each, task.frames) if isinstance(task, Temporal) else (task, 1)
         self.moves = isinstance(task, Temporal) and task.crop == PREVIOUS  # the crop does, inside a group
@@ -168,7 +166,7 @@ class Online:
             box = box_.clipped(look.box, picture)
             assert box is not None  # the others have left
             warps.append(box_.crop_warp(box_.padded(box, self.size), self.size))
-        inputs = to_input([warp_picture(image, warp, self.size) for warp in warps])
+        inputs = to_input([warp_picture(image, warp, self.size) for warp in warps], self.each.pixels)
         weight = next(self.net.parameters(), None) if isinstance(self.net, nn.Module) else None
         inputs = inputs if weight is None else inputs.to(weight.device)
         before = [look.before for look in looks if look.before is not None]

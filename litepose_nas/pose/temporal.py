@@ -44,6 +44,11 @@ class Temporal(NamedTuple):
         """How many joints a person has."""
         return self.each.joints
 
+    @property
+    def pixels(self) -> str:
+        """What the network takes for a picture, a name in data/pixels.py."""
+        return self.each.pixels
+
     def items(self, pictures: Pictures) -> int:
         """Return how many clips there are."""
         return len(pictures.clips(self.frames))
@@ -62,7 +67,7 @@ class Temporal(NamedTuple):
         for position, place in enumerate(range(step * batch, (step + 1) * batch)):
             clip = found[loader.turn(seed, place, len(found))]
             samples += self._cut(pictures, clip, size, augment, [loader.CHANGES, seed, step, position])
-        return _clips(loader.collate(samples, size, self.joints), self.frames)
+        return _clips(loader.collate(samples, size, self.joints, self.pixels), self.frames)
 
     def eval_batches(
         self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
@@ -147,7 +152,7 @@ class Temporal(NamedTuple):
                 asked = person >= 0 and index in wanted
                 samples.append(sample if asked else sample._replace(image_id=NOBODY))
                 warps.append(view.warp)
-        return _clips(loader.collate(samples, size, self.joints), frames), warps
+        return _clips(loader.collate(samples, size, self.joints, self.pixels), frames), warps
 
 
 def groups(dataset: Dataset, frames: int) -> Iterator[Clip]:

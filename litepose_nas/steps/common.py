@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from litepose_nas.data.coco import split
+from litepose_nas.data.boxes import Boxes, read_boxes
+from litepose_nas.data.coco import Dataset, split
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.metrics.coco import read_truth
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.task import Task
 from litepose_nas.pose.topdown import TopDown, joint_weights
@@ -65,6 +68,17 @@ def check_joints(data: Data, source: Source, joints: int, of: object) -> None:
         )
 
 
+def boxes_for(dataset: Dataset, where: str, path: Path, least_score: float = 0.0) -> Boxes:
+    """Return the boxes of a file, of the pictures of a dataset; `where` says in an error which those are."""
+    labelled = any(len(record.joints) for record in dataset.records)
+    people = {"category_id": read_truth(dataset).category_id} if labelled else {}
+    found = read_boxes(path, least_score, **people)
+    known = {record.image_id for record in dataset.records} & set(found)
+    if not known:
+        raise UserError(f"{path}: no box is of a picture of {where}; give the boxes of these pictures")
+    return {image: found[image] for image in found if image in known}
+
+
 def first_of(pictures: Pictures, count: int) -> Pictures:
     """Return the first so many pictures."""
     return Pictures(pictures.dataset._replace(records=pictures.dataset.records[:count]))
@@ -75,9 +89,9 @@ def task_of(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> Task:
     joints, pairs = len(skeleton.names), skeleton.flip_pairs
     if task == "topdown":
         weights = joint_weights(skeleton.names) if recipe.joints_weight else ()
-        return TopDown(joints, pairs, recipe.codec, skeleton.sigmas, weights)
+        return TopDown(joints, pairs, recipe.codec, skeleton.sigmas, weights, pixels=recipe.pixels)
     if task == "bottomup":
-        return BottomUp(joints, pairs, (recipe.cue, 0.0))
+        return BottomUp(joints, pairs, (recipe.cue, 0.0), pixels=recipe.pixels)
     raise ValueError(f"TASK of a family is {task!r}, expected 'topdown' or 'bottomup'")
 
 
@@ -89,6 +103,7 @@ def describe(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> dict
         "flip_pairs": [list(pair) for pair in skeleton.flip_pairs],
         "skeleton": [list(limb) for limb in skeleton.limbs],
         "sigmas": list(skeleton.sigmas),
+        "pixels": recipe.pixels,
         **decoding,
     }
 

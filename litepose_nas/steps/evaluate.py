@@ -14,11 +14,12 @@ from litepose_nas import devices, weights
 from litepose_nas.data.boxes import boxes_of_file, clipped, read_boxes
 from litepose_nas.data.coco import Dataset, Document, document_of, keypoint_category
 from litepose_nas.data.loader import Pictures
+from litepose_nas.data.pixels import DEFAULT, named_pixels
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.evaluation import check_joints, counted, evaluate, predict_batches
-from litepose_nas.metrics.coco import Scores, read_truth
+from litepose_nas.metrics.coco import Scores
 from litepose_nas.metrics.conditions import Made
 from litepose_nas.metrics.reports import METRICS, Given, Report
 from litepose_nas.metrics.results import Result
@@ -27,6 +28,7 @@ from litepose_nas.network import Network
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.task import Task
 from litepose_nas.pose.topdown import TopDown
+from litepose_nas.steps.common import boxes_for
 from litepose_nas.target import resolve
 
 
@@ -63,12 +65,13 @@ def load(target: str, device: str) -> Loaded:
     where = devices.pick(device)
     net = devices.place(weights.load(found.weights), where).eval()
     skeleton = _skeleton(info, found.subnet.joints, target)
-    joints, pairs = found.subnet.joints, skeleton.flip_pairs
+    joints, pairs, pixels = found.subnet.joints, skeleton.flip_pairs, _pixels(info, target)
     if found.subnet.arch.space.task == "topdown":
         codec = str(info.get("codec", "plain"))
-        return Loaded(net, TopDown(joints, pairs, codec, skeleton.sigmas), skeleton, found.subnet.input)
+        return Loaded(net, TopDown(joints, pairs, codec, skeleton.sigmas, pixels=pixels), skeleton, found.subnet.input)
     cue = info.get("tag_cue", [0.0, 0.0])
-    return Loaded(net, BottomUp(joints, pairs, (float(cue[0]), float(cue[1]))), skeleton, found.subnet.input)
+    task = BottomUp(joints, pairs, (float(cue[0]), float(cue[1])), pixels=pixels)
+    return Loaded(net, task, skeleton, found.subnet.input)
 
 
 def given_boxes(
@@ -80,14 +83,8 @@ def given_boxes(
         return loaded, "no boxes needed"
     if boxes is None:
         return loaded, "true boxes"
-    dataset = source.read(split)
-    labelled = any(len(record.joints) for record in dataset.records)
-    people = {"category_id": read_truth(dataset).category_id} if labelled else {}
-    found = read_boxes(boxes, least_score, **people)
-    known = [found[record.image_id] for record in dataset.records if record.image_id in found]
-    if not known:
-        raise UserError(f"{boxes}: no box is of a picture of {source.name}, {split}; give the boxes of these pictures")
-    words = f"{sum(map(len, known))} boxes of {boxes} in {len(known)} pictures, score {least_score:g} or more"
+    found = boxes_for(source.read(split), f"{source.name}, {split}", boxes, least_score)
+    words = f"{sum(map(len, found.values()))} boxes of {boxes} in {len(found)} pictures, score {least_score:g} or more"
     return loaded._replace(task=loaded.task._replace(boxes=found)), words
 
 
@@ -204,6 +201,15 @@ def _one_each(
     nothing = {"category_id": 1, "keypoints": [0.0] * (3 * task.joints), "score": 0.0}
     outside = [raw for raw in document["annotations"] if raw["id"] not in found]
     return results + [{"image_id": raw["image_id"], **nothing, "annotation_id": raw["id"]} for raw in outside]
+
+
+def _pixels(info: Any, where: str) -> str:
+    name = info.get("pixels", DEFAULT)
+    try:
+        named_pixels(name)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    return str(name)
 
 
 def _skeleton(info: Any, joints: int, where: str) -> Skeleton:
