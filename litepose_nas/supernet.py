@@ -55,7 +55,7 @@ class Supernet:
         _hear_layout_warning()
         self.space, self.joints, self.kernel_maps = space, joints, kernel_maps
         self.largest: dict[str, Any] = {}
-        for corner in space.corners():
+        for corner in space.corners(pairs=True):
             for part in corner.plan(joints):
                 self.largest[part.name] = _fieldwise_max(part.block, self.largest.get(part.name))
         root = nn.Module()
