@@ -99,7 +99,7 @@ def _attention(stage: Any, path: str) -> tuple[str, WindowCascade | PooledCascad
     kernels = [int(kernel) for kernel in stage.heads.split("-")] if re.fullmatch(r"\d+(-\d+)*", stage.heads) else []
     if not 1 <= len(kernels) <= MOST_HEADS or any(kernel % 2 == 0 for kernel in kernels):
         raise UserError(
-            f"{path}.heads: {stage.heads!r}: expected an odd kernel for each head, of up to {MOST_HEADS}, such as 7-5-3-3"
+            f"{path}.heads: {stage.heads!r}: expected an odd kernel for each head, up to {MOST_HEADS}, as 7-5-3-3"
         )
     heads = len(kernels)
     # Where there is no such head there is no kernel, or two blocks that are the same would not be equal.

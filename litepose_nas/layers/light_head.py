@@ -19,8 +19,8 @@ class GroupDeconv(nn.Module):
     def __init__(self, cin: int, cout: int, kernel: int, groups: int):
         super().__init__()
         self.cin, self.cout, self.groups = cin, cout, groups
-        # The groups stand last, where `diagonal` puts them. The first axis is there because torch takes four or five for
-        # those of a picture, and would change their order in memory.
+        # The groups stand last, where `diagonal` puts them. The first axis is there because torch takes four or five
+        # for those of a picture, and would change their order in memory.
         self.weight = nn.Parameter(torch.empty(1, cout // groups, cin // groups, kernel, kernel, groups))
         self.bn = nn.BatchNorm2d(cout)
         nn.init.normal_(self.weight, std=(8 * groups / (cin * kernel * kernel)) ** 0.5)  # a pixel sees a quarter of it
@@ -36,9 +36,13 @@ class GroupDeconv(nn.Module):
         """Return the feature at twice the size."""
         groups, weight = self.groups, self.weight[0].permute(4, 1, 0, 2, 3).flatten(0, 1)
         padding = (self.weight.shape[3] - 2) // 2
+        channels_last = x.stride(1) == 1
         x = x.unflatten(1, (-1, groups)).transpose(1, 2).flatten(1, 2)
         y = F.conv_transpose2d(x, weight, None, 2, padding, 0, groups)
-        return F.relu(self.bn(y.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)))
+        y = y.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+        if channels_last:  # as it came, or convolutions behind it would choose a way to add by how their weights lie
+            y = y.contiguous(memory_format=torch.channels_last)
+        return F.relu(self.bn(y))
 
 
 class LightDeconv(nn.Module):
