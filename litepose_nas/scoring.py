@@ -40,10 +40,25 @@ class Held(NamedTuple):
 class Judge:
     """Scores networks on the same pictures in the same way, at whatever size they take."""
 
-    def __init__(self, held: Held, task: Task, recipe: Recipe, device: torch.device, protocol: Protocol):
+    def __init__(
+        self,
+        held: Held,
+        task: Task,
+        recipe: Recipe,
+        device: torch.device,
+        protocol: Protocol,
+        seeing: Task | None = None,
+    ):
+        """Take the pictures and what a network has to do with them; `seeing` is a task that looks elsewhere for the AP.
+
+        Boxes that a detector found are such: the loss needs to know who is in them, so it takes the true ones.
+        """
         self.held, self.task, self.recipe, self.device, self.protocol = held, task, recipe, device, protocol
         self.truth: Truth = read_truth(held.slice.dataset)
-        self._slice = functools.lru_cache(maxsize=8)(self._read_slice)
+        self._seeing = seeing
+        remember = functools.lru_cache(maxsize=8)
+        self._slice = remember(functools.partial(self._read_slice, task))
+        self._seen = remember(functools.partial(self._read_slice, seeing)) if seeing else self._slice
         self.calibration = functools.lru_cache(maxsize=8)(self._read_calibration)
 
     def __call__(self, net: nn.Module, size: tuple[int, int], calibrated: bool = False) -> dict[str, float]:
@@ -52,9 +67,15 @@ class Judge:
         net.eval()
         try:
             results, loss = self._found_and_missed(net, size)
+            if self._seeing:  # who was found on the way was looked for in the wrong places
+                results = self.found(net, size)
         except DivergedError:
             return {"ap": 0.0, "loss": float("inf")}
         return {"ap": fast_ap(self.truth, results), "loss": loss}
+
+    def found(self, net: nn.Module, size: tuple[int, int]) -> list[Result]:
+        """Return whom a calibrated network finds in the slice."""
+        return predict_batches(net, self._seen(size).batches, self.task, category_id=self.truth.category_id)
 
     def calibrated(self, net: nn.Module, size: tuple[int, int], again: int = 0) -> nn.Module:
         """Return the network, calibrated; each `again` from 1 up shows it pictures in another order, or others."""
@@ -67,7 +88,8 @@ class Judge:
         dataset = self.held.slice.dataset
         count = max(1, round(share * len(dataset.records)))
         some = Pictures(dataset._replace(records=dataset.records[:count]))
-        return Judge(self.held._replace(slice=some), self.task, self.recipe, self.device, self.protocol)
+        held = self.held._replace(slice=some)
+        return Judge(held, self.task, self.recipe, self.device, self.protocol, self._seeing)
 
     def _found_and_missed(self, net: nn.Module, size: tuple[int, int]) -> tuple[list[Result], float]:
         """Return whom a network finds in the slice, and its mean loss there, from one look at each picture."""
@@ -90,8 +112,8 @@ class Judge:
         results = predict_batches(answer, batches(), self.task, category_id=self.truth.category_id)
         return results, float(total) / count
 
-    def _read_slice(self, size: tuple[int, int]) -> Cached:
-        found = Cached(self.task.eval_batches(self.held.slice, size, self.protocol.batch))
+    def _read_slice(self, task: Task, size: tuple[int, int]) -> Cached:
+        found = Cached(task.eval_batches(self.held.slice, size, self.protocol.batch))
         if not len(found):
             raise UserError(
                 f"{self.held.slice.dataset.annotations}: nobody to judge by in {len(self.held.slice)} held-out "
@@ -129,6 +151,14 @@ class Candidates:
             net = self.judge.calibrated(extract(self.supernet, arch), arch.input, again)
         self._kept = (arch, net) if share < 1 and not again else None
         return judge(net, arch.input, calibrated=True)
+
+    def found(self, arch: Arch) -> list[Result]:
+        """Return whom an architecture finds in the slice; nobody, where its outputs are no numbers."""
+        net = self.judge.calibrated(extract(self.supernet, arch), arch.input)
+        try:
+            return self.judge.found(net.eval(), arch.input)
+        except DivergedError:
+            return []
 
 
 def _truth_on(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor | None]:
