@@ -1,6 +1,6 @@
 """Does a search find the best network where the score of every network is known, on a real supernet?
 
-    python benchmarks/truth.py [--room runs/truth] [--steps 2000] [--seeds 10] [--evals 60]
+    python benchmarks/truth.py [--room runs/truth] [--steps 1000] [--seeds 10] [--evals 60]
 
 A supernet of a space of 1,152 networks (truth.yaml) is trained on drawn people, and every network of it is calibrated
 and scored on the same held-out pictures; the scores are kept in the room's truth.jsonl, where a run that was killed
@@ -42,6 +42,7 @@ AGAIN = 5  # calibrations whose scores say what noise is
 SHARES = (0.25, 0.5, 0.75)  # of the networks that the budgets leave
 METHODS = ("guided", "nsga2", "random")
 PROTOCOL = Protocol(calibration=32)
+IN_SLICE = 64  # held-out pictures
 
 
 class Table(NamedTuple):
@@ -63,7 +64,7 @@ def candidates_of(room: Path, wanted: Wanted, protocol: Protocol = PROTOCOL) -> 
     """Return what scores the networks of a supernet that is trained in the room if it is not there."""
     trained = drawn_supernet(room, wanted)
     source = open_source(trained.settings["data"])
-    return prepare(trained, source, Budget(), "cpu", False, protocol).candidates
+    return prepare(trained, source, Budget(), "cpu", False, protocol, IN_SLICE).candidates
 
 
 def journal_of(candidates: Candidates, path: Path) -> Journal:
@@ -143,7 +144,7 @@ def main() -> None:
     parser.add_argument(
         "--room", type=Path, default=Path("runs") / "truth", help="where pictures, weights and truth are kept"
     )
-    parser.add_argument("--steps", type=int, default=2000, help="of the supernet's training")
+    parser.add_argument("--steps", type=int, default=1000, help="of the supernet's training")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--evals", type=int, default=60)
     asked = parser.parse_args()
