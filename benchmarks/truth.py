@@ -36,7 +36,7 @@ from litepose_nas.scoring import Protocol
 from litepose_nas.searching.engine import Look, header
 from litepose_nas.searching.problem import RANKS, Problem, Result
 from litepose_nas.space import Arch, Space
-from litepose_nas.steps.search import Setting, looking, prepare, searcher_of
+from litepose_nas.steps.search import Setting, Way, looking, prepare, searcher_of
 
 SPACE = Path(__file__).with_suffix(".yaml")
 AGAIN = 5  # calibrations whose scores say what noise is
@@ -135,7 +135,7 @@ def best_within(table: Table, problem: Problem) -> tuple[Arch, dict[Arch, float]
 def play(table: Table, problem: Problem, method: str, seed: int, evals: int) -> Played:
     """Return what a search of so many evaluations finds that looks scores up in the table."""
     best, scores = best_within(table, problem)
-    searcher, seen = searcher_of(method, problem, seed, evals), []
+    searcher, seen = searcher_of(Way(method), problem, seed, evals), []
     while len(seen) < evals and (archs := searcher.ask(evals - len(seen))):
         for arch in archs:
             seen.append(arch)
