@@ -158,6 +158,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="of the supernet's training")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--evals", type=int, default=60)
+    parser.add_argument("--ranks", nargs="*", choices=("loss", "ap"), default=("loss", "ap"))
     parser.add_argument("--workers", type=int, default=1, help="processes that evaluate, for the truth")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -173,7 +174,7 @@ def main() -> None:
     print(f"{asked.evals} evaluations, {asked.seeds} seeds; found: searches within noise of the best\n")
     print("| ranked by | budget | networks | best | noise (range) | method | found | gap | better |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for rank in ("loss", "ap"):
+    for rank in asked.ranks:
         for share in SHARES:
             most = np.quantile(list(table.macs.values()), share)
             problem = problem_of(table, most, rank, joints)
