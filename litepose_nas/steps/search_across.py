@@ -247,9 +247,14 @@ def conclude(run: Run) -> Summary:
     """Write the front as table and pictures, and the subnet.json of each family's best, of the front, of the winner."""
     found = summarise_across(reread_across(run.folder))
     across = found.across
-    names = [across.family_of(one) for one in found.found]
-    runs = [across.pasts[name].problem.cost(one.arch).macs for name, one in zip(names, found.found, strict=True)]
-    write_csv(run.folder / "front.csv", found.found, {"family": names, "macs_of_a_run": runs})
+    own = [(name, one) for name, past in across.pasts.items() for one in past.found]
+    columns: dict[str, list[Any]] = {
+        "family": [name for name, _ in own],
+        "macs_of_a_run": [one.cost.macs for _, one in own],
+    }
+    # `score` is what its own family ranks by; `ap`, beside it, is what compares.
+    scored = [one._replace(score=mine.score) for one, (_, mine) in zip(found.found, own, strict=True)]
+    write_csv(run.folder / "front.csv", scored, columns)
     run.write("front.svg", across_pictures.plane(found))
     if found.people:
         run.write("people.svg", across_pictures.crossing(found))
