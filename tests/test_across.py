@@ -6,6 +6,7 @@ import math
 import random
 import xml.etree.ElementTree as ET
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,7 +15,7 @@ import toy_search as toy
 from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_engines import Shuffled
+from test_engines import Shuffled, needs_ray
 
 from litepose_nas import Space, UserError, costs
 from litepose_nas.budget import Budget
@@ -335,18 +336,6 @@ def test_supernets_of_other_pictures_or_of_one_space_are_refused():
     assert search_across.names_of(runs) == ["small", "small-2", "small-3", "v1.5"]
 
 
-def test_a_family_that_cannot_keep_the_budget_is_named_before_anything_is_read():
-    trained = [a_run("runs/a"), a_run("runs/b", space="topdown-tiny", space_digest="2")]
-    budgets = search_across.budgets_of(trained, Budget.of(["20MMAC"]), Picture(Fraction(4)))
-    assert [limit.most for budget in budgets for limit in budget.limits] == [20e6, 5e6]
-    with pytest.raises(
-        UserError,
-        match=r"budget 20MMAC a picture, which for each of 40 people is MACs <= 500 kMAC: no topdown-tiny network fits"
-        r"(.|\n)*or leave runs/b out",
-    ):
-        search_across.budgets_of(trained, Budget.of(["20MMAC"]), Picture(Fraction(40)))
-
-
 # ── on drawn people, with two supernets ──
 
 
@@ -444,6 +433,18 @@ def test_the_report_chooses_again_for_other_pictures_without_a_new_evaluation(se
     assert "equal to the supernet's network to the bit" in capsys.readouterr().out
     with pytest.raises(UserError, match="none of 8 evaluated networks to choose within 1kparams"):
         summarise_across(reread_across(searched), Budget.of(["1kparams"]))
+
+
+def test_a_family_that_cannot_keep_the_budget_is_named_before_weights_or_pictures_are_read(trained):
+    trained = [Run.open(trained / name) for name in ("whole", "alone")]
+    budgets = search_across.budgets_of(trained, Budget.of(["20MMAC"]), Picture(Fraction(4)))
+    assert [limit.most for budget in budgets for limit in budget.limits] == [20e6, 5e6]
+    with pytest.raises(
+        UserError,
+        match=r"budget 20MMAC a picture, which for each of 40 people is MACs <= 500 kMAC: no topdown-tiny network fits"
+        r"(.|\n)*or leave .*/alone out",
+    ):
+        search_across.budgets_of(trained, Budget.of(["20MMAC"]), Picture(Fraction(40)))
 
 
 def test_candidates_are_the_winners_relatives(searched, monkeypatch, trained):
@@ -615,10 +616,29 @@ def test_the_report_says_who_won_and_from_how_many_people_on_another_would(tmp_p
     assert len({mark.get("fill") for mark in dots}) == 2
 
 
-def test_a_tie_is_called_one(tmp_path):
-    a_journal(tmp_path / "journal.jsonl", whole=0.6, alone=0.6)
+def test_a_tie_is_called_one_and_a_family_without_room_is_named(tmp_path):
+    a_journal(tmp_path / "journal.jsonl")
     found = summarise_across(reread_across(tmp_path))
-    if found.meeting.tied:
-        assert "which noise cannot tell apart: the cheaper is chosen" in verdict(found)[0]
-    far = summarise_across(reread_across(tmp_path), Budget.of(["4.6MMAC"]), Picture(Fraction(3)))
-    assert "of litepose-tiny nothing that was evaluated fits" in verdict(far)[0] or far.meeting.choices
+    tied = found._replace(meeting=found.meeting._replace(tied=True))
+    assert "of litepose-tiny, which noise cannot tell apart: the cheaper is chosen" in verdict(tied)[0]
+    least = costs.cost(Space.load("litepose-tiny").smallest).macs
+    tight = summarise_across(reread_across(tmp_path), Budget.of([f"{least - 1}MAC"]), Picture(Fraction(1)))
+    assert verdict(tight)[0] == "of litepose-tiny nothing that was evaluated fits"
+    assert tight.meeting.winner.family == "topdown-tiny"
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_the_same(trained, searched):
+    again = ["search", "--resume", "--out", "killed"]
+    words = [*ASK.split()[1:], "--people", "2.5", "--out", "killed"]
+    kills = tiny.kill_many(words, again, trained, 5, 20.0, random.Random(0))
+    assert kills >= 2
+    for name in ("killed/subnet.json", "killed/families.json", "killed/front.svg"):
+        assert (trained / name).read_bytes() == (searched / Path(name).name).read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=needs_ray)])
+def test_workers_that_hold_all_supernets_find_the_same(trained, searched, engine):
+    tiny.finish([*ASK.split()[1:], "--people", "2.5", "--out", engine, "--engine", engine, "--workers", "2"], trained)
+    assert (trained / engine / "families.json").read_bytes() == (searched / "families.json").read_bytes()
