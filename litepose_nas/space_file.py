@@ -79,7 +79,7 @@ def _scalars(node: Any, path: str, nesting: int) -> Iterator[tuple[str, Any]]:
             if not isinstance(key, str):
                 raise UserError(f"{path or 'the top level'}: expected words as keys, got {reprlib.repr(key)}")
             times = 1
-            if key == "blocks":
+            if key == "blocks" and isinstance(value, Mapping):
                 depth = node.get("depth")
                 depths = [n for n in (depth if isinstance(depth, list) else [depth]) if isinstance(n, int)]
                 times = max(depths, default=1)
