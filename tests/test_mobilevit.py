@@ -366,7 +366,7 @@ def test_a_supernet_starts_another(files, tmp_path):
     other = Supernet(space, 5)
     again = starts.init_supernet(other, tmp_path / "first.safetensors")
     assert {name for name, _ in again.report.missing} == {"heatmaps.conv.bias", "heatmaps.conv.weight"}
-    wide = small_space(head=[{"width": [64, 256, 320], "kernel": [2, 4]}] * 3)
+    wide = small_space(head=[{"width": [64, 256, 320], "kernel": [2, 4], "groups": [8, 1]}] * 3)
     third = Supernet(wide, 16)
     again = starts.init_supernet(third, tmp_path / "first.safetensors")
     assert "its widest network" in str(again.report)
@@ -454,7 +454,8 @@ def test_seeds_attention_is_one_head_of_32_over_the_root_of_the_tokens_width():
     ("change", "match"),
     [
         ({"block": ["seeds"]}, "block: 'seeds' is not a kind of block; did you mean 'seed'"),
-        ({"head": [{"width": 8, "kernel": 2}] * 4}, "head: expected a list of 1 to 3, got 4"),
+        ({"head": [{"width": 8, "kernel": 2, "groups": 1}] * 4}, "head: expected a list of 1 to 3, got 4"),
+        ({"head": [{"width": 8, "kernel": 2, "groups": 3}]}, "head.0.groups: .* cannot be dealt to 3 groups"),
         ({"stages": [{"depth": 1, "width": 8, "kernel": 3, "expand": 2}]}, "stages: expected a list of 5, got 1"),
     ],
 )

@@ -36,9 +36,9 @@ stages:
 - {depth: 1, width: 24, kernel: 3, expand: 2, mix: {depth: 1, width: 24, heads: 2, expand: 2, patch: 2, kernel: 3}}
 last: {expand: 2}
 head:
-- {width: [16, 24], kernel: [2, 4]}
-- {width: 16, kernel: 4}
-- {width: 16, kernel: 2}
+- {width: [16, 24], kernel: [2, 4], groups: [4, 1]}
+- {width: 16, kernel: 4, groups: 1}
+- {width: 16, kernel: 2, groups: 16}
 """
 
 

@@ -148,7 +148,7 @@ class Fold(nn.Module):
         return self.behind(self.conv(fold(tokens, self.patch, height, width)))
 
 
-class Fuse(nn.Module):
+class Join(nn.Module):
     """What a convolution of the concatenated features gives, as the sum of one for each part: nothing is copied.
 
     The weight has an axis for the parts: side by side, the second would be elsewhere in every width.
