@@ -43,7 +43,7 @@ STAGE = {
     "expand": [1, 2],
 }
 DOWN = {"down": ["depthwise", "conv", "merge"]}
-LAYER = {"form": ["plain", "light"], "width": [4, 8], "deconv": [2, 4], "groups": [4, 2, 1]}
+LAYER = {"form": ["plain", "light"], "width": [4, 8], "kernel": [2, 4], "groups": [4, 2, 1]}
 TREE = {
     "family": "levitpose",
     "resolution": ["48x32", "64x64"],
@@ -112,7 +112,7 @@ def test_efficientvit_classifiers(name):
     assert cost.params + 2 * width + classes * width + classes == params
     assert f"{(cost.macs + classes * width) / 1e6:.2f}" == macs
     with torch.device("meta"):
-        features = Network(backbone, in_turn([part.name for part in backbone]), lambda _, block: block.build())
+        features = Network(backbone, in_turn([part.name for part in backbone]), lambda part: part.block.build())
         end = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(width), nn.Linear(width, classes))
         net, picture = nn.Sequential(features, end).eval(), torch.empty(1, 3, 224, 224)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -180,7 +180,7 @@ def test_property_slow(supernet, check):
             check(supernet, arch, pictures(size))
 
 
-WIDTHS = {"*.width": "least", "*.key": "least", "*.expand": "least", "*.deconv": "least"}
+WIDTHS = {"*.width": "least", "*.key": "least", "*.expand": "least", "head.*.kernel": "least"}
 
 
 @pytest.mark.parametrize(

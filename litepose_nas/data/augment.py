@@ -15,13 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from litepose_nas.data.pixels import CONVENTIONS, DEFAULT
+
 Size = tuple[int, int]  # height, width
 Matrix = NDArray[np.float64]  # (2, 3): continuous (x, y, 1) of one picture to continuous (x, y) of another
 Image = NDArray[np.uint8]  # (H, W, 3): red, green, blue
 
 HALF = 0.5  # from COCO's coordinates to continuous ones
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, 0 to 1: what networks expect
-BORDER = tuple(round(255 * value) for value in MEAN)  # becomes 0 in a network's input
+BORDER = tuple(round(255 * value) for value in CONVENTIONS[DEFAULT].mean)  # becomes 0 in a network's input, by default
 _GREY = np.array([0.299, 0.587, 0.114])
 
 
@@ -102,6 +103,13 @@ def warp_joints(
     moved = joints[..., :2].astype(np.float64) @ matrix[:, :2].T + matrix[:, 2]
     warped = np.concatenate([moved, joints[..., 2:]], axis=-1) * (joints[..., 2:] > 0)
     return (warped if mirror is None else warped[:, list(mirror)]).astype(np.float32)
+
+
+def to_files(keypoints: NDArray[np.float32], warp: Matrix) -> NDArray[np.float64]:
+    """Return people (P, J, 3) found in a network's input in COCO's pixels of the picture; missing joints stay zero."""
+    back = invert(warp)
+    moved = keypoints[..., :2].astype(np.float64) @ back[:, :2].T + back[:, 2] - HALF
+    return np.concatenate([moved, keypoints[..., 2:]], axis=-1) * (keypoints[..., 2:] != 0)
 
 
 def draw_colours(rng: np.random.Generator, augment: Augment) -> Matrix:

@@ -14,11 +14,12 @@ from litepose_nas import devices, weights
 from litepose_nas.data.boxes import boxes_of_file, clipped, read_boxes
 from litepose_nas.data.coco import Dataset, Document, document_of, keypoint_category
 from litepose_nas.data.loader import Pictures
+from litepose_nas.data.pixels import DEFAULT, named_pixels
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.evaluation import check_joints, counted, evaluate, predict_batches
-from litepose_nas.metrics.coco import Scores, read_truth
+from litepose_nas.metrics.coco import Scores
 from litepose_nas.metrics.conditions import Made
 from litepose_nas.metrics.reports import METRICS, Given, Report
 from litepose_nas.metrics.results import Result
@@ -26,7 +27,9 @@ from litepose_nas.metrics.submission import write_coco, write_mpii
 from litepose_nas.network import Network
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.task import Task
+from litepose_nas.pose.temporal import KEY, Temporal
 from litepose_nas.pose.topdown import TopDown
+from litepose_nas.steps.common import boxes_for
 from litepose_nas.target import resolve
 
 
@@ -51,7 +54,7 @@ class Loaded(NamedTuple):
     @property
     def topdown(self) -> bool:
         """Whether it sees one person at a time."""
-        return isinstance(self.task, TopDown)
+        return isinstance(self.task, TopDown | Temporal)
 
 
 def load(target: str, device: str) -> Loaded:
@@ -63,12 +66,15 @@ def load(target: str, device: str) -> Loaded:
     where = devices.pick(device)
     net = devices.place(weights.load(found.weights), where).eval()
     skeleton = _skeleton(info, found.subnet.joints, target)
-    joints, pairs = found.subnet.joints, skeleton.flip_pairs
-    if found.subnet.arch.space.task == "topdown":
-        codec = str(info.get("codec", "plain"))
-        return Loaded(net, TopDown(joints, pairs, codec, skeleton.sigmas), skeleton, found.subnet.input)
+    joints, pairs, pixels = found.subnet.joints, skeleton.flip_pairs, _pixels(info, target)
+    arch = found.subnet.arch
+    if arch.space.task in ("topdown", "temporal"):
+        each = TopDown(joints, pairs, str(info.get("codec", "plain")), skeleton.sigmas, pixels=pixels)
+        seen = each if arch.frames == 1 else Temporal(each, arch.frames, str(info.get("crop", KEY)))
+        return Loaded(net, seen, skeleton, found.subnet.input)
     cue = info.get("tag_cue", [0.0, 0.0])
-    return Loaded(net, BottomUp(joints, pairs, (float(cue[0]), float(cue[1]))), skeleton, found.subnet.input)
+    task = BottomUp(joints, pairs, (float(cue[0]), float(cue[1])), pixels=pixels)
+    return Loaded(net, task, skeleton, found.subnet.input)
 
 
 def given_boxes(
@@ -76,18 +82,12 @@ def given_boxes(
 ) -> tuple[Loaded, str]:
     """Return a network that looks into the boxes of a file, if one is given, and where it looks, in words."""
     if not isinstance(loaded.task, TopDown):
-        _refuse(boxes)
-        return loaded, "no boxes needed"
+        _refuse(loaded, boxes)
+        return loaded, "true boxes of key frames" if loaded.topdown else "no boxes needed"
     if boxes is None:
         return loaded, "true boxes"
-    dataset = source.read(split)
-    labelled = any(len(record.joints) for record in dataset.records)
-    people = {"category_id": read_truth(dataset).category_id} if labelled else {}
-    found = read_boxes(boxes, least_score, **people)
-    known = [found[record.image_id] for record in dataset.records if record.image_id in found]
-    if not known:
-        raise UserError(f"{boxes}: no box is of a picture of {source.name}, {split}; give the boxes of these pictures")
-    words = f"{sum(map(len, known))} boxes of {boxes} in {len(known)} pictures, score {least_score:g} or more"
+    found = boxes_for(source.read(split), f"{source.name}, {split}", boxes, least_score)
+    words = f"{sum(map(len, found.values()))} boxes of {boxes} in {len(found)} pictures, score {least_score:g} or more"
     return loaded._replace(task=loaded.task._replace(boxes=found)), words
 
 
@@ -98,11 +98,15 @@ def boxes_by_file(
     if boxes is None:
         return None
     if not loaded.topdown:
-        _refuse(boxes)
+        _refuse(loaded, boxes)
     return functools.partial(boxes_of_file, read_boxes(boxes, least_score))
 
 
-def _refuse(boxes: Path | None) -> None:
+def _refuse(loaded: Loaded, boxes: Path | None) -> None:
+    if boxes is not None and loaded.topdown:
+        raise UserError(
+            f"--boxes {boxes}: nobody in it is called by a name, and this network follows people; leave it out"
+        )
     if boxes is not None:
         raise UserError(f"--boxes {boxes}: this network sees whole pictures and needs none; leave it out")
 
@@ -123,9 +127,9 @@ def look(
 
     Where MPII is asked for one person each, every box of the annotations is answered, and the results say whose it is.
     """
-    dataset = source.read(split)
+    dataset = source.read(split, unlabelled=isinstance(loaded.task, Temporal))
     document = document_of(dataset)
-    kept = {record.image_id for record in dataset.records}
+    kept = {record.image_id for record in dataset.records if record.labelled}  # nothing is found in the others
     images = [image for image in document["images"] if image["id"] in kept]
     document = {**document, "images": images}
     check_joints(loaded.task, dataset)
@@ -204,6 +208,15 @@ def _one_each(
     nothing = {"category_id": 1, "keypoints": [0.0] * (3 * task.joints), "score": 0.0}
     outside = [raw for raw in document["annotations"] if raw["id"] not in found]
     return results + [{"image_id": raw["image_id"], **nothing, "annotation_id": raw["id"]} for raw in outside]
+
+
+def _pixels(info: Any, where: str) -> str:
+    name = info.get("pixels", DEFAULT)
+    try:
+        named_pixels(name)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    return str(name)
 
 
 def _skeleton(info: Any, joints: int, where: str) -> Skeleton:
