@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litepose_nas.blocks import Block, Part, ceil_div
+from litepose_nas.families.temporal import FRAMES, KEY
 from litepose_nas.space import Arch, Space, input_size
 
 if TYPE_CHECKING:
@@ -46,6 +47,15 @@ class Row(NamedTuple):
     out: tuple[int, int, int]
     macs: int
     macs_litepose: int
+    params: int
+
+
+class FrameRow(NamedTuple):
+    """One line of a per-frame table: a frame of a clip, what was chosen for it, and what it takes."""
+
+    frame: str
+    chosen: dict[str, str]  # by the last word of a gene's path; of several genes, in their order: 3-5-3
+    macs: int
     params: int
 
 
@@ -161,6 +171,25 @@ def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) ->
         macs, macs_litepose, params, _ = _block_sums(block, *size)
         rows.append(Row(name, _describe(block), block.out(*size), macs, macs_litepose, params))
     return rows
+
+
+def by_frame(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[FrameRow]:
+    """Return the cost frame by frame of a network that sees clips, its key frame first."""
+    rows, table_ = [], table(arch, input, joints)
+    for number in range(arch.frames):
+        own = f"{FRAMES}.{number - 1}." if number else f"{KEY}."
+        chosen: dict[str, list[str]] = defaultdict(list)
+        for path, value in arch.to_dict().items() if number else ():
+            if path.startswith(f"{FRAMES}.blocks.{number - 1}."):
+                chosen[path.rpartition(".")[2]].append(str(value))
+        macs, params = (sum(column) for column in zip(*_within(table_, own), strict=True))
+        words = {key: "-".join(values) for key, values in chosen.items()}
+        rows.append(FrameRow(str(number) if number else KEY, words, macs, params))
+    return rows
+
+
+def _within(rows: list[Row], prefix: str) -> Iterator[tuple[int, int]]:
+    return ((row.macs, row.params) for row in rows if row.name.startswith(prefix))
 
 
 def plan_cost(plan: Sequence[Part], h: int, w: int) -> Cost:

@@ -52,6 +52,11 @@ class Arch:
         """Height and width of the picture the network takes."""
         return input_size(self.tree.resolution)
 
+    @property
+    def frames(self) -> int:
+        """How many frames the network sees of a clip, its key frame among them; 1 where it sees single pictures."""
+        return 1 + self.tree.frames.depth if self.space.task == "temporal" else 1
+
     def plan(self, joints: int) -> list[Part]:
         """Return the network as a list of blocks with whole-number sizes."""
         if type(joints) is not int or joints < 1:

@@ -160,6 +160,17 @@ def extract(supernet: Supernet, arch: Arch) -> Network:
 
 
 @torch.no_grad()
+def copy_frozen(supernet: Supernet, net: nn.Module) -> nn.Module:
+    """Give a network of the space what is frozen in its supernet, as one has it that was extracted."""
+    mine = supernet.store.state_dict()
+    for path, module in net.named_modules():
+        if is_frozen(module):
+            for key, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+                tensor.copy_(mine[f"{path}.{key}"])
+    return net
+
+
+@torch.no_grad()
 def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
     """Set the BN statistics of an extracted network to the average over these batches; return it in eval mode.
 

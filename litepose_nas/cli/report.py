@@ -35,6 +35,7 @@ def report(
     from litepose_nas.formats import subnet_file
     from litepose_nas.report import page
     from litepose_nas.report.across import is_across
+    from litepose_nas.report.frames import of_whom, per_frame
     from litepose_nas.report.reread import JOURNAL, reread
     from litepose_nas.report.summary import beyond, summarise, to_json
     from litepose_nas.runs.run import Run
@@ -72,11 +73,12 @@ def report(
             f"a model of choices and costs explains {found.models.explained:.0%} of the scores, costs alone "
             f"{found.models.by_cost:.0%}; beside the costs most is told by: {most}"
         )
-    cost = found.chosen.cost
+    cost, whom = found.chosen.cost, of_whom(found.chosen.arch)
     console.out(
         f"best within {', '.join(texts)}: {console.short(cost.macs, 'MAC')} exact, "
-        f"{console.short(cost.params, 'params')}; {limits.binding(cost)}"
+        f"{console.short(cost.params, 'params')}; {limits.binding(cost)}{f'; {whom}' if whom else ''}"
     )
+    console.listed(per_frame(found.chosen.arch, past.joints))
     console.out(f"written to {folder / page.PAGE}, with each table and picture beside it")
     if not budget:
         console.out(f"next: litepose-nas report {past.folder} --budget {_less(found.chosen.cost.macs)}")

@@ -176,12 +176,14 @@ def extract(
 
 def _reachable(trained, limits) -> None:  # type: ignore[no-untyped-def]
     """Refuse a budget that no network keeps, before any weights or pictures are read."""
-    from litepose_nas.space import Space
+    from litepose_nas.steps.train_supernet import WEIGHTS
+    from litepose_nas.weights import supernet_space
 
-    limits.check_reachable(Space.load(trained.settings["space"]), trained.settings["joints"])
+    limits.check_reachable(supernet_space(trained.folder / WEIGHTS), trained.settings["joints"])
 
 
 def _conclude(folder: Path, found, limits, rank: str) -> None:  # type: ignore[no-untyped-def]
+    from litepose_nas.report.frames import of_whom, per_frame
     from litepose_nas.searching.baselines import in_words
 
     cost, by = found.chosen.cost, found.ranked_by
@@ -199,5 +201,6 @@ def _conclude(folder: Path, found, limits, rank: str) -> None:  # type: ignore[n
     console.out(
         f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "
         f"{console.short(cost.macs_litepose, 'MAC')} as LitePose counts, {console.short(cost.params, 'params')}; "
-        f"{limits.binding(cost)}" + ("; of each person" if found.chosen.arch.space.task == "topdown" else "")
+        f"{limits.binding(cost)}" + (f"; {whom}" if (whom := of_whom(found.chosen.arch)) else "")
     )
+    console.listed(per_frame(found.chosen.arch, found.subnet.joints))

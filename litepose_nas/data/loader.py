@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
     images: Tensor  # (B, 3, H, W) float32
     # (B, P, J, 3) float32: x, y in pixels of the input, flag; P >= 1, rows that only fill up are zero. Of clips, whose
-    # images are (B, F, 3, H, W), a row is one person in each of the F frames; ids and boxes are those of B * F views.
+    # images are (B, F, 3, H, W), a row is one person in a frame, and ids and boxes are those of B * F views.
     joints: Tensor
     masks: Tensor | None  # (B, H, W) bool: False where people stand whom nobody labelled; None where there are none
     image_ids: tuple[int, ...] = ()

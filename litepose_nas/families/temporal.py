@@ -30,6 +30,10 @@ class Group:
     OUTPUTS = ("heatmaps",)
     TASK = "temporal"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel by names: a module cannot be copied or sent."""
+        return _made, (self.key.__name__, self.later.__name__)  # type: ignore[attr-defined]
+
     def plan(self, tree: Any, joints: int) -> Iterator[Part]:
         """Yield the blocks of the key network, then those of every later frame."""
         for node in (tree.key, tree.frames):
@@ -97,6 +101,10 @@ def of(tree: Mapping[str, Any]) -> Group:
     if not hasattr(found[1], "STAGES"):
         raise UserError(f"{FRAMES}.family: {tree[FRAMES]['family']} has no stages to join heatmaps at; name another")
     return Group(*found)
+
+
+def _made(*modules: str) -> Group:
+    return Group(*[families.load(name.rpartition(".")[2]) for name in modules])
 
 
 def length(net: Any) -> int:

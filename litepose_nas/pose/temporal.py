@@ -61,7 +61,7 @@ class Temporal(NamedTuple):
         if not found:
             raise UserError(
                 f"{where}: no person is followed through {self.frames} frames in a row; a temporal network needs "
-                "videos with tracks, such as those that `litepose-nas data video` draws"
+                "videos with tracks, such as `litepose-nas data toy FOLDER --subject video` draws"
             )
         samples = []
         for position, place in enumerate(range(step * batch, (step + 1) * batch)):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from litepose_nas import files
 from litepose_nas.report import choices, drawing
+from litepose_nas.report.frames import per_frame
 from litepose_nas.report.genes import Fitted
 from litepose_nas.report.summary import Summary, to_json
 from litepose_nas.searching import baselines, plot
@@ -90,6 +91,7 @@ def page(found: Summary, drawn: dict[str, str]) -> str:
         *_models(found.models, drawn, past.by),
         "<h2>The chosen network</h2>",
         f'<div class="wide">{drawn["architecture.svg"]}</div>',
+        *_frames(found),
         f"<p><code>{escape(json.dumps(found.chosen.arch.to_dict()))}</code></p>",
     ]
     return document(title, body)
@@ -139,6 +141,11 @@ def _front(found: Summary) -> str:
 
     head = ["evaluation", "input", "MMAC", "params", "score", "expected by a model that has not seen it"]
     return table(head, map(row, found.front))
+
+
+def _frames(found: Summary) -> list[str]:
+    head, rows = per_frame(found.chosen.arch, found.past.joints)
+    return ["<h3>Frame by frame</h3>", table(head, rows)] if rows else []
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -157,9 +157,9 @@ def _candidates(making: Making, source: Source) -> Candidates:
     where = devices.pick(making.device)
     supernet = weights.load_supernet(path, device=where, memory_format=devices.layout(where))
     recipe = from_mapping(kept["recipe"])
-    data = read_data(source, kept["seed"], making.most_in_slice)
+    data = read_data(source, kept["seed"], making.most_in_slice, task=supernet.space.task)
     check_joints(data, source, supernet.joints, path)
-    task = task_of(data.skeleton, recipe, supernet.space.task)
+    task = task_of(data.skeleton, recipe, supernet.space.task, supernet.space.widest.frames)
     seeing = None
     if making.boxes and isinstance(task, TopDown):
         file, least = making.boxes

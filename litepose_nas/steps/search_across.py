@@ -124,6 +124,10 @@ def budgets_of(trained: Sequence[Run], budget: Budget, picture: Picture) -> list
     found = []
     for run in trained:
         space = Space.load(run.settings["space"])
+        if space.task == "temporal":
+            raise UserError(
+                f"{run.folder}: its networks see clips, and what they take is that of a clip; search it alone"
+            )
         own = picture.budget(budget, space.task)
         try:
             own.check_reachable(space, run.settings["joints"])
