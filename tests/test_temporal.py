@@ -15,6 +15,7 @@ from commands import run
 
 import litepose_nas as ln
 from litepose_nas import costs, resources, weights
+from litepose_nas.channels import sort_channels
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.boxes import crop_warp, padded
 from litepose_nas.data.coco import Dataset
@@ -225,6 +226,18 @@ def test_not_every_step_reaches_every_fusion(tiny, supernet):
     assert not supernet.has_every_block(tiny.widest)
     assert not SupernetTrainee(supernet, TOPDOWN, 4, 0, SIZE).covers
     assert SupernetTrainee(Supernet(Space.load("topdown-tiny"), 3), TOPDOWN, 4, 0, SIZE).covers
+
+
+@torch.no_grad()
+def test_sorting_channels_keeps_the_widest_group_and_the_key_network(tiny):
+    net = properties.rough_supernet(tiny, JOINTS)
+    before = {name: tensor.clone() for name, tensor in net.store.state_dict().items()}
+    (wide,) = extract(net, tiny.widest).eval()(clip())
+    sort_channels(net)
+    torch.testing.assert_close(extract(net, tiny.widest).eval()(clip())[0], wide, rtol=1e-3, atol=1e-4)
+    moved = {name for name, tensor in net.store.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved
+    assert not {name for name in moved if name.startswith("key.")}
 
 
 # ── a key network from a file ──
