@@ -374,6 +374,8 @@ def test_boxes_are_found_by_number_or_name(tmp_path):
     frames = open_frames(write_folder(tmp_path / "clip", frames_with(WALK[:4]), first=5))
     one = np.zeros((1, 5))
     assert sorted(boxes_by_place({"000005.png": one, "000006": one, 8: one, 99: one, "x": one}, frames)) == [0, 1, 3]
+    posetrack = open_frames(write_folder(tmp_path / "012834_mpii_test", frames_with(WALK[:4])))
+    assert sorted(boxes_by_place({10128340002: one, 10128350001: one}, posetrack)) == [2]
     video = open_frames(write_video(tmp_path / "clip.mp4", frames_with(WALK[:4])))
     assert sorted(boxes_by_place({0: one, 3: one, "1": one}, video)) == [0, 3]
 

@@ -77,10 +77,14 @@ _WHOLE = (
 def boxes_by_place(boxes: Boxes, frames: Frames) -> dict[int, NDArray[np.float64]]:
     """Return the boxes of each frame that has some, by its place.
 
-    An image is the number of a frame, or of a folder's frame the name of its file, with or without the ending.
+    An image is the number of a frame, or of a folder's frame the name of its file, with or without the ending, or the
+    id that PoseTrack18 gives it.
     """
     if frames.pictures:
-        names = [(path.name, path.stem, frames.number(place)) for place, path in enumerate(frames.pictures)]
+        names = [
+            (path.name, path.stem, frames.number(place), frames.posetrack_id(place))
+            for place, path in enumerate(frames.pictures)
+        ]
         return {place: boxes[key] for place, keys in enumerate(names) for key in keys if key in boxes}
     return {image: rows for image, rows in boxes.items() if isinstance(image, int)}
 
