@@ -169,6 +169,18 @@ def test_a_top_down_network_takes_boxes_of_a_detector(tmp_path):
     check_walk(json.loads(made.poses.read_text()), slack=2)
 
 
+def test_two_boxes_of_one_person_are_one_person():
+    """Far apart boxes may lead to one pose; whoever was followed before stays."""
+    (image,) = frames_with([[(30, 30)]])
+    boxes = [[18.0, 18, 24, 24, 0.9], [14.0, 16, 24, 24, 0.5], [10.0, 18, 42, 26, 0.4]]
+    follower = each(lambda image, place: np.array(boxes[: place + 1]), every=1)
+    for place in range(3):
+        (person,) = follower.step(image, place)
+        assert person.track == 0
+    both = each(given=lambda image, place: np.array(boxes))
+    assert len(both.step(image, 0)) == 3  # boxes of a file are the truth
+
+
 def test_a_top_down_network_takes_boxes_of_a_file(tmp_path):
     def box(x, y):
         return [x - 12.0, y - 12.0, 24.0, 24.0, 0.9]

@@ -69,6 +69,8 @@ def test_a_video_file_with_a_network_that_sees_all(said):
     assert document["categories"][0]["keypoints"] == list(known_skeleton("posetrack18").names)
     film = open_frames(Path("predictions/clip.mp4"))
     assert (film.length, film.rate) == (FRAMES, 12)
+    said("predict all.safetensors clip.mp4 --min-score 1 --out sure")
+    assert read("sure/clip.json")["annotations"] == []
 
 
 def test_a_network_that_sees_one_says_where_it_begins(said):
