@@ -62,7 +62,7 @@ def channel_classes(supernet: Supernet) -> Iterator[list[Use]]:
             parents[a] = b
 
     frozen = {("", "out")}  # the picture's channels stay where they are
-    for corner in supernet.space.corners():
+    for corner in supernet.space.corners(pairs=True):
         plan = corner.plan(supernet.joints)
         home = {"": "", **{part.name: part.home for part in plan}}
         for part, names in zip(plan, readers(plan), strict=True):

@@ -74,7 +74,8 @@ def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
     """Return MACs, MACs as LitePose counts, parameters and weight bytes of many architectures of a space, a row each.
 
     Architectures that take the same branches (depths and words) have the same plan with other numbers in it, so the
-    plan is run once for all of them, with a column of numbers where it usually has one.
+    plan is run once for all of them, with a column of numbers where it usually has one. Where a block needs plain
+    numbers, such as one that repeats something so many times, they are counted one by one.
     """
     import numpy as np
 
@@ -96,10 +97,15 @@ def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
         else:
             sizes = {value: input_size(value) for value in set(columns[size_at].tolist())}
             h, w = np.array([sizes[value] for value in columns[size_at].tolist()]).T
-        sums = [_sums(block, -(-h // down), -(-w // down)) for _, down, block, *_ in space.family.plan(tree, joints)]
-        for column, total in enumerate(map(sum, zip(*sums, strict=True))):
-            out[rows, column] = total
-    out[:, 3] *= FLOAT
+        try:
+            sums = [
+                _sums(block, -(-h // down), -(-w // down)) for _, down, block, *_ in space.family.plan(tree, joints)
+            ]
+        except (TypeError, ValueError):  # something depends on a number in a way that a column of them cannot say
+            out[rows] = [cost(archs[row], None, joints)[:4] for row in rows]
+            continue
+        out[rows] = np.stack([np.broadcast_to(total, len(rows)) for total in map(sum, zip(*sums, strict=True))], axis=1)
+        out[rows, 3] *= FLOAT
     return out
 
 
@@ -207,10 +213,11 @@ def _sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
     return macs, macs + extra, params, params + 2 * sum(op.norm for op in ops)
 
 
-_block_sums = lru_cache(maxsize=1 << 17)(_sums)
+# By kind too: as tuples, blocks of two kinds with the same numbers are equal.
+_block_sums = lru_cache(maxsize=1 << 17, typed=True)(_sums)
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 17, typed=True)
 def _block_peak(block: Block, h: int, w: int, ending: tuple[int, ...]) -> tuple[int, int]:
     """Return the elements of a block's output and the most alive inside; `ending`: inputs nobody reads later."""
     channels, out_h, out_w = block.out(h, w)

@@ -237,13 +237,26 @@ class Space:
         """The architecture of the first, smallest choices."""
         return self._canonical([gene.choices[0] for gene in self.genes])
 
-    def corners(self) -> Iterator[Arch]:
-        """Yield the widest architecture, then every single departure from it."""
+    def corners(self, pairs: bool = False) -> Iterator[Arch]:
+        """Yield the widest architecture, then every single departure from it.
+
+        With `pairs`, each departure of a word goes along with each of the choices beside it, too: the kind of block
+        that a word picks can be largest where another kind is not.
+        """
         widest = [gene.choices[-1] for gene in self.genes]
         yield self._canonical(widest)
         for gene in self.genes:
             for choice in gene.choices[:-1]:
-                yield self._canonical([*widest[: gene.at], choice, *widest[gene.at + 1 :]])
+                values = [*widest[: gene.at], choice, *widest[gene.at + 1 :]]
+                yield self._canonical(values)
+                for other in self._beside(gene) if pairs and isinstance(choice, str) else ():
+                    for beside in other.choices[:-1]:
+                        yield self._canonical([*values[: other.at], beside, *values[other.at + 1 :]])
+
+    def _beside(self, gene: Gene) -> Iterator[Gene]:
+        """Yield the other genes of the same mapping, which decide about the same blocks."""
+        parent = gene.path.rpartition(".")[0]
+        return (other for other in self.genes if other is not gene and other.path.rpartition(".")[0] == parent)
 
     def sample(self, rng: random.Random) -> Arch:
         """Return an architecture with every gene drawn uniformly."""

@@ -30,8 +30,9 @@ class Store:
         self._spans: dict[str, tuple[int, torch.Size, tuple[int, ...]]] = {}
         size = self._decayed = 0
         for name, param in named:
-            layout = torch.empty(param.shape, device="meta")
-            layout = layout.contiguous(memory_format=memory_format) if param.dim() == 4 else layout
+            # Made in the format, not brought into it: that would leave a 1x1 weight its strides.
+            how = memory_format if param.dim() == 4 else torch.contiguous_format
+            layout = torch.empty(param.shape, device="meta", memory_format=how)
             self._spans[name] = (size, param.shape, layout.stride())
             size += -(-param.numel() // ALIGN) * ALIGN
             if param.dim() > 1:

@@ -56,7 +56,7 @@ class Supernet:
         self.space, self.joints, self.kernel_maps = space, joints, kernel_maps
         self.largest: dict[str, Any] = {}
         still: set[str] = set()
-        for corner in space.corners():
+        for corner in space.corners(pairs=True):
             for part in corner.plan(joints):
                 self.largest[part.home] = _fieldwise_max(part.block, self.largest.get(part.home))
                 if part.frozen:
