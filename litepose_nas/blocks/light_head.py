@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from litepose_nas.blocks.ops import COPY, Op, Step, conv, deconv, flow
+from litepose_nas.blocks.ops import COPY, Op, Step, conv, deconv, flow, maybe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,10 +67,10 @@ class LightDeconv(NamedTuple):
 
 def _deconv(reads: int | str, h: int, w: int, cin: int, cout: int, kernel: int, groups: int) -> list[Step]:
     steps: list[Step] = []
-    if 1 < groups < cin:
+    if maybe((groups > 1) & (groups < cin)):
         steps, reads = [Step("grouped", cin * h * w, COPY, (reads,))], "grouped"
     op = deconv(h, w, cin, cout, kernel, groups, norm=True, act=True)
     steps.append(Step("result", 4 * cout * h * w, op, (reads,)))
-    if 1 < groups < cout:
+    if maybe((groups > 1) & (groups < cout)):
         steps.append(Step("interleaved", 4 * cout * h * w, COPY, ("result",)))
     return steps
