@@ -178,10 +178,10 @@ def _sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
     return macs, macs + extra, params, params + 2 * sum(op.norm for op in ops)
 
 
-_block_sums = lru_cache(maxsize=1 << 17)(_sums)
+_block_sums = lru_cache(maxsize=1 << 17, typed=True)(_sums)  # blocks of different kinds may have the same numbers
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 17, typed=True)  # blocks of different kinds may have the same numbers
 def _block_peak(block: Block, h: int, w: int, ending: tuple[int, ...]) -> tuple[int, int]:
     """Return the elements of a block's output and the most alive inside; `ending`: inputs nobody reads later."""
     channels, out_h, out_w = block.out(h, w)
