@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import properties
 import pytest
 import torch
 from properties import CHECKS, Inputs
 
-from litepose_nas import resources
+from litepose_nas import costs, resources
 from litepose_nas.space import Space
 from litepose_nas.supernet import Supernet
 
 JOINTS = 3
 SPACES = resources.names("search_spaces", ".yaml")
 NESTED = {"litepose", "simple_topdown"}  # families whose every network lies inside the widest
+CONVOLUTIONS = {"litepose", "simple_topdown"}  # families without other products
+FULL_SIZE = 20e6  # parameters of the widest network: spaces with more are seen whole in the slow tests alone
 QUICK = {name: check for name, check in CHECKS.items() if name != "peak"}
 ODD = (75, 49)  # pixels that no stride divides
 
@@ -24,9 +28,10 @@ ODD = (75, 49)  # pixels that no stride divides
 class Case(NamedTuple):
     supernet: Supernet
     channels_last: Supernet
+    thinned: bool = False  # a full-size space, of which less is seen by default
 
     def archs(self, number: int) -> list:
-        return properties.sampled(self.supernet.space, number)
+        return properties.sampled(self.supernet.space, min(number, 3) if self.thinned else number)
 
 
 def pictures(height: int = 64, width: int = 64, device: str = "cpu") -> Inputs:
@@ -34,14 +39,41 @@ def pictures(height: int = 64, width: int = 64, device: str = "cpu") -> Inputs:
     return (torch.randn(2, 3, height, width, generator=generator).to(device),)
 
 
-@pytest.fixture(scope="module", params=SPACES)
-def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+def thin(node: Any) -> Any:
+    """A tree with the two smallest choices of every number: the same blocks and wiring, quick to compute with."""
+    if isinstance(node, dict):
+        return {key: thin(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return node[:2] if all(isinstance(value, int) for value in node) else [thin(value) for value in node]
+    return node
+
+
+def full_size(space: Space) -> bool:
+    return costs.cost(space.widest, (64, 64), JOINTS).params > FULL_SIZE
+
+
+def cases(space: Space, thinned: bool = False) -> Iterator[Case]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # many small operations: threads only get in each other's way
-    space = Space.load(request.param)
     plain = properties.rough_supernet(space, JOINTS)
-    yield Case(plain, properties.rough_supernet(space, JOINTS, memory_format=torch.channels_last))
+    yield Case(plain, properties.rough_supernet(space, JOINTS, memory_format=torch.channels_last), thinned)
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", params=SPACES)
+def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+    space = Space.load(request.param)
+    thinned = full_size(space)
+    yield from cases(Space(thin(json.loads(space.source)), f"{space.name}, thin") if thinned else space, thinned)
+
+
+@pytest.fixture(scope="module", params=SPACES)
+def whole(request: pytest.FixtureRequest) -> Iterator[Case]:
+    yield from cases(Space.load(request.param))
+
+
+def family(case: Case) -> str:
+    return case.supernet.space.family.__name__.rpartition(".")[2]
 
 
 def test_there_are_spaces():
@@ -74,15 +106,16 @@ def test_channels_last(case):
 
 
 def test_narrow_lies_inside_wide(case):
-    family = case.supernet.space.family.__name__.rpartition(".")[2]
-    if family not in NESTED:
-        pytest.skip(f"{family} does not claim it")
+    if family(case) not in NESTED:
+        pytest.skip(f"{family(case)} does not claim it")
     for arch in case.archs(6):
         properties.inside_widest(case.supernet, arch, pictures())
         properties.inside_widest(case.supernet, arch, pictures(*ODD))
 
 
 def test_convolutions_equal_fvcore(case):
+    if family(case) not in CONVOLUTIONS:
+        pytest.skip("it has products that fvcore counts under other names")
     for arch in case.archs(6):
         properties.convolutions_equal_fvcore(case.supernet, arch, pictures())
 
@@ -90,7 +123,8 @@ def test_convolutions_equal_fvcore(case):
 def test_peak(case):
     _, smallest, arch = case.archs(3)
     properties.peak_is_exact(case.supernet, smallest, pictures(*ODD))  # slow to trace: the others in the slow tests
-    properties.peak_is_exact(case.supernet, arch, pictures())
+    if not case.thinned:
+        properties.peak_is_exact(case.supernet, arch, pictures())
 
 
 def test_exports(case):
@@ -105,7 +139,20 @@ def test_compiles(case):
 
 
 def test_a_thousand_archs_build(case):
+    if case.thinned:
+        pytest.skip("the whole space is built below, sizes alone")
     properties.all_build(case.supernet, 1000)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_full_size_spaces_build_and_cost_what_they_say(name):
+    space = Space.load(name)
+    if not full_size(space):
+        pytest.skip("tested whole")
+    with torch.device("meta"):  # sizes alone
+        supernet = Supernet(space, JOINTS, device="meta")
+    properties.all_build(supernet, 10)
+    properties.cost_is_exact(supernet, space.sample(random.Random(1)), pictures(*ODD))
 
 
 def test_learned_kernel_maps():
@@ -117,24 +164,31 @@ def test_learned_kernel_maps():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys())
-def test_property_slow(case, check):
-    for arch in case.archs(50):
-        check(case.supernet, arch, pictures())
-        check(case.supernet, arch, pictures(*ODD))
+def test_property_slow(whole, check):
+    for arch in whole.archs(50):
+        check(whole.supernet, arch, pictures())
+        check(whole.supernet, arch, pictures(*ODD))
 
 
 @pytest.mark.slow
-def test_other_properties_slow(case):
-    for arch in case.archs(50):
-        properties.inside_widest(case.supernet, arch, pictures())
-        properties.convolutions_equal_fvcore(case.supernet, arch, pictures(*ODD))
-        properties.exports(case.supernet, arch, pictures())
+def test_a_thousand_archs_build_slow(whole):
+    properties.all_build(whole.supernet, 1000)
+
+
+@pytest.mark.slow
+def test_other_properties_slow(whole):
+    for arch in whole.archs(50):
+        if family(whole) in NESTED:
+            properties.inside_widest(whole.supernet, arch, pictures())
+        if family(whole) in CONVOLUTIONS:
+            properties.convolutions_equal_fvcore(whole.supernet, arch, pictures(*ODD))
+        properties.exports(whole.supernet, arch, pictures())
         with torch.autocast("cpu", torch.bfloat16):
-            properties.subnet_equals_extraction(case.supernet, arch, pictures())
-        properties.subnet_equals_extraction(case.channels_last, arch, pictures())
+            properties.subnet_equals_extraction(whole.supernet, arch, pictures())
+        properties.subnet_equals_extraction(whole.channels_last, arch, pictures())
 
 
 @pytest.mark.slow
-def test_compiles_slow(case):
-    for arch in case.archs(6):
-        properties.compiles(case.supernet, arch, pictures())
+def test_compiles_slow(whole):
+    for arch in whole.archs(6):
+        properties.compiles(whole.supernet, arch, pictures())
