@@ -13,7 +13,7 @@ import yaml
 
 from litepose_nas.errors import UserError, nearest
 
-DESCENDING = {"groups"}  # more groups make a smaller network; everywhere else a larger number makes a larger one
+DESCENDING = {"groups", "patch"}  # more groups or pixels a token make a smaller network; elsewhere more is larger
 SIZES = {"stem", "width", "kernel", "expand"}  # keys whose values are whole numbers, and never nothing
 VALUES = SIZES | {"depth", "mask", "resolution"}  # keys below which nothing else stands
 LARGEST = 1 << 16  # of a number; none of a pose network comes near
@@ -84,10 +84,10 @@ def _scalars(node: Any, path: str, nesting: int) -> Iterator[tuple[str, Any]]:
             if not isinstance(key, str):
                 raise UserError(f"{path or 'the top level'}: expected words as keys, got {reprlib.repr(key)}")
             times = 1
-            if key == "blocks":
+            if key == "blocks" and isinstance(value, Mapping):
                 depth = node.get("depth")
                 depths = [n for n in (depth if isinstance(depth, list) else [depth]) if isinstance(n, int)]
-                times = 1 if isinstance(value, list) else max(depths, default=1)
+                times = max(depths, default=1)
             for _ in range(times):
                 yield from _scalars(value, f"{path}.{key}" if path else key, nesting + 1)
     elif isinstance(node, list):
@@ -107,8 +107,10 @@ def check_value(path: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         hint = "; quote a word that YAML reads as yes or no" if isinstance(value, bool) and not counts else ""
         raise UserError(f"{path}: expected a whole number{'' if counts else ' or a word'}, got {got}{hint}")
-    if key == "kernel" and (not isinstance(value, int) or value % 2 == 0):
-        raise UserError(f"{path}: expected odd kernel sizes, got {got}")
+    if key == "kernel":
+        even = path.split(".")[0] == "head"  # a deconv that doubles the size
+        if not isinstance(value, int) or value % 2 == even:
+            raise UserError(f"{path}: expected {'even' if even else 'odd'} kernel sizes, got {got}")
     if key == "mask" and (not isinstance(value, str) or set(value) - {"0", "1"} or not value):
         raise UserError(f'{path}: expected words of 0 and 1 in quotes, such as "0110", got {got}')
     if counts and isinstance(value, str):

@@ -21,12 +21,18 @@ class Store:
         self.memory_format = memory_format
         self.root = root.to(device)
         # Weight decay is for weights, not for biases and norms: those with it come first, so each kind is one slice.
-        named = sorted(root.named_parameters(), key=lambda item: item[1].dim() <= 1)
+        # What needs no gradient is frozen: it is kept, but no part of what an optimizer sees.
+        moved = [(name, param) for name, param in root.named_parameters() if param.requires_grad]
+        named = sorted(moved, key=lambda item: item[1].dim() <= 1)
+        for param in root.parameters():
+            if param.dim() == 4 and not param.requires_grad:
+                param.data = param.data.contiguous(memory_format=memory_format)
         self._spans: dict[str, tuple[int, torch.Size, tuple[int, ...]]] = {}
         size = self._decayed = 0
         for name, param in named:
-            layout = torch.empty(param.shape, device="meta")
-            layout = layout.contiguous(memory_format=memory_format) if param.dim() == 4 else layout
+            # Made in the format, not brought into it: that would leave a 1x1 weight its strides.
+            how = memory_format if param.dim() == 4 else torch.contiguous_format
+            layout = torch.empty(param.shape, device="meta", memory_format=how)
             self._spans[name] = (size, param.shape, layout.stride())
             size += -(-param.numel() // ALIGN) * ALIGN
             if param.dim() > 1:
@@ -55,7 +61,7 @@ class Store:
         return flat[0], flat[1]
 
     def buffers(self) -> dict[str, Tensor]:
-        """Return the tensors that no gradient moves, such as running statistics."""
+        """Return running statistics: tensors that no gradient moves, and training does."""
         return dict(self.root.named_buffers())
 
     def zero_grad(self) -> None:

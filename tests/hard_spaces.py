@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from litepose_nas.blocks import Part
 from litepose_nas.blocks.attention import ChannelAttention, SpatialAttention
 from litepose_nas.blocks.branches import Fuse
-from litepose_nas.blocks.cascade import CascadedAttention
+from litepose_nas.blocks.cascade import PooledCascade, WindowCascade
 from litepose_nas.blocks.concat import ConcatConv
 from litepose_nas.blocks.conv import MBConv, Stem
 from litepose_nas.blocks.groups import GroupConv
@@ -105,10 +105,12 @@ FEW_GROUPS = Hard(
 
 def plan_cascade(tree: Any, joints: int) -> Iterator[Part]:
     yield Part("stem", 1, Stem(8, tree.dim))
-    attention = CascadedAttention(
-        tree.dim, tree.heads, tree.dim // tree.heads, tree.key, tree.kernel, tree.window, tree.pool, 16
-    )
-    yield Part("attention", 2, attention)
+    kernels = [int(kernel) for kernel in tree.kernels.split("-")][: tree.heads] + [0] * (4 - tree.heads)
+    common = (tree.dim, tree.heads, tree.dim // tree.heads, tree.key, *kernels)
+    if tree.pool == "map":
+        yield Part("pooled", 2, PooledCascade(*common, tree.window))
+    else:
+        yield Part("windows", 2, WindowCascade(*common, tree.window, int(tree.pool), 16))
     yield Part("last", 2, MBConv(tree.dim, 2 * tree.dim, tree.dim, 3, 2, False))
 
 
@@ -116,19 +118,20 @@ CASCADE = Hard(
     space(
         "cascade",
         plan_cascade,
-        dim=[12, 24, 36],
-        heads=[2, 3, 4],
+        dim=[13, 24, 36],
+        heads=[1, 2, 3, 4],
         key=[4, 8],
-        kernel=[3, 5],
+        kernels=["3-3-3-3", "5-5-5-5", "7-5-3-3"],
         window=[4, 7],
-        pool=[1, 2, 4],
+        pool=["map", "4", "2", "1"],
     ),
     nests=(
-        *(({"dim": 12, "heads": h}, {"heads": h}) for h in (2, 3, 4)),
-        ({"dim": 24, "window": 4, "pool": 2}, {"window": 4, "pool": 2}),
+        *(({"dim": 13, "heads": h}, {"heads": h}) for h in (1, 2, 3, 4)),
+        ({"dim": 24, "window": 4, "pool": "2"}, {"window": 4, "pool": "2"}),
         ({"key": 4}, {}),
-        ({"kernel": 3}, {}),
-        ({"dim": 12, "key": 4, "kernel": 3, "pool": 1}, {"pool": 1}),
+        ({"kernels": "3-3-3-3"}, {}),
+        ({"dim": 13, "key": 4, "kernels": "5-5-5-5", "pool": "1"}, {"kernels": "5-5-5-5", "pool": "1"}),
+        ({"kernels": "3-3-3-3", "pool": "map"}, {"pool": "map"}),
     ),
     convolutions=False,
 )

@@ -11,7 +11,9 @@ import properties
 import pytest
 import torch
 from properties import CHECKS, Inputs
+from torch.utils.flop_counter import FlopCounterMode
 
+import litepose_nas as ln
 from litepose_nas import costs, resources
 from litepose_nas.space import Space
 from litepose_nas.supernet import Supernet
@@ -19,7 +21,6 @@ from litepose_nas.supernet import Supernet
 JOINTS = 3
 SPACES = resources.names("search_spaces", ".yaml")
 NESTED = {"litepose", "simple_topdown"}  # families whose every network lies inside the widest
-CONVOLUTIONS = {"litepose", "simple_topdown"}  # families without other products
 FULL_SIZE = 20e6  # parameters of the widest network: spaces with more are seen whole in the slow tests alone
 QUICK = {name: check for name, check in CHECKS.items() if name != "peak"}
 ODD = (75, 49)  # pixels that no stride divides
@@ -32,6 +33,17 @@ class Case(NamedTuple):
 
     def archs(self, number: int) -> list:
         return properties.sampled(self.supernet.space, min(number, 3) if self.thinned else number)
+
+    @property
+    def nested(self) -> bool:
+        return self.supernet.space.family.__name__.rpartition(".")[2] in NESTED
+
+    @property
+    def attends(self) -> bool:
+        """Whether there are other products than convolutions."""
+        with torch.device("meta"), FlopCounterMode(display=False) as counter:
+            ln.build(self.supernet.space.widest, JOINTS).eval()(torch.zeros(1, 3, 64, 64))
+        return any("convolution" not in str(kind) for kind in counter.get_flop_counts()["Global"])
 
 
 def pictures(height: int = 64, width: int = 64, device: str = "cpu") -> Inputs:
@@ -72,10 +84,6 @@ def whole(request: pytest.FixtureRequest) -> Iterator[Case]:
     yield from cases(Space.load(request.param))
 
 
-def family(case: Case) -> str:
-    return case.supernet.space.family.__name__.rpartition(".")[2]
-
-
 def test_there_are_spaces():
     assert {"litepose", "litepose-blocks", "litepose-tiny"} <= set(SPACES)
 
@@ -106,15 +114,15 @@ def test_channels_last(case):
 
 
 def test_narrow_lies_inside_wide(case):
-    if family(case) not in NESTED:
-        pytest.skip(f"{family(case)} does not claim it")
+    if not case.nested:
+        pytest.skip("its family does not claim it")
     for arch in case.archs(6):
         properties.inside_widest(case.supernet, arch, pictures())
         properties.inside_widest(case.supernet, arch, pictures(*ODD))
 
 
 def test_convolutions_equal_fvcore(case):
-    if family(case) not in CONVOLUTIONS:
+    if case.attends:
         pytest.skip("it has products that fvcore counts under other names")
     for arch in case.archs(6):
         properties.convolutions_equal_fvcore(case.supernet, arch, pictures())
@@ -178,9 +186,9 @@ def test_a_thousand_archs_build_slow(whole):
 @pytest.mark.slow
 def test_other_properties_slow(whole):
     for arch in whole.archs(50):
-        if family(whole) in NESTED:
+        if whole.nested:
             properties.inside_widest(whole.supernet, arch, pictures())
-        if family(whole) in CONVOLUTIONS:
+        if not whole.attends:
             properties.convolutions_equal_fvcore(whole.supernet, arch, pictures(*ODD))
         properties.exports(whole.supernet, arch, pictures())
         with torch.autocast("cpu", torch.bfloat16):
