@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from litepose_nas import devices
-from litepose_nas.data.loader import Batch, Cached, Pictures
+from litepose_nas.data.loader import Batch, Cached, Fitted, Pictures
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import predict_batches
 from litepose_nas.metrics.coco import Truth, fast_ap, read_truth
@@ -65,10 +66,12 @@ class Judge:
         net = devices.place(net, self.device) if calibrated else self.calibrated(net, size)
         net.eval()
         try:
-            results = self.found(net, size)
+            results, loss = self._found_and_missed(net, size)
+            if self._seeing:  # who was found on the way was looked for in the wrong places
+                results = self.found(net, size)
         except DivergedError:
             return {"ap": 0.0, "loss": float("inf")}
-        return {"ap": fast_ap(self.truth, results), "loss": self.loss(net, size)}
+        return {"ap": fast_ap(self.truth, results), "loss": loss}
 
     def found(self, net: nn.Module, size: tuple[int, int]) -> list[Result]:
         """Return whom a calibrated network finds in the slice."""
@@ -88,18 +91,26 @@ class Judge:
         held = self.held._replace(slice=some)
         return Judge(held, self.task, self.recipe, self.device, self.protocol, self._seeing)
 
-    def loss(self, net: nn.Module, size: tuple[int, int]) -> float:
-        """Return the mean loss over the slice."""
-        total = torch.zeros((), device=self.device)
-        count = 0
-        with torch.no_grad():
-            for batch, _ in self._slice(size).batches:
-                images, joints, masks = _on(batch, self.device)
-                outputs = net(images)
+    def _found_and_missed(self, net: nn.Module, size: tuple[int, int]) -> tuple[list[Result], float]:
+        """Return whom a network finds in the slice, and its mean loss there, from one look at each picture."""
+        total, count, outputs = torch.zeros((), device=self.device), 0, ()
+
+        def answer(images: Tensor) -> Sequence[Tensor]:
+            nonlocal outputs
+            outputs = net(images.to(self.device))
+            return outputs
+
+        def batches() -> Iterator[Fitted]:
+            nonlocal total, count
+            for batch, warps in self._slice(size).batches:
+                yield batch, warps  # which lets `answer` be asked
+                joints, masks = _truth_on(batch, self.device)
                 loss = self.task.target(outputs, joints, masks, size, self.recipe.loss)
-                total += loss(outputs)["total"] * len(images)
-                count += len(images)
-        return float(total) / count
+                total = total + loss(outputs)["total"] * len(batch.images)
+                count += len(batch.images)
+
+        results = predict_batches(answer, batches(), self.task, category_id=self.truth.category_id)
+        return results, float(total) / count
 
     def _read_slice(self, task: Task, size: tuple[int, int]) -> Cached:
         found = Cached(task.eval_batches(self.held.slice, size, self.protocol.batch))
@@ -150,6 +161,6 @@ class Candidates:
             return []
 
 
-def _on(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor, Tensor | None]:
+def _truth_on(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor | None]:
     masks = None if batch.masks is None else batch.masks.to(device)
-    return batch.images.to(device), batch.joints.to(device), masks
+    return batch.joints.to(device), masks

@@ -19,6 +19,7 @@ from litepose_nas.blocks.cascade import PooledCascade, WindowCascade
 from litepose_nas.blocks.concat import ConcatConv
 from litepose_nas.blocks.conv import MBConv, Stem
 from litepose_nas.blocks.groups import GroupConv
+from litepose_nas.blocks.mobilevit import ConvUnit, Encoder, Fold, InvertedResidual, Join, Local
 from litepose_nas.blocks.ops import Op, conv, linear
 from litepose_nas.blocks.temporal import WAYS, Given, TemporalFuse
 from litepose_nas.space import Arch, Space
@@ -196,6 +197,50 @@ CHANNEL = Hard(
 )
 
 
+# ── a MobileViT block, official or bare ──
+
+
+def plan_sequences(tree: Any, joints: int) -> Iterator[Part]:
+    """Heads of any width: only beside them does the normalisation of tokens weigh all their channels."""
+    bare, scale = tree.block == "bare", 4
+    yield Part("stem", 1, ConvUnit(3, tree.cin, 3, 2, bare))
+    yield Part("bottleneck", 2, InvertedResidual(tree.cin, 2 * tree.cin, tree.cin, 3, 1, True, bare))
+    yield Part("local", 2, Local(tree.cin, tree.dim, tree.patch, bare))
+    inner = tree.heads * tree.width
+    yield Part("layer", 2, Encoder(tree.dim, tree.heads, inner, tree.expand * tree.dim, tree.patch, scale, not bare))
+    yield Part("fold", 2, Fold(tree.dim, tree.cin, tree.patch, bare))
+    yield Part("fuse", 2, Join(tree.cin, tree.kernel, bare), ("bottleneck", "fold"))
+
+
+def run_sequences(net: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+    x = net.bottleneck(net.stem(x))
+    return (net.fuse(x, net.fold(net.layer(net.local(x)), *x.shape[-2:])),)
+
+
+SEQUENCES = Hard(
+    space(
+        "sequences of patches",
+        plan_sequences,
+        run_sequences,
+        block=["bare", "official"],
+        cin=[8, 12],
+        dim=[8, 16],
+        heads=[1, 2, 4],
+        width=[2, 4, 6],
+        expand=[1, 2],
+        patch=[4, 2],
+        kernel=[1, 3],
+    ),
+    nests=(
+        ({"cin": 8}, {}),
+        ({"cin": 8, "kernel": 1, "block": "bare"}, {"block": "bare"}),
+        *(({"width": 2, "heads": heads, "expand": 1}, {"heads": heads}) for heads in (1, 2, 4)),
+        ({"width": 4, "patch": 4, "block": "bare"}, {"patch": 4, "block": "bare"}),
+    ),
+    convolutions=False,
+)
+
+
 # ── a convolution after a concatenation ──
 
 
@@ -293,7 +338,8 @@ TEMPORAL = Hard(
 )
 
 SPACES = {
-    hard.space.name: hard for hard in (GROUPS, FEW_GROUPS, CASCADE, SPATIAL, BARE, CHANNEL, CONCAT, BRANCHES, TEMPORAL)
+    hard.space.name: hard
+    for hard in (GROUPS, FEW_GROUPS, CASCADE, SPATIAL, BARE, CHANNEL, CONCAT, BRANCHES, TEMPORAL, SEQUENCES)
 }
 
 

@@ -143,11 +143,10 @@ def search(run: Run | None, several: Several, wishes: Wishes) -> None:
 def say(found: Summary) -> None:
     """Print what a search across families found."""
     from litepose_nas.report.across_words import HEAD, rule, table, verdict
-    from litepose_nas.searching.baselines import in_words
 
     console.out(rule(found))
     console.table(HEAD, table(found))
-    for line in [*verdict(found), *(f"  {line}" for line in in_words(found.compared, "ap"))]:
+    for line in verdict(found):
         console.out(line)
 
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from litepose_nas.blocks import Part
-from litepose_nas.blocks.deconv import Answer, Deconv
-from litepose_nas.blocks.mobilevit import ConvUnit, Encoder, Fold, Fuse, InvertedResidual, Local
+from litepose_nas.blocks.deconv import Answer
+from litepose_nas.blocks.light_head import GroupDeconv
+from litepose_nas.blocks.mobilevit import ConvUnit, Encoder, Fold, InvertedResidual, Join, Local
 from litepose_nas.errors import UserError, nearest
 
 OUTPUTS = ("heatmaps",)
@@ -43,7 +44,8 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
     yield Part("last", down, ConvUnit(width, width * tree.last.expand, 1, 1, seed))
     width = width * tree.last.expand
     for i, head in enumerate(tree.head):
-        yield Part(f"head.{i}", down, Deconv(width, head.width, head.kernel))
+        _check_groups(f"head.{i}", head.groups, width, head.width)
+        yield Part(f"head.{i}", down, GroupDeconv(width, head.width, head.kernel, head.groups))
         width, down = head.width, down // 2
     yield Part("heatmaps", down, Answer(width, joints))
 
@@ -57,7 +59,7 @@ def _mix(mix: Any, name: str, before: str, width: int, down: int, seed: bool) ->
     for j in range(mix.depth):
         yield Part(f"{name}.layers.{j}", down, layer)
     yield Part(f"{name}.fold", down, Fold(mix.width, width, mix.patch, seed))
-    yield Part(f"{name}.fuse", down, Fuse(width, mix.kernel, seed), (before, f"{name}.fold"))
+    yield Part(f"{name}.fuse", down, Join(width, mix.kernel, seed), (before, f"{name}.fold"))
 
 
 def _check(tree: Any) -> None:
@@ -73,6 +75,13 @@ def _check(tree: Any) -> None:
         for key, node in (("depth", stage), ("mix.depth", getattr(stage, "mix", None))):
             if node is not None and node.depth < 1:
                 raise UserError(f"stages.{i}.{key}: expected at least 1")
+
+
+def _check_groups(where: str, groups: Any, *widths: Any) -> None:
+    """Refuse widths that cannot be dealt to groups evenly."""
+    for width in widths:
+        if isinstance(width, int) and isinstance(groups, int) and (groups < 1 or width % groups):
+            raise UserError(f"{where}.groups: {width} channels cannot be dealt to {groups} groups; choose a divisor")
 
 
 def forward(net: Any, image: Any) -> tuple[Any, ...]:

@@ -80,12 +80,12 @@ class Summary(NamedTuple):
 
     def subnet(self, one: Evaluated) -> Subnet:
         """Return the record of an evaluated network; its own cost is in it, of a picture or of one person."""
-        past = self.across.pasts[self.across.family_of(one)]
-        found = past.subnet(one)
+        family = self.across.family_of(one)
+        found = self.across.pasts[family].subnet(one)
         score = {**found.info["score"], "ranked_by": "ap"}
         cost = self.picture.cost(found.cost, one.arch.space.task)
         more = {**self.picture.plain(), "macs": cost.macs, "macs_litepose": cost.macs_litepose}
-        return found._replace(info={**found.info, "score": score, "picture": more})
+        return found._replace(info={**found.info, "score": score, "family": family, "picture": more})
 
 
 def is_across(what: str | Path) -> bool:

@@ -56,15 +56,15 @@ class Way(NamedTuple):
     rank: str = "auto"  # by ap or by loss; auto: by AP, but by loss while most APs are too low to tell nets apart
     eager: bool = False  # keep all workers busy; what is proposed then depends on who is quick
 
-    def check(self) -> None:
-        """Raise a UserError where a name is unknown."""
+    def check(self, fields: Sequence[str] = Cost._fields) -> None:
+        """Raise a UserError where a name is unknown; objectives are fields of what a network costs."""
         if self.method not in METHODS:
             raise UserError(f"--method {self.method!r}: {nearest(self.method, METHODS)}")
         if self.rank not in RANKS:
             raise UserError(f"--rank {self.rank!r}: {nearest(self.rank, RANKS)}")
         for field in self.objectives:
-            if field not in Cost._fields:
-                raise UserError(f"--objective {field!r}: {nearest(field, Cost._fields)}")
+            if field not in fields:
+                raise UserError(f"--objective {field!r}: {nearest(field, fields)}")
 
 
 class BoxFile(NamedTuple):
@@ -223,7 +223,7 @@ def search(
 
 def in_way(setting: Setting, way: Way) -> Setting:
     """Return a setting whose problem is ranked, and kept low, in the way that is asked for."""
-    way.check()
+    way.check(setting.problem.cost(setting.problem.space.smallest)._fields)
     scores = RANKS[way.rank] if way.first_look == 1 else levelled(RANKS[way.rank])
     return setting._replace(problem=setting.problem._replace(objectives=way.objectives, scores=scores))
 

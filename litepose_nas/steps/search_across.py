@@ -31,10 +31,11 @@ from litepose_nas.searching.front import write_csv
 from litepose_nas.searching.meeting import TOPDOWN, Family, Picture, meet
 from litepose_nas.searching.problem import Evaluated
 from litepose_nas.searching.turns import Asked, Go, Lane, Part, take_turns
-from litepose_nas.space import Space
 from litepose_nas.steps import search
 from litepose_nas.steps.common import boxes_for, read_data
 from litepose_nas.steps.search import BoxFile, Making, Setting, Way
+from litepose_nas.steps.train_supernet import WEIGHTS
+from litepose_nas.weights import supernet_space
 
 RESAMPLES = 200
 SUMMARY = "families.json"
@@ -123,7 +124,7 @@ def budgets_of(trained: Sequence[Run], budget: Budget, picture: Picture) -> list
     """Return the budget of one run of each family's networks; refuse one that a family cannot keep."""
     found = []
     for run in trained:
-        space = Space.load(run.settings["space"])
+        space = supernet_space(run.folder / WEIGHTS)
         if space.task == "temporal":
             raise UserError(
                 f"{run.folder}: its networks see clips, and what they take is that of a clip; search it alone"
@@ -153,7 +154,7 @@ def prepare(
     """Load trained supernets and the pictures that all are judged by."""
     parts = {}
     for name, run, own in zip(names_of(trained), trained, budgets_of(trained, budget, picture), strict=True):
-        mine = boxes if Space.load(run.settings["space"]).task == TOPDOWN else None
+        mine = boxes if supernet_space(run.folder / WEIGHTS).task == TOPDOWN else None
         parts[name] = search.prepare(run, source, own, device, quick, boxes=mine)
     ids = {
         tuple(record.image_id for record in part.candidates.judge.held.slice.dataset.records) for part in parts.values()
@@ -251,9 +252,14 @@ def conclude(run: Run) -> Summary:
     """Write the front as table and pictures, and the subnet.json of each family's best, of the front, of the winner."""
     found = summarise_across(reread_across(run.folder))
     across = found.across
-    names = [across.family_of(one) for one in found.found]
-    runs = [across.pasts[name].problem.cost(one.arch).macs for name, one in zip(names, found.found, strict=True)]
-    write_csv(run.folder / "front.csv", found.found, {"family": names, "macs_of_a_run": runs})
+    own = [(name, one) for name, past in across.pasts.items() for one in past.found]
+    columns: dict[str, list[Any]] = {
+        "family": [name for name, _ in own],
+        "macs_of_a_run": [one.cost.macs for _, one in own],
+    }
+    # `score` is what its own family ranks by; `ap`, beside it, is what compares.
+    scored = [one._replace(score=mine.score) for one, (_, mine) in zip(found.found, own, strict=True)]
+    write_csv(run.folder / "front.csv", scored, columns)
     run.write("front.svg", across_pictures.plane(found))
     if found.people:
         run.write("people.svg", across_pictures.crossing(found))
