@@ -64,6 +64,10 @@ def read(path: str | Path, state: Mapping[str, Tensor] | None = None) -> Foreign
             f"{path}: none of its {len(state)} tensors belongs to a network that is known (the first is "
             f"{next(iter(state))!r}); known: {names}"
         )
+    try:
+        state = layout.prepare(state)
+    except (LookupError, RuntimeError) as error:
+        raise UserError(f"{path}: no whole {layout.name} ({error}); is it cut short?") from error
     tensors: dict[str, Tensor] = {}
     theirs: dict[str, str] = {}
     idle: dict[str, Shape] = {}
