@@ -192,9 +192,9 @@ def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) ->
 
 
 def by_frame(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[FrameRow]:
-    """Return the cost frame by frame of a network that sees clips, its key frame first."""
+    """Return the cost frame by frame of a network that sees clips, its key frame first; of others nothing."""
     rows, table_ = [], table(arch, input, joints)
-    for number in range(arch.frames):
+    for number in range(arch.frames if arch.frames > 1 else 0):
         own = f"{FRAMES}.{number - 1}." if number else f"{KEY}."
         chosen: dict[str, list[str]] = defaultdict(list)
         for path, value in arch.to_dict().items() if number else ():

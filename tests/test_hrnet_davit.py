@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import properties
 import pytest
 import torch
 import yaml
@@ -16,7 +18,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import litepose_nas as ln
 from litepose_nas import costs, target
+from litepose_nas.blocks import Part
+from litepose_nas.blocks.davit import ChannelBlock, PatchEmbed, PatchStem, PlaceNorm, WindowBlock
+from litepose_nas.blocks.deconv import Answer
 from litepose_nas.data.toy import write_toy
+from litepose_nas.layers.davit import PatchConv
+from litepose_nas.network import Network
 
 POINTS = {
     "higherhrnet-w32": (28_645_331, 46_203_404_288, "46.2034"),
@@ -88,6 +95,55 @@ def test_the_fusion_has_a_sixth_of_the_printed_count():
     deconv = next(row for row in costs.table(target.resolve("higherhrnet-w32").subnet.arch) if row.name == "head.up.0")
     assert plain.conv == exact["higherhrnet-w32"] + 3 * deconv.macs
     assert exact["hrnet_davit"] < 1.22 * exact["higherhrnet-w32"]  # the printed figures say 6.9 times
+
+
+# ── classifiers of the same blocks ──
+
+CLASSIFIERS = {
+    "tiny": ((96, 192, 384, 768), (1, 1, 3, 1), 28_360_168, "4.5218"),
+    "small": ((96, 192, 384, 768), (1, 1, 9, 1), 49_745_896, "8.7730"),
+    "base": ((128, 256, 512, 1024), (1, 1, 9, 1), 87_954_408, "15.4738"),
+}
+
+
+def classifier(dims: tuple[int, ...], depths: tuple[int, ...]) -> Iterator[Part]:
+    """DaViT as it was published: four stages of pairs, then a norm and 1,000 classes of the average."""
+    for i, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
+        yield Part(f"stages.{i}.embed", 2 << i if i else 1, PatchEmbed(dims[i - 1], dim, 2) if i else PatchStem(dim))
+        for j in range(depth):
+            yield Part(f"stages.{i}.{j}0", 4 << i, WindowBlock(dim, dim, 32, 4 * dim, 7))
+            yield Part(f"stages.{i}.{j}1", 4 << i, ChannelBlock(dim, dim, 32, 4 * dim))
+    yield Part("norm", 224, PlaceNorm(dims[-1]))
+    yield Part("classes", 224, Answer(dims[-1], 1000))
+
+
+def classify(net: Network, x: torch.Tensor) -> torch.Tensor:
+    for stage in net.stages.children():
+        for block in stage.children():
+            x = block(x)
+    return net.classes(net.norm(x.mean((2, 3), keepdim=True)))
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_published_davits_are_made_of_our_blocks(name):
+    dims, depths, params, printed = CLASSIFIERS[name]
+    plan = list(classifier(dims, depths))
+    counted = costs.plan_cost(plan, 224, 224)
+    assert (counted.params, f"{counted.macs / 1e9:.4f}") == (params, printed)
+    with torch.device("meta"):
+        net = Network(plan, classify, lambda _, block: block.build())
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        assert net(torch.zeros(1, 3, 224, 224, device="meta")).shape == (1, 1000, 1, 1)
+    assert counter.get_total_flops() == 2 * counted.macs
+    assert sum(param.numel() for param in net.parameters()) == params
+
+
+def test_topdown_hrnet_is_the_same_network_without_its_deconv():
+    """HRNet-W32 of 16 joints: one answer of 16 maps, which are heatmaps and tags of 8 joints here."""
+    space, values = ln.Space.load("hrnet_davit"), target.resolve("higherhrnet-w32").subnet.arch.to_dict()
+    plain = {path: value for path, value in values.items() if not path.startswith("head.blocks")}
+    counted = costs.cost(space.arch({**plain, "head.depth": 0}), (256, 256), 8)
+    assert (counted.params, f"{counted.macs / 1e9:.4f}") == (28_536_080, "10.1932")
 
 
 # ── small networks of the family ──
@@ -201,6 +257,51 @@ def test_each_choice_changes_what_is_computed():
             out = ln.extract(supernet, departing(space, **each))(image)[0]
         assert not any(torch.allclose(out, other, atol=1e-4) for other in seen), each
         seen.append(out)
+
+
+def test_what_is_narrow_lies_inside_what_is_wide():
+    """Not so widths of DaViT, whose normalisations weigh all channels; what fits between them does."""
+    space, image = tiny_space(), (torch.randn(1, 3, 50, 77),)
+    supernet = properties.rough_supernet(space, 3)
+    for narrow, wide in (
+        ({"mask": "0000", "width": 4}, {"mask": "0000"}),
+        ({"expand": 1}, {}),
+        ({"join": "concat1"}, {}),
+        ({"embed": 2, "order": "channel"}, {"order": "channel"}),
+    ):
+        narrow_values = {key: value for key, value in narrow.items() if key != "width"}
+        arch, around = departing(space, **narrow_values), departing(space, **wide)
+        if "width" in narrow:
+            widths = {path: 4 if path == "branches.0.width" else 6 for path in ("branches.0.width", "branches.1.width")}
+            arch = space.arch({**arch.to_dict(), **widths, "head.blocks.0.width": 4, "head.blocks.1.width": 4})
+        properties.lies_inside(supernet, arch, around, image)
+
+
+def test_queries_keys_and_values_are_windows_of_their_own():
+    """Packed on one axis, values of a wide network would be keys of a narrow one, and no output would tell."""
+    space = tiny_space()
+    supernet = ln.Supernet(space, 3)
+    narrow = supernet.subnet(space.arch({**space.widest.to_dict(), "davit.blocks.1.width": 8})).davit
+    wide = supernet.store.root.davit
+    for kind in ("spatial", "channel"):
+        mine = getattr(getattr(getattr(narrow, "1").pairs, "0"), kind).qkv
+        store = getattr(getattr(getattr(wide, "1").pairs, "0"), kind).qkv
+        assert mine.shape == (3, 8, 8)
+        assert mine.data_ptr() == store.data_ptr()
+        for part in range(3):
+            assert torch.equal(mine[part], store[part, :8, :8])
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 10)])
+def test_touching_patches_lie_in_overlapping_ones(size):
+    large, small = PatchConv(4, 6, 3), PatchConv(4, 6, 2)
+    x = torch.randn(1, 4, *size)
+    with torch.no_grad():
+        small.weight.copy_(small.window("weight", large.weight))
+        small.bias.copy_(small.window("bias", large.bias))
+        large.weight[:, :, 0], large.weight[:, :, :, 0] = 0, 0
+        padded = F.pad(x, (0, size[1] % 2, 0, size[0] % 2))
+        assert torch.allclose(large(x), small(padded), atol=1e-6)
 
 
 def test_every_step_takes_the_fusion(tmp_path, monkeypatch, capsys):

@@ -1,4 +1,4 @@
-"""Names of tensors that differ from ours in a regular way: pairs of templates in which a capital stands for a number."""
+"""Names of tensors that differ from ours in a regular way: pairs of templates, a capital in them for a number."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ def translate(name: str, pairs: Pairs, less: Mapping[str, int] = MappingProxyTyp
     """Return our name for another program's; the number of a letter in `less` is so much smaller with us."""
     for theirs, ours in pairs:
         if found := _pattern(theirs).fullmatch(name):
-            numbers = {letter: str(int(n) - less.get(letter, 0)) for letter, n in found.groupdict().items()}
-            return f"{re.sub('[A-Z]', lambda letter: numbers[letter[0]], ours)}.{found.groups()[-1]}"
+            for letter, digits in found.groupdict().items():
+                ours = ours.replace(letter, str(int(digits) - less.get(letter, 0)))
+            return f"{ours}.{found.groups()[-1]}"
     return None
 
 
 @functools.cache
 def _pattern(template: str) -> re.Pattern[str]:
-    letters = re.sub("[A-Z]", lambda letter: rf"(?P<{letter[0]}>\\d+)", re.escape(template))
+    letters = re.sub("[A-Z]", lambda letter: rf"(?P<{letter[0]}>\d+)", re.escape(template))
     return re.compile(rf"{letters}\.([a-z_]+)")
 
 
