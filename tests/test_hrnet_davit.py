@@ -131,7 +131,7 @@ def test_published_davits_are_made_of_our_blocks(name):
     counted = costs.plan_cost(plan, 224, 224)
     assert (counted.params, f"{counted.macs / 1e9:.4f}") == (params, printed)
     with torch.device("meta"):
-        net = Network(plan, classify, lambda _, block: block.build())
+        net = Network(plan, classify, lambda part: part.block.build())
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         assert net(torch.zeros(1, 3, 224, 224, device="meta")).shape == (1, 1000, 1, 1)
     assert counter.get_total_flops() == 2 * counted.macs
