@@ -302,6 +302,8 @@ def test_convert_writes_what_the_command_promises(files, tmp_path):
     net = load(out)
     assert (net.meta["pixels"], net.meta["joints"]) == ("unit", 5)
     assert torch.equal(features(net, picture()), features(ln.import_weights(files["timm"], joints=5), picture()))
+    with pytest.raises(UserError, match="of this program already"):
+        convert(out, tmp_path / "again.safetensors")
 
 
 # ── supernets started from weights ──
