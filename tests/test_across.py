@@ -20,6 +20,7 @@ from test_engines import Shuffled, needs_ray
 from litepose_nas import Space, UserError, costs
 from litepose_nas.budget import Budget
 from litepose_nas.costs import Cost, TimedCost
+from litepose_nas.data.source import open_source
 from litepose_nas.engines.here import Here
 from litepose_nas.formats import subnet_file
 from litepose_nas.metrics.coco import coco_ap
@@ -492,20 +493,41 @@ def test_a_journal_of_another_number_of_people_is_not_continued(searched, traine
         Journal(searched / "journal.jsonl", {**header, "people": "3"})
 
 
+def test_where_all_see_whole_pictures_nobody_asks_for_people(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    source = open_source("people")
+    text = Path("small.yaml").read_text().replace("kernel: [3, 5, 7]", "kernel: [3]")
+    Path("smaller.yaml").write_text(text)
+    tiny.supernet(trained / "whole2", source, str(trained / "smaller.yaml"), steps=3)
+    assert run("litepose-nas search whole whole2 --budget 20MMAC --evals 4 --people 2", monkeypatch) == 2
+    assert "--people: all of these networks see whole pictures" in capsys.readouterr().err
+    assert run("litepose-nas search whole whole2 --budget 20MMAC --evals 4 --out wholes", monkeypatch) == 0
+    out = capsys.readouterr().out
+    assert "people" not in out.replace("people/", "")
+    assert not (trained / "wholes" / "people.svg").exists()
+    with (trained / "wholes" / "front.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["family"] for row in rows} == {"small", "smaller"}
+    assert all(row["macs"] == row["macs_of_a_run"] for row in rows)
+    assert run("litepose-nas report wholes --people 2", monkeypatch) == 2
+    assert "see whole pictures, whoever is in them" in capsys.readouterr().err
+    assert run("litepose-nas report wholes", monkeypatch) == 0
+    assert "people" not in (trained / "wholes" / "report" / "report.html").read_text()
+
+
 def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
-    source = (
-        search_across.open_source("people") if hasattr(search_across, "open_source") else tiny.open_source("people")
-    )
+    source = open_source("people")
     held = search_across.read_data(source, 0, search.slice_of(False)).held.slice
-    counted = search_across.people_in(source, 0, False, None)
+    both = [Run.open("whole"), Run.open("alone")]
+    counted = search_across.people_in(both, source, False, None)
     assert counted.number == Fraction(len(held.people), len(held))
     images = [record.image_id for record in held.dataset.records]
     boxes = [
         {"image_id": images[0], "category_id": 1, "bbox": [8, 8, 40, 50], "score": found} for found in (0.9, 0.8, 0.1)
     ]
     (trained / "boxes.json").write_text(json.dumps([*boxes, {**boxes[0], "image_id": 987654}]))
-    of_file = search_across.people_in(source, 0, False, search.BoxFile("boxes.json", 0.5))
+    of_file = search_across.people_in(both, source, False, search.BoxFile("boxes.json", 0.5))
     assert of_file.number == Fraction(2, len(images))
     assert "2 boxes of boxes.json" in of_file.told
 
@@ -532,6 +554,7 @@ def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, 
     [
         ("search whole --budget 20MMAC --people 2", "--people: for a search across families"),
         ("search whole --budget 20MMAC --boxes b.json", "--boxes: for a search across families"),
+        ("search whole --budget 20MMAC --min-box-score 0", "--min-box-score: for a search across families"),
         ("search whole alone --budget 20MMAC --people 2 --evals 1", "each of 2 families needs one at least"),
         ("search whole alone --budget 20MMAC --people 400", "no topdown-tiny network fits"),
         ("search whole alone --budget 20MMAC --people 2 --detector-macs 2M", "expected MACs, such as 2GMAC"),

@@ -27,7 +27,18 @@ class Several(NamedTuple):
     people: float | None
     detector_macs: str | None
     boxes: Path | None
-    min_box_score: float
+    min_box_score: float | None
+
+    @property
+    def given(self) -> list[str]:
+        """The options of it that were given."""
+        named = {
+            "--people": self.people,
+            "--detector-macs": self.detector_macs,
+            "--boxes": self.boxes,
+            "--min-box-score": self.min_box_score,
+        }
+        return [option for option, value in named.items() if value is not None]
 
 
 class Wishes(NamedTuple):
@@ -51,13 +62,11 @@ def is_meant(several: Several, run: Run | None) -> bool:
         return "supernets" in run.settings
     if len(several.supernets) > 1:
         return True
-    given = {"--people": several.people, "--detector-macs": several.detector_macs, "--boxes": several.boxes}
-    for option, value in given.items():
-        if value is not None:
-            raise UserError(
-                f"{option}: for a search across families, which takes two supernets or more; name their runs, or leave "
-                f"{option} out: a budget of one supernet is of one run of its networks"
-            )
+    for option in several.given:
+        raise UserError(
+            f"{option}: for a search across families, which takes two supernets or more; name their runs, or leave "
+            f"{option} out: a budget of one supernet is of one run of its networks"
+        )
     return False
 
 
@@ -74,21 +83,19 @@ def search(run: Run | None, several: Several, wishes: Wishes) -> None:
     trained = [plain.find_supernet(named) for named in kept.get("supernets", several.supernets)]
     if run is None:
         step.check_alike(trained, wishes.data)
-        if several.min_box_score and not several.boxes:
-            raise UserError("--min-box-score: of which boxes? name their file with --boxes")
-        boxes = plain.BoxFile(str(several.boxes), several.min_box_score) if several.boxes else None
+        _check(several, step.needs_boxes(trained))
+        boxes = plain.BoxFile(str(several.boxes), several.min_box_score or 0.0) if several.boxes else None
         detector = _macs(several.detector_macs)
-        if several.people:  # an impossible budget ends before anything is read
-            asked = Fraction(str(several.people))
-            step.budgets_of(trained, limits, Picture(asked, detector))
+        asked = step.People(Fraction(str(several.people)), "as asked for") if several.people else None
+        if asked:  # an impossible budget ends before anything is read
+            step.budgets_of(trained, limits, Picture(asked.number, detector))
         for one in trained:
             done, planned = plain.progress_of(one)
             if done < planned:
                 console.out(f"the training of {one.folder} has not ended: it stands at step {done} of {planned}")
         source = open_data(wishes.data or trained[0].settings["data"])
         quick = plain.is_quick(wishes.evals, wishes.device)
-        seed = trained[0].settings["seed"]
-        people = step.People(asked, "as asked for") if several.people else step.people_in(source, seed, quick, boxes)
+        people = asked or step.people_in(trained, source, quick, boxes)
         picture = Picture(people.number, detector)
         told_people = people.told
     else:
@@ -106,13 +113,14 @@ def search(run: Run | None, several: Several, wishes: Wishes) -> None:
             f"{evals} networks of {', '.join(ready.parts)}, on {ready.pictures} held-out training pictures: "
             f"about {duration(evals * each / (wishes.choice.workers or 1))}"
         )
-        console.out(f"a picture has {picture.number} people ({told_people}), each of them a run of a top-down network")
+        if step.needs_boxes(trained):
+            console.out(f"a picture has {picture.number} people ({told_people}), each a run of a top-down network")
         if wishes.dry_run:
             console.out("nothing was written")
             return
         more = {"supernets": [str(one.folder) for one in trained], "data": source.name, "evals": evals, "quick": quick}
         more |= {**picture.plain(), "people_are": told_people}
-        more |= {"boxes": boxes.path if boxes else None, "min_box_score": several.min_box_score}
+        more |= {"boxes": boxes.path if boxes else None, "min_box_score": boxes.least_score if boxes else 0.0}
         run = Run.create(plain.VERB, wishes.name, settings={**kept, **more}, out=wishes.out)
     else:
         run = Run.resume(run.folder)
@@ -163,6 +171,8 @@ def report(
     past = reread_across(what)
     texts = budget or [limit.text for limit in past.budget.limits]
     limits = Budget.of(texts, convention or past.budget.convention)
+    if people and not past.needs_boxes:
+        raise UserError(f"--people: all networks of {past.folder} see whole pictures, whoever is in them; leave it out")
     picture = past.picture._replace(people=Fraction(str(people))) if people else past.picture
     found = summarise_across(past, limits, picture)
     folder = out or past.folder / "report"
@@ -180,8 +190,18 @@ def report(
     if again:
         console.out("written to subnet.json")
         console.out("next: litepose-nas extract subnet.json")
-    else:
+    elif past.needs_boxes:
         console.out(f"next: litepose-nas report {past.folder} --people {float(2 * picture.people):.3g}")
+
+
+def _check(several: Several, needs_boxes: bool) -> None:
+    """Refuse what nobody would read."""
+    if several.given and not needs_boxes:
+        raise UserError(
+            f"{several.given[0]}: all of these networks see whole pictures, whoever is in them; leave it out"
+        )
+    if several.min_box_score is not None and not several.boxes:
+        raise UserError("--min-box-score: of which boxes? name their file with --boxes")
 
 
 def _macs(text: str | None) -> int:
