@@ -13,11 +13,13 @@ from litepose_nas.errors import UserError
 
 if TYPE_CHECKING:
     from litepose_nas.budget import Budget
+    from litepose_nas.data.source import Source
     from litepose_nas.engines.choice import Choice
     from litepose_nas.report.across import Summary
     from litepose_nas.runs.run import Run
+    from litepose_nas.searching.meeting import Picture
     from litepose_nas.searching.problem import Evaluated
-    from litepose_nas.steps.search import Way
+    from litepose_nas.steps.search import BoxFile, Way
 
 
 class Several(NamedTuple):
@@ -74,53 +76,34 @@ def search(run: Run | None, several: Several, wishes: Wishes) -> None:
     """Search across families: from the beginning, or from where a run stands."""
     from litepose_nas.formats import subnet_file
     from litepose_nas.runs.run import Run
-    from litepose_nas.searching.meeting import Picture, picture_of
     from litepose_nas.steps import search as plain
     from litepose_nas.steps import search_across as step
     from litepose_nas.steps.common import duration
 
-    kept, way, limits = wishes.kept, wishes.way, wishes.budget
+    kept = wishes.kept
     trained = [plain.find_supernet(named) for named in kept.get("supernets", several.supernets)]
-    if run is None:
-        step.check_alike(trained, wishes.data)
-        _check(several, step.needs_boxes(trained))
-        boxes = plain.BoxFile(str(several.boxes), several.min_box_score or 0.0) if several.boxes else None
-        detector = _macs(several.detector_macs)
-        asked = step.People(Fraction(str(several.people)), "as asked for") if several.people else None
-        if asked:  # an impossible budget ends before anything is read
-            step.budgets_of(trained, limits, Picture(asked.number, detector))
-        for one in trained:
-            done, planned = plain.progress_of(one)
-            if done < planned:
-                console.out(f"the training of {one.folder} has not ended: it stands at step {done} of {planned}")
-        source = open_data(wishes.data or trained[0].settings["data"])
-        quick = plain.is_quick(wishes.evals, wishes.device)
-        people = asked or step.people_in(trained, source, quick, boxes)
-        picture = Picture(people.number, detector)
-        told_people = people.told
-    else:
-        source, quick = open_data(kept["data"]), kept["quick"]
-        picture, told_people = picture_of(kept), kept["people_are"]
-        boxes = plain.BoxFile(kept["boxes"], kept["min_box_score"]) if kept["boxes"] else None
+    meant = _again(kept) if run else _asked(several, wishes, trained)
     with console.status("reading supernets and pictures"):
-        ready = step.prepare(trained, source, limits, wishes.device, quick, picture, told_people, boxes)
+        ready = step.prepare(trained, meant.source, wishes.budget, wishes.device, meant.quick, *meant[2:])
     if run is None:
         each = step.seconds_each(ready)
-        evals = wishes.evals or (plain.evaluations_in(plain.QUICK_MINUTES, each) if quick else plain.EVALS)
-        if quick:
+        evals = wishes.evals or (plain.evaluations_in(plain.QUICK_MINUTES, each) if meant.quick else plain.EVALS)
+        if meant.quick:
             console.out("quick preset for a processor: few networks on few pictures; a real search: --evals 200")
         console.out(
             f"{evals} networks of {', '.join(ready.parts)}, on {ready.pictures} held-out training pictures: "
             f"about {duration(evals * each / (wishes.choice.workers or 1))}"
         )
         if step.needs_boxes(trained):
-            console.out(f"a picture has {picture.number} people ({told_people}), each a run of a top-down network")
+            console.out(
+                f"a picture has {meant.picture.number} people ({meant.people}), each a run of a top-down network"
+            )
         if wishes.dry_run:
             console.out("nothing was written")
             return
-        more = {"supernets": [str(one.folder) for one in trained], "data": source.name, "evals": evals, "quick": quick}
-        more |= {**picture.plain(), "people_are": told_people}
-        more |= {"boxes": boxes.path if boxes else None, "min_box_score": boxes.least_score if boxes else 0.0}
+        more = {"supernets": [str(one.folder) for one in trained], "data": meant.source.name, "evals": evals}
+        more |= {"quick": meant.quick, **meant.picture.plain(), "people_are": meant.people}
+        more |= {"boxes": list(meant.boxes) if meant.boxes else None}
         run = Run.create(plain.VERB, wishes.name, settings={**kept, **more}, out=wishes.out)
     else:
         run = Run.resume(run.folder)
@@ -139,13 +122,54 @@ def search(run: Run | None, several: Several, wishes: Wishes) -> None:
 
     with run, told(run, plain.VERB):
         with console.live("searching") as show:
-            found = step.search_across(run, ready, evals, run.settings["seed"], report, way, wishes.choice)
+            found = step.search_across(run, ready, evals, run.settings["seed"], report, wishes.way, wishes.choice)
         subnet_file.write("subnet.json", found.subnet(found.meeting.winner.one))
         run.end()
     say(found)
     console.out(f"all {len(found.found)} networks: {run.folder / 'front.csv'}; the best of each: {run.folder / 'best'}")
     console.out("written to subnet.json")
     console.out("next: litepose-nas extract subnet.json")
+
+
+class _Meant(NamedTuple):
+    source: Source
+    quick: bool
+    picture: Picture
+    people: str  # where their number comes from
+    boxes: BoxFile | None
+
+
+def _asked(several: Several, wishes: Wishes, trained: list[Run]) -> _Meant:
+    """Return what a new search is to look at; what is impossible ends before weights or pictures are read."""
+    from litepose_nas.searching.meeting import Picture
+    from litepose_nas.steps import search as plain
+    from litepose_nas.steps import search_across as step
+
+    step.check_alike(trained, wishes.data)
+    step.check_evals(wishes.evals, len(trained))
+    _check(several, step.needs_boxes(trained))
+    boxes = plain.BoxFile(str(several.boxes), several.min_box_score or 0.0) if several.boxes else None
+    detector = _macs(several.detector_macs)
+    asked = step.People(Fraction(str(several.people)), "as asked for") if several.people else None
+    if asked:
+        step.budgets_of(trained, wishes.budget, Picture(asked.number, detector))
+    for one in trained:
+        done, planned = plain.progress_of(one)
+        if done < planned:
+            console.out(f"the training of {one.folder} has not ended: it stands at step {done} of {planned}")
+    source = open_data(wishes.data or trained[0].settings["data"])
+    quick = plain.is_quick(wishes.evals, wishes.device)
+    people = asked or step.people_in(trained, source, quick, boxes)
+    return _Meant(source, quick, Picture(people.number, detector), people.told, boxes)
+
+
+def _again(kept: dict[str, Any]) -> _Meant:
+    """Return what a search that goes on was begun with."""
+    from litepose_nas.searching.meeting import picture_of
+    from litepose_nas.steps.search import BoxFile
+
+    boxes = BoxFile(*kept["boxes"]) if kept["boxes"] else None
+    return _Meant(open_data(kept["data"]), kept["quick"], picture_of(kept), kept["people_are"], boxes)
 
 
 def say(found: Summary) -> None:

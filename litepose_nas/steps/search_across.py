@@ -98,6 +98,12 @@ def check_alike(trained: Sequence[Run], data: str | None = None) -> None:
                 )
 
 
+def check_evals(evals: int | None, families: int) -> None:
+    """Refuse so few evaluations that a family gets none."""
+    if evals is not None and evals < families:
+        raise UserError(f"--evals {evals}: each of {families} families needs one at least")
+
+
 def _same_place(one: str, other: str) -> bool:
     return Path(one).exists() and Path(one).resolve() == Path(other).resolve()
 
@@ -190,8 +196,7 @@ def search_across(
     choice: Choice = Choice(),  # noqa: B008
 ) -> Summary:
     """Search all families turn by turn, from the run's journal if it has one, and let their best meet."""
-    if evals < len(several.parts):
-        raise UserError(f"--evals {evals}: each of {len(several.parts)} families needs one at least")
+    check_evals(evals, len(several.parts))
     parts = {name: search.in_way(setting, way) for name, setting in several.parts.items()}
     several = several._replace(parts=parts)
     journal = Journal(run.journal, _header(several, evals, seed, way), _notes(several))
