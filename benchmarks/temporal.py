@@ -29,7 +29,7 @@ import torch
 import yaml
 
 import litepose_nas as ln
-from litepose_nas import resources, weights
+from litepose_nas import devices, resources, weights
 from litepose_nas.budget import Budget
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.data.source import open_source
@@ -60,18 +60,30 @@ RECIPE = dataclasses.replace(
 )
 CLIPS = dataclasses.replace(RECIPE, batch=4)  # of four frames
 ON = dataclasses.replace(CLIPS, lr=3e-3, widest_first=0.0)
-KEY = {"resolution": "64x48", "stem": 16, "stages": [(2, 24), (2, 32), (3, 48)], "kernel": 5, "expand": 4, "head": 24}
+KEY = {"resolution": "64x48", "stem": 8, "stages": [(1, 16), (2, 24), (2, 48)], "kernel": 5, "expand": 4, "head": 24}
 # A network of single frames, which sets the budget: four times its MACs.
-SMALL = {"resolution": "64x48", "stem": 8, "stages": [(1, 16), (2, 24), (2, 48)], "kernel": 5, "expand": 4, "head": 24}
-UNIFORM = {"stem": 8, "stages": [(1, 16), (2, 24), (2, 32)], "kernel": 3, "expand": 2, "head": 16}  # of the ablation
+SMALL = {"resolution": "64x48", "stem": 8, "stages": [(1, 16), (1, 24), (1, 32)], "kernel": 3, "expand": 3, "head": 16}
+# The later frames, smaller still: a group has to afford its key network.
+FUSIONS = [f"{stage}.{way}" for stage in (1, 2, 3) for way in ("add", "mul", "cat")]
+FRAMES = {
+    "fuse": ["none", *FUSIONS],
+    "stem": [4, 8],
+    "stages": [
+        {"depth": [1, 2], "width": [8, 16], "kernel": [3, 5], "expand": [2, 3]},
+        {"depth": [1, 2], "width": [16, 24], "kernel": [3, 5], "expand": [2, 3]},
+        {"depth": [1, 2, 3], "width": [24, 32, 48], "kernel": [3, 5], "expand": [2, 3]},
+    ],
+    "head": [{"width": [8, 16]}, {"width": [8, 16]}],
+}
+UNIFORM = {"stem": 4, "stages": [(1, 8), (1, 16), (1, 32)], "kernel": 3, "expand": 2, "head": 16}  # of the ablation
 
 
 class Size(NamedTuple):
     """How much of everything."""
 
     videos: tuple[int, int] = (50, 14)
-    key_steps: int = 800
-    small_steps: int = 1300  # those of a group: of its key network, its supernet, and its own
+    key_steps: int = 1300
+    small_steps: int = 1300  # no network of a group learns for longer
     supernet_steps: int = 300
     on_steps: int = 200
     evals: int = 20
@@ -107,7 +119,7 @@ def group_space(key: Path) -> Space:
     """Return the temporal space with a key network, in groups of four."""
     text = resources.find("t_vipnas-tiny", "search_spaces", ".yaml").read_text(encoding="utf-8")
     made = yaml.safe_load(text)
-    made["frames"]["depth"] = LATER
+    made["frames"] = {"family": "simple_topdown", "depth": LATER, "blocks": FRAMES}
     return space_with_key(Space(made, name="t_vipnas-tiny"), str(key))
 
 
@@ -145,7 +157,7 @@ def network(
     if not path.exists():
         torch.manual_seed(room.seed)
         judge, data = judge_of(room, arch, recipe), room.clips if arch.frames > 1 else room.stills
-        net = start()
+        net = devices.place(start(), CPU)
         trainee = NetTrainee(net, recipe, SIZE, CPU, data.joints, task=judge.task)
         train(room.folder / name, trainee, data, recipe, steps, room.seed)
         calibrate(net, judge.calibration(SIZE))
@@ -250,9 +262,9 @@ def measure(room: Room) -> dict[str, dict[str, Any]]:
 def _supernet(room: Room, space: Space, key: Path) -> Supernet:
     path = room.folder / "supernet.safetensors"
     if path.exists():
-        return weights.load_supernet(path)
+        return weights.load_supernet(path, memory_format=devices.layout(CPU))
     torch.manual_seed(room.seed)
-    supernet = Supernet(space, room.clips.joints)
+    supernet = Supernet(space, room.clips.joints, memory_format=devices.layout(CPU))
     load_key(supernet, str(key))
     task = task_of(room.clips.skeleton, CLIPS, space.task, space.widest.frames)
     trainee = SupernetTrainee(supernet, CLIPS, room.size.supernet_steps, room.seed, SIZE, task)

@@ -20,8 +20,8 @@ from litepose_nas.data.scene import (
     add_noise,
     crowd_truth,
     extent_of,
+    head_truth,
     joints_truth,
-    picture_point,
 )
 
 MOST_MOMENTS = 7  # that are averaged for a blurred frame
@@ -177,27 +177,8 @@ def _paint_thing(canvas: paint.Canvas, scene: Scene, thing: Thing, camera: tuple
 
 
 def _truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> Filmed:
-    figure, scale = actor.figure, actor.scale
-    radius, up = figure.body.head, figure.gaze[:, 1]
-    crown = figure.head + up * (1.05 * radius)
-    neck = figure.neck + (figure.head - figure.neck) * 0.35
-    parts = ((paint.HEAD, paint.TORSO), (paint.HEAD,))
-    points = [
-        _point(labels, number, point[:2] * scale + actor.origin, part)
-        for point, part in zip((neck, crown), parts, strict=True)
-    ]
-    middle = figure.head[:2] * scale + actor.origin
-    left, top = picture_point(middle - 1.05 * radius * scale)
-    side = 2.1 * radius * scale / FINE
+    neck, crown, head = head_truth(labels, number, actor)
     mask = (labels >> 4 == number + 1).astype(np.uint8)
     x, y, wide, high = (side / FINE for side in cv2.boundingRect(mask))
     seen = (x, y, wide, high, cv2.countNonZero(mask) / FINE**2)
-    return Filmed(joints_truth(labels, number, actor), points[0], points[1], (left, top, side, side), seen)
-
-
-def _point(labels: NDArray[np.uint8], number: int, fine: Floats, parts: tuple[int, ...]) -> tuple[float, float, float]:
-    column, row = (round(float(place)) for place in fine)
-    if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
-        return 0.0, 0.0, 0.0
-    part = int(labels[row, column]) - 16 * (number + 1)
-    return (*picture_point(fine), 2.0 if part in parts else 1.0)
+    return Filmed(joints_truth(labels, number, actor), neck, crown, head, seen)
