@@ -19,7 +19,8 @@ import yaml
 from litepose_nas.data import robot_arm, toy_mpii
 from litepose_nas.data.dataset_yaml import plain_words
 from litepose_nas.data.figure import JOINTS, LIMBS
-from litepose_nas.data.film import FILMS, draw_film
+from litepose_nas.data.film import draw_film
+from litepose_nas.data.film_script import FILMS
 from litepose_nas.data.film_truth import Annotated
 from litepose_nas.data.formats.building import category_for
 from litepose_nas.data.scene import SETTINGS, DrawnCrowd, DrawnPerson, Picture, draw_picture
