@@ -27,11 +27,14 @@ class Parity(NamedTuple):
     scale: float
 
 
-def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, int], names: Sequence[str], meta: dict) -> Parity:
-    """Write the raw outputs as ONNX with a free batch size, checked against torch through ONNX Runtime."""
+def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Sequence[str], meta: dict) -> Parity:
+    """Write the raw outputs as ONNX with a free batch size, checked against torch through ONNX Runtime.
+
+    The input is the height and width of a picture; before them may stand the frames of a clip.
+    """
     onnx, _, _ = need("onnx", "export"), need("onnxscript", "export"), need("onnxruntime", "export")
     net = net.eval()
-    example = torch.zeros(2, 3, *input)  # a batch of one would be taken for a constant
+    example = torch.zeros(2, *_shape(input))  # a batch of one would be taken for a constant
     with replacing(path) as temporary:
         with _hushed():
             program = torch.onnx.export(
@@ -79,13 +82,17 @@ def _hushed() -> Iterator[None]:
         log.setLevel(level)
 
 
-def onnx_parity(net: nn.Module, path: str | Path, input: tuple[int, int], batches: Sequence[int] = (1, 3)) -> Parity:
+def _shape(input: tuple[int, ...]) -> tuple[int, ...]:
+    return *input[:-2], 3, *input[-2:]
+
+
+def onnx_parity(net: nn.Module, path: str | Path, input: tuple[int, ...], batches: Sequence[int] = (1, 3)) -> Parity:
     """Compare an ONNX file with a network on random pictures."""
     session = need("onnxruntime", "export").InferenceSession(str(path), providers=["CPUExecutionProvider"])
     draw = torch.Generator().manual_seed(0)
     difference, scale = {}, 0.0
     for batch in batches:
-        image = torch.randn(batch, 3, *input, generator=draw)
+        image = torch.randn(batch, *_shape(input), generator=draw)
         with torch.no_grad():
             wanted: Sequence[Tensor] = net(image)
         if not all(output.isfinite().all() for output in wanted):
@@ -99,5 +106,5 @@ def onnx_parity(net: nn.Module, path: str | Path, input: tuple[int, int], batche
     return Parity(difference, scale)
 
 
-Exporter = Callable[[nn.Module, "str | Path", tuple[int, int], Sequence[str], dict], Parity]
+Exporter = Callable[[nn.Module, "str | Path", tuple[int, ...], Sequence[str], dict], Parity]
 FORMATS: dict[str, tuple[str, Exporter]] = {"onnx": (".onnx", to_onnx)}

@@ -101,7 +101,7 @@ def test_space_commands(command):
     code, out, _ = command("space list")
     assert code == 0
     assert "litepose-blocks" in out
-    assert "litepose" in [row["name"] for row in json.loads(command("space list --json")[1])]
+    assert "litepose" in [each["name"] for each in json.loads(command("space list --json")[1])]
     code, out, _ = command("space show litepose-blocks")
     assert "stages.0.blocks.*.kernel" in out
     assert json.loads(command("space show litepose-tiny --json")[1])["genes"]["stem"] == [8, 16]

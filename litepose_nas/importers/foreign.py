@@ -64,14 +64,10 @@ def read(path: str | Path, state: Mapping[str, Tensor] | None = None) -> Foreign
             f"{path}: none of its {len(state)} tensors belongs to a network that is known (the first is "
             f"{next(iter(state))!r}); known: {names}"
         )
-    try:
-        state = layout.prepare(state)
-    except (LookupError, RuntimeError) as error:
-        raise UserError(f"{path}: no whole {layout.name} ({error}); is it cut short?") from error
     tensors: dict[str, Tensor] = {}
     theirs: dict[str, str] = {}
     idle: dict[str, Shape] = {}
-    for name, tensor in state.items():
+    for name, tensor in _unpacked(layout, state, str(path)).items():
         ours = layout.to_ours(name)
         if ours is None:
             idle[name] = tuple(tensor.shape)
@@ -86,6 +82,13 @@ def read(path: str | Path, state: Mapping[str, Tensor] | None = None) -> Foreign
     except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UserError(f"{path}: no whole {layout.name} ({error}); is it cut short?") from error
     return Foreign(str(path), layout.name, layout.family, tensors, theirs, idle, genes, layout.pixels)
+
+
+def _unpacked(layout: Layout, state: Mapping[str, Tensor], where: str) -> Mapping[str, Tensor]:
+    try:
+        return layout.unpack(state)
+    except (RuntimeError, ValueError, LookupError, ArithmeticError) as error:
+        raise UserError(f"{where}: no whole {layout.name} ({error}); is it cut short?") from error
 
 
 def _arranged(layout: Layout, name: str, tensor: Tensor, where: str) -> Tensor:

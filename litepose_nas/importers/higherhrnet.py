@@ -66,7 +66,7 @@ def fusion_to_ours(name: str) -> str | None:
     return translate(name, JOINS) or to_ours(name)
 
 
-def prepare(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def unpack(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors with those cut in two that weigh two features side by side: ours are two."""
     return dict(_cut(state))
 
@@ -125,7 +125,7 @@ LAYOUTS = (
         lambda names: "stage2.0.fuse_layers.0.1.0.weight" in names and not _has_davit(names),
         to_ours,
         genes,
-        prepare=prepare,
+        unpack=unpack,
     ),
     Layout(
         "the published fusion of HigherHRNet and DaViT",
@@ -134,6 +134,6 @@ LAYOUTS = (
         fusion_to_ours,
         fusion_genes,
         davit.convert,
-        prepare=prepare,
+        unpack=unpack,
     ),
 )
