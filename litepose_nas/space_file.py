@@ -14,7 +14,14 @@ import yaml
 from litepose_nas.errors import UserError, nearest
 
 DESCENDING = {"groups"}  # more groups make a smaller network; everywhere else a larger number makes a larger one
-SIZES = {"stem", "width", "kernel", "expand"}  # keys whose values are whole numbers, and never nothing
+SIZES = {
+    "stem",
+    "width",
+    "kernel",
+    "expand",
+    "groups",
+    "each",
+}  # keys whose values are whole numbers, and never nothing
 VALUES = SIZES | {"depth", "resolution"}  # keys below which nothing else stands
 LARGEST = 1 << 16  # of a number; none of a pose network comes near
 LONGEST = 500  # of a word or a path
@@ -102,8 +109,10 @@ def check_value(path: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         hint = "; quote a word that YAML reads as yes or no" if isinstance(value, bool) and not counts else ""
         raise UserError(f"{path}: expected a whole number{'' if counts else ' or a word'}, got {got}{hint}")
-    if key == "kernel" and (not isinstance(value, int) or value % 2 == 0):
-        raise UserError(f"{path}: expected odd kernel sizes, got {got}")
+    if key == "kernel":
+        even = path.split(".")[0] == "head"  # a deconv that doubles the size
+        if not isinstance(value, int) or value % 2 == even:
+            raise UserError(f"{path}: expected {'even' if even else 'odd'} kernel sizes, got {got}")
     if counts and isinstance(value, str):
         raise UserError(f"{path}: expected a whole number, got {got}")
     least, most = int(key in SIZES), MOST if key == "depth" else LARGEST

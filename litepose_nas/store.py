@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 ALIGN = 64  # floats: each tensor starts on 256 bytes
 
@@ -21,7 +22,13 @@ class Store:
         self.memory_format = memory_format
         self.root = root.to(device)
         # Weight decay is for weights, not for biases and norms: those with it come first, so each kind is one slice.
-        named = sorted(root.named_parameters(), key=lambda item: item[1].dim() <= 1)
+        norms = {
+            f"{path}.{key}"
+            for path, module in root.named_modules()
+            if isinstance(module, _BatchNorm)
+            for key in module._parameters
+        }
+        named = sorted(root.named_parameters(), key=lambda item: item[1].dim() <= 1 or item[0] in norms)
         self._spans: dict[str, tuple[int, torch.Size, tuple[int, ...]]] = {}
         size = self._decayed = 0
         for name, param in named:
@@ -29,7 +36,7 @@ class Store:
             layout = layout.contiguous(memory_format=memory_format) if param.dim() == 4 else layout
             self._spans[name] = (size, param.shape, layout.stride())
             size += -(-param.numel() // ALIGN) * ALIGN
-            if param.dim() > 1:
+            if param.dim() > 1 and name not in norms:
                 self._decayed = size
         self.flat = torch.zeros(size, device=device)
         self.grad = torch.zeros(size, device=device)

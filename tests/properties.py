@@ -12,6 +12,7 @@ import torch
 from memory import traced_peak
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 import litepose_nas as ln
@@ -30,9 +31,10 @@ def rough_supernet(space: Space, joints: int, **options: Any) -> Supernet:
     torch.manual_seed(0)
     supernet = Supernet(space, joints, **options)
     with torch.no_grad():
-        for tensor in supernet.store.state_dict().values():
-            if tensor.dim() == 1 and tensor.is_floating_point():
-                tensor.add_(0.2 * torch.rand_like(tensor))
+        for module in supernet.store.root.modules():
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                if (tensor.dim() == 1 or isinstance(module, _BatchNorm)) and tensor.is_floating_point():
+                    tensor.add_(0.2 * torch.rand_like(tensor))
     return supernet
 
 
