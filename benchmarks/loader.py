@@ -33,6 +33,7 @@ from litepose_nas.data import toy
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.coco import Dataset, load_picture, read_coco
 from litepose_nas.data.loader import Pictures, cached, train_batch
+from litepose_nas.data.pixels import CONVENTIONS, DEFAULT
 from litepose_nas.data.source import open_source
 from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth
 from litepose_nas.network import build
@@ -44,6 +45,7 @@ SIGMA = 2.0
 
 def literal_batch(dataset: Dataset, size: int, batch: int, step: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Return images and heatmaps of a batch, as a loop over pictures and people would write it."""
+    usual = CONVENTIONS[DEFAULT]
     images, maps = [], [np.zeros((batch, 17, size // by, size // by), np.float32) for by in (4, 2)]
     for position in range(batch):
         record = dataset.records[(step * batch + position) % len(dataset.records)]
@@ -52,7 +54,7 @@ def literal_batch(dataset: Dataset, size: int, batch: int, step: int) -> tuple[t
         warp, flipped = aug.draw_warp(rng, picture.shape[:2], (size, size), Augment())
         picture = cv2.warpAffine(picture, warp, (size, size), flags=cv2.INTER_LINEAR, borderValue=aug.BORDER)
         picture = picture.astype(np.float32) * np.float32(rng.uniform(0.8, 1.2))
-        picture = (picture / 255 - np.array(aug.MEAN, np.float32)) / np.array(aug.STD, np.float32)
+        picture = (picture / 255 - np.array(usual.mean, np.float32)) / np.array(usual.std, np.float32)
         images.append(torch.from_numpy(picture.transpose(2, 0, 1).copy()))
         for points in record.joints:
             for joint, (x, y, flag) in enumerate(points):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from litepose_nas.costs import Cost
     from litepose_nas.errors import UserError
     from litepose_nas.formats.subnet_file import Subnet
-    from litepose_nas.importers.litepose import import_weights
+    from litepose_nas.importers.foreign import import_weights
     from litepose_nas.space import Arch, Space
     from litepose_nas.supernet import Supernet, calibrate, extract
     from litepose_nas.weights import load, save
@@ -32,7 +32,7 @@ _HOME = {
     "calibrate": "supernet",
     "cost": "api",
     "extract": "supernet",
-    "import_weights": "importers.litepose",
+    "import_weights": "importers.foreign",
     "load": "weights",
     "save": "weights",
 }

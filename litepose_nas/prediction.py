@@ -112,7 +112,7 @@ def look(
         return []
     seen = []
     for part in (views[first : first + BATCH] for first in range(0, len(views), BATCH)):
-        inputs = to_input([warp_picture(image, view.warp, size) for view in part])
+        inputs = to_input([warp_picture(image, view.warp, size) for view in part], task.pixels)
         for view, people in zip(part, find_people(net, inputs, task, flip), strict=True):
             seen.append(see(people, view.warp, size, 0, None if view.box is None else np.array(view.box)))
     (found,) = task.gather(seen)

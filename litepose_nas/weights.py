@@ -37,14 +37,18 @@ def load(path: str | Path) -> Network:
     return net.requires_grad_().eval()
 
 
-def save_supernet(supernet: Supernet, path: str | Path) -> None:
-    """Write the store of a supernet with its whole space, so that the file stays readable when the space changes."""
+def save_supernet(supernet: Supernet, path: str | Path, pixels: str | None = None) -> None:
+    """Write the store of a supernet with its whole space, so that the file stays readable when the space changes.
+
+    `pixels` is the convention of the pictures it was trained with, where that is known.
+    """
     description = {
         "schema_version": subnet_file.VERSION,
         "space": supernet.space.name,
         "space_tree": json.loads(supernet.space.source),
         "joints": supernet.joints,
         "kernel_maps": supernet.kernel_maps,
+        **({} if pixels is None else {"pixels": pixels}),
     }
     _write(supernet.store.state_dict(), path, {SUPERNET_METADATA: json.dumps(description)})
 

@@ -17,7 +17,7 @@ import torch
 from commands import run
 
 from litepose_nas.data import augment as aug
-from litepose_nas.data import loader, toy
+from litepose_nas.data import loader, pixels, toy
 from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.coco import Dataset, Ignored, Record, load_picture, read_coco
@@ -47,15 +47,34 @@ def same(one: Batch, other: Batch) -> bool:
     return torch.equal(one.images, other.images) and torch.equal(one.joints, other.joints) and masks
 
 
-def test_pixels_are_normalised_as_stated(dataset):
-    batch = train_batch(Pictures(dataset), (96, 96), 2, seed=0, step=0, augment=None)
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CONVENTIONS = {
+    "imagenet": (*IMAGENET, False),
+    "unit": ((0, 0, 0), (1, 1, 1), False),
+    "unit-bgr": ((0,) * 3, (1,) * 3, True),
+}
+
+
+def test_every_convention_of_pixels_is_tested():
+    assert CONVENTIONS.keys() == pixels.CONVENTIONS.keys()
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_pixels_are_normalised_as_stated(dataset, name):
+    mean, std, bgr = CONVENTIONS[name]
+    batch = train_batch(Pictures(dataset), (96, 96), 2, seed=0, step=0, augment=None, pixels=name)
+    assert batch.pixels == name
     assert batch.images.shape == (2, 3, 96, 96)
     assert batch.images.dtype == batch.joints.dtype == torch.float32
     for image, number in zip(batch.images, batch.image_ids, strict=True):
         record = next(record for record in dataset.records if record.image_id == number)
-        literal = (load_picture(record) / 255 - np.array(aug.MEAN)) / np.array(aug.STD)  # 96 px: nothing is resized
+        literal = (load_picture(record) / 255 - np.array(mean)) / np.array(std)  # 96 px: nothing is resized
+        literal = literal[..., ::-1] if bgr else literal
         assert np.abs(image.numpy() - literal.transpose(2, 0, 1)).max() < 1e-5
-        assert (loader.to_picture(image) == load_picture(record)).all()
+        assert (loader.to_picture(image, name) == load_picture(record)).all()
+    kept = loader.Cached([(batch, [])])
+    ((again, _),) = kept.batches
+    assert torch.equal(again.images, batch.images)
 
 
 def test_joints_are_moved_by_half_a_pixel_and_padded_with_zeros(dataset):

@@ -41,7 +41,9 @@ def train_supernet(
     settings: Settings = None,
     space: Annotated[str, typer.Option(help="A name from `space list`, or a YAML file.")] = "litepose",
     data: Data = None,
-    init: Annotated[str | None, typer.Option(help="Start from a LitePose-shaped checkpoint.")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Start from weights: another program's, or a network or supernet of ours.")
+    ] = None,
     recipe: Annotated[
         str, typer.Option(help="default, or as published: litepose (bottom-up), vipnas (top-down).")
     ] = "default",

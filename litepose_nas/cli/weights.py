@@ -18,16 +18,16 @@ from litepose_nas.target import resolve
 
 
 def import_(
-    file: Annotated[
-        Path, typer.Argument(help="A checkpoint of the released LitePose: .pth, .pth.tar or .safetensors.")
-    ],
+    file: Annotated[Path, typer.Argument(help="A checkpoint of another program: .pth, .pt, .pth.tar or .safetensors.")],
     arch: Annotated[
         str | None, typer.Option(help="Its architecture: a name or a JSON; read off the file if not given.")
     ] = None,
     joints: Annotated[
         int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints; read off the file if not given.")
     ] = None,
-    resolution: Annotated[int | None, typer.Option(help="Input size to note beside the weights.")] = None,
+    resolution: Annotated[
+        str | None, typer.Option(help="Input size to note beside the weights: 512, or HxW such as 256x192.")
+    ] = None,
     space: Annotated[str | None, typer.Option(help="Start a supernet of this space from the file instead.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write; beside FILE if not given.")] = None,
     as_json: Json = False,
@@ -76,6 +76,7 @@ def export(
             f"{target}: an architecture without weights; give a .safetensors file, or --untrained to measure speed only"
         )
     from litepose_nas import network, weights
+    from litepose_nas.data.pixels import DEFAULT, words
 
     subnet = found.subnet
     if not untrained and joints not in (None, subnet.joints):
@@ -89,7 +90,8 @@ def export(
     _check_suffix(out, suffix)
     outputs = subnet.arch.space.family.OUTPUTS
     cost = costs.cost(subnet.arch, size, subnet.joints)._asdict()  # at this size, which may not be the arch's own
-    meta = {**subnet.to_json(), "input": list(size), "cost": cost, "untrained": untrained}
+    pixels = words(str(subnet.info.get("pixels", DEFAULT)))
+    meta = {**subnet.to_json(), "input": list(size), "cost": cost, "untrained": untrained, "input_pixels": pixels}
     parity = write(net, out, size, outputs, meta)
     if as_json:
         console.as_json({**parity._asdict(), "input": size, "outputs": outputs, "out": str(out)})

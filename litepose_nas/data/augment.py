@@ -15,13 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from litepose_nas.data.pixels import CONVENTIONS, DEFAULT
+
 Size = tuple[int, int]  # height, width
 Matrix = NDArray[np.float64]  # (2, 3): continuous (x, y, 1) of one picture to continuous (x, y) of another
 Image = NDArray[np.uint8]  # (H, W, 3): red, green, blue
 
 HALF = 0.5  # from COCO's coordinates to continuous ones
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels, 0 to 1: what networks expect
-BORDER = tuple(round(255 * value) for value in MEAN)  # becomes 0 in a network's input
+BORDER = tuple(round(255 * value) for value in CONVENTIONS[DEFAULT].mean)  # becomes 0 in a network's input, by default
 _GREY = np.array([0.299, 0.587, 0.114])
 
 

@@ -16,14 +16,13 @@ from torch import Tensor
 
 from litepose_nas.data import augment as aug
 from litepose_nas.data import boxes as box_
+from litepose_nas.data import pixels as pixels_
 from litepose_nas.data.ahead import work_ahead
-from litepose_nas.data.augment import MEAN, STD, Augment, Image, Matrix, Size
+from litepose_nas.data.augment import Augment, Image, Matrix, Size
 from litepose_nas.data.coco import Dataset, Record, ignored_mask, load_picture
 from litepose_nas.errors import UserError
 
 CACHE_BYTES = 2**30
-# The network's input for each value of a pixel, one row a colour.
-_TABLE = ((np.arange(256)[None] / 255 - np.array(MEAN)[:, None]) / np.array(STD)[:, None]).astype(np.float32)
 # First words of the seeds of the two kinds of draws.
 _ORDER, CHANGES = 0, 1
 
@@ -31,11 +30,12 @@ _ORDER, CHANGES = 0, 1
 class Batch(NamedTuple):
     """Pictures as a network takes them, with their people; continuous coordinates, see augment.py."""
 
-    images: Tensor  # (B, 3, H, W) float32: red, green, blue, less ImageNet's mean, over its deviation
+    images: Tensor  # (B, 3, H, W) float32
     joints: Tensor  # (B, P, J, 3) float32: x, y in pixels of the input, flag; P >= 1, rows that only fill up are zero
     masks: Tensor | None  # (B, H, W) bool: False where people stand whom nobody labelled; None where there are none
     image_ids: tuple[int, ...] = ()
     boxes: NDArray[np.float64] | None = None  # (B, 5): left, top, width, height, score; None: pictures are whole
+    pixels: str = pixels_.DEFAULT  # what the numbers of the images mean, a name in pixels.py
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch on a device; a copy to a GPU does not wait for what the GPU is doing."""
@@ -75,7 +75,7 @@ class Cached:
     """Views made ready once, to score many networks with; kept as bytes, a quarter of what a network takes."""
 
     def __init__(self, fitted: Iterable[Fitted]):
-        self._kept = [(batch._replace(images=_packed(batch.images)), warps) for batch, warps in fitted]
+        self._kept = [(batch._replace(images=_packed(batch)), warps) for batch, warps in fitted]
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -84,7 +84,7 @@ class Cached:
     def batches(self) -> Iterator[Fitted]:
         """The batches, in their order, as often as one likes."""
         for batch, warps in self._kept:
-            yield batch._replace(images=to_input(list(batch.images.numpy()))), warps
+            yield batch._replace(images=to_input(list(batch.images.numpy()), batch.pixels)), warps
 
 
 class Pictures:
@@ -133,6 +133,7 @@ def train_batch(
     seed: int,
     step: int,
     augment: Augment | None = Augment(),  # noqa: B008
+    pixels: str = pixels_.DEFAULT,
 ) -> Batch:
     """Return the batch of a step: every picture once an epoch in a new order, each changed by its own draws.
 
@@ -143,7 +144,7 @@ def train_batch(
         _changed(pictures, turn(seed, place, len(pictures)), size, augment, [CHANGES, seed, step, position])
         for position, place in enumerate(places)
     ]
-    return collate(samples, size, len(pictures.dataset.skeleton.names))
+    return collate(samples, size, len(pictures.dataset.skeleton.names), pixels)
 
 
 def batches(
@@ -172,22 +173,32 @@ def batches(
 
 
 def eval_batches(
-    pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None, workers: int = 1
+    pictures: Pictures,
+    size: Size,
+    batch: int = 16,
+    image_ids: Collection[int] | None = None,
+    workers: int = 1,
+    pixels: str = pixels_.DEFAULT,
 ) -> Iterator[Fitted]:
     """Yield whole pictures in the order of the dataset, all or those with these ids, each with its map to the input."""
     records = pictures.dataset.records
     shots = [(i, View(aug.fit_warp(_size(records[i]), size))) for i in positions(pictures.dataset, image_ids)]
-    return view_batches(pictures, shots, size, batch, workers)
+    return view_batches(pictures, shots, size, batch, workers, pixels)
 
 
 def view_batches(
-    pictures: Pictures, shots: Sequence[tuple[int, View]], size: Size, batch: int, workers: int = 1
+    pictures: Pictures,
+    shots: Sequence[tuple[int, View]],
+    size: Size,
+    batch: int,
+    workers: int = 1,
+    pixels: str = pixels_.DEFAULT,
 ) -> Iterator[Fitted]:
     """Yield views of pictures, each (place in the dataset, view), in their order."""
 
     def make(part: Sequence[tuple[int, View]]) -> Fitted:
         samples = [shown(pictures, index, view, size) for index, view in part]
-        return collate(samples, size, len(pictures.dataset.skeleton.names)), [view.warp for _, view in part]
+        return collate(samples, size, len(pictures.dataset.skeleton.names), pixels), [view.warp for _, view in part]
 
     parts = [shots[first : first + batch] for first in range(0, len(shots), batch)]
     return (fitted for _, fitted, _ in work_ahead(make, parts, workers=workers))
@@ -212,22 +223,22 @@ def positions(dataset: Dataset, image_ids: Collection[int] | None) -> list[int]:
     return [place for place, record in enumerate(dataset.records) if record.image_id in wanted]
 
 
-def to_picture(image: Tensor) -> Image:
+def to_picture(image: Tensor, pixels: str = pixels_.DEFAULT) -> Image:
     """Return one (3, H, W) of a batch as the picture it was made of."""
-    pixels = image.detach().cpu().float().permute(1, 2, 0).numpy() * np.array(STD) + np.array(MEAN)
-    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    return pixels_.to_bytes(image.detach().cpu().float().numpy(), pixels)
 
 
-def _packed(images: Tensor) -> Tensor:
-    return torch.from_numpy(np.stack([to_picture(image) for image in images]))
+def _packed(batch: Batch) -> Tensor:
+    return torch.from_numpy(np.stack([to_picture(image, batch.pixels) for image in batch.images]))
 
 
-def to_input(images: Sequence[Image]) -> Tensor:
+def to_input(images: Sequence[Image], pixels: str = pixels_.DEFAULT) -> Tensor:
     """Return pictures of one size as a network takes them, (B, 3, H, W)."""
     height, width = images[0].shape[:2]
     out = np.empty((len(images), 3, height, width), np.float32)
+    tables, bgr = pixels_.table(pixels), pixels_.named_pixels(pixels).bgr
     for planes, image in zip(out, images, strict=True):
-        for plane, values, table in zip(planes, cv2.split(image), _TABLE, strict=True):
+        for plane, values, table in zip(planes[::-1] if bgr else planes, cv2.split(image), tables, strict=True):
             cv2.LUT(values, table, plane)
     return torch.from_numpy(out)
 
@@ -278,7 +289,7 @@ def continuous(joints: NDArray[np.float32]) -> NDArray[np.float32]:
     return joints + np.array([aug.HALF, aug.HALF, 0], np.float32)
 
 
-def collate(samples: list[Sample], size: Size, count: int) -> Batch:
+def collate(samples: list[Sample], size: Size, count: int, pixels: str = pixels_.DEFAULT) -> Batch:
     """Return samples of one size with so many joints as a batch."""
     people = max(1, *(len(sample.joints) for sample in samples))
     joints = np.zeros((len(samples), people, count, 3), np.float32)
@@ -288,7 +299,7 @@ def collate(samples: list[Sample], size: Size, count: int) -> Batch:
     if any(sample.mask is not None and not sample.mask.all() for sample in samples):
         whole = np.ones(size, bool)
         masks = torch.from_numpy(np.stack([whole if sample.mask is None else sample.mask for sample in samples]))
-    images = to_input([sample.image for sample in samples])
+    images = to_input([sample.image for sample in samples], pixels)
     image_ids = tuple(sample.image_id for sample in samples)
     boxes = [sample.box for sample in samples if sample.box is not None]
-    return Batch(images, torch.from_numpy(joints), masks, image_ids, np.array(boxes) if boxes else None)
+    return Batch(images, torch.from_numpy(joints), masks, image_ids, np.array(boxes) if boxes else None, pixels)

@@ -17,16 +17,16 @@ def convert(
     *,
     arch: str | None = None,
     joints: int | None = None,
-    resolution: int | None = None,
+    resolution: int | str | None = None,
     space: str | None = None,
 ) -> Report:
     """Read a foreign checkpoint and write it as our own file: a network, or with `space` a supernet started from it."""
     from litepose_nas import weights
     from litepose_nas.formats import subnet_file
-    from litepose_nas.importers.litepose import import_supernet, import_weights
+    from litepose_nas.importers import foreign, starts
 
     if space is None:
-        net = import_weights(file, arch, joints, resolution)
+        net = foreign.import_weights(file, arch, joints, resolution)
         report: Report = net.meta.pop("imported")
         weights.save(net, out, subnet_file.from_json(net.meta, str(file)))
         return report
@@ -34,6 +34,6 @@ def convert(
         raise UserError(
             "--space: a supernet has every architecture and size of its space; leave --arch and --resolution out"
         )
-    supernet, report = import_supernet(file, space, joints)
-    weights.save_supernet(supernet, out)
-    return report
+    supernet, start = starts.import_supernet(file, space, joints)
+    weights.save_supernet(supernet, out, start.pixels)
+    return start.report

@@ -39,6 +39,12 @@ def to_ours(name: str) -> str | None:
     return _rename(name, PAIRS)
 
 
+def is_known(name: str) -> bool:
+    """Tell whether a tensor of this name can only be a LitePose's, under its released name or ours."""
+    own = name in ("stem.project.conv.weight", "head.fuse.0.refined.weight")
+    return own or _rename(name, PAIRS) is not None
+
+
 def to_theirs(name: str) -> str:
     """Return the released name for a tensor of ours."""
     return _rename(name, ((ours, theirs) for theirs, ours in PAIRS)) or name

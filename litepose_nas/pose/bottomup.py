@@ -13,6 +13,7 @@ from torch import Tensor
 from litepose_nas.data import loader
 from litepose_nas.data.augment import Augment, Size, fit_warp
 from litepose_nas.data.loader import Batch, Fitted, Pictures, View
+from litepose_nas.data.pixels import DEFAULT
 from litepose_nas.pose.decode import People, decode
 from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.losses import LossSettings, bottomup_loss, distillation_loss
@@ -28,6 +29,7 @@ class BottomUp(NamedTuple):
     tag_cue: tuple[float, float] = (0.0, 0.0)  # added to the tags, see position_cue; as in training
     decode_at_input: bool = False  # upsample to the input size before the peaks are sought
     grouping: Grouping = Grouping()
+    pixels: str = DEFAULT  # what the network takes for a picture, a name in data/pixels.py
 
     def items(self, pictures: Pictures) -> int:
         """Return how many pictures there are."""
@@ -37,13 +39,13 @@ class BottomUp(NamedTuple):
         self, pictures: Pictures, size: Size, batch: int, seed: int, step: int, augment: Augment | None
     ) -> Batch:
         """Return whole pictures with all their people."""
-        return loader.train_batch(pictures, size, batch, seed, step, augment)
+        return loader.train_batch(pictures, size, batch, seed, step, augment, self.pixels)
 
     def eval_batches(
         self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
     ) -> Iterator[Fitted]:
         """Yield whole pictures, each with its map to the input."""
-        return loader.eval_batches(pictures, size, batch, image_ids)
+        return loader.eval_batches(pictures, size, batch, image_ids, pixels=self.pixels)
 
     def views(self, picture: Size, size: Size, boxes: NDArray[np.float64] | None = None) -> list[View]:
         """Return the whole picture as the only view."""

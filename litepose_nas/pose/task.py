@@ -37,6 +37,10 @@ class Task(Protocol):
     def joints(self) -> int:
         """How many joints a person has."""
 
+    @property
+    def pixels(self) -> str:
+        """What the network takes for a picture, a name in data/pixels.py."""
+
     def items(self, pictures: Pictures) -> int:
         """Return how many things there are to learn from in an epoch: pictures or people."""
 

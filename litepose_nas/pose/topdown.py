@@ -16,6 +16,7 @@ from litepose_nas.data import loader
 from litepose_nas.data.augment import Augment, Size
 from litepose_nas.data.boxes import Boxes
 from litepose_nas.data.loader import Batch, Fitted, Pictures, Sample, View
+from litepose_nas.data.pixels import DEFAULT
 from litepose_nas.errors import UserError
 from litepose_nas.pose.codecs import decode_heatmaps, encode, mirrored_back, named_codec
 from litepose_nas.pose.decode import DivergedError, People, mirror_order
@@ -38,6 +39,7 @@ class TopDown(NamedTuple):
     boxes: Boxes | None = None  # where people are, by image; None: the true boxes
     least_value: float = 0.2  # joints below it do not count in a person's score
     same_person: float = 0.9  # object keypoint similarity above which two people are one
+    pixels: str = DEFAULT  # what the network takes for a picture, a name in data/pixels.py
 
     def items(self, pictures: Pictures) -> int:
         """Return how many people there are."""
@@ -57,7 +59,7 @@ class TopDown(NamedTuple):
             index, person = people[loader.turn(seed, place, len(people))].tolist()
             rng = np.random.default_rng([loader.CHANGES, seed, step, position])
             samples.append(_cut(pictures, index, person, size, augment, rng))
-        return loader.collate(samples, size, self.joints)
+        return loader.collate(samples, size, self.joints, self.pixels)
 
     def eval_batches(
         self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
@@ -69,7 +71,7 @@ class TopDown(NamedTuple):
             given = _true(record.boxes) if self.boxes is None else self.boxes.get(record.image_id, np.zeros((0, 5)))
             for view in self.views((record.height, record.width), size, given):
                 shots.append((index, view if self.boxes is None else view._replace(people=slice(0))))
-        return loader.view_batches(pictures, shots, size, batch)
+        return loader.view_batches(pictures, shots, size, batch, pixels=self.pixels)
 
     def views(self, picture: Size, size: Size, boxes: NDArray[np.float64] | None = None) -> list[View]:
         """Return a cut-out of each box that lies in the picture; without boxes the whole picture is one."""

@@ -75,9 +75,9 @@ def task_of(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> Task:
     joints, pairs = len(skeleton.names), skeleton.flip_pairs
     if task == "topdown":
         weights = joint_weights(skeleton.names) if recipe.joints_weight else ()
-        return TopDown(joints, pairs, recipe.codec, skeleton.sigmas, weights)
+        return TopDown(joints, pairs, recipe.codec, skeleton.sigmas, weights, pixels=recipe.pixels)
     if task == "bottomup":
-        return BottomUp(joints, pairs, (recipe.cue, 0.0))
+        return BottomUp(joints, pairs, (recipe.cue, 0.0), pixels=recipe.pixels)
     raise ValueError(f"TASK of a family is {task!r}, expected 'topdown' or 'bottomup'")
 
 
@@ -89,6 +89,7 @@ def describe(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> dict
         "flip_pairs": [list(pair) for pair in skeleton.flip_pairs],
         "skeleton": [list(limb) for limb in skeleton.limbs],
         "sigmas": list(skeleton.sigmas),
+        "pixels": recipe.pixels,
         **decoding,
     }
 

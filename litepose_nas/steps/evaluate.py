@@ -14,6 +14,7 @@ from litepose_nas import devices, weights
 from litepose_nas.data.boxes import boxes_of_file, clipped, read_boxes
 from litepose_nas.data.coco import Dataset, Document, document_of, keypoint_category
 from litepose_nas.data.loader import Pictures
+from litepose_nas.data.pixels import DEFAULT, named_pixels
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError, nearest
@@ -63,12 +64,13 @@ def load(target: str, device: str) -> Loaded:
     where = devices.pick(device)
     net = devices.place(weights.load(found.weights), where).eval()
     skeleton = _skeleton(info, found.subnet.joints, target)
-    joints, pairs = found.subnet.joints, skeleton.flip_pairs
+    joints, pairs, pixels = found.subnet.joints, skeleton.flip_pairs, _pixels(info, target)
     if found.subnet.arch.space.task == "topdown":
         codec = str(info.get("codec", "plain"))
-        return Loaded(net, TopDown(joints, pairs, codec, skeleton.sigmas), skeleton, found.subnet.input)
+        return Loaded(net, TopDown(joints, pairs, codec, skeleton.sigmas, pixels=pixels), skeleton, found.subnet.input)
     cue = info.get("tag_cue", [0.0, 0.0])
-    return Loaded(net, BottomUp(joints, pairs, (float(cue[0]), float(cue[1]))), skeleton, found.subnet.input)
+    task = BottomUp(joints, pairs, (float(cue[0]), float(cue[1])), pixels=pixels)
+    return Loaded(net, task, skeleton, found.subnet.input)
 
 
 def given_boxes(
@@ -204,6 +206,15 @@ def _one_each(
     nothing = {"category_id": 1, "keypoints": [0.0] * (3 * task.joints), "score": 0.0}
     outside = [raw for raw in document["annotations"] if raw["id"] not in found]
     return results + [{"image_id": raw["image_id"], **nothing, "annotation_id": raw["id"]} for raw in outside]
+
+
+def _pixels(info: Any, where: str) -> str:
+    name = info.get("pixels", DEFAULT)
+    try:
+        named_pixels(name)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    return str(name)
 
 
 def _skeleton(info: Any, joints: int, where: str) -> Skeleton:

@@ -154,6 +154,7 @@ def finetune(
         scores = ready.judge(net, size, calibrated=True)
         info = {
             **ready.subnet.info,
+            "pixels": recipe.pixels,  # a setting may have changed it
             "score": {**scores, "of": "fine-tuned weights", "step": step},
             "finetuned": settings,
         }

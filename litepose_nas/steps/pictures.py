@@ -33,7 +33,7 @@ def show_batch(batch: Batch, skeleton: Skeleton, sigma: float, path: Path) -> No
     heat = gaussian_heatmaps(scale_joints(batch.joints, size, quarter), quarter, sigma).numpy()
     shown = []
     for number in range(min(MOST, len(batch.images))):
-        picture, people = to_picture(batch.images[number]), batch.joints[number].numpy()
+        picture, people = to_picture(batch.images[number], batch.pixels), batch.joints[number].numpy()
         people = people[(people[:, :, 2] > 0).any(1)]
         zoom = max(1.0, 256 / max(size))
         drawn = draw_people(picture, people, skeleton, hidden=people[:, :, 2] == 1, zoom=zoom)

@@ -13,6 +13,8 @@ from litepose_nas import devices, weights
 from litepose_nas.data.loader import batches
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
+from litepose_nas.importers import starts
+from litepose_nas.importers.starts import Start
 from litepose_nas.runs.run import Run, digest
 from litepose_nas.scoring import Judge, Protocol
 from litepose_nas.space import Space
@@ -84,8 +86,10 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
     device = devices.pick(wishes.device)
     space = Space.load(wishes.space)
     data = read_data(source, wishes.seed)
-    supernet = _begun(space, data.joints, wishes.seed, device, wishes.init, say)
+    supernet, start = _begun(space, data.joints, wishes.seed, device, wishes.init)
     recipe, length, size = wishes.recipe, wishes.length, None
+    if start:
+        recipe = _as_started(recipe, wishes.typed, start, say)
     quick = not any(length) and device.type == "cpu"
     if quick:
         # The smallest resolution and a size of batch that makes many steps: enough to see the whole path work.
@@ -117,18 +121,24 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
 
 
 def _begun(
-    space: Space, joints: int, seed: int, device: torch.device, init: str | None, say: Say | None = None
-) -> Supernet:
-    """Return the supernet as it is before the first step."""
+    space: Space, joints: int, seed: int, device: torch.device, init: str | None
+) -> tuple[Supernet, Start | None]:
+    """Return the supernet as it is before the first step, and what it was started from."""
     torch.manual_seed(seed)
     supernet = Supernet(space, joints, device=device, memory_format=devices.layout(device))
-    if init:
-        from litepose_nas.importers.litepose import init_supernet
+    return supernet, starts.init_supernet(supernet, Path(init)) if init else None
 
-        report = init_supernet(supernet, Path(init))
-        if say:
-            say(str(report))
-    return supernet
+
+def _as_started(recipe: Recipe, typed: tuple[str, ...], start: Start, say: Say) -> Recipe:
+    """Return the recipe with the pictures prepared as the weights are used to, unless they were asked for otherwise."""
+    say(str(start.report))
+    if start.pixels in (None, recipe.pixels):
+        return recipe
+    if "pixels" in typed:
+        say(f"pixels={recipe.pixels}, as asked, though these weights are used to {start.pixels}")
+        return recipe
+    say(f"pixels={start.pixels}: pictures are prepared as these weights are used to")
+    return dataclasses.replace(recipe, pixels=start.pixels)
 
 
 def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, SupernetTrainee, Plan]:
@@ -139,7 +149,7 @@ def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, Supern
         where, size = devices.pick(device), tuple(past["size"]) if past["size"] else None
         data = read_data(source, past["seed"])
         space = Space.load(past["space"])
-        supernet = _begun(space, past["joints"], past["seed"], where, past["init"])
+        supernet, _ = _begun(space, past["joints"], past["seed"], where, past["init"])
         task = task_of(data.skeleton, recipe, space.task)
         trainee = SupernetTrainee(supernet, recipe, past["steps"] * recipe.accumulate, past["seed"], size, task)
     except KeyError as error:
@@ -186,10 +196,10 @@ def train(
             if name == WIDEST:
                 place = run.images / f"predictions-{step}.jpg"
                 pictures.show_predictions(net, held.slice, judge.task, arch.input, place)
-        weights.save_supernet(supernet, run.weights / "last.safetensors")
+        weights.save_supernet(supernet, run.weights / "last.safetensors", recipe.pixels)
         # In the metrics are the checks before this one, also those before a resume.
         if is_best(found[WIDEST], run.metrics.rows, WIDEST):
-            weights.save_supernet(supernet, run.weights / "best.safetensors")
+            weights.save_supernet(supernet, run.weights / "best.safetensors", recipe.pixels)
         return {f"{name}/{key}": value for name, scores in found.items() for key, value in scores.items()}
 
     def stream(start: int) -> Any:
@@ -217,7 +227,7 @@ def train(
     precision = devices.precision(plan.settings["amp"], device)
     fit(trainee, stream, run, plan.steps, every=every, precision=precision, check=check, report=report, tick=tick)
     path = run.weights / "last.safetensors"
-    weights.save_supernet(supernet, path)
+    weights.save_supernet(supernet, path, recipe.pixels)
     return path
 
 

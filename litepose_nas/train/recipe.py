@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from litepose_nas.data.augment import PUBLISHED, Augment
+from litepose_nas.data.pixels import CONVENTIONS, DEFAULT
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.pose.codecs import CODECS
 from litepose_nas.pose.losses import PUSHES, LossSettings
@@ -41,6 +42,7 @@ class Recipe:
     half_body: float = 0.0  # probability that a cut-out shows one half of a body
     codec: str = "dark"  # how a joint becomes a heatmap and back; see pose/codecs.py
     joints_weight: bool = False  # wrists, ankles, elbows and knees count more
+    pixels: str = DEFAULT  # what a network takes for a picture, a name in data/pixels.py
     ema: float = 0.0  # of single networks: how much of the average is kept each step; 0 takes the last weights
     # of supernets:
     sandwich: bool = True  # widest, smallest and random nets each step; otherwise one random net
@@ -111,6 +113,7 @@ CHOICES = {
     "schedule": ("cosine", "steps"),
     "push": tuple(PUSHES),
     "codec": tuple(CODECS),
+    "pixels": tuple(CONVENTIONS),
 }
 
 

@@ -1,0 +1,20 @@
+"""What an importer says of a foreign layout of weights: whose names they are, and where each tensor belongs here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+
+class Layout(NamedTuple):
+    """One way in which another program writes the weights of one of our families."""
+
+    name: str  # as a person would say it: "timm's MobileViT"
+    family: str  # the file in families/
+    recognises: Callable[[Collection[str]], bool]  # from the names of a file's tensors alone
+    to_ours: Callable[[str], str | None]  # the file's name -> ours; None: it has no place here, such as a classifier
+    genes: Callable[[Mapping[str, Tensor]], dict[str, Any]]  # tensors under our names -> what their shapes tell
+    convert: Callable[[str, Tensor], Tensor] = lambda name, tensor: tensor  # under our name: to our arrangement
+    pixels: str = "imagenet"  # the convention its pictures were prepared by, a name in data/pixels.py

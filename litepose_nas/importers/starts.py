@@ -1,0 +1,155 @@
+"""Supernets that start from weights: of other programs, or our own networks and supernets, perhaps of other joints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from litepose_nas import weights
+from litepose_nas.errors import UserError
+from litepose_nas.formats import json_file, subnet_file, tensor_file
+from litepose_nas.importers import foreign, litepose
+from litepose_nas.importers.checkpoint import read_checkpoint
+from litepose_nas.importers.foreign import Foreign
+from litepose_nas.importers.report import Report
+from litepose_nas.space import Arch, Space
+from litepose_nas.supernet import Supernet, extract
+from litepose_nas.target import METADATA, SUPERNET_METADATA, subnet_of
+
+
+class Start(NamedTuple):
+    """What a supernet was started from."""
+
+    report: Report
+    pixels: str | None  # the convention of the pictures these weights are used to, where the file says
+
+
+def init_supernet(supernet: Supernet, path: str | Path) -> Start:
+    """Copy the weights in a file into the windows of the architecture they are for; what the file lacks stays.
+
+    A file that does not fit is refused, and the supernet is as it was.
+    """
+    metadata = _metadata(path)
+    if SUPERNET_METADATA in metadata:
+        return _from_supernet(supernet, path, metadata[SUPERNET_METADATA])
+    if METADATA in metadata:
+        file = _own_network(path)
+        return Start(_fill(supernet, file), file.pixels or None)
+    state = read_checkpoint(path)
+    if foreign.is_litepose(state):
+        return Start(litepose.init_supernet(supernet, path), None)
+    file = foreign.read(path, state)
+    return Start(_fill(supernet, file), file.pixels)
+
+
+def import_supernet(path: str | Path, space: str | Space, joints: int | None = None) -> tuple[Supernet, Start]:
+    """Return a new supernet of a space, started from the weights in a file."""
+    metadata = _metadata(path)
+    if not {METADATA, SUPERNET_METADATA} & metadata.keys() and foreign.is_litepose(read_checkpoint(path)):
+        supernet, report = litepose.import_supernet(path, space, joints)
+        return supernet, Start(report, None)
+    space = Space.load(space) if isinstance(space, str) else space
+    if joints is None:
+        joints = _joints(path, space, metadata)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        supernet = Supernet(space, subnet_file.check_joints(joints, str(path)))
+    return supernet, init_supernet(supernet, path)
+
+
+def _joints(path: str | Path, space: Space, metadata: Mapping[str, str]) -> int:
+    """Return the joints that a file is for, 17 where it does not tell."""
+    for key in (METADATA, SUPERNET_METADATA):
+        if key in metadata:
+            data = json_file.parse(metadata[key], f"{path}, metadata", "the description of a network")
+            return subnet_file.check_joints(data.get("joints") if isinstance(data, dict) else None, str(path))
+    file = foreign.read(path)
+    return foreign.file_joints(file, _point(space, file)) or 17
+
+
+def _metadata(path: str | Path) -> Mapping[str, str]:
+    """Return what a .safetensors file says of itself, nothing for other files."""
+    try:
+        return tensor_file.read_header(path).metadata
+    except UserError:
+        return {}
+
+
+def _own_network(path: str | Path) -> Foreign:
+    """Return a network of our own as an importer sees one."""
+    subnet = subnet_of(path)
+    tensors = {name: tensor.detach() for name, tensor in weights.load(path).state_dict().items()}
+    space = subnet.arch.space
+    pixels = str(subnet.info.get("pixels", ""))
+    name, family = f"a network of {space.name}", foreign.family_of(space)
+    return Foreign(
+        str(path), name, family, tensors, dict(zip(tensors, tensors, strict=True)), {}, _told(subnet.arch), pixels
+    )
+
+
+def _told(arch: Arch) -> dict[str, object]:
+    """Return the genes of an architecture but for the input size, on which no tensor depends."""
+    return {path: value for path, value in foreign.genes_of(arch).items() if path != "resolution"}
+
+
+def _from_supernet(supernet: Supernet, path: str | Path, text: str) -> Start:
+    """Start from another supernet: all of it where it is of the same space, else its widest network."""
+    loaded = weights.load_supernet(path)
+    pixels = json_file.parse(text, f"{path}, metadata", "the description of a supernet").get("pixels")
+    same = loaded.space == supernet.space and loaded.kernel_maps == supernet.kernel_maps
+    net = loaded.store.state_dict() if same else extract(loaded, loaded.space.widest).state_dict()
+    name = f"a supernet of {loaded.space.name}" + ("" if same else ", its widest network")
+    widest = loaded.space.widest
+    names = dict(zip(net, net, strict=True))
+    family = foreign.family_of(loaded.space)
+    file = Foreign(str(path), name, family, net, names, {}, _told(widest), str(pixels or ""))
+    return Start(_fill_whole(supernet, file) if same else _fill(supernet, file), pixels)
+
+
+def _fill_whole(supernet: Supernet, file: Foreign) -> Report:
+    """Copy a store into one of the same space, but for outputs of other joints."""
+    mine = supernet.store.state_dict()
+    fits = [name for name, tensor in mine.items() if file.tensors[name].shape == tensor.shape]
+    other = [name for name in mine if name not in fits]
+    with torch.no_grad():
+        for name in fits:
+            mine[name].copy_(file.tensors[name])
+    shapes = weights.shapes(mine)
+    notes = [f"its outputs are for other joints: {', '.join(other)} as at the start of a training"] if other else []
+    return Report(
+        file.file,
+        f"{file.name}, as a supernet of {supernet.space.name}, {supernet.joints} joints",
+        matched=tuple(fits),
+        unmatched=tuple((name, tuple(file.tensors[name].shape)) for name in other),
+        missing=tuple((name, shapes[name]) for name in other),
+        notes=tuple(notes),
+    )
+
+
+def _point(space: Space, file: Foreign) -> Arch:
+    if foreign.family_of(space) != file.family:
+        raise UserError(f"{file.file}: holds {file.name}; {space.name} has networks of another family")
+    told = all(gene.path in file.genes for gene in space.genes if gene.path != "resolution" and not gene.gates)
+    return foreign.point(space, file.genes, file.file, {} if told else foreign.free_genes(file))
+
+
+def _fill(supernet: Supernet, file: Foreign) -> Report:
+    """Copy a network into the windows of its architecture."""
+    arch = _point(supernet.space, file)
+    subnet = subnet_file.Subnet(arch, supernet.joints)
+    told = {path: value for path, value in arch.to_dict().items() if path in file.genes}
+    notes = ["its place: " + ", ".join(f"{path} {value}" for path, value in told.items())]
+    what = f"a supernet of {supernet.space.name}, {supernet.joints} joints"
+    state, report = foreign.fit(file, subnet, what, notes)
+    with torch.no_grad():
+        windows: dict[str, Tensor] = supernet.subnet(arch).state_dict()
+        for name, tensor in state.items():
+            windows[name].copy_(tensor)
+        for name, tensor in windows.items():
+            if ".maps." in name:  # the network uses its kernels as they are
+                tensor.copy_(torch.eye(len(tensor)) if name.endswith("weight") else torch.zeros(len(tensor)))
+    return report
