@@ -174,11 +174,6 @@ def lies_inside(supernet: Supernet, arch: Arch, wide: Arch, inputs: Inputs, tole
     assert apart <= tolerance, f"{arch} does not lie inside {wide}: {apart:.1e} apart"
 
 
-def inside_widest(supernet: Supernet, arch: Arch, inputs: Inputs) -> None:
-    """The narrow net lies inside the widest one."""
-    lies_inside(supernet, arch, supernet.space.widest, inputs)
-
-
 # ── cost ──
 
 
@@ -213,7 +208,7 @@ def _on_meta(supernet: Supernet, arch: Arch, inputs: Inputs) -> tuple[nn.Module,
 
 
 def convolutions_equal_fvcore(supernet: Supernet, arch: Arch, inputs: Inputs) -> None:
-    """For networks of convolutions alone: the count of a second judge."""
+    """For networks of convolutions and linear maps alone: the count of a second judge."""
     net = ln.build(arch, supernet.joints).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # importing and tracing use what newer releases of torch call deprecated
@@ -221,7 +216,7 @@ def convolutions_equal_fvcore(supernet: Supernet, arch: Arch, inputs: Inputs) ->
 
         theirs = FlopCountAnalysis(net, tuple(x[:1].cpu() for x in inputs))
         theirs.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        counted = theirs.by_operator()["conv"]
+        counted = theirs.by_operator()["conv"] + theirs.by_operator()["linear"]
     mine = ln.cost(arch, input=tuple(inputs[0].shape[-2:]), joints=supernet.joints).macs
     assert mine == counted, f"{arch}: {mine} MACs, fvcore {counted}"
 

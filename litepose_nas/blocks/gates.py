@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from litepose_nas.blocks.ops import COPY, Op, Step, conv, norm
+from litepose_nas.blocks.ops import COPY, Op, Step, conv, linear, norm
 
 # A hidden width of 0 switches it off. It may be a column of numbers, as when a whole search round is priced at once:
 # then the steps stay and count nothing where they are off.
@@ -17,10 +17,10 @@ def context(x: str, channels: Any, hidden: Any, h: int, w: int) -> list[Step]:
     """
     if _off(hidden):
         return []
-    on, size, point = hidden > 0, channels * h * w, 1
+    on, size = hidden > 0, channels * h * w
     mask = conv(h, w, channels, 1, 1, norm=False, act=False, bias=True)
-    down = conv(point, point, channels, hidden, 1, norm=False, bias=True)
-    up = conv(point, point, hidden, channels, 1, norm=False, act=False)
+    down = linear(1, channels, hidden)._replace(act_elements=hidden)
+    up = linear(1, hidden, channels, bias=False)
     return [
         Step("logits", h * w, _times(mask, on), (x,)),
         Step("weights", h * w, COPY, ("logits",)),
@@ -37,9 +37,9 @@ def gate(x: str, channels: Any, hidden: Any, h: int, w: int) -> list[Step]:
     """Return the flow of squeeze and excitation (2018) of a feature; the last step makes the new feature."""
     if _off(hidden):
         return []
-    on, point = hidden > 0, 1
-    down = conv(point, point, channels, hidden, 1, norm=False, bias=True)
-    up = conv(point, point, hidden, channels, 1, norm=False, act=False)
+    on = hidden > 0
+    down = linear(1, channels, hidden)._replace(act_elements=hidden)
+    up = linear(1, hidden, channels, bias=False)
     return [
         Step("mean", channels, COPY, (x,)),
         Step("squeezed", hidden, down, ("mean",)),

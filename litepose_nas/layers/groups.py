@@ -16,6 +16,11 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
+def _draw(weight: Tensor, variance: float) -> None:
+    """Draw uniformly; a normal distribution is slow where a weight has no memory, as when windows are made."""
+    nn.init.uniform_(weight, -((3 * variance) ** 0.5), (3 * variance) ** 0.5)
+
+
 class GroupWeight(nn.Module):
     """The weight of a convolution in few x split x inner groups; `rows` and `columns` are channels of a lane.
 
@@ -28,7 +33,7 @@ class GroupWeight(nn.Module):
         self.groups, rest = few * split * inner, fine // split
         shape = few, split, inner, rest, rows // inner, rest, columns // inner, kernel, kernel
         self.weight = nn.Parameter(torch.empty(shape))
-        nn.init.normal_(self.weight, std=(2 / math.prod(shape[5:])) ** 0.5)
+        _draw(self.weight, 2 / math.prod(shape[5:]))
 
     def window(self, key: str, big: Tensor) -> Tensor:
         """Return where the weight lives in that of fewest groups: the blocks on its diagonal."""
@@ -96,7 +101,7 @@ class LanePointwise(nn.Module):
         self.weight = nn.Parameter(torch.empty(*out, *into))
         self.bias = nn.Parameter(torch.zeros(*out)) if bias else None
         self.ends = len(out)  # the first axis of the input
-        nn.init.normal_(self.weight, std=math.prod(into) ** -0.5)
+        _draw(self.weight, 1 / math.prod(into))
 
     def plain_weight(self) -> Tensor:
         """Return the weight as torch wants it."""
