@@ -1,6 +1,6 @@
 """Worlds whose every score is known, over real search spaces: what a search is tried on before it costs anything.
 
-A world scores an architecture by the logarithm of its MACs, by an effect of each choice, and, in the interacting world,
+A world scores an architecture by the logarithm of its MACs, by an effect of each choice, and, in interacting worlds,
 by an effect of each pair of choices of genes that are near each other in the space's tree. A gene that does not count
 has no effect. An evaluation adds noise of its own.
 """
@@ -23,11 +23,10 @@ from litepose_nas.searching.genome import OFF, Genome
 from litepose_nas.searching.problem import Problem
 from litepose_nas.space import Arch, Gene, Space
 
-KINDS = ("additive", "interacting")
+KINDS = {"additive": 0.0, "interacting": 0.34, "strongly interacting": 0.45}  # share of variance drawn for pairs
 TREND = 6.0  # points of score for e times the MACs
 SPREAD = 1.0  # standard deviation of the scores at one cost
 NOISE = 0.2  # standard deviation of an evaluation
-INTERACTING = 0.45  # the share of that variance that is drawn for pairs; what no single gene explains is a little less
 SAMPLE = 8000
 
 
@@ -51,7 +50,7 @@ def world(name: str, kind: str, seed: int, budget: str = "4GMAC", noise: float =
     """Return the world of a kind and a seed over a space."""
     space = Space.load(name)
     genome, price, rng = Genome(space), costs.columns(space), np.random.default_rng(seed)
-    near = pairs(space.genes) if kind == "interacting" else []
+    near = pairs(space.genes) if KINDS[kind] else []
     weight = rng.exponential(size=len(space.genes)) + 0.1  # some genes matter much more than others
     single = [
         w * _centred(np.cumsum(rng.normal(size=len(g.choices)))) for w, g in zip(weight, space.genes, strict=True)
@@ -70,7 +69,7 @@ def world(name: str, kind: str, seed: int, budget: str = "4GMAC", noise: float =
 
     sample = genome.draw(SAMPLE, rng)
     at_cost = _bins(np.log(price(sample)["macs"]))
-    share = INTERACTING if kind == "interacting" else 0.0
+    share = KINDS[kind]  # of the variance at one cost; what no sum over genes explains of it is a little less
     by_gene = SPREAD * np.sqrt(1 - share) / np.sqrt(_left(genes_of(sample), at_cost))
     by_pair = SPREAD * np.sqrt(share) / np.sqrt(_left(pairs_of(sample), at_cost)) if both else 0.0
 

@@ -62,16 +62,17 @@ def channel_classes(supernet: Supernet) -> Iterator[list[Use]]:
             parents[a] = b
 
     frozen = {("", "out")}  # the picture's channels stay where they are
-    for corner in supernet.space.corners():
+    for corner in supernet.space.corners(pairs=True):
         plan = corner.plan(supernet.joints)
+        home = {"": "", **{part.name: part.home for part in plan}}
         for part, names in zip(plan, readers(plan), strict=True):
-            layer = root.get_submodule(part.name)
+            layer = root.get_submodule(part.home)
             for j, name in enumerate(names):
-                join((part.name, f"in{j}"), (name, "out"))
-                if not hasattr(layer, "axes"):
-                    frozen |= {(part.name, f"in{j}"), (part.name, "out")}
+                join((part.home, f"in{j}"), (home[name], "out"))
+                if not hasattr(layer, "axes") or part.frozen:
+                    frozen |= {(part.home, f"in{j}"), (part.home, "out")}
             for a, b in getattr(layer, "tied", ()):
-                join((part.name, a), (part.name, b))
+                join((part.home, a), (part.home, b))
 
     classes: dict[Label, list[Use]] = defaultdict(list)
     for part_name in supernet.largest:

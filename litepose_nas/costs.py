@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litepose_nas.blocks import Block, Part, ceil_div
+from litepose_nas.families.temporal import FRAMES, KEY
 from litepose_nas.space import Arch, Space, input_size
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ class Row(NamedTuple):
     params: int
 
 
+class FrameRow(NamedTuple):
+    """One line of a per-frame table: a frame of a clip, what was chosen for it, and what it takes."""
+
+    frame: str
+    chosen: dict[str, str]  # by the last word of a gene's path; of several genes, in their order: 3-5-3
+    macs: int
+    params: int
+
+
 def cost(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> Cost:
     """Return what the network of an architecture costs, at its own resolution unless told otherwise."""
     h, w = input or arch.input
@@ -64,7 +74,8 @@ def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
     """Return MACs, MACs as LitePose counts, parameters and weight bytes of many architectures of a space, a row each.
 
     Architectures that take the same branches (depths and words) have the same plan with other numbers in it, so the
-    plan is run once for all of them, with a column of numbers where it usually has one.
+    plan is run once for all of them, with a column of numbers where it usually has one. Where a block needs plain
+    numbers, such as one that repeats something so many times, they are counted one by one.
     """
     import numpy as np
 
@@ -86,10 +97,15 @@ def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
         else:
             sizes = {value: input_size(value) for value in set(columns[size_at].tolist())}
             h, w = np.array([sizes[value] for value in columns[size_at].tolist()]).T
-        sums = [_sums(block, -(-h // down), -(-w // down)) for _, down, block, _ in space.family.plan(tree, joints)]
-        for column, total in enumerate(map(sum, zip(*sums, strict=True))):
-            out[rows, column] = total
-    out[:, 3] *= FLOAT
+        try:
+            sums = [
+                _sums(block, -(-h // down), -(-w // down)) for _, down, block, *_ in space.family.plan(tree, joints)
+            ]
+        except (TypeError, ValueError):  # something depends on a number in a way that a column of them cannot say
+            out[rows] = [cost(archs[row], None, joints)[:4] for row in rows]
+            continue
+        out[rows] = np.stack([np.broadcast_to(total, len(rows)) for total in map(sum, zip(*sums, strict=True))], axis=1)
+        out[rows, 3] *= FLOAT
     return out
 
 
@@ -156,16 +172,35 @@ def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) ->
     """Return the cost block by block."""
     h, w = input or arch.input
     rows = []
-    for name, down, block, _ in arch.plan(joints):
+    for name, down, block, *_ in arch.plan(joints):
         size = ceil_div(h, down), ceil_div(w, down)
         macs, macs_litepose, params, _ = _block_sums(block, *size)
         rows.append(Row(name, _describe(block), block.out(*size), macs, macs_litepose, params))
     return rows
 
 
+def by_frame(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[FrameRow]:
+    """Return the cost frame by frame of a network that sees clips, its key frame first."""
+    rows, table_ = [], table(arch, input, joints)
+    for number in range(arch.frames):
+        own = f"{FRAMES}.{number - 1}." if number else f"{KEY}."
+        chosen: dict[str, list[str]] = defaultdict(list)
+        for path, value in arch.to_dict().items() if number else ():
+            if path.startswith(f"{FRAMES}.blocks.{number - 1}."):
+                chosen[path.rpartition(".")[2]].append(str(value))
+        macs, params = (sum(column) for column in zip(*_within(table_, own), strict=True))
+        words = {key: "-".join(values) for key, values in chosen.items()}
+        rows.append(FrameRow(str(number) if number else KEY, words, macs, params))
+    return rows
+
+
+def _within(rows: list[Row], prefix: str) -> Iterator[tuple[int, int]]:
+    return ((row.macs, row.params) for row in rows if row.name.startswith(prefix))
+
+
 def plan_cost(plan: Sequence[Part], h: int, w: int) -> Cost:
     """Return the cost of a plan on an input of this size."""
-    sums = [_block_sums(block, -(-h // down), -(-w // down)) for _, down, block, _ in plan]
+    sums = [_block_sums(block, -(-h // down), -(-w // down)) for _, down, block, *_ in plan]
     macs, macs_litepose, params, floats = map(sum, zip(*sums, strict=True))
     return Cost(macs, macs_litepose, params, FLOAT * floats, FLOAT * peak_elements(plan, h, w))
 
@@ -178,10 +213,11 @@ def _sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
     return macs, macs + extra, params, params + 2 * sum(op.norm for op in ops)
 
 
-_block_sums = lru_cache(maxsize=1 << 17)(_sums)
+# By kind too: as tuples, blocks of two kinds with the same numbers are equal.
+_block_sums = lru_cache(maxsize=1 << 17, typed=True)(_sums)
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 17, typed=True)
 def _block_peak(block: Block, h: int, w: int, ending: tuple[int, ...]) -> tuple[int, int]:
     """Return the elements of a block's output and the most alive inside; `ending`: inputs nobody reads later."""
     channels, out_h, out_w = block.out(h, w)
@@ -195,7 +231,7 @@ def peak_elements(plan: Sequence[Part], h: int, w: int) -> int:
     last_use = {name: i for i, names in enumerate(reads) for name in names}  # what nobody reads lives to the end
     sizes = {"": 3 * h * w}
     alive, peak = sizes[""], 0
-    for i, (name, down, block, _) in enumerate(plan):
+    for i, (name, down, block, *_) in enumerate(plan):
         ending = tuple([sizes[other] if last_use[other] == i else 0 for other in reads[i]])
         alive -= sum(ending)
         size, inside = _block_peak(block, ceil_div(h, down), ceil_div(w, down), ending)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from litepose_nas.data.augment import HALF, Matrix, Size, invert
+from litepose_nas.data.augment import Matrix, Size, to_files
 from litepose_nas.data.coco import Dataset
 from litepose_nas.data.loader import Fitted, Pictures
 from litepose_nas.errors import UserError, nearest
@@ -40,7 +40,7 @@ def predict_batches(
         for batch, warps in batches:
             found = find_people(net, batch.images, task, flip, amp)
             boxes = [None] * len(warps) if batch.boxes is None else batch.boxes
-            size = (batch.images.shape[2], batch.images.shape[3])
+            size = (batch.images.shape[-2], batch.images.shape[-1])
             for people, warp, image_id, box in zip(found, warps, batch.image_ids, boxes, strict=True):
                 seen.append(see(people, warp, size, image_id, box))
     results: list[Result] = []
@@ -61,14 +61,14 @@ def see(people: People, warp: Matrix, size: Size, image_id: int, box: NDArray[np
 def find_people(
     net: Net, images: Tensor, task: Task, flip: bool = False, amp: torch.dtype | None = None
 ) -> list[People]:
-    """Return the people in each view of a batch (B, 3, H, W), in pixels of the input."""
+    """Return the people in each view of a batch, pictures (B, 3, H, W) or clips of them, in pixels of the input."""
     weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
     device = images.device if weight is None else weight.device
     images = images.to(device)
     with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
         outputs = net(images)
         flipped = net(images.flip(-1)) if flip else None
-    return task.people(outputs, flipped, (images.shape[2], images.shape[3]))
+    return task.people(outputs, flipped, (images.shape[-2], images.shape[-1]))
 
 
 def evaluate(
@@ -120,13 +120,6 @@ def check_joints(task: Task, dataset: Dataset) -> None:
             f"the task has {task.joints} joints and {dataset.annotations} {joints}; "
             "evaluate the network on a dataset with the joints it was trained for"
         )
-
-
-def to_files(keypoints: NDArray[np.float32], warp: Matrix) -> NDArray[np.float64]:
-    """Return people (P, J, 3) found in a network's input in COCO's pixels of the picture; missing joints stay zero."""
-    back = invert(warp)
-    moved = keypoints[..., :2].astype(np.float64) @ back[:, :2].T + back[:, 2] - HALF
-    return np.concatenate([moved, keypoints[..., 2:]], axis=-1) * (keypoints[..., 2:] != 0)
 
 
 @contextlib.contextmanager

@@ -8,23 +8,45 @@ from typing import Any
 
 from torch import nn
 
-from litepose_nas.blocks import Block, Part
+from litepose_nas.blocks import Part
 from litepose_nas.space import Arch
 
 
 class Network(nn.Module):
     """A plain PyTorch network; `meta` says what it is when it comes from a file."""
 
-    def __init__(self, parts: Iterable[Part], wiring: Callable[..., Any], make: Callable[[str, Block], nn.Module]):
+    def __init__(self, parts: Iterable[Part], wiring: Callable[..., Any], make: Callable[[Part], nn.Module]):
         super().__init__()
         self.wiring = wiring
         self.meta: dict[str, Any] = {}
         for part in parts:
-            attach(self, part.name, make(part.name, part.block))
+            module = make(part)
+            attach(self, part.name, frozen(module) if part.frozen else module)
 
     def forward(self, *inputs: Any) -> Any:
         """Return the family's outputs."""
         return self.wiring(self, *inputs)
+
+    def train(self, mode: bool = True) -> Network:
+        """Change the mode of all that is not frozen."""
+        super().train(mode)
+        for module in self.modules():
+            if is_frozen(module):
+                module.training = False
+        return self
+
+
+def frozen(module: nn.Module) -> nn.Module:
+    """Return a module that nothing changes any more: no gradients, and its statistics stay as they are."""
+    for inner in module.requires_grad_(False).modules():
+        inner.frozen = True  # type: ignore[assignment]
+        inner.training = False
+    return module
+
+
+def is_frozen(module: nn.Module) -> bool:
+    """Tell whether nothing may change a module."""
+    return getattr(module, "frozen", False) is True
 
 
 def attach(root: nn.Module, name: str, module: nn.Module) -> None:
@@ -39,7 +61,7 @@ def attach(root: nn.Module, name: str, module: nn.Module) -> None:
 
 def build(arch: Arch, joints: int = 17) -> Network:
     """Return the network of an architecture, freshly initialised."""
-    return Network(arch.plan(joints), arch.space.family.forward, lambda _, block: block.build())
+    return Network(arch.plan(joints), arch.space.family.forward, lambda part: part.block.build())
 
 
 def plain(net: nn.Module) -> nn.Module:

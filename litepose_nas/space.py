@@ -52,6 +52,11 @@ class Arch:
         """Height and width of the picture the network takes."""
         return input_size(self.tree.resolution)
 
+    @property
+    def frames(self) -> int:
+        """How many frames the network sees of a clip, its key frame among them; 1 where it sees single pictures."""
+        return 1 + self.tree.frames.depth if self.space.task == "temporal" else 1
+
     def plan(self, joints: int) -> list[Part]:
         """Return the network as a list of blocks with whole-number sizes."""
         if type(joints) is not int or joints < 1:
@@ -76,7 +81,7 @@ class Space:
         self.source = json.dumps(tree, default=str)  # in its own order, which is that of the genes
         self.about = str(tree.get("about", ""))
         self.genes: list[Gene] = []
-        self.family = family or families.load(str(tree.get("family", "")))
+        self.family = family or families.of(tree)
         body = {key: value for key, value in tree.items() if key not in ("family", "about")}
         self._tree = self._read(body, "", ())
         self._gated = [gene for gene in self.genes if gene.gates]
@@ -93,7 +98,9 @@ class Space:
 
     @property
     def task(self) -> str:
-        """What its networks see: whole pictures (`bottomup`), or one person at a time if the family says `topdown`."""
+        """What its networks see, as the family says: whole pictures (`bottomup`), one person at a time (`topdown`), or
+        one person through a clip (`temporal`).
+        """
         return getattr(self.family, "TASK", "bottomup")
 
     def __hash__(self) -> int:
@@ -129,6 +136,9 @@ class Space:
                 read[key] = self._read(node[key], f"{prefix}{key}", gates)
         if "blocks" in node:
             depth = read.get("depth")
+            if isinstance(node["blocks"], list) and depth == len(node["blocks"]):  # written out, one by one
+                read["blocks"] = self._read(node["blocks"], f"{prefix}blocks", gates)
+                return read
             if not isinstance(depth, (Gene, int)) or not isinstance(node["blocks"], Mapping):
                 raise UserError(f"{prefix}blocks: expected a mapping written once, beside a `depth` that repeats it")
             # Written once, but every block is its own choice; the ones past the depth do not count.
@@ -227,13 +237,26 @@ class Space:
         """The architecture of the first, smallest choices."""
         return self._canonical([gene.choices[0] for gene in self.genes])
 
-    def corners(self) -> Iterator[Arch]:
-        """Yield the widest architecture, then every single departure from it."""
+    def corners(self, pairs: bool = False) -> Iterator[Arch]:
+        """Yield the widest architecture, then every single departure from it.
+
+        With `pairs`, each departure of a word goes along with each of the choices beside it, too: the kind of block
+        that a word picks can be largest where another kind is not.
+        """
         widest = [gene.choices[-1] for gene in self.genes]
         yield self._canonical(widest)
         for gene in self.genes:
             for choice in gene.choices[:-1]:
-                yield self._canonical([*widest[: gene.at], choice, *widest[gene.at + 1 :]])
+                values = [*widest[: gene.at], choice, *widest[gene.at + 1 :]]
+                yield self._canonical(values)
+                for other in self._beside(gene) if pairs and isinstance(choice, str) else ():
+                    for beside in other.choices[:-1]:
+                        yield self._canonical([*values[: other.at], beside, *values[other.at + 1 :]])
+
+    def _beside(self, gene: Gene) -> Iterator[Gene]:
+        """Yield the other genes of the same mapping, which decide about the same blocks."""
+        parent = gene.path.rpartition(".")[0]
+        return (other for other in self.genes if other is not gene and other.path.rpartition(".")[0] == parent)
 
     def sample(self, rng: random.Random) -> Arch:
         """Return an architecture with every gene drawn uniformly."""

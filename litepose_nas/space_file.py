@@ -13,7 +13,7 @@ import yaml
 
 from litepose_nas.errors import UserError, nearest
 
-DESCENDING = {"groups"}  # more groups make a smaller network; everywhere else a larger number makes a larger one
+DESCENDING = {"groups", "patch"}  # more groups or pixels a token make a smaller network; elsewhere more is larger
 SIZES = {
     "stem",
     "width",
@@ -86,7 +86,7 @@ def _scalars(node: Any, path: str, nesting: int) -> Iterator[tuple[str, Any]]:
             if not isinstance(key, str):
                 raise UserError(f"{path or 'the top level'}: expected words as keys, got {reprlib.repr(key)}")
             times = 1
-            if key == "blocks":
+            if key == "blocks" and isinstance(value, Mapping):
                 depth = node.get("depth")
                 depths = [n for n in (depth if isinstance(depth, list) else [depth]) if isinstance(n, int)]
                 times = max(depths, default=1)

@@ -22,18 +22,19 @@ class Store:
         self.memory_format = memory_format
         self.root = root.to(device)
         # Weight decay is for weights, not for biases and norms: those with it come first, so each kind is one slice.
-        norms = {
-            f"{path}.{key}"
-            for path, module in root.named_modules()
-            if isinstance(module, _BatchNorm)
-            for key in module._parameters
-        }
-        named = sorted(root.named_parameters(), key=lambda item: item[1].dim() <= 1 or item[0] in norms)
+        # What needs no gradient is frozen: it is kept, but no part of what an optimizer sees.
+        moved = [(name, param) for name, param in root.named_parameters() if param.requires_grad]
+        norms = _norms(root)
+        named = sorted(moved, key=lambda item: item[1].dim() <= 1 or item[0] in norms)
+        for param in root.parameters():
+            if param.dim() == 4 and not param.requires_grad:
+                param.data = param.data.contiguous(memory_format=memory_format)
         self._spans: dict[str, tuple[int, torch.Size, tuple[int, ...]]] = {}
         size = self._decayed = 0
         for name, param in named:
-            layout = torch.empty(param.shape, device="meta")
-            layout = layout.contiguous(memory_format=memory_format) if param.dim() == 4 else layout
+            # Made in the format, not brought into it: that would leave a 1x1 weight its strides.
+            how = memory_format if param.dim() == 4 else torch.contiguous_format
+            layout = torch.empty(param.shape, device="meta", memory_format=how)
             self._spans[name] = (size, param.shape, layout.stride())
             size += -(-param.numel() // ALIGN) * ALIGN
             if param.dim() > 1 and name not in norms:
@@ -62,7 +63,7 @@ class Store:
         return flat[0], flat[1]
 
     def buffers(self) -> dict[str, Tensor]:
-        """Return the tensors that no gradient moves, such as running statistics."""
+        """Return running statistics: tensors that no gradient moves, and training does."""
         return dict(self.root.named_buffers())
 
     def zero_grad(self) -> None:
@@ -81,3 +82,9 @@ class Store:
             raise ValueError(f"tensors differ: {sorted(mine.keys() ^ state.keys())[:4]}")
         for name, tensor in mine.items():
             tensor.copy_(state[name])
+
+
+def _norms(root: nn.Module) -> set[str]:
+    """Return the names of what batch normalisations have, which may be more than one axis."""
+    norms = [(path, module) for path, module in root.named_modules() if isinstance(module, _BatchNorm)]
+    return {f"{path}.{key}" for path, module in norms for key in module._parameters}

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from litepose_nas.blocks import Block
+from litepose_nas.blocks import Block, Part
 from litepose_nas.errors import UserError
-from litepose_nas.network import Network, attach, build
+from litepose_nas.network import Network, attach, build, frozen, is_frozen
 from litepose_nas.space import Arch, Space
 from litepose_nas.store import Store
 
@@ -55,14 +55,18 @@ class Supernet:
         _hear_layout_warning()
         self.space, self.joints, self.kernel_maps = space, joints, kernel_maps
         self.largest: dict[str, Any] = {}
-        for corner in space.corners():
+        still: set[str] = set()
+        for corner in space.corners(pairs=True):
             for part in corner.plan(joints):
-                self.largest[part.name] = _fieldwise_max(part.block, self.largest.get(part.name))
+                self.largest[part.home] = _fieldwise_max(part.block, self.largest.get(part.home))
+                if part.frozen:
+                    still.add(part.home)
         root = nn.Module()
         for name, block in self.largest.items():
-            if kernel_maps and hasattr(block, "mapped"):
+            if kernel_maps and hasattr(block, "mapped") and name not in still:
                 block = self.largest[name] = block._replace(mapped=True)
-            attach(root, name, getattr(block, "store", block.build)())
+            module = getattr(block, "store", block.build)()
+            attach(root, name, frozen(module) if name in still else module)
         self.store = Store(root, device, memory_format)
         self._windows: dict[tuple[str, Block], nn.Module] = {}
 
@@ -75,8 +79,13 @@ class Supernet:
         # Blocks are shared by all subnets that have them, so the mode of one would leak into the others.
         return Network(arch.plan(self.joints), self.space.family.forward, self._window).train()
 
-    def _window(self, name: str, block: Any) -> nn.Module:
+    def has_every_block(self, arch: Arch) -> bool:
+        """Tell whether every block of the store is in the network of an architecture: of some, only one can be."""
+        return self.largest.keys() == {part.home for part in arch.plan(self.joints)}
+
+    def _window(self, part: Part) -> nn.Module:
         """Return the module of a block whose tensors are windows; equal blocks in equal places share one."""
+        name, block = part.home, part.block
         if self.kernel_maps and hasattr(block, "mapped"):
             # A kernel of one number is scaled by the normalisation behind it already.
             block = block._replace(mapped=1 < block.kernel < self.largest[name].kernel)
@@ -88,7 +97,8 @@ class Supernet:
                 for key, param in list(module.named_parameters(recurse=False)):
                     big = owner.get_parameter(key)
                     view = nn.Parameter(self._view(name, module, key, big.detach(), param.shape))
-                    view.grad = module_window(module, key, _grad(big), param.shape)  # backward() lands in the store
+                    if big.requires_grad:
+                        view.grad = module_window(module, key, _grad(big), param.shape)  # backward() lands in the store
                     module.register_parameter(key, view)
                 for key, buffer in list(module.named_buffers(recurse=False)):
                     if not isinstance(module, _BatchNorm):
@@ -137,7 +147,7 @@ def extract(supernet: Supernet, arch: Arch) -> Network:
     state = {
         key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in subnet.state_dict().items()
     }
-    for path, module in subnet.named_modules():
+    for path, module in subnet.named_modules(remove_duplicate=False):  # equal blocks of one net may share a window
         if hasattr(module, "plain_weights"):
             state = {key: value for key, value in state.items() if not key.startswith(f"{path}.")}
             state.update({f"{path}.{key}": value.detach().clone() for key, value in module.plain_weights().items()})
@@ -146,7 +156,18 @@ def extract(supernet: Supernet, arch: Arch) -> Network:
     net.load_state_dict(state, assign=True)
     # In the store's layout, for in another one convolutions may add in another order.
     net = net.to(memory_format=supernet.store.memory_format)  # type: ignore[call-overload]
-    return net.requires_grad_()
+    return net
+
+
+@torch.no_grad()
+def copy_frozen(supernet: Supernet, net: nn.Module) -> nn.Module:
+    """Give a network of the space what is frozen in its supernet, as one has it that was extracted."""
+    mine = supernet.store.state_dict()
+    for path, module in net.named_modules():
+        if is_frozen(module):
+            for key, tensor in (*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)):
+                tensor.copy_(mine[f"{path}.{key}"])
+    return net
 
 
 @torch.no_grad()
@@ -155,7 +176,7 @@ def calibrate(net: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
 
     The result depends on the batch size (each batch is normalised by itself), not on what the network saw before.
     """
-    norms = [module for module in net.modules() if isinstance(module, _BatchNorm)]
+    norms = [module for module in net.modules() if isinstance(module, _BatchNorm) and not is_frozen(module)]
     if not all(norm.track_running_stats for norm in norms):
         raise UserError("calibrate: this network is a window onto a supernet; take it out with `extract` first")
     momenta = [norm.momentum for norm in norms]

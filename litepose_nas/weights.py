@@ -11,11 +11,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from litepose_nas import costs, files
+from litepose_nas import files
 from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file, subnet_file, tensor_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network, build
+from litepose_nas.space import Space
 from litepose_nas.supernet import Supernet
 from litepose_nas.target import METADATA, SUPERNET_METADATA, subnet_of
 
@@ -34,7 +35,7 @@ def load(path: str | Path) -> Network:
     state = _read(path, net.state_dict())
     net.load_state_dict(state, assign=True)
     net.meta = subnet.to_json()
-    return net.requires_grad_().eval()
+    return net.eval()
 
 
 def save_supernet(supernet: Supernet, path: str | Path, pixels: str | None = None) -> None:
@@ -60,6 +61,24 @@ def load_supernet(
     memory_format: torch.memory_format = torch.contiguous_format,
 ) -> Supernet:
     """Return the supernet in a file."""
+    widest, kernel_maps = _description(path)
+    blocks = {part.home: part.block for part in widest.arch.plan(widest.joints)}  # parts may share their tensors
+    needed = sum(op.params for block in blocks.values() for op in block.ops(*widest.input))
+    if needed > tensor_file.read_header(path).elements:
+        raise UserError(f"{path}: damaged: fewer weights in it than its space needs")  # said before memory is taken
+    space, joints = widest.arch.space, widest.joints
+    supernet = Supernet(space, joints, device=device, memory_format=memory_format, kernel_maps=kernel_maps)
+    supernet.store.load(_read(path, supernet.store.state_dict()))
+    return supernet
+
+
+def supernet_space(path: str | Path) -> Space:
+    """Return the space of the supernet in a file, as it was trained."""
+    return _description(path)[0].arch.space
+
+
+def _description(path: str | Path) -> tuple[Subnet, bool]:
+    """Return the widest network of the supernet in a file, and whether it has maps of kernels."""
     header = tensor_file.read_header(path)
     if SUPERNET_METADATA not in header.metadata:
         what = "one network" if METADATA in header.metadata else "a file of another program"
@@ -75,13 +94,7 @@ def load_supernet(
         raise UserError(f"{where}: written by another version of this program, or damaged")
     space = subnet_file.read_space(data["space"], data["space_tree"], where)
     widest = subnet_file.checked(Subnet(space.widest, subnet_file.check_joints(data["joints"], where)), where)
-    if costs.cost(widest.arch, joints=widest.joints).params > header.elements:
-        raise UserError(f"{path}: damaged: fewer weights in it than its space needs")  # said before memory is taken
-    supernet = Supernet(
-        space, widest.joints, device=device, memory_format=memory_format, kernel_maps=data["kernel_maps"]
-    )
-    supernet.store.load(_read(path, supernet.store.state_dict()))
-    return supernet
+    return widest, data["kernel_maps"]
 
 
 def skeleton(subnet: Subnet) -> Network:

@@ -16,13 +16,14 @@ from litepose_nas.blocks import Part
 from litepose_nas.blocks.attention import ChannelAttention, SpatialAttention
 from litepose_nas.blocks.bottleneck import Bottleneck
 from litepose_nas.blocks.branches import Fuse
-from litepose_nas.blocks.cascade import CascadedAttention
+from litepose_nas.blocks.cascade import PooledCascade, WindowCascade
 from litepose_nas.blocks.concat import ConcatConv
 from litepose_nas.blocks.conv import MBConv, Stem
 from litepose_nas.blocks.deconv import GroupDeconv, LaneAnswer
 from litepose_nas.blocks.entry import Entry
 from litepose_nas.blocks.groups import deal
-from litepose_nas.blocks.inverted import InvertedResidual
+from litepose_nas.blocks.inverted import InvertedResidual as GroupedResidual
+from litepose_nas.blocks.mobilevit import ConvUnit, Encoder, Fold, InvertedResidual, Join, Local
 from litepose_nas.blocks.ops import Op, conv, linear
 from litepose_nas.blocks.temporal import WAYS, Given, TemporalFuse
 from litepose_nas.space import Arch, Space
@@ -146,7 +147,7 @@ def plan_each(tree: Any, joints: int) -> Iterator[Part]:
     """Groups of a fixed size in inverted residuals, with gates."""
     yield Part("stem", 1, Entry(tree.stem, 3, True))
     inside = 8 // tree.each
-    first = InvertedResidual(
+    first = GroupedResidual(
         tree.stem // 8, 8, inside, tree.stem, tree.stem, 3, 1, True, False, False, tree.attention * tree.stem // 4
     )
     yield Part("first", 2, first)
@@ -155,7 +156,7 @@ def plan_each(tree: Any, joints: int) -> Iterator[Part]:
         yield Part(
             f"block{i}",
             2 + 2 * i,
-            InvertedResidual(
+            GroupedResidual(
                 mid // 8, 8, inside, width, 8, tree.kernel, 2 - i, i > 0, True, True, tree.attention * mid // 4
             ),
         )
@@ -180,10 +181,12 @@ EACH = Hard(
 
 def plan_cascade(tree: Any, joints: int) -> Iterator[Part]:
     yield Part("stem", 1, Stem(8, tree.dim))
-    attention = CascadedAttention(
-        tree.dim, tree.heads, tree.dim // tree.heads, tree.key, tree.kernel, tree.window, tree.pool, 16
-    )
-    yield Part("attention", 2, attention)
+    kernels = [int(kernel) for kernel in tree.kernels.split("-")][: tree.heads] + [0] * (4 - tree.heads)
+    common = (tree.dim, tree.heads, tree.dim // tree.heads, tree.key, *kernels)
+    if tree.pool == "map":
+        yield Part("pooled", 2, PooledCascade(*common, tree.window))
+    else:
+        yield Part("windows", 2, WindowCascade(*common, tree.window, int(tree.pool), 16))
     yield Part("last", 2, MBConv(tree.dim, 2 * tree.dim, tree.dim, 3, 2, False))
 
 
@@ -191,19 +194,20 @@ CASCADE = Hard(
     space(
         "cascade",
         plan_cascade,
-        dim=[12, 24, 36],
-        heads=[2, 3, 4],
+        dim=[13, 24, 36],
+        heads=[1, 2, 3, 4],
         key=[4, 8],
-        kernel=[3, 5],
+        kernels=["3-3-3-3", "5-5-5-5", "7-5-3-3"],
         window=[4, 7],
-        pool=[1, 2, 4],
+        pool=["map", "4", "2", "1"],
     ),
     nests=(
-        *(({"dim": 12, "heads": h}, {"heads": h}) for h in (2, 3, 4)),
-        ({"dim": 24, "window": 4, "pool": 2}, {"window": 4, "pool": 2}),
+        *(({"dim": 13, "heads": h}, {"heads": h}) for h in (1, 2, 3, 4)),
+        ({"dim": 24, "window": 4, "pool": "2"}, {"window": 4, "pool": "2"}),
         ({"key": 4}, {}),
-        ({"kernel": 3}, {}),
-        ({"dim": 12, "key": 4, "kernel": 3, "pool": 1}, {"pool": 1}),
+        ({"kernels": "3-3-3-3"}, {}),
+        ({"dim": 13, "key": 4, "kernels": "5-5-5-5", "pool": "1"}, {"kernels": "5-5-5-5", "pool": "1"}),
+        ({"kernels": "3-3-3-3", "pool": "map"}, {"pool": "map"}),
     ),
     convolutions=False,
 )
@@ -264,6 +268,50 @@ def plan_channel(tree: Any, joints: int) -> Iterator[Part]:
 CHANNEL = Hard(
     space("channel attention", plan_channel, dim=[8, 16, 24], heads=[1, 2, 4, 6], expand=[1, 2, 4]),
     nests=(({"heads": 1}, {}), ({"heads": 4, "expand": 1}, {})),
+    convolutions=False,
+)
+
+
+# ── a MobileViT block, official or bare ──
+
+
+def plan_sequences(tree: Any, joints: int) -> Iterator[Part]:
+    """Heads of any width: only beside them does the normalisation of tokens weigh all their channels."""
+    bare, scale = tree.block == "bare", 4
+    yield Part("stem", 1, ConvUnit(3, tree.cin, 3, 2, bare))
+    yield Part("bottleneck", 2, InvertedResidual(tree.cin, 2 * tree.cin, tree.cin, 3, 1, True, bare))
+    yield Part("local", 2, Local(tree.cin, tree.dim, tree.patch, bare))
+    inner = tree.heads * tree.width
+    yield Part("layer", 2, Encoder(tree.dim, tree.heads, inner, tree.expand * tree.dim, tree.patch, scale, not bare))
+    yield Part("fold", 2, Fold(tree.dim, tree.cin, tree.patch, bare))
+    yield Part("fuse", 2, Join(tree.cin, tree.kernel, bare), ("bottleneck", "fold"))
+
+
+def run_sequences(net: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
+    x = net.bottleneck(net.stem(x))
+    return (net.fuse(x, net.fold(net.layer(net.local(x)), *x.shape[-2:])),)
+
+
+SEQUENCES = Hard(
+    space(
+        "sequences of patches",
+        plan_sequences,
+        run_sequences,
+        block=["bare", "official"],
+        cin=[8, 12],
+        dim=[8, 16],
+        heads=[1, 2, 4],
+        width=[2, 4, 6],
+        expand=[1, 2],
+        patch=[4, 2],
+        kernel=[1, 3],
+    ),
+    nests=(
+        ({"cin": 8}, {}),
+        ({"cin": 8, "kernel": 1, "block": "bare"}, {"block": "bare"}),
+        *(({"width": 2, "heads": heads, "expand": 1}, {"heads": heads}) for heads in (1, 2, 4)),
+        ({"width": 4, "patch": 4, "block": "bare"}, {"patch": 4, "block": "bare"}),
+    ),
     convolutions=False,
 )
 
@@ -366,7 +414,7 @@ TEMPORAL = Hard(
 
 SPACES = {
     hard.space.name: hard
-    for hard in (GROUPS, FEW_GROUPS, EACH, CASCADE, SPATIAL, BARE, CHANNEL, CONCAT, BRANCHES, TEMPORAL)
+    for hard in (GROUPS, FEW_GROUPS, EACH, CASCADE, SPATIAL, BARE, CHANNEL, CONCAT, BRANCHES, TEMPORAL, SEQUENCES)
 }
 
 

@@ -206,12 +206,16 @@ def test_an_eager_search_waits_for_nobody_and_repeats_nothing(tmp_path):
 @pytest.mark.parametrize(("engine", "workers"), ENGINES)
 def test_killed_at_random_moments_it_ends_the_same(straight, tmp_path, engine, workers, times):
     (tmp_path / "slow").write_text("0.03" if times == 2 else "0.1")
-    rng, kills, mark = random.Random(times), 0, uuid.uuid4().hex
-    for _ in range(times):
-        before = len(started(tmp_path))
+    rng, kills, mark, ready = random.Random(times), 0, uuid.uuid4().hex, 0.0
+    for number in range(times):
+        before, begun = len(started(tmp_path)), time.monotonic()
         process = start(tmp_path, engine, workers, mark=mark)
-        wait_for(process, lambda before=before: len(started(tmp_path)) > before)
-        time.sleep(rng.uniform(0, 0.4))
+        if number % 3 == 2:  # on its way to an evaluation, while workers start
+            time.sleep(rng.uniform(0, ready))
+        else:
+            wait_for(process, lambda before=before: len(started(tmp_path)) > before, within=90 if times == 2 else 300)
+            ready = time.monotonic() - begun
+            time.sleep(rng.uniform(0, 0.4))
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kills += process.returncode == -signal.SIGKILL

@@ -29,7 +29,7 @@ SPACES = ("litepose", "litepose-blocks", "litepose-tiny")
 
 
 @functools.cache
-def tiny_world(kind="interacting", seed=0, budget="60MMAC"):
+def tiny_world(kind="strongly interacting", seed=0, budget="60MMAC"):
     found = worlds.world("litepose-tiny", kind, seed, budget=budget)
     return found._replace(problem=found.problem.remembering())
 
@@ -422,4 +422,5 @@ def test_a_time_is_a_limit_where_time_is_known():
 @pytest.mark.parametrize("name", ["litepose", "litepose-blocks"])
 def test_the_worlds_are_what_they_are_called(name):
     assert worlds.interaction_share(worlds.world(name, "additive", 0)) < 1e-6
-    assert worlds.interaction_share(worlds.world(name, "interacting", 0)) >= 0.3
+    assert 0.3 <= worlds.interaction_share(worlds.world(name, "interacting", 0)) < 0.4
+    assert worlds.interaction_share(worlds.world(name, "strongly interacting", 0)) > 0.4

@@ -33,6 +33,7 @@ ORDER = [
     {"metrics"},  # the first to know pictures and poses
     {"evaluation", "train"},
     {"prediction", "scoring"},
+    {"video"},
     {"steps"},
     {"demo"},
     {"cli"},

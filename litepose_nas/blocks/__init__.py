@@ -28,10 +28,17 @@ class Block(Protocol):
 class Part(NamedTuple):
     """A block in its place in a network."""
 
-    name: str  # where the module is attached, and where it lives in a supernet
+    name: str  # where the module is attached
     down: int  # the input picture is this many times larger than the block's input
     block: Any
     reads: tuple[str, ...] = ()  # the parts whose outputs it takes; none: the one before it, or the picture
+    shared: str = ""  # where its tensors live in a supernet, if not under its name: parts of one net may share them
+    frozen: bool = False  # trained before, elsewhere: nothing changes its tensors any more
+
+    @property
+    def home(self) -> str:
+        """Where its tensors live in a supernet."""
+        return self.shared or self.name
 
 
 def ceil_div(a: int, b: int) -> int:

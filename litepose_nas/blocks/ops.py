@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from litepose_nas.blocks import ceil_div
 
@@ -95,6 +95,14 @@ def norm(channels: int) -> Op:
 def weights(number: int) -> Op:
     """Return weights that take part in no product, such as a table of biases."""
     return Op(macs=0, params=number)
+
+
+def maybe(condition: Any) -> bool:
+    """Tell whether something holds; in a column of networks it may: ask only what changes no sum, as copies do."""
+    try:
+        return bool(condition)
+    except ValueError:  # numpy's word for several answers
+        return True
 
 
 COPY = Op(macs=0, params=0)  # numbers are moved, padded, pooled or added, not multiplied with weights

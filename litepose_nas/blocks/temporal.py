@@ -42,6 +42,7 @@ class TemporalFuse(NamedTuple):
     joints: int
     width: int
     way: int  # one of ADD, MULTIPLY, CONCAT
+    through: bool = True  # gradients go on into the frame before
 
     def ops(self, h: int, w: int) -> list[Op]:
         """Return the convolutions at the feature's size, whatever the heatmaps' size."""
@@ -63,4 +64,4 @@ class TemporalFuse(NamedTuple):
         from litepose_nas.layers import temporal as layers
 
         ways = {ADD: layers.AddHeatmaps, MULTIPLY: layers.MultiplyHeatmaps, CONCAT: layers.ConcatHeatmaps}
-        return ways[self.way](self.joints, self.width)
+        return ways[self.way](self.joints, self.width, self.through)

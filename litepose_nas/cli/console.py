@@ -44,6 +44,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         out("  ".join(padded).rstrip())
 
 
+def listed(of: tuple[Sequence[str], Sequence[Sequence[object]]]) -> None:
+    """Print a table that may be empty, set apart by a line."""
+    head, rows = of
+    if rows:
+        out()
+        table(head, rows)
+
+
 def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 

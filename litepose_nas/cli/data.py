@@ -21,27 +21,44 @@ def _group() -> None:
 @app.command()
 def toy(
     folder: Annotated[Path, typer.Argument(help="The folder to make.")],
-    train: Annotated[int, typer.Option(min=1, help="Training pictures.")] = 1500,
-    val: Annotated[int, typer.Option(min=1, help="Validation pictures.")] = 150,
-    size: Annotated[int | None, typer.Option(min=32, help="Pixels; 160, or 512 when hard, if not given.")] = None,
+    train: Annotated[
+        int | None, typer.Option(min=1, help="Training pictures, 1500 if not given; or videos, 40.")
+    ] = None,
+    val: Annotated[
+        int | None, typer.Option(min=1, help="Validation pictures, 150 if not given; or videos, 10.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(min=32, help="Pixels; 160, videos 224, or 512 when hard, if not given.")
+    ] = None,
     setting: Annotated[
         str, typer.Option(help="easy (what a demo learns in minutes), standard, or hard (crowded, blurred: for GPUs).")
     ] = "standard",
-    subject: Annotated[str, typer.Option(help="people, or arm: robot arms of seven joints.")] = "people",
+    subject: Annotated[
+        str, typer.Option(help="people; arm: robot arms of seven joints; video: people who move, with tracks.")
+    ] = "people",
+    frames: Annotated[int | None, typer.Option(min=1, help="Of each video; 24 if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a folder that is not such a dataset.")] = False,
 ) -> None:
-    """Draw people, or robot arms: pictures and a COCO-keypoints JSON, the same bytes every time.
+    """Draw people, robot arms, or videos: pictures and a COCO-keypoints JSON, the same bytes every time.
 
-    Example: litepose-nas data toy people --train 200 --val 50
+    Videos are written in PoseTrack18's layout.
+
+    Examples: litepose-nas data toy people --train 200 --val 50
+    litepose-nas data toy films --subject video --train 8 --val 2
     """
     from litepose_nas.data.toy import write_toy
 
     with console.progress("drawing") as step:
-        made = write_toy(folder, train, val, size, seed, setting, force, step, subject)
-    rows = zip(("train", "val"), made.pictures, made.people, made.crowds, made.hidden, strict=True)
-    table = [(name, p, people, crowds, f"{100 * hidden:.0f} %") for name, p, people, crowds, hidden in rows]
-    console.table(("split", "pictures", subject + "s" * (subject == "arm"), "crowds", "hidden joints"), table)
+        made = write_toy(folder, train, val, size, seed, setting, force, step, subject, frames)
+    rows = zip(("train", "val"), made.pictures, made.people, made.crowds, made.hidden, made.tracks, strict=True)
+    table = [
+        (name, p, people, crowds, f"{100 * hidden:.0f} %", tracks) for name, p, people, crowds, hidden, tracks in rows
+    ]
+    names = {"arm": ("pictures", "arms", "crowds"), "video": ("frames", "people", "ignored")}
+    head = ("split", *names.get(subject, ("pictures", "people", "crowds")), "hidden joints")
+    films = subject == "video"
+    console.table((*head, "tracks") if films else head, table if films else [row[:-1] for row in table])
     console.out(f"written to {folder} in {made.seconds:.1f} s")
     console.out(f"next: litepose-nas train-supernet --data {folder}")
 

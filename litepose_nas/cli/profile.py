@@ -10,6 +10,7 @@ from litepose_nas import costs
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Json
 from litepose_nas.formats.subnet_file import MOST_JOINTS
+from litepose_nas.report.frames import of_whom, per_frame
 from litepose_nas.space import input_size
 from litepose_nas.target import resolve
 
@@ -36,8 +37,11 @@ def profile(
     rows = costs.table(subnet.arch, (h, w), subnet.joints)
     if as_json:
         blocks = [row._asdict() for row in rows]
-        of = "person" if subnet.arch.space.task == "topdown" else "picture"
-        console.as_json({**cost._asdict(), "of_one": of, "input": [h, w], "joints": subnet.joints, "blocks": blocks})
+        of = of_whom(subnet.arch).removeprefix("of one ") or "picture"
+        made = {"of_one": of, "input": [h, w], "joints": subnet.joints, "blocks": blocks}
+        if subnet.arch.frames > 1:
+            made["frames"] = [row._asdict() for row in costs.by_frame(subnet.arch, (h, w), subnet.joints)]
+        console.as_json({**cost._asdict(), **made})
         return
     console.table(
         ("part", "block", "output", "MACs", "share", "params"),
@@ -46,8 +50,9 @@ def profile(
             for r in rows
         ],
     )
-    each = "; the cost is that of one person" if subnet.arch.space.task == "topdown" else ""
-    console.out(f"\n{target}: {h}x{w} input, {subnet.joints} joints{each}")
+    whom = of_whom(subnet.arch)
+    console.out(f"\n{target}: {h}x{w} input, {subnet.joints} joints{f'; the cost is that {whom}' if whom else ''}")
+    console.listed(per_frame(subnet.arch, subnet.joints, (h, w)))
     console.table(
         ("", ""),
         [

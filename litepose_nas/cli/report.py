@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from litepose_nas.cli import console
+from litepose_nas.cli import across, console
 from litepose_nas.cli.options import Json
+from litepose_nas.errors import UserError
 
 
 def report(
@@ -17,6 +18,9 @@ def report(
         list[str] | None, typer.Option(help="Choose again within another budget, and write its subnet.json.")
     ] = None,
     mac_convention: Annotated[str | None, typer.Option(help="exact or litepose; the search's if not given.")] = None,
+    people: Annotated[
+        float | None, typer.Option(min=0.01, max=1000, help="Of a search across families: for so many a picture.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder to write; the run's own `report` if not given.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -30,12 +34,21 @@ def report(
     from litepose_nas.budget import Budget
     from litepose_nas.formats import subnet_file
     from litepose_nas.report import page
+    from litepose_nas.report.across import is_across
+    from litepose_nas.report.frames import of_whom, per_frame
     from litepose_nas.report.reread import JOURNAL, reread
     from litepose_nas.report.summary import beyond, summarise, to_json
     from litepose_nas.runs.run import Run
     from litepose_nas.searching.baselines import in_words
 
-    past = reread(search if search is not None else Run.latest("search", having=JOURNAL).folder)
+    what = search if search is not None else str(Run.latest("search", having=JOURNAL).folder)
+    if is_across(what):
+        return across.report(what, budget, mac_convention, people, out, as_json)
+    if people is not None:
+        raise UserError(
+            f"--people: {what} is a search of one family, whose budget is of one run of a network; leave it out"
+        )
+    past = reread(what)
     own = past.problem.budget
     texts = budget or [limit.text for limit in own.limits]
     limits = Budget.of(texts, mac_convention or own.convention)
@@ -60,11 +73,12 @@ def report(
             f"a model of choices and costs explains {found.models.explained:.0%} of the scores, costs alone "
             f"{found.models.by_cost:.0%}; beside the costs most is told by: {most}"
         )
-    cost = found.chosen.cost
+    cost, whom = found.chosen.cost, of_whom(found.chosen.arch)
     console.out(
         f"best within {', '.join(texts)}: {console.short(cost.macs, 'MAC')} exact, "
-        f"{console.short(cost.params, 'params')}; {limits.binding(cost)}"
+        f"{console.short(cost.params, 'params')}; {limits.binding(cost)}{f'; {whom}' if whom else ''}"
     )
+    console.listed(per_frame(found.chosen.arch, past.joints))
     console.out(f"written to {folder / page.PAGE}, with each table and picture beside it")
     if not budget:
         console.out(f"next: litepose-nas report {past.folder} --budget {_less(found.chosen.cost.macs)}")

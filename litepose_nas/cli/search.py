@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from litepose_nas.cli import console
+from litepose_nas.cli import across, console
 from litepose_nas.cli.options import Data, Device, DryRun, Engine, Out, Resume, Seed, Workers, check_alone
 from litepose_nas.cli.train import interrupted, open_data, told
 from litepose_nas.errors import UserError
@@ -16,7 +16,10 @@ from litepose_nas.errors import UserError
 
 def search(
     context: typer.Context,
-    supernet: Annotated[str | None, typer.Argument(help="The run of a supernet; the newest if not given.")] = None,
+    supernet: Annotated[
+        list[str] | None,
+        typer.Argument(help="The run of a supernet; the newest if not given. Of several families: all at once."),
+    ] = None,
     budget: Annotated[list[str] | None, typer.Option(help="Such as 1.2GMAC, 2M (parameters), 8MB; all hold.")] = None,
     mac_convention: Annotated[str, typer.Option(help="exact, or litepose as the paper counts.")] = "exact",
     evals: Annotated[int | None, typer.Option(min=1, help="Networks to evaluate.")] = None,
@@ -36,6 +39,17 @@ def search(
     eager: Annotated[
         bool, typer.Option("--eager", help="Let no worker wait for a round to end; no longer the same every time.")
     ] = False,
+    people: Annotated[
+        float | None,
+        typer.Option(min=0.01, max=1000, help="Of several: people a picture; the mean of the held-out ones."),
+    ] = None,
+    detector_macs: Annotated[
+        str | None, typer.Option(help="Of several: what finding the people of a picture takes, such as 2GMAC.")
+    ] = None,
+    boxes: Annotated[
+        Path | None, typer.Option(help="Of several: where a detector found people; the true boxes.")
+    ] = None,
+    min_box_score: Annotated[float, typer.Option(help="Of these, take boxes from this score on.")] = 0.0,
     data: Data = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -47,6 +61,9 @@ def search(
     """Search a trained supernet for the best network within a budget; the whole front comes along.
 
     Writes subnet.json here, and front.csv, front.svg and every subnet.json of the front into the run's folder.
+
+    Several supernets of different families share the budget, the evaluations and one front; there a budget is of a
+    picture with all its people.
 
     Example: litepose-nas search --budget 1.2GMAC --workers 4
     """
@@ -72,13 +89,17 @@ def search(
     way.check()
     choice = Choice(engine or ENGINES[0], workers)  # of this machine, not of the run: a run may go on elsewhere
     choice.check()
-    trained = step.find_supernet(kept.get("supernet", supernet))
+    several = across.Several(supernet or [], people, detector_macs, boxes, min_box_score)
+    if across.is_meant(several, run):
+        wishes = across.Wishes(kept, limits, way, choice, evals, data, device, name, out, dry_run)
+        return across.search(run, several, wishes)
+    trained = step.find_supernet(kept.get("supernet", supernet[0] if supernet else None))
     _reachable(trained, limits)
     done, planned = step.progress_of(trained)
     if done < planned:
         console.out(f"the training of {trained.folder} has not ended: it stands at step {done} of {planned}")
     source = open_data(kept.get("data") or data or trained.settings["data"])
-    quick = kept.get("quick", _is_quick(evals, device))
+    quick = kept.get("quick", step.is_quick(evals, device))
     setting = step.prepare(trained, source, limits, device, quick)
     if run is None:
         each = step.seconds_each(setting)
@@ -155,18 +176,14 @@ def extract(
 
 def _reachable(trained, limits) -> None:  # type: ignore[no-untyped-def]
     """Refuse a budget that no network keeps, before any weights or pictures are read."""
-    from litepose_nas.space import Space
+    from litepose_nas.steps.train_supernet import WEIGHTS
+    from litepose_nas.weights import supernet_space
 
-    limits.check_reachable(Space.load(trained.settings["space"]), trained.settings["joints"])
-
-
-def _is_quick(evals: int | None, device: str) -> bool:
-    from litepose_nas import devices
-
-    return evals is None and devices.pick(device).type == "cpu"
+    limits.check_reachable(supernet_space(trained.folder / WEIGHTS), trained.settings["joints"])
 
 
 def _conclude(folder: Path, found, limits, rank: str) -> None:  # type: ignore[no-untyped-def]
+    from litepose_nas.report.frames import of_whom, per_frame
     from litepose_nas.searching.baselines import in_words
 
     cost, by = found.chosen.cost, found.ranked_by
@@ -184,5 +201,6 @@ def _conclude(folder: Path, found, limits, rank: str) -> None:  # type: ignore[n
     console.out(
         f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "
         f"{console.short(cost.macs_litepose, 'MAC')} as LitePose counts, {console.short(cost.params, 'params')}; "
-        f"{limits.binding(cost)}" + ("; of each person" if found.chosen.arch.space.task == "topdown" else "")
+        f"{limits.binding(cost)}" + (f"; {whom}" if (whom := of_whom(found.chosen.arch)) else "")
     )
+    console.listed(per_frame(found.chosen.arch, found.subnet.joints))

@@ -44,6 +44,9 @@ def train_supernet(
     init: Annotated[
         str | None, typer.Option(help="Start from weights: another program's, or a network or supernet of ours.")
     ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Of a temporal space: the trained .safetensors for its key frames.")
+    ] = None,
     recipe: Annotated[
         str, typer.Option(help="default, or as published: litepose (bottom-up), vipnas (top-down).")
     ] = "default",
@@ -79,7 +82,7 @@ def train_supernet(
         settings = settings or []
         task = Space.load(space).task
         length, how = Length(steps, epochs, hours), changed(named(recipe, task), settings, task)
-        wishes = step.Wishes(space, how, length, seed, device, amp, init, keys(settings))
+        wishes = step.Wishes(space, how, length, seed, device, amp, init, key, keys(settings))
         step.check(wishes)
         supernet, read, trainee, plan = step.prepare(wishes, open_data(data), console.out)
         if plan.quick:

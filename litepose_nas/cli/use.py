@@ -134,17 +134,41 @@ def _print(report: Report, metric: str, as_json: bool, what: dict[str, str]) -> 
 
 def predict(
     target: Annotated[str, typer.Argument(help="A .safetensors file.")],
-    pictures: Annotated[list[str], typer.Argument(help="Pictures, folders or patterns such as '*.jpg'.")],
-    out: Annotated[Path, typer.Option(help="The folder for overlays and poses.json.")] = Path("predictions"),
+    pictures: Annotated[list[str], typer.Argument(help="Pictures, folders, videos, or patterns such as '*.jpg'.")],
+    out: Annotated[Path, typer.Option(help="The folder for overlays and poses.")] = Path("predictions"),
     flip: Annotated[bool, typer.Option("--flip", help="Look at the mirrored picture as well.")] = False,
     boxes: Boxes = None,
     min_box_score: Annotated[float, typer.Option(help="Leave out boxes of --boxes with a lower score.")] = 0.0,
+    video: Annotated[bool, typer.Option("--video", help="A folder of pictures is the frames of a video.")] = False,
+    detector: Annotated[
+        Path | None, typer.Option(help="In videos: a bottom-up network that finds people for a top-down one.")
+    ] = None,
+    every: Annotated[
+        int | None, typer.Option(min=1, help="In videos: frames between two looks of --detector; 5 if not given.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="In videos: coco, or posetrack for its evaluation; coco if not given.")
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, max=240, help="In videos: frames a second of the overlay; as the video.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="In videos: go on where it was stopped.")] = False,
     device: Device = "auto",
 ) -> None:
-    """Draw the people that a network finds in pictures.
+    """Draw the people that a network finds in pictures, or follows through videos.
 
-    Example: litepose-nas predict subnet-finetuned.safetensors photos/
+    Examples: litepose-nas predict subnet-finetuned.safetensors photos/
+    litepose-nas predict topdown.safetensors clip.mp4 --detector bottomup.safetensors
     """
+    from litepose_nas.cli import films
+
+    sources = films.sources_of(pictures, video)
+    wishes = films.Wishes(out, flip, boxes, min_box_score, detector, every, layout, rate, resume, device)
+    if sources:
+        films.predict_films(target, sources, wishes)
+        return
+    if alone := films.for_videos(wishes):
+        raise UserError(f"{alone}: is for videos; name one, or add --video where a folder holds the frames of one")
     from litepose_nas.prediction import predict as run
     from litepose_nas.steps import evaluate as step
 

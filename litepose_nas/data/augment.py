@@ -105,6 +105,13 @@ def warp_joints(
     return (warped if mirror is None else warped[:, list(mirror)]).astype(np.float32)
 
 
+def to_files(keypoints: NDArray[np.float32], warp: Matrix) -> NDArray[np.float64]:
+    """Return people (P, J, 3) found in a network's input in COCO's pixels of the picture; missing joints stay zero."""
+    back = invert(warp)
+    moved = keypoints[..., :2].astype(np.float64) @ back[:, :2].T + back[:, 2] - HALF
+    return np.concatenate([moved, keypoints[..., 2:]], axis=-1) * (keypoints[..., 2:] != 0)
+
+
 def draw_colours(rng: np.random.Generator, augment: Augment) -> Matrix:
     """Draw a colour map (3, 4): red, green, blue and 1 to red, green, blue, from 0 to 255."""
     brightness, contrast, saturation = 1 + rng.uniform(-1, 1, 3) * augment.colour

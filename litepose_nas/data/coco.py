@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +42,7 @@ class Record(NamedTuple):
     track_ids: NDArray[np.int64] | None = None  # (P,): -1 where unknown; None where the file knows none
     video: str = ""  # the video it is a picture of
     frame: int = -1  # the number of the picture in it
+    labelled: bool = True  # False: whoever is in it, nobody was asked
 
 
 class Dataset(NamedTuple):
@@ -72,11 +73,12 @@ def dataset_of(
     reread: Callable[[], Document] | None = None,
     pictures: bool = True,
     people: bool = True,
+    unlabelled: bool = False,
 ) -> Dataset:
     """Return a document as arrays; `path`, where it was read, begins every error.
 
     Without `pictures` nothing is asked of the folder, and sizes may be missing; without `people` there may be none.
-    Frames of videos that the document calls not labelled are left out.
+    Frames of videos that the document calls not labelled are left out, or with `unlabelled` stay where they are there.
     """
     if not document["images"]:
         raise UserError(f"{path} lists no images: the dataset is empty; give a file with pictures and people")
@@ -87,7 +89,7 @@ def dataset_of(
             f"{path} has {len(category['keypoints'])} joints a person and the skeleton {len(found.names)}; "
             "let both have the same keypoints"
         )
-    entries = _image_entries(path, folder, document["images"], pictures)
+    entries = _image_entries(path, folder, document["images"], pictures, unlabelled)
     per_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
     seen: set[int] = set()
     for annotation in document["annotations"]:
@@ -109,7 +111,7 @@ def dataset_of(
     records = tuple(
         _record(path, folder, entries[image_id], per_image[image_id], len(found.names))
         for image_id in sorted(entries)
-        if entries[image_id].get("is_labeled", True)
+        if unlabelled or is_labelled(entries[image_id])
     )
     if people and not any(len(record.joints) for record in records):
         raise UserError(f"{path} holds no person with labelled joints; give a file that does")
@@ -266,22 +268,31 @@ def skeleton_of(path: Path, category: dict[str, Any]) -> Skeleton:
         raise UserError(f"{path}: {error}") from error
 
 
-def _image_entries(path: Path, folder: Path, images: list[Any], pictures: bool) -> dict[int, dict[str, Any]]:
+def _image_entries(
+    path: Path, folder: Path, images: list[Any], pictures: bool, unlabelled: bool
+) -> dict[int, dict[str, Any]]:
     entries: dict[int, dict[str, Any]] = {}
     present: dict[Path, set[str]] = {}
     for image in images:
-        shown = pictures and isinstance(image, dict) and image.get("is_labeled", True)
+        shown = pictures and isinstance(image, dict) and is_labelled(image)
         check_image(path, image, shown)
         if image["id"] in entries:
             raise UserError(f"{path} lists image {image['id']} twice; keep one")
         file = folder / image["file_name"]
-        if shown and file.name not in _names_in(file.parent, present):
+        there = not (shown or (pictures and unlabelled)) or file.name in _names_in(file.parent, present)
+        if not there and shown:
             raise UserError(
                 f"{path}: image {image['id']} has no file {file}{zipped.elsewhere(file)}; "
                 "check the picture folder, or remove the image from the list"
             )
-        entries[image["id"]] = image
+        if there:  # many keep of a video what is labelled
+            entries[image["id"]] = image
     return entries
+
+
+def is_labelled(image: Mapping[str, Any]) -> bool:
+    """Say whether anybody was asked who is in a picture; of a video often a part of the frames alone is labelled."""
+    return bool(image.get("is_labeled", True))
 
 
 def check_image(path: Path, image: Any, sizes: bool = True) -> None:
@@ -343,6 +354,7 @@ def _record(path: Path, folder: Path, image: dict[str, Any], annotations: list[d
         np.array([person.head for person in people], np.float32) if any(p.head for p in people) else None,
         np.array([person.track for person in people], np.int64) if any(p.track >= 0 for p in people) else None,
         *_place_in_video(image),
+        is_labelled(image),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from litepose_nas.data import zipped
-from litepose_nas.data.coco import Document, dataset_of, keypoint_category, split
+from litepose_nas.data.coco import Document, dataset_of, is_labelled, keypoint_category, split
 from litepose_nas.data.dataset_yaml import plain_words
 from litepose_nas.data.formats.building import category_for
 from litepose_nas.data.formats.yolo_pose import line_of
@@ -93,7 +93,9 @@ def divide(source: Source, out: Path, fraction: float, seed: int = 0, of: str = 
         entries = {}
         for name, records in (("train", rest.records), ("val", slice_.records)):
             ids, videos = {record.image_id for record in records}, {record.video for record in records} - {""}
-            kept = [p for p in part.document["images"] if p["id"] in ids or (_unlabelled(p) and p["vid_id"] in videos)]
+            kept = [
+                p for p in part.document["images"] if p["id"] in ids or (not is_labelled(p) and p["vid_id"] in videos)
+            ]
             document = {**part.document, "images": kept, "annotations": _people_of(part.document, kept)}
             written.append(_write_coco(partial, name, part._replace(document=document), None))
             entries[name] = {"images": str(folder.resolve()), "annotations": f"annotations/{name}.json"}
@@ -118,7 +120,7 @@ def _part(source: Source, name: str, keep_unlabelled: bool = False) -> _Part:
     skeleton = dataset_of(document, path, folder, source.skeleton, people=name != "test").skeleton
     category = keypoint_category(path, document["categories"])
     number, label = category.get("id", 1), str(category.get("name", "person"))
-    pictures = [p for p in document["images"] if keep_unlabelled or not _unlabelled(p)]
+    pictures = [p for p in document["images"] if keep_unlabelled or is_labelled(p)]
     people = [a for a in document["annotations"] if a.get("category_id") == number]
     whole = {**document, "images": pictures, "annotations": people}
     return _Part(
@@ -126,10 +128,6 @@ def _part(source: Source, name: str, keep_unlabelled: bool = False) -> _Part:
         folder,
         skeleton,
     )
-
-
-def _unlabelled(picture: dict[str, Any]) -> bool:
-    return not picture.get("is_labeled", True)
 
 
 def _people_of(document: Document, pictures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

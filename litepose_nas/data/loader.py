@@ -19,6 +19,7 @@ from litepose_nas.data import boxes as box_
 from litepose_nas.data import pixels as pixels_
 from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.augment import Augment, Image, Matrix, Size
+from litepose_nas.data.clips import Clip, clips
 from litepose_nas.data.coco import Dataset, Record, ignored_mask, load_picture
 from litepose_nas.errors import UserError
 
@@ -31,7 +32,9 @@ class Batch(NamedTuple):
     """Pictures as a network takes them, with their people; continuous coordinates, see augment.py."""
 
     images: Tensor  # (B, 3, H, W) float32
-    joints: Tensor  # (B, P, J, 3) float32: x, y in pixels of the input, flag; P >= 1, rows that only fill up are zero
+    # (B, P, J, 3) float32: x, y in pixels of the input, flag; P >= 1, rows that only fill up are zero. Of clips, whose
+    # images are (B, F, 3, H, W), a row is one person in a frame, and ids and boxes are those of B * F views.
+    joints: Tensor
     masks: Tensor | None  # (B, H, W) bool: False where people stand whom nobody labelled; None where there are none
     image_ids: tuple[int, ...] = ()
     boxes: NDArray[np.float64] | None = None  # (B, 5): left, top, width, height, score; None: pictures are whole
@@ -46,6 +49,13 @@ class Batch(NamedTuple):
 
         masks = None if self.masks is None else move(self.masks)
         return self._replace(images=move(self.images), joints=move(self.joints), masks=masks)
+
+    @property
+    def singles(self) -> Batch:
+        """The same views, frames of clips as pictures on their own."""
+        if self.images.dim() == 4:
+            return self
+        return self._replace(images=self.images.flatten(0, 1), joints=self.joints.flatten(0, 1)[:, None])
 
 
 Fitted = tuple[
@@ -84,7 +94,8 @@ class Cached:
     def batches(self) -> Iterator[Fitted]:
         """The batches, in their order, as often as one likes."""
         for batch, warps in self._kept:
-            yield batch._replace(images=to_input(list(batch.images.numpy()), batch.pixels)), warps
+            images = to_input(list(batch.images.flatten(0, -4).numpy()), batch.pixels)
+            yield batch._replace(images=images.unflatten(0, batch.images.shape[:-3])), warps
 
 
 class Pictures:
@@ -95,6 +106,7 @@ class Pictures:
         self.free_bytes = cache_bytes
         self._kept: dict[int, tuple[Image, NDArray[np.bool_] | None]] = {}
         self._lock = threading.Lock()
+        self._clips: dict[int, list[Clip]] = {}
 
     def __len__(self) -> int:
         return len(self.dataset.records)
@@ -109,6 +121,14 @@ class Pictures:
             if box_.clipped(box, (record.height, record.width)) is not None
         ]
         return np.array(places, np.int64).reshape(-1, 2)
+
+    def clips(self, length: int) -> list[Clip]:
+        """Return the clips of so many frames, one for everybody who is followed through them and is in the first."""
+        if length not in self._clips:
+            found = clips(self.dataset, length)
+            seen = {(index, person) for index, person in self.people.tolist()}
+            self._clips[length] = [clip for clip in found if (clip.images[0], clip.people[0]) in seen]
+        return self._clips[length]
 
     def get(self, index: int) -> tuple[Image, NDArray[np.bool_] | None]:
         """Return a picture and where nobody is labelled in it (None where everybody is); do not write into them."""
@@ -229,7 +249,8 @@ def to_picture(image: Tensor, pixels: str = pixels_.DEFAULT) -> Image:
 
 
 def _packed(batch: Batch) -> Tensor:
-    return torch.from_numpy(np.stack([to_picture(image, batch.pixels) for image in batch.images]))
+    views = [to_picture(image, batch.pixels) for image in batch.images.flatten(0, -4)]
+    return torch.from_numpy(np.stack(views)).unflatten(0, batch.images.shape[:-3])
 
 
 def to_input(images: Sequence[Image], pixels: str = pixels_.DEFAULT) -> Tensor:

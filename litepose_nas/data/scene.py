@@ -148,7 +148,7 @@ def _arrange(rng: np.random.Generator, width: int, height: int, setting: Setting
 def _stand(
     rng: np.random.Generator, figure: Figure, scale: float, slot: float, width: int, height: int, setting: Setting
 ) -> Actor:
-    low, high = _extent(figure, scale)
+    low, high = extent_of(figure, scale)
     wide, tall = high - low
     x = width * (slot + rng.normal(0, 0.10)) - wide / 2
     x = min(max(x, 0.01 * width), max(0.99 * width - wide, 0.01 * width))
@@ -168,7 +168,8 @@ def _stand(
     return Actor(figure, scale, origin, (float(x), float(y), float(x + wide), float(y + tall)))
 
 
-def _extent(figure: Figure, scale: float) -> tuple[Floats, Floats]:
+def extent_of(figure: Figure, scale: float) -> tuple[Floats, Floats]:
+    """Return the corners of the box around a figure, from its pelvis, with a margin for its limbs' thickness."""
     r = figure.body.head
     head = figure.head[:2]
     ends = np.concatenate((figure.joints, figure.hands, figure.heels, figure.toes))[:, :2]
@@ -209,18 +210,32 @@ def expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: Setting)
     elif rng.random() < setting.blur:
         side = 2 * int(rng.integers(1, 3)) + 1
         image = cv2.GaussianBlur(image, (side, side), 0).astype(np.uint8)
+    image = cv2.LUT(image, draw_tones(rng, setting)).astype(np.uint8)
+    return add_noise(image, rng, int(rng.integers(setting.noise[0], setting.noise[1] + 1)))
+
+
+def draw_tones(rng: np.random.Generator, setting: Setting) -> NDArray[np.uint8]:
+    """Return what a camera makes of each level of each colour, as a table (1, 256, 3)."""
     levels = np.arange(256) * rng.uniform(*setting.dim) * rng.uniform(0.95, 1.05, (3, 1)) + rng.uniform(-8, 8)
-    table = np.clip(np.rint(levels), 0, 255).astype(np.uint8).T[None]
-    image = cv2.LUT(image, np.ascontiguousarray(table)).astype(np.uint8)
-    noise = int(rng.integers(setting.noise[0], setting.noise[1] + 1))
-    if noise:
-        grain = rng.integers(-noise, noise + 1, image.shape, dtype=np.int8)
-        image = np.clip(image.astype(np.int16) + grain, 0, 255).astype(np.uint8)
-    return image
+    return np.ascontiguousarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8).T[None])
+
+
+def add_noise(image: NDArray[np.uint8], rng: np.random.Generator, noise: int) -> NDArray[np.uint8]:
+    """Return a picture with even noise of so many levels."""
+    if not noise:
+        return image
+    grain = rng.integers(-noise, noise + 1, image.shape, dtype=np.int8)
+    return np.clip(image.astype(np.int16) + grain, 0, 255).astype(np.uint8)
 
 
 def person_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> DrawnPerson:
     """Return what a labelled canvas shows of the figure with that number."""
+    pose = actor.figure.pose
+    return DrawnPerson(joints_truth(labels, number, actor), *shown_of(labels, number), pose.stance, pose.facing)
+
+
+def joints_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> Floats:
+    """Return the joints (17, 3) of the figure with that number on a labelled canvas: x, y, flag."""
     figure = actor.figure
     fine = figure.joints[:, :2] * actor.scale + actor.origin
     height, width = labels.shape
@@ -234,7 +249,7 @@ def person_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> DrawnP
         part = int(labels[y, x]) - 16 * (number + 1)
         seen = part in paint.PARTS_AT_JOINT[joint] and not _turned_away(figure, joint, part)
         joints[joint] = (*picture_point(fine[joint]), 2 if seen else 1)
-    return DrawnPerson(joints, *shown_of(labels, number), figure.pose.stance, figure.pose.facing)
+    return joints
 
 
 def shown_of(labels: NDArray[np.uint8], number: int) -> tuple[Box, float, list[list[float]]]:

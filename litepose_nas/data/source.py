@@ -80,12 +80,15 @@ class Source(NamedTuple):
         """
         return _document(self.split(name), self.skeleton, name != "test", pictures)
 
-    def read(self, name: str, pictures: bool = True) -> Dataset:
-        """Return a split as arrays; without `pictures` its annotations alone are read, and no picture need be there."""
+    def read(self, name: str, pictures: bool = True, unlabelled: bool = False) -> Dataset:
+        """Return a split as arrays; without `pictures` its annotations alone are read, and no picture need be there.
+
+        With `unlabelled` the frames of videos that nobody labelled are among the records, where their pictures are.
+        """
         split, people = self.split(name), name != "test"
-        again = functools.partial(_document, split, self.skeleton, people, pictures)
+        again = functools.partial(_document, split, self.skeleton, people, pictures, unlabelled)
         path = split.annotations or split.images.joinpath(*split.folders[:1])
-        return dataset_of(again(), path, split.images, self.skeleton, again, pictures, people)
+        return dataset_of(again(), path, split.images, self.skeleton, again, pictures, people, unlabelled)
 
     def detections(self, name: str, min_score: float = 0.0) -> dict[int | str, Detections]:
         """Return the people a detector found in a split, by image id."""
@@ -241,7 +244,9 @@ def _folder_beside(path: Path, data: bytes) -> Path:
     return path.parent
 
 
-def _document(split: Split, skeleton: Skeleton | None, people: bool, pictures: bool = True) -> Document:
+def _document(
+    split: Split, skeleton: Skeleton | None, people: bool, pictures: bool = True, unlabelled: bool = False
+) -> Document:
     images = split.images if pictures else None
     if split.format == "yolo":
         if skeleton is None:
@@ -249,13 +254,13 @@ def _document(split: Split, skeleton: Skeleton | None, people: bool, pictures: b
         return yolo_pose.read(split.images, split.folders, skeleton, split.wording)
     if split.annotations is None:
         return _pictures_alone(split.images, skeleton)
-    document = _read(split, split.annotations, images, people)
+    document = _read(split, split.annotations, images, people, unlabelled)
     if skeleton is not None:
         _name_joints(split.annotations, document, skeleton)
     return document
 
 
-def _read(split: Split, path: Path, images: Path | None, people: bool) -> Document:
+def _read(split: Split, path: Path, images: Path | None, people: bool, unlabelled: bool) -> Document:
     match split.format:
         case "coco":
             document = read_json(path)
@@ -275,7 +280,7 @@ def _read(split: Split, path: Path, images: Path | None, people: bool) -> Docume
         case "ochuman":
             return ochuman.read(path)
         case "posetrack18":
-            return posetrack18.read(path, images)
+            return posetrack18.read(path, images, unlabelled)
     raise UserError(f"{path}: format {split.format!r} is not one; {nearest(split.format, FORMATS)}")
 
 

@@ -1,7 +1,8 @@
-"""Drawn people or robot arms as a dataset: pictures and COCO-keypoints annotations, the same bytes for a seed."""
+"""Drawn people, robot arms or videos of people as a dataset: pictures and annotations, the same bytes for a seed."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -18,19 +19,26 @@ import yaml
 from litepose_nas.data import robot_arm
 from litepose_nas.data.dataset_yaml import plain_words
 from litepose_nas.data.figure import JOINTS, LIMBS
+from litepose_nas.data.film import FILMS, draw_film
+from litepose_nas.data.film_truth import Annotated
 from litepose_nas.data.formats.building import category_for
 from litepose_nas.data.scene import SETTINGS, DrawnCrowd, DrawnPerson, Picture, draw_picture
+from litepose_nas.data.toy_video import write_films
 from litepose_nas.errors import UserError, nearest
 
 SPLITS = ("train", "val")
 SIZES = {"easy": 160, "standard": 160, "hard": 512}  # pixels, if not given
 SMALLEST, LARGEST = 48, 4096
+FILM_SIZES = {"easy": 192, "standard": 224, "hard": 512}  # of videos
+NUMBERS = {"people": (1500, 150), "arm": (1500, 150), "video": (40, 10)}  # train and val, if not given
+FRAMES = 24  # of a video, if not given
+MOST_FRAMES = 9999
 MOST_PICTURES = 1_000_000  # a split: the ids of val begin above those of train
 QUALITY = 92
 _WHAT = "people drawn by litepose-nas"
-SUBJECTS = ("people", "arm")
+SUBJECTS = ("people", "arm", "video")
 _MARKER, _YAML, _BOXES = "toy.json", "data.yaml", "annotations/boxes_{}.json"
-_OWN = {"annotations", "train", "val", _MARKER, _YAML}
+_OWN = {"annotations", "images", "train", "val", _MARKER, _YAML}
 
 Progress = Callable[[int, int], None]
 
@@ -44,24 +52,36 @@ class ToySummary(NamedTuple):
     crowds: tuple[int, int]
     hidden: tuple[float, float]  # the share of labelled joints that something hides
     seconds: float
+    tracks: tuple[int, int] = (0, 0)  # of videos
+
+
+class Drawn(NamedTuple):
+    """What was drawn in a split."""
+
+    people: int
+    crowds: int
+    hidden: float
+    tracks: int = 0
 
 
 def write_toy(
     folder: str | os.PathLike[str],
-    train: int = 1500,
-    val: int = 150,
+    train: int | None = None,
+    val: int | None = None,
     size: int | None = None,
     seed: int = 0,
     setting: str = "standard",
     force: bool = False,
     progress: Progress | None = None,
     subject: str = "people",
+    frames: int | None = None,
 ) -> ToySummary:
     """Draw a dataset and put it into a folder, whole or not at all; progress(done, total) is called after each picture.
 
     A picture depends on the seed, its split, its place in it, size and setting (easy, standard or hard): more pictures
-    begin with the same ones. An earlier drawn dataset is replaced; anything else only with force. The subject is people
-    or robot arms, which have one setting, a data.yaml that says what their joints are, and files of their boxes.
+    begin with the same ones. An earlier drawn dataset is replaced; anything else only with force. The subject is
+    people; or arms of robots, which have one setting, a data.yaml that says what their joints are, and files of their
+    boxes; or video: then `train` and `val` count videos of so many frames, in PoseTrack18's layout.
     """
     if subject not in SUBJECTS:
         raise UserError(f"drawn pictures: subject {subject!r} is not one; {nearest(subject, SUBJECTS)}")
@@ -69,8 +89,13 @@ def write_toy(
         raise UserError(f"drawn arms: setting {setting!r} is one of people; leave it out")
     if setting not in SETTINGS:
         raise UserError(f"drawn people: setting {setting!r} is not one; {nearest(setting, SETTINGS)}")
-    size = SIZES[setting] if size is None else size
-    _check_numbers(train, val, size, seed)
+    if frames is not None and subject != "video":
+        raise UserError(f"drawn pictures: {frames} frames are for videos; add --subject video, or leave them out")
+    films, (many, few) = subject == "video", NUMBERS[subject]
+    train, val = many if train is None else train, few if val is None else val
+    size = (FILM_SIZES if films else SIZES)[setting] if size is None else size
+    frames = FRAMES if frames is None else frames
+    _check_numbers(train, val, size, seed, frames)
     target = Path(folder).absolute()
     _check_target(target, force)
     started = time.perf_counter()
@@ -79,7 +104,12 @@ def write_toy(
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
         try:
             partial.chmod(0o777 & ~_umask())
-            counts = _write_splits(partial, (train, val), size, seed, setting, subject, progress)
+            if films:
+                draw = functools.partial(draw_film, size=size, frames=frames, filming=FILMS[setting])
+                rng_of = functools.partial(picture_rng, seed)
+                counts = [_summed(part) for part in write_films(partial, (train, val), frames, draw, rng_of, progress)]
+            else:
+                counts = _write_splits(partial, (train, val), size, seed, setting, subject, progress)
             settings = {
                 "what": _WHAT,
                 "version": 1,
@@ -89,6 +119,7 @@ def write_toy(
                 "seed": seed,
                 "setting": setting,
                 **({} if subject == "people" else {"subject": subject}),
+                **({"frames": frames} if films else {}),
             }
             _write_json(partial / _MARKER, settings)
             _move_into_place(partial, target)
@@ -99,14 +130,16 @@ def write_toy(
             f"cannot write drawn people to {target}: {error.strerror or error}; "
             "nothing was changed there: free some space or name another folder"
         ) from error
-    (train_people, train_crowds, train_hidden), (val_people, val_crowds, val_hidden) = counts
+    drawn_train, drawn_val = counts
+    times = frames if films else 1
     return ToySummary(
         target,
-        (train, val),
-        (train_people, val_people),
-        (train_crowds, val_crowds),
-        (train_hidden, val_hidden),
+        (train * times, val * times),
+        (drawn_train.people, drawn_val.people),
+        (drawn_train.crowds, drawn_val.crowds),
+        (drawn_train.hidden, drawn_val.hidden),
         time.perf_counter() - started,
+        (drawn_train.tracks, drawn_val.tracks),
     )
 
 
@@ -136,8 +169,9 @@ def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
     return np.random.default_rng([seed, SPLITS.index(split), index])
 
 
-def _check_numbers(train: int, val: int, size: int, seed: int) -> None:
+def _check_numbers(train: int, val: int, size: int, seed: int, frames: int) -> None:
     for name, number, low, high in (
+        ("frames", frames, 1, MOST_FRAMES),
         ("train", train, 1, MOST_PICTURES),
         ("val", val, 1, MOST_PICTURES),
         ("size", size, SMALLEST, LARGEST),
@@ -196,7 +230,7 @@ def _write_splits(
     setting: str,
     subject: str,
     progress: Progress | None,
-) -> list[tuple[int, int, float]]:
+) -> list[Drawn]:
     done, total, arms = 0, sum(pictures), subject == "arm"
     counts = []
     (folder / "annotations").mkdir()
@@ -246,11 +280,18 @@ def _write_yaml(path: Path) -> None:
     path.write_text(yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=120), encoding="utf-8")
 
 
-def _count(annotations: list[dict[str, Any]]) -> tuple[int, int, float]:
+def _count(annotations: list[dict[str, Any]]) -> Drawn:
     people = [a for a in annotations if not a["iscrowd"]]
     flags = [flag for person in people for flag in person["keypoints"][2::3]]
     labelled = sum(flag > 0 for flag in flags)
-    return len(people), len(annotations) - len(people), sum(flag == 1 for flag in flags) / max(labelled, 1)
+    return Drawn(len(people), len(annotations) - len(people), sum(flag == 1 for flag in flags) / max(labelled, 1))
+
+
+def _summed(videos: list[Annotated]) -> Drawn:
+    people, tracks, regions, joints, hidden = (
+        sum(getattr(video, name) for video in videos) for name in ("people", "tracks", "regions", "joints", "hidden")
+    )
+    return Drawn(people, regions, hidden / max(joints, 1), tracks)
 
 
 def _jpeg(picture: Picture) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from litepose_nas.errors import UserError, nearest
@@ -17,7 +17,9 @@ class Family(Protocol):
     """What a family of networks offers; a module with these names is one."""
 
     OUTPUTS: tuple[str, ...]  # names of what `forward` returns, in order
-    # And TASK = "topdown" where the network sees one person at a time; without it, whole pictures.
+    # And TASK = "topdown" where the network sees one person at a time, "temporal" where it sees one through a clip;
+    # without it, whole pictures. A top-down family with STAGES can be used for the later frames of a clip: its forward
+    # takes a third argument, a function of a stage's number and feature, and goes on with what that returns.
 
     def plan(self, tree: Any, joints: int) -> Iterable[Part]:
         """Yield the blocks of one architecture; the only place where widths are decided."""
@@ -36,3 +38,9 @@ def load(name: str) -> Family:
     if name not in names():
         raise UserError(f"family: {name!r} is not one; {nearest(name, names())}")
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def of(tree: Mapping[str, Any]) -> Family:
+    """Return the family that a space's tree describes; one that is made of others says by `of` which it is."""
+    family: Any = load(str(tree.get("family", "")))
+    return family.of(tree) if hasattr(family, "of") else family

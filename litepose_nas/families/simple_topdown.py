@@ -5,7 +5,7 @@ The output, at a quarter of the input: one heatmap a joint of the one person the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from litepose_nas.blocks import Part
@@ -16,6 +16,7 @@ from litepose_nas.errors import UserError
 OUTPUTS = ("heatmaps",)
 TASK = "topdown"
 STRIDES = (2, 2, 2)
+STAGES = len(STRIDES)
 STEM_WIDTH = 16  # of the stem's two inner convolutions
 KERNEL = 4  # of the deconvs
 
@@ -46,14 +47,15 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
     yield Part("heatmaps", down, Answer(width, joints))
 
 
-def forward(net: Any, image: Any) -> tuple[Any, ...]:
-    """Return the heatmaps of a batch of cut-outs."""
+def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:
+    """Return the heatmaps of a batch of cut-outs; `after` may change the feature behind a stage of that number."""
     x = net.stem(image)
     sizes = []
-    for stage in net.stages.children():
+    for number, stage in enumerate(net.stages.children()):
         sizes.append(x.shape[-2:])
         for block in stage.children():
             x = block(x)
+        x = after(number, x) if after else x
     for deconv in net.head.children():
         height, width = sizes.pop()
         x = deconv(x)

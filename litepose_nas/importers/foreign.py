@@ -17,7 +17,7 @@ from torch import Tensor
 
 from litepose_nas import families, importers, network, resources, target, weights
 from litepose_nas.errors import UserError
-from litepose_nas.formats import subnet_file
+from litepose_nas.formats import json_file, subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers import litepose, litepose_names
 from litepose_nas.importers.checkpoint import read_checkpoint
@@ -165,8 +165,14 @@ def _heads(paths: list[str]) -> list[str]:
 
 def _nearest_point(file: Foreign) -> tuple[Subnet, str]:
     """Return the family's published network that shares most with a file, or the widest of its shipped space."""
-    found = [(name, target.resolve(name).subnet) for name in target.published()]
-    mine = [(name, subnet) for name, subnet in found if family_of(subnet.arch.space) == file.family]
+    spaces = {name: Space.load(name) for name in resources.names("search_spaces", ".yaml")}
+    mine = []
+    for name in target.published():
+        data = json_file.read(resources.find(name, "mobile_configs", ".json"), subnet_file.EXPECTED)
+        space = spaces.get(data["space"])
+        if space is None or family_of(space) == file.family:  # the others are not worth reading whole
+            mine.append((name, target.resolve(name).subnet))
+    mine = [(name, subnet) for name, subnet in mine if family_of(subnet.arch.space) == file.family]
 
     def shared(subnet: Subnet) -> int:
         return sum(subnet.arch.to_dict().get(path) == value for path, value in file.genes.items())
@@ -174,8 +180,7 @@ def _nearest_point(file: Foreign) -> tuple[Subnet, str]:
     if mine:
         name, subnet = max(mine, key=lambda pair: shared(pair[1]))
         return subnet, name
-    for name in resources.names("search_spaces", ".yaml"):
-        space = Space.load(name)
+    for name, space in spaces.items():
         if family_of(space) == file.family:
             return Subnet(space.widest, 17), f"the widest of {name}"
     raise UserError(f"{file.file}: {file.name}, but no search space has networks of its family {file.family}")

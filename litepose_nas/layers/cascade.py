@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,7 +12,7 @@ from litepose_nas.layers import windows
 from litepose_nas.layers.conv import conv_bn, dense, depthwise
 
 
-class Head(nn.Module):
+class WindowHead(nn.Module):
     """Queries, keys and values of one head; the queries pass a depthwise convolution, keys and values an average."""
 
     def __init__(self, chunk: int, key: int, kernel: int, pool: int, scale: int):
@@ -22,13 +24,39 @@ class Head(nn.Module):
         self.v = conv_bn(dense(chunk, chunk), chunk)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Return what this head found in windows (batch, chunk, side, side), with a bias for each query and key."""
+        """Return what this head found in windows (batch, chunk, height, width), with a bias for each query and key."""
         reduced = F.avg_pool2d(x, self.pool, ceil_mode=True) if self.pool > 1 else x
-        q, k, v = (
-            tokens.flatten(2).transpose(1, 2) for tokens in (self.dw(self.q(x)), self.k(reduced), self.v(reduced))
-        )
+        q, k, v = tokens(self.dw(self.q(x))), tokens(self.k(reduced)), tokens(self.v(reduced))
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=self.scale)
         return y.transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each position of a feature."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the normalised feature (batch, channels, height, width)."""
+        return super().forward(input.movedim(1, -1)).movedim(-1, 1)
+
+
+class PooledHead(nn.Module):
+    """Queries of one head from every position, keys and values from averages; each normalised, then convolved."""
+
+    def __init__(self, chunk: int, key: int, kernel: int, side: int):
+        super().__init__()
+        self.side = side
+        self.q = nn.Sequential(dense(chunk, key), ChannelNorm(key), depthwise(key, kernel))
+        self.reduce = nn.Sequential(dense(chunk, chunk), ChannelNorm(chunk))
+        self.k = nn.Sequential(dense(chunk, key), ChannelNorm(key), depthwise(key, kernel))
+        self.v = nn.Sequential(dense(chunk, chunk), ChannelNorm(chunk), depthwise(chunk, kernel))
+        self.out = nn.Sequential(nn.Linear(chunk, chunk, bias=False), nn.LayerNorm(chunk))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return what this head found in a feature (batch, chunk, height, width)."""
+        side = min(self.side, x.shape[2]), min(self.side, x.shape[3])
+        reduced = self.reduce(x if side == x.shape[2:] else F.adaptive_avg_pool2d(x, side))
+        y = F.scaled_dot_product_attention(tokens(self.q(x)), tokens(self.k(reduced)), tokens(self.v(reduced)))
+        return self.out(y).transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 class Projection(nn.Module):
@@ -45,29 +73,67 @@ class Projection(nn.Module):
         return self.bn(F.conv2d(x, self.weight.flatten(1)[:, :, None, None]))
 
 
-class CascadedAttention(nn.Module):
+class WindowCascade(nn.Module):
     """Heads in a cascade inside windows; their channels are interleaved, so that narrow nets lie inside wide ones."""
 
-    def __init__(self, dim: int, heads: int, chunk: int, key: int, kernel: int, window: int, pool: int, scale: int):
+    def __init__(self, dim: int, chunk: int, key: int, kernels: Sequence[int], window: int, pool: int, scale: int):
         super().__init__()
-        self.side, self.pool = window, pool
-        self.heads = nn.ModuleList(Head(chunk, key, kernel, pool, scale) for _ in range(heads))
-        self.bias = nn.Parameter(torch.zeros(heads, window, window))  # by distance: a smaller window is the head of it
-        self.project = Projection(heads, chunk, dim)
+        self.side, self.pool, self.chunk = window, pool, chunk
+        self.heads = nn.ModuleList(WindowHead(chunk, key, kernel, pool, scale) for kernel in kernels)
+        # By distance: a smaller window is the head of it.
+        self.bias = nn.Parameter(torch.zeros(len(kernels), window, window))
+        self.project = Projection(len(kernels), chunk, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the new feature, as large as the old."""
         height, width = x.shape[-2:]
-        x = windows.cut(x.permute(0, 2, 3, 1), self.side).permute(0, 3, 1, 2)
-        found: list[Tensor] = []
-        for j, (head, bias) in enumerate(zip(self.heads, self.biases(), strict=True)):
-            part = x[:, j :: len(self.heads)]
-            found.append(head(part + found[-1] if found else part, bias))
-        x = self.project(F.relu(torch.cat(found, 1)))
-        return windows.join(x.permute(0, 2, 3, 1), height, width).permute(0, 3, 1, 2)
+        if height <= self.side and width <= self.side:
+            return x + self.mix(x)
+        cut = windows.cut(x.permute(0, 2, 3, 1), self.side).permute(0, 3, 1, 2)
+        found = self.mix(cut).permute(0, 2, 3, 1)
+        return x + windows.join(found, height, width).permute(0, 3, 1, 2)
 
-    def biases(self) -> Tensor:
+    def mix(self, x: Tensor) -> Tensor:
+        """Return what the heads find in windows (batch, dim, height, width)."""
+        found: list[Tensor] = []
+        for j, (head, bias) in enumerate(zip(self.heads, self.biases(*x.shape[-2:]), strict=True)):
+            part = own_channels(x, j, len(self.heads), self.chunk)
+            found.append(head(part + found[-1] if found else part, bias))
+        return self.project(F.relu(torch.cat(found, 1)))
+
+    def biases(self, height: int, width: int) -> Tensor:
         """Return a bias for each head, query and key; worked out here, for a stored table of places cannot shrink."""
-        queries = torch.arange(self.side, device=self.bias.device)
-        far = (queries[:, None] - queries[:: self.pool]).abs()
-        return self.bias[:, far[:, None, :, None], far[None, :, None, :]].flatten(3, 4).flatten(1, 2)
+        down, right = (self._distances(size) for size in (height, width))
+        return self.bias[:, down[:, None, :, None], right[None, :, None, :]].flatten(3, 4).flatten(1, 2)
+
+    def _distances(self, size: int) -> Tensor:
+        queries = torch.arange(size, device=self.bias.device)
+        return (queries[:, None] - queries[:: self.pool]).abs()
+
+
+class PooledCascade(nn.Module):
+    """Heads in a cascade that attend to averages of the feature."""
+
+    def __init__(self, dim: int, chunk: int, key: int, kernels: Sequence[int], side: int):
+        super().__init__()
+        self.chunk = chunk
+        self.heads = nn.ModuleList(PooledHead(chunk, key, kernel, side) for kernel in kernels)
+        self.project = Projection(len(kernels), chunk, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the new feature, as large as the old."""
+        found: list[Tensor] = []
+        for j, head in enumerate(self.heads):
+            part = own_channels(x, j, len(self.heads), self.chunk)
+            found.append(head(part + found[-1] if found else part))
+        return x + self.project(torch.cat(found, 1) if len(found) > 1 else found[0])
+
+
+def own_channels(x: Tensor, head: int, heads: int, chunk: int) -> Tensor:
+    """Return the channels of one head: every so many, not a band, so that the first channels are the first of each."""
+    return x[:, head : heads * chunk : heads]
+
+
+def tokens(x: Tensor) -> Tensor:
+    """Return a feature (batch, channels, height, width) as tokens (batch, height x width, channels)."""
+    return x.flatten(2).transpose(1, 2)

@@ -12,24 +12,29 @@ from litepose_nas.layers.conv import conv_bn, dense
 class Lift(nn.Module):
     """Heatmaps resized to a feature's size and convolved to its width."""
 
-    def __init__(self, joints: int, width: int):
+    def __init__(self, joints: int, width: int, through: bool):
         super().__init__()
+        self.joints, self.through = joints, through
         self.conv = conv_bn(dense(joints, width), width, nn.ReLU(inplace=True))
 
-    def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
-        """Return what can be joined with the feature."""
+    def forward(self, feature: Tensor, heatmaps: Tensor | None) -> Tensor:
+        """Return what can be joined with the feature; no heatmaps are heatmaps of zeros."""
+        if heatmaps is None:
+            heatmaps = feature.new_zeros(len(feature), self.joints, 1, 1)
+        elif not self.through:
+            heatmaps = heatmaps.detach()
         return self.conv(F.interpolate(heatmaps, feature.shape[-2:], mode="bilinear", align_corners=False))
 
 
 class AddHeatmaps(nn.Module):
     """The feature plus what a convolution makes of the heatmaps, mixed by another."""
 
-    def __init__(self, joints: int, width: int):
+    def __init__(self, joints: int, width: int, through: bool = True):
         super().__init__()
-        self.lift = Lift(joints, width)
+        self.lift = Lift(joints, width, through)
         self.mix = conv_bn(dense(width, width), width, nn.ReLU(inplace=True))
 
-    def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, heatmaps: Tensor | None) -> Tensor:
         """Return the joined feature."""
         return self.mix(feature + self.lift(feature, heatmaps))
 
@@ -37,7 +42,7 @@ class AddHeatmaps(nn.Module):
 class MultiplyHeatmaps(AddHeatmaps):
     """The same with a product in place of the sum."""
 
-    def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, heatmaps: Tensor | None) -> Tensor:
         """Return the joined feature."""
         return self.mix(feature * self.lift(feature, heatmaps))
 
@@ -45,11 +50,11 @@ class MultiplyHeatmaps(AddHeatmaps):
 class ConcatHeatmaps(nn.Module):
     """The feature beside what a convolution makes of the heatmaps, mixed by another."""
 
-    def __init__(self, joints: int, width: int):
+    def __init__(self, joints: int, width: int, through: bool = True):
         super().__init__()
-        self.lift = Lift(joints, width)
+        self.lift = Lift(joints, width, through)
         self.mix = ConcatConv(width, width, width, 1)
 
-    def forward(self, feature: Tensor, heatmaps: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, heatmaps: Tensor | None) -> Tensor:
         """Return the joined feature."""
         return self.mix(feature, self.lift(feature, heatmaps))

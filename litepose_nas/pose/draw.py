@@ -41,12 +41,13 @@ def draw_people(
     hidden: NDArray[np.bool_] | None = None,
     zoom: float = 1.0,
     by_side: bool = False,
+    tracks: Sequence[int] | None = None,
 ) -> Image:
     """Return a copy of a picture, enlarged by zoom, with people (P, J, 3) drawn on it.
 
     Coordinates are continuous; joints whose third number is 0 are left out, those of `hidden` (P, J) are hollow. The
     joints of the body's left side are blue, those of the right side red, the others white; limbs have a colour of each
-    person, or by side that of their joints.
+    person, or by side that of their joints. People with `tracks` are numbered, and have the colour of their number.
     """
     height, width = image.shape[:2]
     if zoom != 1:
@@ -57,7 +58,8 @@ def draw_people(
         canvas = image.copy()
     stroke = max(1, round(max(canvas.shape[:2]) / 220))
     for number, person in enumerate(people):
-        colour = PERSON_COLOURS[number % len(PERSON_COLOURS)]
+        who = number if tracks is None else tracks[number]
+        colour = PERSON_COLOURS[who % len(PERSON_COLOURS)]
         points = person[:, :2] * zoom
         colours = limb_sides(skeleton) if by_side else [colour] * len(skeleton.limbs)
         _draw_limbs(canvas, points, person[:, 2] != 0, skeleton, colours, stroke)
@@ -67,7 +69,8 @@ def draw_people(
             inside = np.clip(points[person[:, 2] != 0], 0, (canvas.shape[1], canvas.shape[0]))
             left, bottom = int(inside[:, 0].mean()) - 14, int(inside[:, 1].min()) - 2 * stroke - 4
             at = (min(max(left, 2), canvas.shape[1] - 30), max(bottom, 14))
-            write(canvas, f"{scores[number]:.2f}", at, colour)
+            score = f"{scores[number]:.2f}"
+            write(canvas, score if tracks is None else f"{who}: {score}", at, colour)
     return canvas
 
 

@@ -65,13 +65,17 @@ class TopDown(NamedTuple):
         self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
     ) -> Iterator[Fitted]:
         """Yield a cut-out of each box, the true ones unless the task has others."""
-        chosen, shots = loader.positions(pictures.dataset, image_ids), []
-        for index in chosen:
+        return loader.view_batches(pictures, self.shots(pictures, size, image_ids), size, batch, pixels=self.pixels)
+
+    def shots(self, pictures: Pictures, size: Size, image_ids: Collection[int] | None = None) -> list[tuple[int, View]]:
+        """Return the boxes to look into, each with the place of its picture."""
+        shots = []
+        for index in loader.positions(pictures.dataset, image_ids):
             record = pictures.dataset.records[index]
             given = _true(record.boxes) if self.boxes is None else self.boxes.get(record.image_id, np.zeros((0, 5)))
             for view in self.views((record.height, record.width), size, given):
                 shots.append((index, view if self.boxes is None else view._replace(people=slice(0))))
-        return loader.view_batches(pictures, shots, size, batch, pixels=self.pixels)
+        return shots
 
     def views(self, picture: Size, size: Size, boxes: NDArray[np.float64] | None = None) -> list[View]:
         """Return a cut-out of each box that lies in the picture; without boxes the whole picture is one."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from litepose_nas import files
 from litepose_nas.report import choices, drawing
+from litepose_nas.report.frames import per_frame
 from litepose_nas.report.genes import Fitted
 from litepose_nas.report.summary import Summary, to_json
 from litepose_nas.searching import baselines, plot
@@ -45,17 +46,18 @@ def pictures(found: Summary) -> dict[str, str]:
 def write(found: Summary, folder: Path) -> list[Path]:
     """Write front.csv, front.json, the pictures and report.html into a folder, and return their paths."""
     drawn = pictures(found)
-    texts = {
-        "front.json": json.dumps(to_json(found), indent=2) + "\n",
-        **drawn,
-        PAGE: page(found, drawn),
-    }
     with files.replacing(folder / "front.csv") as temporary:
         write_csv(temporary, found)
+    texts = {"front.json": json.dumps(to_json(found), indent=2) + "\n", **drawn, PAGE: page(found, drawn)}
+    return [folder / "front.csv", *write_texts(texts, folder)]
+
+
+def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write texts into files of these names, each whole or not at all, and return their paths."""
     for name, text in texts.items():
         with files.replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    return [folder / name for name in ("front.csv", *texts)]
+    return [folder / name for name in texts]
 
 
 def write_csv(path: Path, found: Summary) -> None:
@@ -80,7 +82,7 @@ def page(found: Summary, drawn: dict[str, str]) -> str:
         f'<span class="note">From <code>{escape(str(past.journal))}</code></span></p>',
         drawn["front.svg"],
         "<h2>Was it worth searching?</h2>",
-        _list(baselines.in_words(found.compared, past.by)),
+        bullets(baselines.in_words(found.compared, past.by)),
         "<h2>The front</h2>",
         _front(found),
         "<h2>What the budget buys</h2>",
@@ -89,8 +91,14 @@ def page(found: Summary, drawn: dict[str, str]) -> str:
         *_models(found.models, drawn, past.by),
         "<h2>The chosen network</h2>",
         f'<div class="wide">{drawn["architecture.svg"]}</div>',
+        *_frames(found),
         f"<p><code>{escape(json.dumps(found.chosen.arch.to_dict()))}</code></p>",
     ]
+    return document(title, body)
+
+
+def document(title: str, body: Sequence[str]) -> str:
+    """Return a page of HTML that needs nothing else."""
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{chr(10).join(body)}\n</body></html>\n'
 
@@ -116,7 +124,7 @@ def _models(models: Fitted | None, drawn: dict[str, str], by: str) -> list[str]:
         "and by nothing else",
         f"what its best options add to {_axis(by)}, costs equal",
     ]
-    return [_list(said), drawn["kinds.svg"], drawn["genes.svg"], _table(head, rows)]
+    return [bullets(said), drawn["kinds.svg"], drawn["genes.svg"], table(head, rows)]
 
 
 def _front(found: Summary) -> str:
@@ -132,10 +140,16 @@ def _front(found: Summary) -> str:
         return [*cells, f"{one.score:.4f}", "" if guess is None else f"{guess:.4f}"]
 
     head = ["evaluation", "input", "MMAC", "params", "score", "expected by a model that has not seen it"]
-    return _table(head, map(row, found.front))
+    return table(head, map(row, found.front))
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def _frames(found: Summary) -> list[str]:
+    head, rows = per_frame(found.chosen.arch, found.past.joints)
+    return ["<h3>Frame by frame</h3>", table(head, rows)] if rows else []
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table as HTML; its cells are HTML already, its head is not."""
     lines = []
     for row in rows:
         cells = "".join(f'<td class="{"number" if cell[:1].isdigit() else ""}">{cell}</td>' for cell in row)
@@ -143,7 +157,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f"<table><tr>{''.join(f'<th>{escape(word)}</th>' for word in head)}</tr>{''.join(lines)}</table>"
 
 
-def _list(lines: Iterable[str]) -> str:
+def bullets(lines: Iterable[str]) -> str:
+    """Return lines as a list in HTML."""
     return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +12,9 @@ from litepose_nas.costs import Cost, TimedCost
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet, check_joints
 from litepose_nas.runs import journal
-from litepose_nas.runs.journal import Record
+from litepose_nas.runs.journal import Read, Record
 from litepose_nas.searching import finalists
-from litepose_nas.searching.engine import replay
+from litepose_nas.searching.engine import KIND, replay
 from litepose_nas.searching.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
 from litepose_nas.searching.rungs import levelled
 from litepose_nas.space import Arch, Space
@@ -47,21 +48,53 @@ class Past(NamedTuple):
 
 def reread(what: str | Path) -> Past:
     """Return the search of a run's folder, or of a journal; the files stay as they are."""
+    path, read = open_journal(what)
+    kind = read.header.get("kind", "something else")
+    if kind != KIND:
+        raise UserError(f"{path}: a journal of {kind}, and this reads one of a search")
+    return past_of(path, read.header, read.header.get("notes") or {}, read.records, cut_of(path, read))
+
+
+def open_journal(what: str | Path) -> tuple[Path, Read]:
+    """Return the path of the journal of a run's folder, or of a journal, and what it holds."""
     path = Path(what)
     if path.is_dir():
         path /= JOURNAL
     if not path.is_file():
         raise UserError(f"{path}: no such journal; name the folder of a search, such as runs/search/search")
-    read = journal.read(path)
-    header, notes = read.header, read.header.get("notes") or {}
-    if header.get("kind") != "search":
-        raise UserError(f"{path}: a journal of {header.get('kind', 'something else')}, and this reads one of a search")
-    try:
+    return path, journal.read(path)
+
+
+def cut_of(path: Path, read: Read) -> int:
+    """Return how many bytes of a last line were never finished."""
+    return max(path.stat().st_size - read.whole, 0)
+
+
+def past_of(path: Path, header: Record, notes: Record, records: list[Record], cut: int) -> Past:
+    """Return the search that the first line of a journal and its records tell."""
+    with understood(path):
         space = Space(header["tree"], str(header["space"]))
         budget = Budget.of([str(text) for text in notes["budget"]], notes["convention"])
         joints, info = check_joints(notes["joints"], str(path)), dict(notes["info"])
         objectives, look = tuple(header["objectives"]), float(header["first_look"])
         rank, scores = header["rank"], RANKS[header["rank"]]
+    costs = _costs(path, space, records)
+    scores = scores if look == 1 else levelled(scores)
+    problem = Problem(space, budget, costs.__getitem__, scores, objectives=objectives)
+    lines = _Lines(path, records)
+    results = replay(space, None, lines)
+    if not results:
+        raise UserError(f"{path}: nothing has been evaluated yet; go on with: litepose-nas search --resume")
+    by = ranked_by(list(results.values()), rank)
+    again = finalists.repeats(problem, lines)
+    return Past(path, problem, score(problem, results), again, by, joints, info, cut)
+
+
+@contextmanager
+def understood(path: Path) -> Iterator[None]:
+    """Say of a first line that lacks something, or says what cannot be, that it is the journal's."""
+    try:
+        yield
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: its first line lacks what a report needs ({error!r}); it was begun by another version of this "
@@ -69,17 +102,6 @@ def reread(what: str | Path) -> Past:
         ) from error
     except UserError as error:
         raise UserError(f"{path}: its first line: {error}") from error
-    costs = _costs(path, space, read.records)
-    scores = scores if look == 1 else levelled(scores)
-    problem = Problem(space, budget, costs.__getitem__, scores, objectives=objectives)
-    lines = _Lines(path, read.records)
-    results = replay(space, None, lines)
-    if not results:
-        raise UserError(f"{path}: nothing has been evaluated yet; go on with: litepose-nas search --resume")
-    by = ranked_by(list(results.values()), rank)
-    again = finalists.repeats(problem, lines)
-    cut = path.stat().st_size - read.whole
-    return Past(path, problem, score(problem, results), again, by, joints, info, max(cut, 0))
 
 
 class _Lines(NamedTuple):
@@ -93,7 +115,7 @@ def _costs(path: Path, space: Space, records: list[Record]) -> dict[Arch, Cost]:
     """Return what each evaluated architecture costs, as the search itself counted."""
     costs: dict[Arch, Cost] = {}
     for line, record in enumerate(records, 2):
-        if "again" in record:
+        if not record or "again" in record:
             continue
         try:
             costs[space.arch(record["arch"])] = _cost(record["cost"])

@@ -39,6 +39,13 @@ class Lines(Protocol):
         """What is in it, in order, but for the first line."""
 
 
+class Open(Lines, Protocol):
+    """What of a journal can be written: one more record."""
+
+    def append(self, record: Mapping[str, Any]) -> Record:
+        """Write one record to the disk and return it as a later reader will see it."""
+
+
 class Journal:
     """A journal open for appending; `records` holds what was there and what has been added since."""
 

@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 from litepose_nas.engines.here import Here
 from litepose_nas.engines.protocol import Engine
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import Journal, Lines
+from litepose_nas.runs.journal import Lines, Open
 from litepose_nas.searching.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
+
+KIND = "search"
 
 
 def header(space: Space, seed: int, **more: Any) -> dict[str, Any]:
     """Return what a search's journal must agree on: the space as a whole, the seed, and what else decides results."""
-    return {"kind": "search", "space": space.name, "tree": json.loads(space.source), "seed": seed, **more}
+    return {"kind": KIND, "space": space.name, "tree": json.loads(space.source), "seed": seed, **more}
 
 
 class Look(NamedTuple):
@@ -45,7 +47,7 @@ def run_search(
     problem: Problem,
     searcher: Searcher,
     evaluate: Callable[[Arch], Mapping[str, Any]],
-    journal: Journal,
+    journal: Open,
     evals: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
 ) -> list[Evaluated]:
@@ -58,7 +60,7 @@ def search_on(
     problem: Problem,
     searcher: Searcher,
     engine: Engine,
-    journal: Journal,
+    journal: Open,
     evals: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
     route: Route = one_look,
@@ -127,7 +129,7 @@ def replay(space: Space, searcher: Searcher | None, journal: Lines) -> dict[Arch
 
 def _numbered(space: Space, journal: Lines) -> Iterator[tuple[int, tuple[Arch, Result]]]:
     for line, record in enumerate(journal.records, 2):
-        if "again" in record:
+        if not record or "again" in record:  # an empty one stands for what is none of this search's
             continue
         try:
             yield record.get("n", line), (space.arch(record["arch"]), record["result"])

@@ -15,7 +15,7 @@ from litepose_nas.budget import Budget
 from litepose_nas.engines.here import Here
 from litepose_nas.engines.protocol import Engine
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import Journal, Lines
+from litepose_nas.runs.journal import Lines, Open
 from litepose_nas.searching.engine import Look
 from litepose_nas.searching.front import whole
 from litepose_nas.searching.problem import FAILED, Evaluated, Problem, Result
@@ -52,7 +52,7 @@ def finalists(found: Iterable[Evaluated], budget: Budget, count: int) -> list[Ev
 
 
 def score_again(
-    problem: Problem, best: Sequence[Evaluated], again: Again, journal: Journal, times: int = TIMES
+    problem: Problem, best: Sequence[Evaluated], again: Again, journal: Open, times: int = TIMES
 ) -> dict[Arch, list[Result]]:
     """Return new results for each of the best, writing down those that the journal has not got yet."""
     here = Here(lambda look: again(problem.space.arch(look.arch), look.again))
@@ -60,7 +60,7 @@ def score_again(
 
 
 def score_again_on(
-    problem: Problem, best: Sequence[Evaluated], engine: Engine, journal: Journal, times: int = TIMES
+    problem: Problem, best: Sequence[Evaluated], engine: Engine, journal: Open, times: int = TIMES
 ) -> dict[Arch, list[Result]]:
     """Score the best again on an engine."""
     known, going = _numbered(problem, journal), 0

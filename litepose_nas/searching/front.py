@@ -50,14 +50,19 @@ def _no_worse(one: Evaluated, other: Evaluated, lows: Callable[[Evaluated], tupl
     return one.score >= other.score and all(a <= b for a, b in zip(lows(one), lows(other), strict=True))
 
 
-def write_csv(path: str | Path, found: Sequence[Evaluated]) -> None:
-    """Write networks as a table: costs, score, each number that the evaluations found, and the architecture as JSON."""
+def write_csv(path: str | Path, found: Sequence[Evaluated], more: Mapping[str, Sequence[object]] | None = None) -> None:
+    """Write networks as a table: costs, score, each number that the evaluations found, and the architecture as JSON.
+
+    What `more` says of each stands before all that.
+    """
+    more = more or {}
     keys = (key for one in found for key, value in one.result.items() if not isinstance(value, Mapping))
     extra = [key for key in dict.fromkeys(keys) if key != "score"]
     with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         fields = found[0].cost._fields if found else Cost._fields
-        table.writerow([*fields, "score", *extra, "arch"])
-        for one in found:
+        table.writerow([*more, *fields, "score", *extra, "arch"])
+        for number, one in enumerate(found):
             values = [one.result.get(key, "") for key in extra]
-            table.writerow([*one.cost, one.score, *values, json.dumps(one.arch.to_dict())])
+            first = [column[number] for column in more.values()]
+            table.writerow([*first, *one.cost, one.score, *values, json.dumps(one.arch.to_dict())])

@@ -30,6 +30,7 @@ from litepose_nas.space import Arch
 from litepose_nas.steps import search
 from litepose_nas.steps.common import MOST_IN_SLICE, seconds_a_step, steps_of
 from litepose_nas.steps.search import Setting
+from litepose_nas.supernet import copy_frozen
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import Length, Recipe, from_mapping
 from litepose_nas.train.trainee import NetTrainee
@@ -223,7 +224,7 @@ def _opened(trained: Run, source: Source, device: str) -> tuple[Setting, Recipe]
 def _trainee(setting: Setting, recipe: Recipe, arch: Arch, seed: int) -> NetTrainee:
     judge, joints = setting.candidates.judge, setting.candidates.supernet.joints
     torch.manual_seed(seed)
-    net = devices.place(build(arch, joints), judge.device)
+    net = devices.place(copy_frozen(setting.candidates.supernet, build(arch, joints)), judge.device)
     return NetTrainee(net, recipe, arch.input, judge.device, joints, task=judge.task)
 
 

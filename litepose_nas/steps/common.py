@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from litepose_nas.data.coco import split
+from litepose_nas.data.boxes import Boxes, read_boxes
+from litepose_nas.data.coco import Dataset, split
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.metrics.coco import read_truth
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.task import Task
+from litepose_nas.pose.temporal import Temporal
 from litepose_nas.pose.topdown import TopDown, joint_weights
 from litepose_nas.scoring import Held
 from litepose_nas.train.recipe import Length, Recipe
@@ -38,9 +42,9 @@ class Data(NamedTuple):
         return len(self.skeleton.names)
 
 
-def read_data(source: Source, seed: int, most_in_slice: int = MOST_IN_SLICE) -> Data:
-    """Read the training pictures and split the slice off them by image id."""
-    whole = source.read("train")
+def read_data(source: Source, seed: int, most_in_slice: int = MOST_IN_SLICE, task: str = "bottomup") -> Data:
+    """Read the training pictures and split the slice off them by image id; clips have frames that nobody labelled."""
+    whole = source.read("train", unlabelled=task == "temporal")
     share = min(SLICE, most_in_slice / max(1, len(whole.records)))
     rest, held = split(whole, share, seed)
     return Data(Held(Pictures(held), Pictures(rest)), whole.skeleton)
@@ -65,25 +69,39 @@ def check_joints(data: Data, source: Source, joints: int, of: object) -> None:
         )
 
 
+def boxes_for(dataset: Dataset, where: str, path: Path, least_score: float = 0.0) -> Boxes:
+    """Return the boxes of a file, of the pictures of a dataset; `where` says in an error which those are."""
+    labelled = any(len(record.joints) for record in dataset.records)
+    people = {"category_id": read_truth(dataset).category_id} if labelled else {}
+    found = read_boxes(path, least_score, **people)
+    known = {record.image_id for record in dataset.records} & set(found)
+    if not known:
+        raise UserError(f"{path}: no box is of a picture of {where}; give the boxes of these pictures")
+    return {image: found[image] for image in found if image in known}
+
+
 def first_of(pictures: Pictures, count: int) -> Pictures:
     """Return the first so many pictures."""
     return Pictures(pictures.dataset._replace(records=pictures.dataset.records[:count]))
 
 
-def task_of(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> Task:
-    """Return the task of that name for people with this skeleton, as a recipe has it."""
+def task_of(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup", frames: int = 1) -> Task:
+    """Return the task of that name for people with this skeleton, as a recipe has it, in clips of so many frames."""
     joints, pairs = len(skeleton.names), skeleton.flip_pairs
-    if task == "topdown":
+    if task in ("topdown", "temporal"):
         weights = joint_weights(skeleton.names) if recipe.joints_weight else ()
-        return TopDown(joints, pairs, recipe.codec, skeleton.sigmas, weights, pixels=recipe.pixels)
+        each = TopDown(joints, pairs, recipe.codec, skeleton.sigmas, weights, pixels=recipe.pixels)
+        return each if task == "topdown" else Temporal(each, frames, recipe.crop)
     if task == "bottomup":
         return BottomUp(joints, pairs, (recipe.cue, 0.0), pixels=recipe.pixels)
-    raise ValueError(f"TASK of a family is {task!r}, expected 'topdown' or 'bottomup'")
+    raise ValueError(f"TASK of a family is {task!r}, expected 'topdown', 'temporal' or 'bottomup'")
 
 
 def describe(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> dict[str, Any]:
     """Return what must travel with weights so that their outputs can be decoded and drawn."""
-    decoding: dict[str, Any] = {"codec": recipe.codec} if task == "topdown" else {"tag_cue": [recipe.cue, 0.0]}
+    decoding: dict[str, Any] = {"tag_cue": [recipe.cue, 0.0]} if task == "bottomup" else {"codec": recipe.codec}
+    if task == "temporal":
+        decoding["crop"] = recipe.crop
     return {
         "keypoints": list(skeleton.names),
         "flip_pairs": [list(pair) for pair in skeleton.flip_pairs],

@@ -19,7 +19,7 @@ from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.evaluation import check_joints, counted, evaluate, predict_batches
-from litepose_nas.metrics.coco import Scores, read_truth
+from litepose_nas.metrics.coco import Scores
 from litepose_nas.metrics.conditions import Made
 from litepose_nas.metrics.reports import METRICS, Given, Report
 from litepose_nas.metrics.results import Result
@@ -27,7 +27,9 @@ from litepose_nas.metrics.submission import write_coco, write_mpii
 from litepose_nas.network import Network
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.task import Task
+from litepose_nas.pose.temporal import KEY, Temporal
 from litepose_nas.pose.topdown import TopDown
+from litepose_nas.steps.common import boxes_for
 from litepose_nas.target import resolve
 
 
@@ -52,7 +54,7 @@ class Loaded(NamedTuple):
     @property
     def topdown(self) -> bool:
         """Whether it sees one person at a time."""
-        return isinstance(self.task, TopDown)
+        return isinstance(self.task, TopDown | Temporal)
 
 
 def load(target: str, device: str) -> Loaded:
@@ -65,9 +67,11 @@ def load(target: str, device: str) -> Loaded:
     net = devices.place(weights.load(found.weights), where).eval()
     skeleton = _skeleton(info, found.subnet.joints, target)
     joints, pairs, pixels = found.subnet.joints, skeleton.flip_pairs, _pixels(info, target)
-    if found.subnet.arch.space.task == "topdown":
-        codec = str(info.get("codec", "plain"))
-        return Loaded(net, TopDown(joints, pairs, codec, skeleton.sigmas, pixels=pixels), skeleton, found.subnet.input)
+    arch = found.subnet.arch
+    if arch.space.task in ("topdown", "temporal"):
+        each = TopDown(joints, pairs, str(info.get("codec", "plain")), skeleton.sigmas, pixels=pixels)
+        seen = each if arch.frames == 1 else Temporal(each, arch.frames, str(info.get("crop", KEY)))
+        return Loaded(net, seen, skeleton, found.subnet.input)
     cue = info.get("tag_cue", [0.0, 0.0])
     task = BottomUp(joints, pairs, (float(cue[0]), float(cue[1])), pixels=pixels)
     return Loaded(net, task, skeleton, found.subnet.input)
@@ -78,18 +82,12 @@ def given_boxes(
 ) -> tuple[Loaded, str]:
     """Return a network that looks into the boxes of a file, if one is given, and where it looks, in words."""
     if not isinstance(loaded.task, TopDown):
-        _refuse(boxes)
-        return loaded, "no boxes needed"
+        _refuse(loaded, boxes)
+        return loaded, "true boxes of key frames" if loaded.topdown else "no boxes needed"
     if boxes is None:
         return loaded, "true boxes"
-    dataset = source.read(split)
-    labelled = any(len(record.joints) for record in dataset.records)
-    people = {"category_id": read_truth(dataset).category_id} if labelled else {}
-    found = read_boxes(boxes, least_score, **people)
-    known = [found[record.image_id] for record in dataset.records if record.image_id in found]
-    if not known:
-        raise UserError(f"{boxes}: no box is of a picture of {source.name}, {split}; give the boxes of these pictures")
-    words = f"{sum(map(len, known))} boxes of {boxes} in {len(known)} pictures, score {least_score:g} or more"
+    found = boxes_for(source.read(split), f"{source.name}, {split}", boxes, least_score)
+    words = f"{sum(map(len, found.values()))} boxes of {boxes} in {len(found)} pictures, score {least_score:g} or more"
     return loaded._replace(task=loaded.task._replace(boxes=found)), words
 
 
@@ -100,11 +98,15 @@ def boxes_by_file(
     if boxes is None:
         return None
     if not loaded.topdown:
-        _refuse(boxes)
+        _refuse(loaded, boxes)
     return functools.partial(boxes_of_file, read_boxes(boxes, least_score))
 
 
-def _refuse(boxes: Path | None) -> None:
+def _refuse(loaded: Loaded, boxes: Path | None) -> None:
+    if boxes is not None and loaded.topdown:
+        raise UserError(
+            f"--boxes {boxes}: nobody in it is called by a name, and this network follows people; leave it out"
+        )
     if boxes is not None:
         raise UserError(f"--boxes {boxes}: this network sees whole pictures and needs none; leave it out")
 
@@ -125,9 +127,9 @@ def look(
 
     Where MPII is asked for one person each, every box of the annotations is answered, and the results say whose it is.
     """
-    dataset = source.read(split)
+    dataset = source.read(split, unlabelled=isinstance(loaded.task, Temporal))
     document = document_of(dataset)
-    kept = {record.image_id for record in dataset.records}
+    kept = {record.image_id for record in dataset.records if record.labelled}  # nothing is found in the others
     images = [image for image in document["images"] if image["id"] in kept]
     document = {**document, "images": images}
     check_joints(loaded.task, dataset)

@@ -57,9 +57,11 @@ def extract_subnet(
         subnet = subnet._replace(info=info)
     net = extract(supernet, subnet.arch)
     recipe = from_mapping(info["recipe"])
-    data = read_data(source, info["seed"])
+    data = read_data(source, info["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
-    judge = Judge(data.held, task_of(data.skeleton, recipe, subnet.arch.space.task), recipe, where, Protocol())
+    judge = Judge(
+        data.held, task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames), recipe, where, Protocol()
+    )
     say(f"comparing and calibrating on {min(judge.protocol.calibration, len(data.held.rest))} training pictures")
     batches = judge.calibration(subnet.input)
     with torch.no_grad():

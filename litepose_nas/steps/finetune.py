@@ -90,10 +90,10 @@ def prepare(
     devices.precision(amp, where)
     subnet = known_weights(path)
     guide = _widest(subnet, path, where) if teacher else None
-    data = read_data(source, needed(subnet, str(path))["seed"])
+    data = read_data(source, needed(subnet, str(path))["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    task = task_of(data.skeleton, recipe, subnet.arch.space.task)
+    task = task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames)
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
     quick = not any(length) and where.type == "cpu"
     if quick:
@@ -118,10 +118,10 @@ def again(run: Run, source: Source, device: str) -> Ready:
     if files.sha256(path) != past["sha256"]:
         raise UserError(f"{path}: changed since {run.folder} was begun; restore it, or start a new run")
     guide = _widest(subnet, path, where) if past["teacher"] else None
-    data = read_data(source, needed(subnet, str(path))["seed"])
+    data = read_data(source, needed(subnet, str(path))["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    task = task_of(data.skeleton, recipe, subnet.arch.space.task)
+    task = task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames)
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
     return _ready(net, subnet, data, recipe, where, trainee, Plan(past["steps"], 0.0, False, dict(past)))
 
@@ -182,7 +182,8 @@ def _as_it_ships(ready: Ready, average: Tensor | None) -> nn.Module:
         views = ready.trainee.store.views(average)
         with torch.no_grad():
             for name, param in net.named_parameters():
-                param.copy_(views[name])
+                if name in views:  # what is frozen has no average
+                    param.copy_(views[name])
     calibrate(net, ready.judge.calibration(ready.subnet.input))
     return net
 

@@ -28,6 +28,7 @@ SURE = 0.3  # people below this score are not drawn: a net of minutes finds each
 
 def show_batch(batch: Batch, skeleton: Skeleton, sigma: float, path: Path) -> None:
     """Draw the first pictures of a training batch with their people, and the heatmaps that are asked for."""
+    batch = batch.singles
     size = batch.images.shape[2], batch.images.shape[3]
     quarter = -(-size[0] // 4), -(-size[1] // 4)
     heat = gaussian_heatmaps(scale_joints(batch.joints, size, quarter), quarter, sigma).numpy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,13 +19,14 @@ from litepose_nas.engines.choice import Choice, open_engine
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.pose.topdown import TopDown
 from litepose_nas.runs import metrics
 from litepose_nas.runs.journal import Journal, plain
 from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Candidates, Judge, Protocol
 from litepose_nas.searching import baselines, engine, finalists, guided, nsga2, plot, random_search
 from litepose_nas.searching.baselines import Baselines
-from litepose_nas.searching.engine import Look
+from litepose_nas.searching.engine import Look, Route
 from litepose_nas.searching.finalists import Settled
 from litepose_nas.searching.front import front, write_csv
 from litepose_nas.searching.problem import RANKS, Evaluated, Problem, Result, by_ap_or_loss, ranked_by
@@ -33,7 +34,7 @@ from litepose_nas.searching.rounds import Rounds
 from litepose_nas.searching.rungs import climbing, levelled
 from litepose_nas.space import Arch
 from litepose_nas.steps import train_supernet
-from litepose_nas.steps.common import MOST_IN_SLICE, check_joints, describe, read_data, task_of
+from litepose_nas.steps.common import MOST_IN_SLICE, boxes_for, check_joints, describe, read_data, task_of
 from litepose_nas.train.recipe import from_mapping
 
 VERB = "search"
@@ -55,15 +56,22 @@ class Way(NamedTuple):
     rank: str = "auto"  # by ap or by loss; auto: by AP, but by loss while most APs are too low to tell nets apart
     eager: bool = False  # keep all workers busy; what is proposed then depends on who is quick
 
-    def check(self) -> None:
-        """Raise a UserError where a name is unknown."""
+    def check(self, fields: Sequence[str] = Cost._fields) -> None:
+        """Raise a UserError where a name is unknown; objectives are fields of what a network costs."""
         if self.method not in METHODS:
             raise UserError(f"--method {self.method!r}: {nearest(self.method, METHODS)}")
         if self.rank not in RANKS:
             raise UserError(f"--rank {self.rank!r}: {nearest(self.rank, RANKS)}")
         for field in self.objectives:
-            if field not in Cost._fields:
-                raise UserError(f"--objective {field!r}: {nearest(field, Cost._fields)}")
+            if field not in fields:
+                raise UserError(f"--objective {field!r}: {nearest(field, fields)}")
+
+
+class BoxFile(NamedTuple):
+    """Where people are, as a detector says."""
+
+    path: str
+    least_score: float = 0.0
 
 
 class Making(NamedTuple):
@@ -74,6 +82,7 @@ class Making(NamedTuple):
     device: str
     protocol: Protocol
     most_in_slice: int
+    boxes: BoxFile | None = None  # for networks that see one person at a time; None: the true ones
 
     def work(self) -> Callable[[Look], dict[str, float]]:
         """Return what scores candidates in this process, on one thread."""
@@ -109,12 +118,12 @@ def prepare(
     quick: bool,
     protocol: Protocol | None = None,
     most_in_slice: int | None = None,
+    boxes: BoxFile | None = None,
 ) -> Setting:
     """Load a trained supernet and the pictures it is judged by: so many, in that way, if told."""
     protocol = protocol or (QUICK_PROTOCOL if quick else Protocol())
-    most_in_slice = most_in_slice or (QUICK_SLICE if quick else MOST_IN_SLICE)
     where = devices.pick(device)
-    making = Making(str(trained.folder), source.name, str(where), protocol, most_in_slice)
+    making = Making(str(trained.folder), source.name, str(where), protocol, most_in_slice or slice_of(quick), boxes)
     candidates = _candidates(making, source)
     kept, path, supernet = trained.settings, trained.folder / train_supernet.WEIGHTS, candidates.supernet
     joints = supernet.joints
@@ -132,16 +141,30 @@ def prepare(
     return Setting(candidates, problem, info, making)
 
 
+def is_quick(evals: int | None, device: str) -> bool:
+    """Return whether a search shall be over in minutes: on a processor, unless told how long it may be."""
+    return evals is None and devices.pick(device).type == "cpu"
+
+
+def slice_of(quick: bool) -> int:
+    """Return how many held-out pictures candidates are judged by at most."""
+    return QUICK_SLICE if quick else MOST_IN_SLICE
+
+
 def _candidates(making: Making, source: Source) -> Candidates:
     trained = Run.open(making.trained)
     kept, path = trained.settings, trained.folder / train_supernet.WEIGHTS
     where = devices.pick(making.device)
     supernet = weights.load_supernet(path, device=where, memory_format=devices.layout(where))
     recipe = from_mapping(kept["recipe"])
-    data = read_data(source, kept["seed"], making.most_in_slice)
+    data = read_data(source, kept["seed"], making.most_in_slice, task=supernet.space.task)
     check_joints(data, source, supernet.joints, path)
-    task = task_of(data.skeleton, recipe, supernet.space.task)
-    return Candidates(supernet, Judge(data.held, task, recipe, where, making.protocol))
+    task = task_of(data.skeleton, recipe, supernet.space.task, supernet.space.widest.frames)
+    seeing = None
+    if making.boxes and isinstance(task, TopDown):
+        file, least = making.boxes
+        seeing = task._replace(boxes=boxes_for(data.held.slice.dataset, source.name, Path(file), least))
+    return Candidates(supernet, Judge(data.held, task, recipe, where, making.protocol, seeing))
 
 
 def looking(candidates: Candidates) -> Callable[[Look], dict[str, float]]:
@@ -181,38 +204,51 @@ def search(
     With a first look below 1 only what promises something on that share of the pictures is looked at on all. Wherever
     it is evaluated, an architecture is by one thread, so its scores are the same bits on every engine.
     """
-    way.check()
-    look = way.first_look
-    problem = setting.problem._replace(objectives=way.objectives, scores=RANKS[way.rank])
-    problem = problem if look == 1 else problem._replace(scores=levelled(problem.scores))
-    setting = setting._replace(problem=problem)
-    header = engine.header(
-        problem.space,
-        seed,
-        supernet=setting.info["supernet"]["sha256"],
-        budget=[str(limit) for limit in problem.budget.limits],
-        method=way.method,
-        first_look=look,
-        objectives=problem.low,
-        rank=way.rank,
-        eager=way.eager,
-    )
+    setting = in_way(setting, way)
+    problem = setting.problem
+    sha256, budget = setting.info["supernet"]["sha256"], [str(limit) for limit in problem.budget.limits]
+    header = engine.header(problem.space, seed, supernet=sha256, budget=budget, **header_of(way, problem))
     journal = Journal(run.journal, header, notes_of(setting))
-    searcher = searcher_of(way.method, problem, seed, evals)
-    searcher.eager = way.eager
-
-    def route(arch: Arch) -> Generator[float, Result, Mapping[str, Any]]:
-        return engine.one_look(arch) if look == 1 else climbing(problem, arch, searcher.known, (look, 1.0))
-
+    searcher = searcher_of(way, problem, seed, evals)
+    route = route_of(way, problem, searcher)
     on_gpu = setting.candidates.judge.device.type == "cuda"
     with devices.one_thread():
         crew = open_engine(choice, looking(setting.candidates), setting.making.work, on_gpu, run.log)
         with closing(crew):
             results = engine.search_on(problem, searcher, crew, journal, evals, on_result, route)
-            count = min(5, max(2, evals // 10)) if way.finals is None else way.finals
-            best = finalists.finalists(results, problem.budget, count)
+            best = finalists.finalists(results, problem.budget, finals_of(way, evals))
             again = finalists.score_again_on(problem, best, crew, journal)
     return conclude(run, setting, results, again, way.rank)
+
+
+def in_way(setting: Setting, way: Way) -> Setting:
+    """Return a setting whose problem is ranked, and kept low, in the way that is asked for."""
+    way.check(setting.problem.cost(setting.problem.space.smallest)._fields)
+    scores = RANKS[way.rank] if way.first_look == 1 else levelled(RANKS[way.rank])
+    return setting._replace(problem=setting.problem._replace(objectives=way.objectives, scores=scores))
+
+
+def header_of(way: Way, problem: Problem) -> dict[str, Any]:
+    """Return what of a way decides results."""
+    return {
+        "method": way.method,
+        "first_look": way.first_look,
+        "objectives": problem.low,
+        "rank": way.rank,
+        "eager": way.eager,
+    }
+
+
+def route_of(way: Way, problem: Problem, searcher: Rounds) -> Route:
+    """Return how an architecture is looked at: once, or at a part of the pictures first."""
+    if way.first_look == 1:
+        return engine.one_look
+    return lambda arch: climbing(problem, arch, searcher.known, (way.first_look, 1.0))
+
+
+def finals_of(way: Way, evals: int) -> int:
+    """Return how many of the best are scored again."""
+    return min(5, max(2, evals // 10)) if way.finals is None else way.finals
 
 
 def notes_of(setting: Setting) -> dict[str, Any]:
@@ -222,13 +258,16 @@ def notes_of(setting: Setting) -> dict[str, Any]:
     return {"budget": texts, "convention": budget.convention, "joints": joints, "info": setting.info}
 
 
-def searcher_of(method: str, problem: Problem, seed: int, evals: int) -> Rounds:
-    """Return a way to search, sized for so many evaluations."""
-    if method == "nsga2":
-        return nsga2.searcher(problem, seed, population=min(20, max(6, evals // 4)), children=10)
-    if method == "random":
-        return random_search.searcher(problem, seed)
-    return guided.searcher(problem, seed, start=min(40, max(6, evals // 3)), round=min(10, max(2, evals // 12)))
+def searcher_of(way: Way, problem: Problem, seed: int, evals: int) -> Rounds:
+    """Return what proposes architectures, sized for so many evaluations."""
+    if way.method == "nsga2":
+        found = nsga2.searcher(problem, seed, population=min(20, max(6, evals // 4)), children=10)
+    elif way.method == "random":
+        found = random_search.searcher(problem, seed)
+    else:
+        found = guided.searcher(problem, seed, start=min(40, max(6, evals // 3)), round=min(10, max(2, evals // 12)))
+    found.eager = way.eager
+    return found
 
 
 def conclude(

@@ -31,6 +31,7 @@ from litepose_nas.steps.common import (
     steps_of,
     task_of,
 )
+from litepose_nas.steps.keyframe import check_key, load_key, space_with_key
 from litepose_nas.supernet import Supernet, extract
 from litepose_nas.train.loop import Every, Progress, fit
 from litepose_nas.train.recipe import Length, Recipe, from_mapping, kept
@@ -70,13 +71,14 @@ class Wishes(NamedTuple):
     device: str = "auto"
     amp: str = "auto"
     init: str | None = None
+    key: str | None = None  # the file of a trained network, for the key frames of a temporal space
     typed: tuple[str, ...] = ()  # settings that were asked for by name: a preset leaves them alone
 
 
 def check(wishes: Wishes) -> None:
     """Refuse what cannot be, before any picture is read or drawn."""
     wishes.length.check()
-    Space.load(wishes.space)
+    space_with_key(Space.load(wishes.space), wishes.key)
     devices.precision(wishes.amp, devices.pick(wishes.device))
 
 
@@ -84,9 +86,10 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
     """Build the supernet, read the pictures, and find out how long it will take."""
     check(wishes)
     device = devices.pick(wishes.device)
-    space = Space.load(wishes.space)
-    data = read_data(source, wishes.seed)
-    supernet, start = _begun(space, data.joints, wishes.seed, device, wishes.init)
+    space = space_with_key(Space.load(wishes.space), wishes.key)
+    data = read_data(source, wishes.seed, task=space.task)
+    check_key(wishes.key, data.skeleton, wishes.recipe)
+    supernet, start = _begun(space, data.joints, wishes.seed, device, wishes.init, wishes.key)
     recipe, length, size = wishes.recipe, wishes.length, None
     if start:
         recipe = _as_started(recipe, wishes.typed, start, say)
@@ -95,7 +98,7 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
         # The smallest resolution and a size of batch that makes many steps: enough to see the whole path work.
         recipe = dataclasses.replace(QUICK, **_chosen(recipe, wishes.typed))
         size, length = space.smallest.input, Length(hours=QUICK_MINUTES / 60)
-    task = task_of(data.skeleton, recipe, space.task)
+    task = task_of(data.skeleton, recipe, space.task, space.widest.frames)
     trainee = SupernetTrainee(supernet, recipe, 10, wishes.seed, size, task)
     rest = data.held.rest
     items = task.items(rest)
@@ -113,6 +116,7 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
         "size": list(size) if size else None,
         "amp": wishes.amp,
         "init": wishes.init,
+        "key": wishes.key,
         "quick": quick,
         "recipe": kept(recipe, space.task),
     }
@@ -121,12 +125,14 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
 
 
 def _begun(
-    space: Space, joints: int, seed: int, device: torch.device, init: str | None
+    space: Space, joints: int, seed: int, device: torch.device, init: str | None, key: str | None
 ) -> tuple[Supernet, Start | None]:
     """Return the supernet as it is before the first step, and what it was started from."""
     torch.manual_seed(seed)
     supernet = Supernet(space, joints, device=device, memory_format=devices.layout(device))
-    return supernet, starts.init_supernet(supernet, Path(init)) if init else None
+    start = starts.init_supernet(supernet, Path(init)) if init else None
+    load_key(supernet, key)  # last: what is frozen is the key network's own
+    return supernet, start
 
 
 def _as_started(recipe: Recipe, typed: tuple[str, ...], start: Start, say: Say) -> Recipe:
@@ -147,10 +153,10 @@ def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, Supern
     try:
         recipe = from_mapping(past["recipe"])
         where, size = devices.pick(device), tuple(past["size"]) if past["size"] else None
-        data = read_data(source, past["seed"])
-        space = Space.load(past["space"])
-        supernet, _ = _begun(space, past["joints"], past["seed"], where, past["init"])
-        task = task_of(data.skeleton, recipe, space.task)
+        space = space_with_key(Space.load(past["space"]), past.get("key"))
+        data = read_data(source, past["seed"], task=space.task)
+        supernet, _ = _begun(space, past["joints"], past["seed"], where, past["init"], past.get("key"))
+        task = task_of(data.skeleton, recipe, space.task, space.widest.frames)
         trainee = SupernetTrainee(supernet, recipe, past["steps"] * recipe.accumulate, past["seed"], size, task)
     except KeyError as error:
         raise UserError(f"{run.folder}/config.yaml: no setting {error}; start a new run") from error
@@ -235,7 +241,7 @@ def words(plan: Plan, supernet: Supernet) -> str:
     """Return what is about to happen, in one line."""
     size = f"{plan.size[0]} px" if plan.size else "a resolution drawn each step"
     recipe = plan.settings["recipe"]
-    items = "people" if supernet.space.task == "topdown" else "pictures"
+    items = {"topdown": "people", "temporal": "clips"}.get(supernet.space.task, "pictures")
     return (
         f"{plan.items:,} {items}, {plan.steps:,} steps of batch {recipe['batch']} at {size}, "
         f"{supernet.store.flat.numel() / 1e6:.1f} M numbers: about {duration(plan.seconds)}"

@@ -12,6 +12,7 @@ from litepose_nas.data.pixels import CONVENTIONS, DEFAULT
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.pose.codecs import CODECS
 from litepose_nas.pose.losses import PUSHES, LossSettings
+from litepose_nas.pose.temporal import CROPS, KEY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Recipe:
     half_body: float = 0.0  # probability that a cut-out shows one half of a body
     codec: str = "dark"  # how a joint becomes a heatmap and back; see pose/codecs.py
     joints_weight: bool = False  # wrists, ankles, elbows and knees count more
+    crop: str = KEY  # by whose box the later frames of a clip are cut out: the key frame's, or the previous frame's
     pixels: str = DEFAULT  # what a network takes for a picture, a name in data/pixels.py
     ema: float = 0.0  # of single networks: how much of the average is kept each step; 0 takes the last weights
     # of supernets:
@@ -95,13 +97,16 @@ VIPNAS = dataclasses.replace(
 RECIPES = {
     "bottomup": {"default": Recipe(), "litepose": LITEPOSE},
     "topdown": {"default": TOPDOWN, "vipnas": VIPNAS},
+    "temporal": {"default": TOPDOWN, "vipnas": VIPNAS},
 }
-WORDS = {"bottomup": "bottom-up", "topdown": "top-down"}
-# Settings that one task alone reads: for the other they are neither kept nor taken.
+WORDS = {"bottomup": "bottom-up", "topdown": "top-down", "temporal": "temporal"}
+# Settings that not every task reads: for the others they are neither kept nor taken.
 OWN = {
     "bottomup": ("exact", "push", "push_weight", "pull_weight", "cue"),
     "topdown": ("half_body", "codec", "joints_weight"),
+    "temporal": ("crop",),
 }
+READS = {"bottomup": ("bottomup",), "topdown": ("topdown",), "temporal": ("topdown", "temporal")}
 # From where to where a setting makes sense, for those that have more of an end than zero.
 RANGES = {
     "batch": (1, 100_000), "accumulate": (1, 100_000), "lr": (1e-9, 10), "sigma": (0.1, 100), "rotation": (0, 180),
@@ -113,6 +118,7 @@ CHOICES = {
     "schedule": ("cosine", "steps"),
     "push": tuple(PUSHES),
     "codec": tuple(CODECS),
+    "crop": CROPS,
     "pixels": tuple(CONVENTIONS),
 }
 
@@ -145,7 +151,7 @@ def changed(recipe: Recipe, settings: Iterable[str], task: str = "bottomup") -> 
     settings, values = list(settings), {}
     for key in keys(settings):
         for other in OWN:
-            if other != task and key in OWN[other]:
+            if other not in READS[task] and key in OWN[other]:
                 raise UserError(
                     f"{key}: only {WORDS[other]} networks read it, and this one is {WORDS[task]}; leave it out"
                 )
@@ -169,7 +175,7 @@ def fields() -> list[str]:
 
 def kept(recipe: Recipe, task: str) -> dict[str, Any]:
     """Return the settings that a task reads, as a run keeps them."""
-    foreign = {key for other, own in OWN.items() if other != task for key in own}
+    foreign = {key for other, own in OWN.items() if other not in READS[task] for key in own}
     return {key: value for key, value in dataclasses.asdict(recipe).items() if key not in foreign}
 
 

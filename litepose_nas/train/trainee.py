@@ -42,7 +42,8 @@ class SupernetTrainee:
         task: Task | None = None,
     ):  # fmt: skip
         self.task: Task = task or BottomUp(supernet.joints)
-        self.store, self.recipe, self.covers = supernet.store, recipe, recipe.sandwich
+        self.store, self.recipe = supernet.store, recipe
+        self.covers = recipe.sandwich and supernet.has_every_block(supernet.space.widest)
         self._supernet, self._steps, self._seed, self._size = supernet, steps, seed, size
 
     def size(self, step: int) -> tuple[int, int]:
@@ -68,7 +69,7 @@ class SupernetTrainee:
         """Add the gradients of every net of the step."""
         first, *others = self.archs(step)
         outputs = self._supernet.subnet(first)(images)
-        loss = self.task.target(outputs, joints, masks, (images.shape[2], images.shape[3]), self.recipe.loss)
+        loss = self.task.target(outputs, joints, masks, (images.shape[-2], images.shape[-1]), self.recipe.loss)
         losses = loss(outputs)
         (scale * losses["total"]).backward()
         parts = {"loss": losses.pop("total"), **losses}
@@ -106,7 +107,7 @@ class NetTrainee:
     ) -> dict[str, Tensor]:
         """Add the gradients of one batch."""
         outputs = self.net(images)
-        size = (images.shape[2], images.shape[3])
+        size = (images.shape[-2], images.shape[-1])
         losses = self.task.target(outputs, joints, masks, size, self.recipe.loss)(outputs)
         total = losses.pop("total")
         if self._teacher is not None and self.recipe.distill:

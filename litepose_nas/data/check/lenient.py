@@ -123,7 +123,7 @@ def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> t
     regions = 0
     for image in images:
         try:
-            coco.check_image(place, image)
+            coco.check_image(place, image, not isinstance(image, dict) or coco.is_labelled(image))
         except UserError as error:
             faults["bad-image"].append(_cause(place, error))
             continue
@@ -132,7 +132,7 @@ def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> t
             faults["duplicate-image"].append(_image(number, image["file_name"]))
             continue
         seen.add(number)
-        if not image.get("is_labeled", True):  # a frame of a video between those that are labelled
+        if not coco.is_labelled(image):  # a frame of a video between those that are labelled
             continue
         if file.parent not in present:
             present[file.parent] = {one: Path(one).stem.lower() for one in _names_in(file.parent)}
@@ -207,7 +207,7 @@ def _people(
                 faults["duplicate-annotation"].append(name)
             ids.add(number)
         index = where.get(image_id, -1) if is_id(image_id) else -1
-        if index < 0 and is_id(image_id) and not listed.get(image_id, {}).get("is_labeled", True):
+        if index < 0 and is_id(image_id) and not coco.is_labelled(listed.get(image_id, {})):
             continue
         try:
             # The strict reader's own words decide, so that it never refuses what passes here.

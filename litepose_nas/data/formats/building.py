@@ -36,15 +36,21 @@ def ids_of(names: Sequence[str]) -> dict[str, int]:
     return {name: place for place, name in enumerate(files, 1)}
 
 
-def with_sizes(pictures: list[dict[str, Any]], folder: Path | None) -> list[dict[str, Any]]:
-    """Return entries of pictures with their widths and heights, read from the files where the entries lack them."""
+def with_sizes(pictures: list[dict[str, Any]], folder: Path | None, unlabelled: bool = False) -> list[dict[str, Any]]:
+    """Return entries of pictures with their widths and heights, read from the files where the entries lack them.
+
+    Frames of videos that nobody labelled get theirs with `unlabelled` alone, and only where they are there.
+    """
     if folder is None:
         return pictures
     for picture in pictures:
-        if ("width" in picture and "height" in picture) or not picture.get("is_labeled", True):
+        labelled = picture.get("is_labeled", True)
+        if ("width" in picture and "height" in picture) or not (labelled or unlabelled):
             continue
         file = folder / str(picture["file_name"])
         if not zipped.is_file(file):
+            if not labelled:
+                continue
             hint = zipped.elsewhere(file)
             raise UserError(
                 f"image {picture['id']} has no file {file}{hint}; check the picture folder, or remove its people"

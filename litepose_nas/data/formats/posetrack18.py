@@ -15,12 +15,12 @@ from litepose_nas.data.person import AREA_OF_BOX, box_of
 from litepose_nas.errors import UserError
 
 
-def read(path: Path, images: Path | None = None) -> Document:
+def read(path: Path, images: Path | None = None, unlabelled: bool = False) -> Document:
     """Return the videos of a folder, or of one file, as one document.
 
     Labelled joints get flag 2, regions to ignore become polygons in `ignore_regions`, `bbox_head` becomes `head_box`;
     frames that nobody labelled stay, with `is_labeled` false, and files without a box for a person get one. Sizes come
-    from the pictures where a file has none.
+    from the pictures where a file has none, of frames that nobody labelled with `unlabelled` alone.
     """
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files:
@@ -32,7 +32,7 @@ def read(path: Path, images: Path | None = None) -> Document:
         pictures += [_picture(file, entry) for entry in document["images"]]
         people += [_person(file, entry) for entry in document["annotations"]]
     category = category_for(known_skeleton("posetrack18"))
-    return {"images": with_sizes(pictures, images), "annotations": people, "categories": [category]}
+    return {"images": with_sizes(pictures, images, unlabelled), "annotations": people, "categories": [category]}
 
 
 def _picture(file: Path, entry: Any) -> dict[str, Any]:

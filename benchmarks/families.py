@@ -1,0 +1,59 @@
+"""Top-down or bottom-up? Two small supernets on drawn people, one search across both, and where the winner flips.
+
+    python benchmarks/families.py [--folder families-benchmark] [--steps 1000] [--evals 48] [--budget 60MMAC]
+
+People, recipe and the bottom-up space are the demo's; the top-down one is the small space that comes along. It runs
+what a user would type, in a folder that stays: killed, the same line goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import yaml
+from audit import command, run
+
+from litepose_nas.demo.scale import FULL
+from litepose_nas.space import Space
+
+BOTTOMUP = "litepose-tiny-128.yaml"
+TOPDOWN = ("batch=8", "lr=0.01", *FULL.supernet[2:], "half_body=0")
+PEOPLE = (1, 2, 4, 8)  # in a picture, for which the report chooses again
+
+
+def main() -> None:
+    """Draw people, train two supernets, search across them, tell it again for other numbers of people."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, default=Path("families-benchmark"))
+    parser.add_argument("--steps", type=int, default=1000, help="of each supernet")
+    parser.add_argument("--evals", type=int, default=48)
+    parser.add_argument("--budget", default="60MMAC", help="of a picture with all its people")
+    asked = parser.parse_args()
+    folder: Path = asked.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "people").exists():
+        pictures = ("--train", str(FULL.train), "--val", "1", "--size", str(FULL.size), "--setting", FULL.setting)
+        command(folder, "data", "toy", "people", *pictures)
+    length = ("--data", "people", "--steps", str(asked.steps), "--device", "cpu")
+    tree = {**json.loads(Space.load(FULL.space).source), "resolution": list(FULL.resolutions)}
+    (folder / BOTTOMUP).write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    run(folder, "bottomup", "train-supernet", "--space", BOTTOMUP, *length, *FULL.supernet)
+    run(folder, "topdown", "train-supernet", "--space", "topdown-tiny", *length, *TOPDOWN)
+    searching = ("--budget", asked.budget, "--evals", str(asked.evals), "--device", "cpu")
+    run(folder, "search", "search", "bottomup", "topdown", *searching)
+    for people in PEOPLE:
+        print(f"## {people} people a picture", flush=True)
+        command(folder, "report", "search", "--people", str(people), "--out", f"report-{people}")
+    print("## the pictures as they are", flush=True)
+    command(folder, "report", "search")
+    told = json.loads((folder / "search" / "report" / "front.json").read_text(encoding="utf-8"))
+    print("| family | MMAC a picture | of a run | params | AP |\n|---|---|---|---|---|")
+    for line in told["front"]:
+        macs = (f"{line[key] / 1e6:.1f}" for key in ("macs", "macs_of_a_run"))
+        print("|", " | ".join([line["family"], *macs, f"{line['params']:,}", f"{line['ap']:.3f}"]), "|")
+
+
+if __name__ == "__main__":
+    main()

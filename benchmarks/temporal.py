@@ -1,0 +1,292 @@
+"""Is it worth spreading computation over frames? Temporal groups against the same MACs spent evenly, on drawn videos.
+
+    python benchmarks/temporal.py OUT [--seeds 0 1] [--scale 1.0]
+
+People in drawn videos, 64x48 pixels, groups of a key frame and three later ones. For each seed: a key network is
+trained on single frames; a temporal supernet with it, frozen; then, at equal total MACs of four frames,
+
+- `searched`: the group that a search finds among all (fusion, depths, widths, kernels of each later frame its own),
+- `uniform`: the best of as many evaluated groups whose later frames are all alike,
+- `small`: a smaller network of single frames on every frame (two of nearly these MACs; the one better on the slice),
+
+each trained on for equally long, and judged on videos that nobody trained on. Beside them the key network on every
+frame, and the ablation: one uniform group with no fusion and with each way to join heatmaps after its second stage,
+all trained on alike. Every stage leaves a file in OUT, so that a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+
+import litepose_nas as ln
+from litepose_nas import resources, weights
+from litepose_nas.budget import Budget
+from litepose_nas.data.loader import Pictures, batches
+from litepose_nas.data.source import open_source
+from litepose_nas.data.toy import write_toy
+from litepose_nas.evaluation import predict_batches
+from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.metrics.coco import fast_ap, read_truth
+from litepose_nas.pose.temporal import Temporal
+from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.run import Run
+from litepose_nas.scoring import Candidates, Judge, Protocol
+from litepose_nas.searching import guided
+from litepose_nas.searching.engine import header, run_search
+from litepose_nas.searching.problem import Problem, by_ap_or_loss
+from litepose_nas.space import Arch, Space
+from litepose_nas.steps.common import Data, describe, read_data, task_of
+from litepose_nas.steps.keyframe import load_key, space_with_key
+from litepose_nas.supernet import Supernet, calibrate, extract
+from litepose_nas.target import subnet_of
+from litepose_nas.train.loop import Every, fit
+from litepose_nas.train.recipe import TOPDOWN, Recipe
+from litepose_nas.train.trainee import NetTrainee, SupernetTrainee, Trainee
+
+SIZE, LATER, CPU = (64, 48), 3, torch.device("cpu")
+RECIPE = dataclasses.replace(TOPDOWN, batch=32, rotation=20.0, half_body=0.0)  # people are seldom upside down here
+CLIPS = dataclasses.replace(RECIPE, batch=8)  # of four frames
+ON = dataclasses.replace(CLIPS, lr=3e-3, widest_first=0.0)
+KEY = {"resolution": "64x48", "stem": 16, "stages": [(2, 24), (2, 32), (3, 48)], "kernel": 5, "expand": 4, "head": 24}
+SMALLS = [  # networks of single frames, of about the MACs that a frame of a group has on average
+    {"resolution": "64x48", "stem": 8, "stages": [(1, 16), (2, 24), (2, 48)], "kernel": 5, "expand": 4, "head": 24},
+    {"resolution": "64x48", "stem": 8, "stages": [(2, 16), (2, 32), (2, 48)], "kernel": 3, "expand": 3, "head": 24},
+]
+UNIFORM = {"stem": 8, "stages": [(1, 16), (2, 24), (2, 32)], "kernel": 3, "expand": 2, "head": 16}  # of the ablation
+
+
+class Size(NamedTuple):
+    """How much of everything."""
+
+    videos: tuple[int, int] = (60, 16)
+    key_steps: int = 900
+    small_steps: int = 1500  # those of the key network and of a group together
+    supernet_steps: int = 500
+    on_steps: int = 300
+    evals: int = 40
+
+
+class Room(NamedTuple):
+    """Where a seed keeps its files, and what it learns from and is judged by."""
+
+    folder: Path
+    seed: int
+    size: Size
+    stills: Data
+    clips: Data
+    val: Pictures  # with the frames that nobody labelled
+
+
+def tree(values: dict[str, Any], genes: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return genes of a network from a short description."""
+    made = {"stem": values["stem"], "head.0.width": values["head"], "head.1.width": values["head"]}
+    for i, (depth, width) in enumerate(values["stages"]):
+        stage = {"depth": depth, "width": width, "kernel": values["kernel"], "expand": values["expand"]}
+        made |= {f"stages.{i}.{key}": value for key, value in stage.items()}
+    made |= genes
+    return {f"{prefix}{key}": value for key, value in made.items()}
+
+
+def single(values: dict[str, Any]) -> Arch:
+    """Return a network of single frames."""
+    return Space.load("topdown-tiny").arch(tree(values, {"resolution": values["resolution"]}))
+
+
+def group_space(key: Path) -> Space:
+    """Return the temporal space with a key network, in groups of four."""
+    text = resources.find("t_vipnas-tiny", "search_spaces", ".yaml").read_text(encoding="utf-8")
+    made = yaml.safe_load(text)
+    made["frames"]["depth"] = LATER
+    return space_with_key(Space(made, name="t_vipnas-tiny"), str(key))
+
+
+def alike(space: Space, values: dict[str, Any]) -> Arch:
+    """Return the group whose later frames all have these values."""
+    return space.arch({f"frames.blocks.{i}.{key}": value for i in range(LATER) for key, value in values.items()})
+
+
+def train(folder: Path, trainee: Trainee, data: Data, recipe: Recipe, steps: int, seed: int) -> None:
+    """Train, or go on."""
+
+    def stream(start: int):  # type: ignore[no-untyped-def]
+        make = trainee.task.train_batch
+        return batches(
+            data.held.rest, SIZE, recipe.batch, seed, recipe.augment, start, steps, workers=0, make_batch=make
+        )
+
+    run = Run.resume(folder) if (folder / "config.yaml").exists() else Run.create("temporal", out=folder)
+    with run:
+        fit(trainee, stream, run, steps, every=Every(report=max(1, steps // 10), check=steps, save=max(1, steps // 5)))
+
+
+def judge_of(room: Room, arch: Arch, recipe: Recipe) -> Judge:
+    """Return what scores networks of this kind on the slice."""
+    data = room.clips if arch.frames > 1 else room.stills
+    task = task_of(data.skeleton, recipe, arch.space.task, arch.frames)
+    return Judge(data.held, task, recipe, CPU, Protocol(calibration=64, batch=16))
+
+
+def network(
+    room: Room, name: str, arch: Arch, recipe: Recipe, steps: int, start: Callable[[], torch.nn.Module]
+) -> Path:
+    """Train a network for so many steps, once, and return the file of its calibrated weights."""
+    path = room.folder / f"{name}.safetensors"
+    if not path.exists():
+        torch.manual_seed(room.seed)
+        judge, data = judge_of(room, arch, recipe), room.clips if arch.frames > 1 else room.stills
+        net = start()
+        trainee = NetTrainee(net, recipe, SIZE, CPU, data.joints, task=judge.task)
+        train(room.folder / name, trainee, data, recipe, steps, room.seed)
+        calibrate(net, judge.calibration(SIZE))
+        weights.save(net, path, Subnet(arch, data.joints, describe(data.skeleton, recipe, arch.space.task)))
+    return path
+
+
+def answer(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what a file holds, which is made if it is not there."""
+    if not path.exists():
+        start, cpu = time.perf_counter(), time.process_time()
+        found = make()
+        seconds = {"seconds": round(time.perf_counter() - start, 1), "cpu": round(time.process_time() - cpu, 1)}
+        path.write_text(json.dumps({**found, **seconds}) + "\n")
+        print(f"{path.name}: {json.dumps({**found, **seconds})[:300]}", flush=True)
+    return json.loads(path.read_text())
+
+
+def on_videos(room: Room, path: Path) -> dict[str, Any]:
+    """Return the figures of a network on the videos of val, all frames of a group cut out by its key frame's box."""
+
+    def look() -> dict[str, Any]:
+        net = weights.load(path)
+        arch = subnet_of(path).arch
+        task = task_of(room.clips.skeleton, CLIPS, "temporal", 1 + LATER)
+        assert isinstance(task, Temporal)
+        truth = read_truth(room.val.dataset)
+        found = {"macs": ln.cost(arch).macs * (1 if arch.frames > 1 else 1 + LATER)}
+        if arch.frames > 1:
+            found["ap"] = fast_ap(truth, predict_batches(net, task.eval_batches(room.val, SIZE), task))
+            return found
+
+        def every(clips: torch.Tensor) -> tuple[torch.Tensor]:
+            return (net(clips.flatten(0, 1))[0].unflatten(0, clips.shape[:2]),)
+
+        found["ap"] = fast_ap(truth, predict_batches(every, task.eval_batches(room.val, SIZE), task))
+        # The same network cut out by each frame's own true box, which a group does not have.
+        alone = task.each
+        found["ap_own_boxes"] = fast_ap(truth, predict_batches(net, alone.eval_batches(room.val, SIZE), alone))
+        return found
+
+    return answer(room.folder / f"{path.stem}-val.json", look)
+
+
+def search(room: Room, supernet: Supernet, budget: int, same: bool) -> dict[str, Any]:
+    """Return the best group within the budget, of all or of those whose later frames are alike."""
+    space, judge = supernet.space, judge_of(room, supernet.space.widest, CLIPS)
+    candidates, cost = Candidates(supernet, judge), lambda arch: ln.cost(arch, joints=supernet.joints)
+    if same:
+        rng, looked = random.Random(room.seed), []
+        while len(looked) < room.size.evals:
+            drawn = space.sample(rng).to_dict()
+            values = {key.removeprefix("frames.blocks.0."): v for key, v in drawn.items() if ".blocks.0." in key}
+            arch = alike(space, values)
+            # The best are dear: what takes less than most of the budget is left out, as the search learns to do.
+            if 0.85 * budget <= cost(arch).macs <= budget and arch not in [one for one, _ in looked]:
+                looked.append((arch, candidates(arch)))
+    else:
+        problem = Problem(space, Budget.of([f"{budget}MAC"]), cost, by_ap_or_loss)
+        searcher = guided.searcher(problem, room.seed, start=max(6, room.size.evals // 3), round=5)
+        journal = Journal(room.folder / "search.jsonl", header(space, room.seed, budget=budget))
+        found = run_search(problem, searcher, candidates, journal, room.size.evals)
+        looked = [(one.arch, one.result) for one in found]
+    best, result = max(looked, key=lambda pair: (pair[1]["ap"], -pair[1]["loss"]))
+    return {"arch": best.to_dict(), "macs": cost(best).macs, **result, "looked": len(looked)}
+
+
+def room_of(out: Path, seed: int, size: Size) -> Room:
+    """Draw the videos, and read them."""
+    folder, films = out / f"seed-{seed}", out / "films"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not films.exists():
+        write_toy(films, *size.videos, size=128, subject="video", frames=24)
+    source = open_source(str(films))
+    stills, clips = read_data(source, seed), read_data(source, seed, task="temporal")
+    return Room(folder, seed, size, stills, clips, Pictures(source.read("val", unlabelled=True)))
+
+
+def measure(room: Room) -> dict[str, dict[str, Any]]:
+    """Return the figures of every contender of a seed."""
+    size, joints = room.size, room.stills.joints
+    key = network(room, "key", single(KEY), RECIPE, size.key_steps, lambda: ln.build(single(KEY), joints))
+    rows = {"key network on every frame": on_videos(room, key)}
+    smalls = []
+    for i, values in enumerate(SMALLS):
+        arch = single(values)
+        path = network(room, f"small-{i}", arch, RECIPE, size.small_steps, lambda arch=arch: ln.build(arch, joints))
+        smalls.append(path)
+        rows[f"small {i} on every frame"] = on_videos(room, path)
+    # All others may spend what the dearer of the small ones spends.
+    budget = max(ln.cost(single(values)).macs for values in SMALLS) * (1 + LATER)
+    space = group_space(key)
+    supernet = _supernet(room, space, key)
+
+    def on(name: str, arch: Arch) -> Path:
+        return network(room, name, arch, ON, size.on_steps, lambda: extract(supernet, arch))
+
+    for name, same in (("searched", False), ("uniform", True)):
+        found = answer(room.folder / f"{name}.json", lambda same=same: search(room, supernet, budget, same))
+        rows[name] = {**on_videos(room, on(name, space.arch(found["arch"]))), "inherited": found["ap"]}
+    for fuse in ("none", "2.add", "2.mul", "2.cat"):
+        arch = alike(space, tree(UNIFORM, {"fuse": fuse}))
+        rows[f"fusion {fuse}"] = on_videos(room, on(f"fuse-{fuse}", arch))
+    return rows
+
+
+def _supernet(room: Room, space: Space, key: Path) -> Supernet:
+    path = room.folder / "supernet.safetensors"
+    if path.exists():
+        return weights.load_supernet(path)
+    torch.manual_seed(room.seed)
+    supernet = Supernet(space, room.clips.joints)
+    load_key(supernet, str(key))
+    task = task_of(room.clips.skeleton, CLIPS, space.task, space.widest.frames)
+    trainee = SupernetTrainee(supernet, CLIPS, room.size.supernet_steps, room.seed, SIZE, task)
+    train(room.folder / "supernet", trainee, room.clips, CLIPS, room.size.supernet_steps, room.seed)
+    weights.save_supernet(supernet, path)
+    return supernet
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--scale", type=float, default=1.0, help="times all steps and evaluations")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    whole = Size()
+    scaled = {key: max(2, round(asked.scale * value)) for key, value in whole._asdict().items() if key != "videos"}
+    size = whole._replace(**scaled)
+    tables = {seed: measure(room_of(asked.out, seed, size)) for seed in asked.seeds}
+    print("\n| | MMAC a frame | " + " | ".join(f"AP, seed {seed}" for seed in tables) + " |")
+    print("|---|---|" + "---|" * len(tables))
+    for name in next(iter(tables.values())):
+        rows = [table[name] for table in tables.values()]
+        macs = " ".join(dict.fromkeys(f"{row['macs'] / 4e6:.2f}" for row in rows))
+        cells = [
+            f"{row['ap']:.3f}" + (f" (own boxes {row['ap_own_boxes']:.3f})" if "ap_own_boxes" in row else "")
+            for row in rows
+        ]
+        print(f"| {name} | {macs} | {' | '.join(cells)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Does a search find the best network where the score of every network is known, on a real supernet?
+
+    python benchmarks/truth.py [--room runs/truth] [--steps 1000] [--seeds 10] [--evals 60]
+
+A supernet of a space of 1,152 networks (truth.yaml) is trained on drawn people, and every network of it is calibrated
+and scored on the same held-out pictures; the scores are kept in the room's truth.jsonl, where a run that was killed
+goes on. Then searches are played on the table, each with so many evaluations: under three budgets, which leave a
+quarter, a half and three quarters of the networks, ranked by the loss and by the AP, with so many seeds.
+
+A search has found the best if the best score that it has seen is within noise of the best network's. Noise is the
+standard deviation of that network's score over five calibrations with other pictures, in brackets the whole range of
+these five. `gap` is the mean difference to the best, in units of the noise; `better` how many networks within the
+budget are better than what was found, on average. One thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from drawn_supernet import Wanted, drawn_supernet
+
+from litepose_nas import costs
+from litepose_nas.budget import Budget, in_words
+from litepose_nas.data.source import open_source
+from litepose_nas.runs.journal import Journal
+from litepose_nas.scoring import Candidates, Protocol
+from litepose_nas.searching.engine import header
+from litepose_nas.searching.problem import RANKS, Problem, Result
+from litepose_nas.space import Arch, Space
+from litepose_nas.steps.search import prepare, searcher_of
+
+SPACE = Path(__file__).with_suffix(".yaml")
+AGAIN = 5  # calibrations whose scores say what noise is
+SHARES = (0.25, 0.5, 0.75)  # of the networks that the budgets leave
+METHODS = ("guided", "nsga2", "random")
+PROTOCOL = Protocol(calibration=32)
+IN_SLICE = 64  # held-out pictures
+
+
+class Table(NamedTuple):
+    """What is true of every network of a space."""
+
+    space: Space
+    results: Mapping[Arch, Result]
+    macs: Mapping[Arch, int]
+
+
+class Played(NamedTuple):
+    """What a search found in a table."""
+
+    gap: float  # from the best score within the budget
+    better: int  # networks within the budget that are better
+
+
+def candidates_of(room: Path, wanted: Wanted, protocol: Protocol = PROTOCOL) -> Candidates:
+    """Return what scores the networks of a supernet that is trained in the room if it is not there."""
+    trained = drawn_supernet(room, wanted)
+    source = open_source(trained.settings["data"])
+    return prepare(trained, source, Budget(), "cpu", False, protocol, IN_SLICE).candidates
+
+
+def journal_of(candidates: Candidates, path: Path) -> Journal:
+    """Return the file in which the truth is kept."""
+    judge = candidates.judge
+    return Journal(path, {**header(candidates.supernet.space, 0), "protocol": judge.protocol, "kind": "truth"})
+
+
+def evaluate_all(candidates: Candidates, journal: Journal, say: bool = True) -> Table:
+    """Return the truth, evaluating what is not in the journal yet, in an order that tells nothing."""
+    space = candidates.supernet.space
+    archs = sorted(set(space), key=lambda arch: arch.values)
+    assert len(archs) == space.size
+    random.Random(0).shuffle(archs)
+    known = {space.arch(record["arch"]): record["result"] for record in journal.records if "again" not in record}
+    for arch in archs:
+        if arch not in known:
+            start = time.process_time()
+            found = {**candidates(arch), "seconds": time.process_time() - start}
+            known[arch] = journal.append({"arch": arch.to_dict(), "result": found})["result"]
+            if say and len(known) % 100 == 0:
+                print(f"{len(known)} of {len(archs)}", flush=True)
+    macs = costs.many(archs, candidates.supernet.joints)[:, 0]
+    return Table(space, {arch: known[arch] for arch in archs}, dict(zip(archs, macs.tolist(), strict=True)))
+
+
+def again(candidates: Candidates, journal: Journal, arch: Arch) -> list[Result]:
+    """Return what further calibrations of a network find, kept in the journal as well."""
+    space = candidates.supernet.space
+    known = {
+        record["again"]: record["result"]
+        for record in journal.records
+        if "again" in record and space.arch(record["arch"]) == arch
+    }
+    for number in range(1, AGAIN + 1):
+        if number not in known:
+            record = {"arch": arch.to_dict(), "again": number, "result": candidates(arch, again=number)}
+            known[number] = journal.append(record)["result"]
+    return [known[number] for number in sorted(known)]
+
+
+def problem_of(table: Table, most: float, rank: str, joints: int) -> Problem:
+    """Return what a search is asked within so many MACs."""
+    budget = Budget.of([f"{int(most)}MAC"])
+    many = costs.columns(table.space, joints)
+    return Problem(table.space, budget, lambda arch: costs.cost(arch, joints=joints), RANKS[rank], many).remembering()
+
+
+def best_within(table: Table, problem: Problem) -> tuple[Arch, dict[Arch, float]]:
+    """Return the best network within a budget, and the scores of all that are."""
+    most = problem.budget.limits[0].most
+    within = [arch for arch, macs in table.macs.items() if macs <= most]
+    scores = dict(zip(within, problem.scores([table.results[arch] for arch in within]), strict=True))
+    return max(within, key=lambda arch: scores[arch]), scores
+
+
+def play(table: Table, problem: Problem, method: str, seed: int, evals: int) -> Played:
+    """Return what a search of so many evaluations finds that looks scores up in the table."""
+    best, scores = best_within(table, problem)
+    searcher, seen = searcher_of(method, problem, seed, evals), []
+    while len(seen) < evals and (archs := searcher.ask(evals - len(seen))):
+        for arch in archs:
+            seen.append(arch)
+            searcher.tell(arch, table.results[arch])
+    found = max(scores[arch] for arch in seen)
+    return Played(scores[best] - found, sum(score > found for score in scores.values()))
+
+
+def noise_of(problem: Problem, results: Sequence[Result]) -> tuple[float, float]:
+    """Return the standard deviation and the range of the scores of one network."""
+    scores = problem.scores(results)
+    return statistics.stdev(scores), max(scores) - min(scores)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--room", type=Path, default=Path("runs") / "truth", help="where pictures, weights and truth are kept"
+    )
+    parser.add_argument("--steps", type=int, default=1000, help="of the supernet's training")
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--evals", type=int, default=60)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    candidates = candidates_of(asked.room, Wanted(str(SPACE), asked.steps))
+    journal = journal_of(candidates, asked.room / "truth.jsonl")
+    table = evaluate_all(candidates, journal)
+    seconds = statistics.fmean(float(result["seconds"]) for result in table.results.values())
+    aps = [float(result["ap"]) for result in table.results.values()]
+    joints, judged = candidates.supernet.joints, len(candidates.judge.held.slice)
+    print(
+        f"{len(table.results)} networks, {seconds:.2f} s each on {judged} pictures; AP {min(aps):.3f} to {max(aps):.3f}"
+    )
+    print(f"{asked.evals} evaluations, {asked.seeds} seeds; found: searches within noise of the best\n")
+    print("| ranked by | budget | networks | best | noise (range) | method | found | gap | better |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for rank in ("loss", "ap"):
+        for share in SHARES:
+            most = np.quantile(list(table.macs.values()), share)
+            problem = problem_of(table, most, rank, joints)
+            best, scores = best_within(table, problem)
+            noise, spread = noise_of(problem, again(candidates, journal, best))
+            for method in METHODS:
+                played = [play(table, problem, method, seed, asked.evals) for seed in range(asked.seeds)]
+                found = sum(one.gap <= noise for one in played)
+                gap, better = (statistics.fmean(values) for values in zip(*played, strict=True))
+                cells = [
+                    *(rank, in_words("macs", most), len(scores)),
+                    *(f"{abs(scores[best]):.4f}", f"{noise:.5f} ({spread:.5f})"),
+                    *(method, f"{found} of {asked.seeds}", f"{gap / noise:.2f}", f"{better:.1f}"),
+                ]
+                print(f"| {' | '.join(map(str, cells))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

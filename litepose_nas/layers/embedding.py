@@ -1,0 +1,55 @@
+"""Layers that make the first tokens of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from litepose_nas.layers.conv import conv_bn, dense, depthwise
+
+
+class ConvEmbedding(nn.Sequential):
+    """3x3 convolutions of stride 2 with ReLU between them."""
+
+    def __init__(self, widths: Sequence[int]):
+        cins = (3, *widths)
+        last = len(widths) - 1
+        super().__init__(
+            *(
+                conv_bn(dense(cins[i], width, 3, 2), width, nn.ReLU(inplace=True) if i < last else None)
+                for i, width in enumerate(widths)
+            )
+        )
+
+
+class PatchEmbedding(nn.Module):
+    """One convolution of stride 4."""
+
+    def __init__(self, cout: int, kernel: int):
+        super().__init__()
+        self.project = conv_bn(dense(3, cout, kernel, 4), cout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the tokens as a feature."""
+        return self.project(x)
+
+
+class LightEmbedding(nn.Module):
+    """Separable convolutions with two kernels side by side, behind a convolution."""
+
+    def __init__(self, mid: int, half: int):
+        super().__init__()
+        self.conv = conv_bn(dense(3, mid, 3, 2), mid, nn.ReLU(inplace=True))
+        self.small, self.large = (
+            nn.Sequential(conv_bn(depthwise(mid, kernel, 2), mid), conv_bn(dense(mid, half), half, nn.ReLU(True)))
+            for kernel in (3, 5)
+        )
+        self.mix = conv_bn(dense(2 * half, 2 * half), 2 * half)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the tokens as a feature."""
+        x = self.conv(x)
+        # By turns, not one after the other: behind a join, the second's channels would move when the first shrinks.
+        return self.mix(torch.stack((self.small(x), self.large(x)), 2).flatten(1, 2))

@@ -1,0 +1,111 @@
+"""Networks made ready to follow people through videos."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from litepose_nas import files
+from litepose_nas.data.augment import Image
+from litepose_nas.data.boxes import Boxes, read_boxes
+from litepose_nas.data.frames import Frames
+from litepose_nas.errors import UserError
+from litepose_nas.pose.bottomup import BottomUp
+from litepose_nas.pose.online import Online
+from litepose_nas.steps.evaluate import Loaded, load
+from litepose_nas.video.following import EVERY, Finder, FollowAll, FollowEach, Follower, finder
+
+
+class Ready(NamedTuple):
+    """A network that can be let loose on videos."""
+
+    loaded: Loaded
+    follower: Callable[[Frames], Follower]  # new for each video
+    settings: dict[str, Any]  # on which the result depends
+    notes: tuple[str, ...]
+
+
+def prepare(
+    target: str,
+    device: str,
+    flip: bool = False,
+    boxes: Path | None = None,
+    min_box_score: float = 0.0,
+    detector: Path | None = None,
+    every: int | None = None,
+) -> Ready:
+    """Return a network of a file, ready to follow people where boxes or a detector say that they are."""
+    if min_box_score and boxes is None:
+        raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
+    if every is not None and detector is None:
+        raise UserError("--every: says how often --detector looks for people; name one")
+    loaded = load(target, device)
+    settings: dict[str, Any] = {"network": _print_of(target), "flip": flip}
+    if isinstance(loaded.task, BottomUp):
+        for name, path in (("--boxes", boxes), ("--detector", detector)):
+            if path is not None:
+                raise UserError(f"{name} {path}: this network sees whole pictures and needs none; leave it out")
+        task, sigmas = loaded.task, loaded.skeleton.sigmas
+        return Ready(loaded, lambda frames: FollowAll(loaded.net, task, sigmas, loaded.size, flip), settings, ())
+    if flip:
+        raise UserError("--flip: one person at a time is followed without mirroring; leave it out in videos")
+    if boxes is not None and detector is not None:
+        raise UserError("--boxes and --detector both say where people are; give one of them")
+    settings |= {"boxes": str(boxes), "least box score": min_box_score}
+    settings |= {"detector": None if detector is None else _print_of(str(detector)), "every": every or EVERY}
+    known = None if boxes is None else read_boxes(boxes, min_box_score)
+    find = None if detector is None else _detector(str(detector), device)
+
+    def follower(frames: Frames) -> Follower:
+        online = Online(loaded.net, loaded.task, loaded.size)
+        return FollowEach(online, find, None if known is None else _of_frames(known, frames, boxes), every or EVERY)
+
+    return Ready(loaded, follower, settings, () if known or find else (_WHOLE,))
+
+
+_WHOLE = (
+    "this network sees one person at a time, and neither --boxes nor --detector were given: the first frame is taken "
+    "for one person as a whole, who is followed from pose to pose"
+)
+
+
+def boxes_by_place(boxes: Boxes, frames: Frames) -> dict[int, NDArray[np.float64]]:
+    """Return the boxes of each frame that has some, by its place.
+
+    An image is the number of a frame, or of a folder's frame the name of its file, with or without the ending.
+    """
+    if frames.pictures:
+        names = [(path.name, path.stem, frames.number(place)) for place, path in enumerate(frames.pictures)]
+        return {place: boxes[key] for place, keys in enumerate(names) for key in keys if key in boxes}
+    return {image: rows for image, rows in boxes.items() if isinstance(image, int)}
+
+
+def _of_frames(boxes: Boxes, frames: Frames, file: Path | None) -> Finder:
+    found = boxes_by_place(boxes, frames)
+    if not found or (frames.length and min(found) >= frames.length):
+        raise UserError(
+            f"{file}: no box is of a frame of {frames.source}; their image_id must be the number of a frame, from 0, "
+            "or the name of its file in a folder of frames"
+        )
+
+    def given(image: Image, place: int) -> NDArray[np.float64] | None:
+        return found.get(place)
+
+    return given
+
+
+def _detector(target: str, device: str) -> Finder:
+    loaded = load(target, device)
+    if not isinstance(loaded.task, BottomUp):
+        raise UserError(f"--detector {target}: sees one person at a time and finds nobody; give a bottom-up network")
+    return finder(loaded.net.eval(), loaded.task, loaded.size)
+
+
+@functools.cache
+def _print_of(target: str) -> str:
+    return f"{Path(target).name}, {files.sha256(target)[:12]}" if Path(target).is_file() else target

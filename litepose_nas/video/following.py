@@ -1,0 +1,173 @@
+"""Following people through a video with one network, or with two of which one finds whom the other looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, inference_mode, nn
+
+from litepose_nas.data.augment import Image, Size
+from litepose_nas.evaluation import Net
+from litepose_nas.pose.bottomup import BottomUp
+from litepose_nas.pose.online import SAME, Followed, Online, State, around, overlap
+from litepose_nas.pose.tracking import Tracked, Tracks, follow
+from litepose_nas.prediction import look
+
+Floats = NDArray[np.float64]
+Arrays = dict[str, NDArray[np.generic]]
+NOBODY = np.zeros((0, 5))
+
+EVERY = 5  # frames after which somebody who came in is found at the latest
+
+
+class Person(NamedTuple):
+    """One person of a frame."""
+
+    track: int
+    keypoints: Floats  # (J, 3): COCO's pixels, and a value
+    score: float
+
+
+class Follower(Protocol):
+    """What takes a video frame by frame. All it remembers is what `remember` gives, so that it can go on elsewhere."""
+
+    def step(self, image: Image, place: int) -> list[Person]:
+        """Return the people of the next frame, which is at this place of the video, the surest first."""
+
+    def remember(self) -> Arrays:
+        """Return what must be known of the frames so far."""
+
+    def recall(self, arrays: Arrays) -> None:
+        """Go on where `remember` was asked."""
+
+
+class FollowAll:
+    """Follows the people that a bottom-up network finds in every frame."""
+
+    def __init__(
+        self,
+        net: Net,
+        task: BottomUp,
+        sigmas: tuple[float, ...],
+        size: Size,
+        flip: bool = False,
+        least_score: float = 0.1,
+    ):
+        self.net = net.eval() if isinstance(net, nn.Module) else net
+        self.task, self.sigmas, self.size, self.flip, self.least_score = task, sigmas, size, flip, least_score
+        self.tracks = Tracks()
+
+    @inference_mode()
+    def step(self, image: Image, place: int) -> list[Person]:
+        """Return the people of the next frame, the surest first."""
+        found = look(self.net, self.task, image, self.size, self.flip, self.least_score)
+        poses = np.array([one["keypoints"] for one in found], float).reshape(len(found), self.task.joints, 3)
+        numbers, self.tracks = follow(self.tracks, poses, self.sigmas)
+        rows = zip(numbers, poses, found, strict=True)
+        return [Person(number, pose, float(one["score"])) for number, pose, one in rows]
+
+    def remember(self) -> Arrays:
+        """Return the people who are followed."""
+        people, joints = self.tracks.people, self.task.joints
+        return {
+            "numbers": np.array([(one.track, one.lost) for one in people], np.int64).reshape(-1, 2),
+            "poses": np.array([one.keypoints for one in people], float).reshape(-1, joints, 3),
+            "next": np.array(self.tracks.next_track),
+        }
+
+    def recall(self, arrays: Arrays) -> None:
+        """Go on where `remember` was asked."""
+        rows = zip(arrays["numbers"].tolist(), arrays["poses"].astype(float), strict=True)
+        people = tuple(Tracked(track, pose, lost) for (track, lost), pose in rows)
+        self.tracks = Tracks(people, int(arrays["next"]))
+
+
+Finder = Callable[[Image, int], "Floats | None"]  # of a frame and its place: boxes (N, 5), None where nobody looks
+
+
+class FollowEach:
+    """Follows people with a network that sees one at a time: from pose to pose, and by boxes where somebody has some.
+
+    With `find` alone people come in; whoever it does not find stays as long as the pose has a score. With `given` the
+    boxes are the truth: whoever has none has left. With neither, whoever the picture shows as a whole is followed.
+    """
+
+    def __init__(self, online: Online, find: Finder | None = None, given: Finder | None = None, every: int = EVERY):
+        self.online, self.find, self.given, self.every = online, find, given, every
+
+    def step(self, image: Image, place: int) -> list[Person]:
+        """Return the people of the next frame, the surest first."""
+        found = self.online.step(image, self._boxes(image, place))
+        sure = [one for one in found if one.score >= self.online.least_score]
+        state = self.online.state
+        kept = tuple(one for one in state.people if one.score >= self.online.least_score)
+        self.online.state = state._replace(people=kept)
+        return [Person(one.track, one.keypoints, one.score) for one in sure]
+
+    def _boxes(self, image: Image, place: int) -> Floats | None:
+        followed = self.online.state.people
+        if self.given is not None:
+            boxes = self.given(image, place)
+            return NOBODY if boxes is None and not followed else boxes
+        if self.find is not None:
+            if followed and place % self.every:
+                return None
+            boxes = self.find(image, place)
+            return self._and_followed(NOBODY if boxes is None else boxes)
+        whole = np.array([[0.0, 0.0, image.shape[1], image.shape[0], 1.0]])
+        return None if followed else whole
+
+    def _and_followed(self, boxes: Floats) -> Floats:
+        """Return boxes that were found, and those around people who are followed and were overlooked."""
+        rows = boxes.tolist()
+        for one in self.online.state.people:
+            own = around(one.keypoints, self.online.each.least_value)
+            if own is not None and not any(overlap(own, row) > SAME for row in rows):
+                rows.append([*own, one.box[4]])
+        return np.array(rows, float).reshape(-1, 5)
+
+    def remember(self) -> Arrays:
+        """Return the people who are followed, with the heatmaps that the next frame needs."""
+        state = self.online.state
+        arrays: Arrays = {"count": np.array(len(state.people)), "next": np.array(state.next_track)}
+        for place, one in enumerate(state.people):
+            arrays[f"{place}.numbers"] = np.array([one.track, one.place])
+            arrays[f"{place}.keypoints"] = one.keypoints
+            arrays[f"{place}.box"] = np.array([*one.box, one.score])
+            arrays[f"{place}.heatmaps"] = one.heatmaps.detach().cpu().float().numpy()
+        return arrays
+
+    def recall(self, arrays: Arrays) -> None:
+        """Go on where `remember` was asked."""
+        people = []
+        for place in range(int(arrays["count"])):
+            track, frame = arrays[f"{place}.numbers"].tolist()
+            *box, score = arrays[f"{place}.box"].astype(float).tolist()
+            heatmaps = _on_device_of(self.online.net, torch.from_numpy(arrays[f"{place}.heatmaps"].copy()))
+            keypoints = arrays[f"{place}.keypoints"].astype(float)
+            people.append(Followed(track, keypoints, score, tuple(box), frame, heatmaps))
+        self.online.state = State(tuple(people), int(arrays["next"]))
+
+
+def finder(net: Net, task: BottomUp, size: Size, least_score: float = 0.1) -> Finder:
+    """Return what finds people in a frame with a bottom-up network: boxes around their joints."""
+
+    @inference_mode()
+    def find(image: Image, place: int) -> Floats:
+        rows = []
+        for one in look(net, task, image, size, False, least_score):
+            box = around(np.array(one["keypoints"]), 0.0)
+            if box is not None:
+                rows.append([*box, one["score"]])
+        return np.array(rows, float).reshape(-1, 5)
+
+    return find
+
+
+def _on_device_of(net: object, tensor: Tensor) -> Tensor:
+    weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
+    return tensor if weight is None else tensor.to(weight.device)

@@ -1,0 +1,185 @@
+"""A network on a video, online: each frame is looked at once, drawn, written down and forgotten.
+
+While it goes, NAME.frames.jsonl holds the people of each frame, and NAME.state.npz what is remembered of them; whoever
+goes on draws the frames before anew from the former, so that the overlay is the same however often it was stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from litepose_nas import files
+from litepose_nas.data.augment import HALF, Image
+from litepose_nas.data.frames import Frames
+from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.errors import UserError, nearest
+from litepose_nas.pose.draw import draw_people
+from litepose_nas.video.documents import LAYOUTS, document_of
+from litepose_nas.video.film_writer import SUFFIX, FilmWriter
+from litepose_nas.video.following import Follower, Person
+
+SAVE = 25  # frames between two times that all is saved
+SMALL = 480  # pixels: smaller frames are enlarged by whole times to about this
+
+Progress = Callable[[int, int], None]
+
+
+class Filmed(NamedTuple):
+    """What was made of a video."""
+
+    overlay: Path
+    poses: Path
+    frames: int
+    people: int  # of all frames together
+    tracks: int
+    stopped: bool  # before the end, because somebody asked for it
+    warning: str = ""
+
+
+class _Files(NamedTuple):
+    overlay: Path
+    poses: Path
+    journal: Path
+    state: Path
+
+
+def predict_film(
+    follower: Follower,
+    frames: Frames,
+    skeleton: Skeleton,
+    out: Path,
+    layout: str = "coco",
+    settings: dict[str, Any] | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    name: str = "",
+    rate: float | None = None,
+) -> Filmed:
+    """Follow people through a video, and write the overlay and the poses into a folder, named after the video.
+
+    Asked to `stop`, it ends after the frame in hand; with `resume` it goes on where it was stopped or killed, if the
+    `settings` are the same.
+    """
+    if layout not in LAYOUTS:
+        raise UserError(f"layout {layout!r} of the poses is not one; {nearest(layout, LAYOUTS)}")
+    places = _places(out, name or frames.name)
+    known = _journal(places, settings or {}, follower) if resume else []
+    people, size, stopped = known, (0, 0), False
+    if not known:
+        _begin(places)
+    since: list[str] = []
+    with FilmWriter(places.overlay, rate or frames.rate) as film:
+        for place, image in enumerate(frames.images()):
+            size = image.shape[1], image.shape[0]
+            if place >= len(people):
+                people.append(follower.step(image, place))
+                since.append(_line(people[-1]))
+            film.add(drawn(image, people[place], skeleton))
+            if progress is not None:
+                progress(place + 1, max(frames.length, place + 1))
+            stopped = stop()
+            if len(since) >= SAVE or (stopped and since):
+                _save(places, since, len(people), settings or {}, follower)
+                since = []
+            if stopped:
+                break
+    if not people:
+        raise UserError(f"{frames.source}: no frame could be read, it is empty or damaged; fetch the video again")
+    document = document_of(layout, frames, size, people, skeleton)
+    with files.replacing(places.poses) as temporary:
+        temporary.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
+    if not stopped:
+        places.journal.unlink(missing_ok=True)
+        places.state.unlink(missing_ok=True)
+    warning = "" if stopped else _early_end(frames, len(people))
+    tracks = {one.track for found in people for one in found}
+    count = sum(map(len, people))
+    return Filmed(places.overlay, places.poses, len(people), count, len(tracks), stopped, warning)
+
+
+def drawn(image: Image, people: list[Person], skeleton: Skeleton) -> Image:
+    """Return a frame with its people; everybody keeps a colour, and small frames are enlarged."""
+    zoom = float(max(1, round(SMALL / max(image.shape[:2]))))
+    joints = np.array([one.keypoints for one in people], np.float32).reshape(-1, len(skeleton.names), 3)
+    joints[..., :2] += HALF
+    scores, tracks = [one.score for one in people], [one.track for one in people]
+    return draw_people(image, joints, skeleton, scores, zoom=zoom, tracks=tracks)
+
+
+def left_over(out: Path, name: str) -> bool:
+    """Say whether a video was begun and not ended."""
+    return _places(out, name).state.is_file()
+
+
+def ended(out: Path, name: str) -> bool:
+    """Say whether a video was gone through to its end."""
+    return _places(out, name).poses.is_file() and not left_over(out, name)
+
+
+def _places(out: Path, name: str) -> _Files:
+    return _Files(*(out / f"{name}{end}" for end in (SUFFIX, ".json", ".frames.jsonl", ".state.npz")))
+
+
+def _begin(places: _Files) -> None:
+    for path in (places.poses, places.journal, places.state):  # of an earlier time
+        path.unlink(missing_ok=True)
+
+
+def _line(people: list[Person]) -> str:
+    return json.dumps([[one.track, one.score, np.asarray(one.keypoints).tolist()] for one in people]) + "\n"
+
+
+def _save(places: _Files, lines: list[str], frames: int, settings: dict[str, Any], follower: Follower) -> None:
+    """Write down the last frames, then what is remembered: the state is never of a frame that is not written down."""
+    places.journal.parent.mkdir(parents=True, exist_ok=True)
+    files.append(places.journal, "".join(lines).encode())
+    with files.replacing(places.state) as temporary:
+        kept: dict[str, Any] = {f"kept.{key}": value for key, value in follower.remember().items()}
+        np.savez(temporary, frames=frames, settings=json.dumps(settings, sort_keys=True), **kept)
+
+
+def _journal(places: _Files, settings: dict[str, Any], follower: Follower) -> list[list[Person]]:
+    """Let a follower go on where it was saved, and return the people of the frames before; none where it never was."""
+    if not places.state.is_file():
+        return []
+    try:
+        with np.load(places.state, allow_pickle=False) as kept:
+            arrays = {key: kept[key] for key in kept.files}
+        frames, told = int(arrays["frames"]), json.loads(str(arrays["settings"]))
+        lines = places.journal.read_text(encoding="utf-8").splitlines()[:frames]
+        people = [list(_people(line)) for line in lines]
+        if len(people) < frames:
+            raise ValueError(f"{len(people)} of {frames} frames are written down")
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(
+            f"{places.state}: damaged, or {places.journal.name} beside it is ({error}); begin again without --resume"
+        ) from error
+    for key in sorted({*settings, *told}):
+        if settings.get(key) != told.get(key):
+            raise UserError(
+                f"{places.overlay.stem} was begun with {key} = {told.get(key)}, not {settings.get(key)}; "
+                "go on as it was begun, or begin again without --resume"
+            )
+    follower.recall({key.removeprefix("kept."): value for key, value in arrays.items() if key.startswith("kept.")})
+    text = "".join(_line(found) for found in people)  # frames after the state are looked at again
+    with files.replacing(places.journal) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return people
+
+
+def _people(line: str) -> Iterator[Person]:
+    for track, score, keypoints in json.loads(line):
+        yield Person(int(track), np.array(keypoints, float).reshape(-1, 3), float(score))
+
+
+def _early_end(frames: Frames, read: int) -> str:
+    """Return a warning where a file says that it has more frames than could be read; it may be wrong by a few."""
+    if frames.length - read <= max(2, frames.length // 50):
+        return ""
+    return f"{frames.source}: {read} frames could be read, and it says that it has {frames.length}: it may be cut off"

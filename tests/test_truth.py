@@ -1,0 +1,74 @@
+"""A search on a real supernet whose every network has been scored: it finds the best one, or one that noise cannot tell
+from it."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
+import truth
+from drawn_supernet import Wanted
+
+from litepose_nas.scoring import Protocol
+
+# 96 networks: three widths, two kernels and the rest in twos, so that no single gene says it all.
+SPACE = """
+family: litepose
+about: small enough to score every network of it in a test
+resolution: 64
+stem: 8
+stages:
+- {depth: 1, width: [8, 16], kernel: [3, 7], expand: 3}
+- {depth: [1, 2], width: [16, 24, 32], kernel: 5, expand: 4}
+- {depth: [1, 2], width: [24, 48], kernel: 5, expand: 4}
+- {depth: 1, width: [24, 32], kernel: 5, expand: 3}
+head:
+- width: 16
+- width: 16
+- width: 8
+"""
+SEEDS, EVALS = range(5), 24
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    torch.set_num_threads(1)
+    room = tmp_path_factory.mktemp("truth")
+    (room / "space.yaml").write_text(SPACE)
+    wanted = Wanted(str(room / "space.yaml"), steps=250, pictures=320, pixels=64)
+    candidates = truth.candidates_of(room, wanted, Protocol(calibration=16))
+    path = room / "truth.jsonl"
+    return candidates, truth.evaluate_all(candidates, truth.journal_of(candidates, path), say=False), path
+
+
+@pytest.mark.slow
+def test_a_guided_search_finds_the_best_within_noise_under_three_budgets(known):
+    candidates, table, path = known
+    journal = truth.journal_of(candidates, path)
+    assert len(table.results) == 96
+    found, by_chance = 0, 0
+    for share in truth.SHARES:
+        most = np.quantile(list(table.macs.values()), share)
+        problem = truth.problem_of(table, most, "loss", candidates.supernet.joints)
+        best, scores = truth.best_within(table, problem)
+        noise, spread = truth.noise_of(problem, truth.again(candidates, journal, best))
+        assert 0 < noise < spread < np.ptp(list(scores.values()))
+        for seed in SEEDS:
+            found += truth.play(table, problem, "guided", seed, EVALS).gap <= noise
+            by_chance += truth.play(table, problem, "random", seed, EVALS).gap <= noise
+    assert found == 3 * len(SEEDS)
+    assert by_chance <= found
+
+
+@pytest.mark.slow
+def test_the_truth_is_kept_and_goes_on_where_it_was_cut(known):
+    candidates, table, path = known
+    whole = path.read_bytes()
+    cut = path.with_name("cut.jsonl")
+    cut.write_bytes(whole[: -len(whole) // 40])
+    again = truth.evaluate_all(candidates, truth.journal_of(candidates, cut), say=False)
+    for arch, result in table.results.items():
+        assert (again.results[arch]["loss"], again.results[arch]["ap"]) == (result["loss"], result["ap"])
