@@ -18,8 +18,8 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
-import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,19 +30,20 @@ from drawn_supernet import Wanted, drawn_supernet
 from litepose_nas import costs
 from litepose_nas.budget import Budget, in_words
 from litepose_nas.data.source import open_source
+from litepose_nas.engines.choice import Choice, open_engine
 from litepose_nas.runs.journal import Journal
-from litepose_nas.scoring import Candidates, Protocol
-from litepose_nas.searching.engine import header
+from litepose_nas.scoring import Protocol
+from litepose_nas.searching.engine import Look, header
 from litepose_nas.searching.problem import RANKS, Problem, Result
 from litepose_nas.space import Arch, Space
-from litepose_nas.steps.search import prepare, searcher_of
+from litepose_nas.steps.search import Setting, looking, prepare, searcher_of
 
 SPACE = Path(__file__).with_suffix(".yaml")
 AGAIN = 5  # calibrations whose scores say what noise is
 SHARES = (0.25, 0.5, 0.75)  # of the networks that the budgets leave
 METHODS = ("guided", "nsga2", "random")
 PROTOCOL = Protocol(calibration=32)
-IN_SLICE = 64  # held-out pictures
+IN_SLICE = 48  # held-out pictures
 
 
 class Table(NamedTuple):
@@ -60,40 +61,50 @@ class Played(NamedTuple):
     better: int  # networks within the budget that are better
 
 
-def candidates_of(room: Path, wanted: Wanted, protocol: Protocol = PROTOCOL) -> Candidates:
-    """Return what scores the networks of a supernet that is trained in the room if it is not there."""
+def setting_of(room: Path, wanted: Wanted, protocol: Protocol = PROTOCOL, in_slice: int = IN_SLICE) -> Setting:
+    """Return a supernet that is trained in the room if it is not there, and how its networks are judged."""
     trained = drawn_supernet(room, wanted)
-    source = open_source(trained.settings["data"])
-    return prepare(trained, source, Budget(), "cpu", False, protocol, IN_SLICE).candidates
+    return prepare(trained, open_source(trained.settings["data"]), Budget(), "cpu", False, protocol, in_slice)
 
 
-def journal_of(candidates: Candidates, path: Path) -> Journal:
+def journal_of(setting: Setting, path: Path) -> Journal:
     """Return the file in which the truth is kept."""
-    judge = candidates.judge
-    return Journal(path, {**header(candidates.supernet.space, 0), "protocol": judge.protocol, "kind": "truth"})
+    making = setting.making
+    more = {
+        "protocol": making.protocol,
+        "in_slice": making.most_in_slice,
+        "supernet": setting.info["supernet"]["sha256"],
+    }
+    return Journal(path, {**header(setting.problem.space, 0), **more, "kind": "truth"})
 
 
-def evaluate_all(candidates: Candidates, journal: Journal, say: bool = True) -> Table:
+def evaluate_all(setting: Setting, journal: Journal, workers: int = 1, say: bool = True) -> Table:
     """Return the truth, evaluating what is not in the journal yet, in an order that tells nothing."""
-    space = candidates.supernet.space
+    space, joints = setting.problem.space, setting.candidates.supernet.joints
     archs = sorted(set(space), key=lambda arch: arch.values)
     assert len(archs) == space.size
     random.Random(0).shuffle(archs)
     known = {space.arch(record["arch"]): record["result"] for record in journal.records if "again" not in record}
-    for arch in archs:
-        if arch not in known:
-            start = time.process_time()
-            found = {**candidates(arch), "seconds": time.process_time() - start}
-            known[arch] = journal.append({"arch": arch.to_dict(), "result": found})["result"]
+    missing, going = [arch for arch in reversed(archs) if arch not in known], 0
+    crew = open_engine(Choice(workers=workers), looking(setting.candidates), setting.making.work, say=print)
+    with closing(crew):
+        while missing or going:
+            while missing and crew.free:
+                crew.submit(Look(len(missing), missing.pop().to_dict()))
+                going += 1
+            done = crew.wait()
+            going -= 1
+            record = {"arch": done.job.arch, "result": {**done.result, "seconds": done.seconds}}
+            known[space.arch(done.job.arch)] = journal.append(record)["result"]
             if say and len(known) % 100 == 0:
                 print(f"{len(known)} of {len(archs)}", flush=True)
-    macs = costs.many(archs, candidates.supernet.joints)[:, 0]
+    macs = costs.many(archs, joints)[:, 0]
     return Table(space, {arch: known[arch] for arch in archs}, dict(zip(archs, macs.tolist(), strict=True)))
 
 
-def again(candidates: Candidates, journal: Journal, arch: Arch) -> list[Result]:
+def again(setting: Setting, journal: Journal, arch: Arch) -> list[Result]:
     """Return what further calibrations of a network find, kept in the journal as well."""
-    space = candidates.supernet.space
+    space, candidates = setting.problem.space, setting.candidates
     known = {
         record["again"]: record["result"]
         for record in journal.records
@@ -147,14 +158,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="of the supernet's training")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--evals", type=int, default=60)
+    parser.add_argument("--workers", type=int, default=1, help="processes that evaluate, for the truth")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    candidates = candidates_of(asked.room, Wanted(str(SPACE), asked.steps))
-    journal = journal_of(candidates, asked.room / "truth.jsonl")
-    table = evaluate_all(candidates, journal)
+    setting = setting_of(asked.room, Wanted(str(SPACE), asked.steps))
+    journal = journal_of(setting, asked.room / "truth.jsonl")
+    table = evaluate_all(setting, journal, asked.workers)
     seconds = statistics.fmean(float(result["seconds"]) for result in table.results.values())
     aps = [float(result["ap"]) for result in table.results.values()]
-    joints, judged = candidates.supernet.joints, len(candidates.judge.held.slice)
+    joints, judged = setting.candidates.supernet.joints, len(setting.candidates.judge.held.slice)
     print(
         f"{len(table.results)} networks, {seconds:.2f} s each on {judged} pictures; AP {min(aps):.3f} to {max(aps):.3f}"
     )
@@ -166,7 +178,7 @@ def main() -> None:
             most = np.quantile(list(table.macs.values()), share)
             problem = problem_of(table, most, rank, joints)
             best, scores = best_within(table, problem)
-            noise, spread = noise_of(problem, again(candidates, journal, best))
+            noise, spread = noise_of(problem, again(setting, journal, best))
             for method in METHODS:
                 played = [play(table, problem, method, seed, asked.evals) for seed in range(asked.seeds)]
                 found = sum(one.gap <= noise for one in played)

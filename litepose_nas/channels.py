@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from litepose_nas.costs import readers
+from litepose_nas.network import is_frozen
 from litepose_nas.supernet import Supernet
 
 Label = tuple[str, str]  # (part, axis): the axis is out, in0, in1, ... or a name of the layer's own
@@ -76,6 +77,8 @@ def channel_classes(supernet: Supernet) -> Iterator[list[Use]]:
 
     classes: dict[Label, list[Use]] = defaultdict(list)
     for part_name in supernet.largest:
+        if is_frozen(root.get_submodule(part_name)):
+            continue
         for axis, use in _uses(part_name, root.get_submodule(part_name)):
             classes[find((part_name, axis))].append(use)
     stay = {find(label) for label in frozen}

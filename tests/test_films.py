@@ -169,6 +169,18 @@ def test_a_top_down_network_takes_boxes_of_a_detector(tmp_path):
     check_walk(json.loads(made.poses.read_text()), slack=2)
 
 
+def test_two_boxes_of_one_person_are_one_person():
+    """Far apart boxes may lead to one pose; whoever was followed before stays."""
+    (image,) = frames_with([[(30, 30)]])
+    boxes = [[18.0, 18, 24, 24, 0.9], [14.0, 16, 24, 24, 0.5], [10.0, 18, 42, 26, 0.4]]
+    follower = each(lambda image, place: np.array(boxes[: place + 1]), every=1)
+    for place in range(3):
+        (person,) = follower.step(image, place)
+        assert person.track == 0
+    both = each(given=lambda image, place: np.array(boxes))
+    assert len(both.step(image, 0)) == 3  # boxes of a file are the truth
+
+
 def test_a_top_down_network_takes_boxes_of_a_file(tmp_path):
     def box(x, y):
         return [x - 12.0, y - 12.0, 24.0, 24.0, 0.9]
@@ -374,6 +386,8 @@ def test_boxes_are_found_by_number_or_name(tmp_path):
     frames = open_frames(write_folder(tmp_path / "clip", frames_with(WALK[:4]), first=5))
     one = np.zeros((1, 5))
     assert sorted(boxes_by_place({"000005.png": one, "000006": one, 8: one, 99: one, "x": one}, frames)) == [0, 1, 3]
+    posetrack = open_frames(write_folder(tmp_path / "012834_mpii_test", frames_with(WALK[:4])))
+    assert sorted(boxes_by_place({10128340002: one, 10128350001: one}, posetrack)) == [2]
     video = open_frames(write_video(tmp_path / "clip.mp4", frames_with(WALK[:4])))
     assert sorted(boxes_by_place({0: one, 3: one, "1": one}, video)) == [0, 3]
 

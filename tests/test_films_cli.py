@@ -69,6 +69,8 @@ def test_a_video_file_with_a_network_that_sees_all(said):
     assert document["categories"][0]["keypoints"] == list(known_skeleton("posetrack18").names)
     film = open_frames(Path("predictions/clip.mp4"))
     assert (film.length, film.rate) == (FRAMES, 12)
+    said("predict all.safetensors clip.mp4 --min-score 1 --out sure")
+    assert read("sure/clip.json")["annotations"] == []
 
 
 def test_a_network_that_sees_one_says_where_it_begins(said):
@@ -174,3 +176,29 @@ def test_what_does_not_go_together_is_said(said, words, expected):
 def test_a_folder_of_pictures_stays_one(said):
     said(f"predict all.safetensors films/images/val/{CLIP} --out found")
     assert "pictures" in read("found/poses.json")
+
+
+@pytest.mark.skipif("POSE_REAL_DATA" not in os.environ, reason="POSE_REAL_DATA is not set")
+def test_posetrack18_itself(said):
+    """Its samples: figures of a network on labelled frames, and its clip as a video file and as frames."""
+    real = Path(os.environ["POSE_REAL_DATA"]) / "samples" / "posetrack18"
+    report = json.loads(said(f"evaluate one.safetensors --data posetrack18:{real} --json"))
+    assert report["metric"] == "posetrack"
+    assert 0 <= report["total"] <= 100
+    clip = real / "videos" / "000001_mpiinew_test"
+    said(f"predict one.safetensors {clip} --video --layout posetrack --out frames")
+    said(f"predict one.safetensors {clip / '000001_mpiinew_test.mp4'} --layout posetrack --out film")
+    frames, film = read("frames/000001_mpiinew_test.json"), read("film/000001_mpiinew_test.json")
+    assert [image["id"] for image in frames["images"]] == [10000010000 + frame for frame in range(5)]
+    assert [image["id"] for image in film["images"]] == [image["id"] for image in frames["images"]]
+    boxes = real / "annotations" / "test_posetrack18_human_detections.json"
+    one_frame = next((real / "images" / "val").glob("012834*"))
+    said(f"predict one.safetensors {one_frame} --video --boxes {boxes} --layout posetrack --out boxed")
+    found = read(f"boxed/{one_frame.name}.json")
+    assert {a["image_id"] for a in found["annotations"]} <= {10128340000}
+    listed = [box for box in json.loads(boxes.read_text()) if box["image_id"] == 10128340000]
+    assert 0 < len(found["annotations"]) <= len(listed)
+    judged = said(
+        f"evaluate --predictions boxed --annotations {real / 'annotations' / 'val'} --metric posetrack --json"
+    )
+    assert 0 <= json.loads(judged)["total"] <= 100

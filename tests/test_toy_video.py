@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from litepose_nas.data import film, film_truth, motion, toy
+from litepose_nas.data import film, film_script, film_truth, motion, toy
 from litepose_nas.data.check.checkup import check_source
 from litepose_nas.data.figure import LIMITS, draw_body, place
 from litepose_nas.data.source import open_source
@@ -161,8 +161,8 @@ def test_people_come_and_go_hide_each_other_and_the_camera_moves():
 def test_joints_move_smoothly():
     """From one moment to the next in an eighth of a frame nobody jumps, whatever they do."""
     for seed in range(4):
-        scene = film.draw_scene(np.random.default_rng(seed), 96, 1.5, film.HARD_FILM)
-        times = np.arange(0, 1.5, 1 / film.RATE / 8)
+        scene = film_script.draw_scene(np.random.default_rng(seed), 96, 1.5, film_script.HARD_FILM)
+        times = np.arange(0, 1.5, 1 / film_script.RATE / 8)
         spots = np.array(
             [
                 [(a.figure.joints[:, :2] * a.scale + a.origin) / scene.size[1] for a in film._moment(scene, t).actors]
@@ -204,12 +204,12 @@ def test_gestures_pass_their_keys_and_rest_in_them():
 def test_a_quick_movement_is_blurred():
     def sharpness(shutter):
         rng = np.random.default_rng(5)
-        scene = film.draw_scene(rng, 96, 1.0, film.STANDARD_FILM)._replace(noise=0)
+        scene = film_script.draw_scene(rng, 96, 1.0, film_script.STANDARD_FILM)._replace(noise=0)
         roles = [role._replace(route=role.route._replace(speed=6.0, heading=np.pi / 2)) for role in scene.roles]
         image = film._frame(rng, scene._replace(roles=roles, shutter=shutter), roles[0].route.time).image
         return cv2.Laplacian(image, cv2.CV_64F).var()
 
-    assert sharpness(1 / film.RATE) < 0.9 * sharpness(0.0)
+    assert sharpness(1 / film_script.RATE) < 0.9 * sharpness(0.0)
 
 
 def test_wrong_numbers_are_named(tmp_path):

@@ -39,22 +39,22 @@ def known(tmp_path_factory):
     room = tmp_path_factory.mktemp("truth")
     (room / "space.yaml").write_text(SPACE)
     wanted = Wanted(str(room / "space.yaml"), steps=250, pictures=320, pixels=64)
-    candidates = truth.candidates_of(room, wanted, Protocol(calibration=16))
+    setting = truth.setting_of(room, wanted, Protocol(calibration=16), in_slice=32)
     path = room / "truth.jsonl"
-    return candidates, truth.evaluate_all(candidates, truth.journal_of(candidates, path), say=False), path
+    return setting, truth.evaluate_all(setting, truth.journal_of(setting, path), say=False), path
 
 
 @pytest.mark.slow
 def test_a_guided_search_finds_the_best_within_noise_under_three_budgets(known):
-    candidates, table, path = known
-    journal = truth.journal_of(candidates, path)
+    setting, table, path = known
+    journal = truth.journal_of(setting, path)
     assert len(table.results) == 96
     found, by_chance = 0, 0
     for share in truth.SHARES:
         most = np.quantile(list(table.macs.values()), share)
-        problem = truth.problem_of(table, most, "loss", candidates.supernet.joints)
+        problem = truth.problem_of(table, most, "loss", setting.candidates.supernet.joints)
         best, scores = truth.best_within(table, problem)
-        noise, spread = truth.noise_of(problem, truth.again(candidates, journal, best))
+        noise, spread = truth.noise_of(problem, truth.again(setting, journal, best))
         assert 0 < noise < spread < np.ptp(list(scores.values()))
         for seed in SEEDS:
             found += truth.play(table, problem, "guided", seed, EVALS).gap <= noise
@@ -65,10 +65,10 @@ def test_a_guided_search_finds_the_best_within_noise_under_three_budgets(known):
 
 @pytest.mark.slow
 def test_the_truth_is_kept_and_goes_on_where_it_was_cut(known):
-    candidates, table, path = known
+    setting, table, path = known
     whole = path.read_bytes()
     cut = path.with_name("cut.jsonl")
     cut.write_bytes(whole[: -len(whole) // 40])
-    again = truth.evaluate_all(candidates, truth.journal_of(candidates, cut), say=False)
+    again = truth.evaluate_all(setting, truth.journal_of(setting, cut), say=False)
     for arch, result in table.results.items():
         assert (again.results[arch]["loss"], again.results[arch]["ap"]) == (result["loss"], result["ap"])

@@ -30,6 +30,11 @@ class Group:
     OUTPUTS = ("heatmaps",)
     TASK = "temporal"
 
+    @property
+    def __name__(self) -> str:
+        """What a family that is a module is called by."""
+        return __name__
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel by names: a module cannot be copied or sent."""
         return _made, (self.key.__name__, self.later.__name__)  # type: ignore[attr-defined]

@@ -67,7 +67,7 @@ def read(path: str | Path, state: Mapping[str, Tensor] | None = None) -> Foreign
     tensors: dict[str, Tensor] = {}
     theirs: dict[str, str] = {}
     idle: dict[str, Shape] = {}
-    for name, tensor in state.items():
+    for name, tensor in _unpacked(layout, state, str(path)).items():
         ours = layout.to_ours(name)
         if ours is None:
             idle[name] = tuple(tensor.shape)
@@ -82,6 +82,13 @@ def read(path: str | Path, state: Mapping[str, Tensor] | None = None) -> Foreign
     except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UserError(f"{path}: no whole {layout.name} ({error}); is it cut short?") from error
     return Foreign(str(path), layout.name, layout.family, tensors, theirs, idle, genes, layout.pixels)
+
+
+def _unpacked(layout: Layout, state: Mapping[str, Tensor], where: str) -> Mapping[str, Tensor]:
+    try:
+        return layout.unpack(state)
+    except (RuntimeError, ValueError, LookupError, ArithmeticError) as error:
+        raise UserError(f"{where}: no whole {layout.name} ({error}); is it cut short?") from error
 
 
 def _arranged(layout: Layout, name: str, tensor: Tensor, where: str) -> Tensor:
