@@ -44,8 +44,9 @@ class Case(NamedTuple):
     @property
     def attends(self) -> bool:
         """Whether there are other products than convolutions and linear maps."""
+        inputs = [x.to("meta") for x in self.inputs()]
         with torch.device("meta"), FlopCounterMode(display=False) as counter:
-            ln.build(self.supernet.space.widest, JOINTS).eval()(*(x.to("meta") for x in self.inputs()))
+            ln.build(self.supernet.space.widest, JOINTS).eval()(*inputs)
         known = ("convolution", "addmm")
         return any(not any(word in str(kind) for word in known) for kind in counter.get_flop_counts()["Global"])
 
