@@ -14,7 +14,14 @@ import yaml
 from litepose_nas.errors import UserError, nearest
 
 DESCENDING = {"groups", "patch"}  # more groups or pixels a token make a smaller network; elsewhere more is larger
-SIZES = {"stem", "width", "kernel", "expand"}  # keys whose values are whole numbers, and never nothing
+SIZES = {
+    "stem",
+    "width",
+    "kernel",
+    "expand",
+    "groups",
+    "each",
+}  # keys whose values are whole numbers, and never nothing
 VALUES = SIZES | {"depth", "resolution"}  # keys below which nothing else stands
 LARGEST = 1 << 16  # of a number; none of a pose network comes near
 LONGEST = 500  # of a word or a path
