@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=40, help="pictures of people with COCO's joints")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    print("AP / AP50 / joints within 0.1 of the box\n")
+    print("AP / AP50 / share of joints within 0.1 of the box\n")
     print(f"| seed | steps | from scratch | after {asked.before} steps on {asked.other} | CPU seconds |")
     print("|---|---|---|---|---|")
     for seed in asked.seeds:

@@ -5,7 +5,7 @@ The output, at a quarter of the input: one heatmap a joint of the one person the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from litepose_nas.blocks import Part
@@ -18,6 +18,7 @@ from litepose_nas.families.s_vipnas_res50 import answer, head
 OUTPUTS = ("heatmaps",)
 TASK = "topdown"
 STRIDES = (1, 2, 2, 2, 1, 2)
+STAGES = len(STRIDES)
 SMOOTH = (False, False, False, True, True, True)  # h-swish in place of ReLU, as in MobileNetV3
 SQUEEZE = 4  # a gate has a quarter of its channels inside
 
@@ -52,8 +53,8 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
     yield from head(tree, width, down, joints)
 
 
-def forward(net: Any, image: Any) -> tuple[Any, ...]:
-    """Return the heatmaps of a batch of cut-outs."""
+def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:
+    """Return the heatmaps of a batch of cut-outs; `after` may change the feature behind a stage of that number."""
     x = net.stem(image)
     sizes = []
     for i, stage in enumerate(net.stages.children()):
@@ -61,4 +62,5 @@ def forward(net: Any, image: Any) -> tuple[Any, ...]:
             sizes.append(x.shape[-2:])
         for block in stage.children():
             x = block(x)
+        x = after(i, x) if after else x
     return (answer(net, x, [*sizes, x.shape[-2:]]),)

@@ -5,7 +5,7 @@ The output, at a quarter of the input: one heatmap a joint of the one person the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from litepose_nas.blocks import Part
@@ -18,6 +18,7 @@ from litepose_nas.errors import UserError
 OUTPUTS = ("heatmaps",)
 TASK = "topdown"
 STRIDES = (1, 2, 2, 2)
+STAGES = len(STRIDES)
 DECONVS = 3
 LEAST_HIDDEN = 16  # channels inside a global context; else a sixteenth of the block's
 
@@ -61,13 +62,14 @@ def head(tree: Any, width: Any, down: int, joints: int) -> Iterator[Part]:
     yield Part("heatmaps", down, LaneAnswer(tree.lanes, cout, joints))
 
 
-def forward(net: Any, image: Any) -> tuple[Any, ...]:
-    """Return the heatmaps of a batch of cut-outs."""
+def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:
+    """Return the heatmaps of a batch of cut-outs; `after` may change the feature behind a stage of that number."""
     x = net.pool(net.stem(image))
     sizes = []
-    for stage in net.stages.children():
+    for number, stage in enumerate(net.stages.children()):
         for block in stage.children():
             x = block(x)
+        x = after(number, x) if after else x
         sizes.append(x.shape[-2:])
     return (answer(net, x, sizes),)
 
