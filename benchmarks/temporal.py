@@ -58,7 +58,7 @@ SIZE, LATER, CPU = (64, 48), 3, torch.device("cpu")
 RECIPE = dataclasses.replace(
     TOPDOWN, batch=16, rotation=0.0, scale=(0.9, 1.1), translate=0.03, colour=0.1, half_body=0.0
 )
-CLIPS = dataclasses.replace(RECIPE, batch=4)  # of four frames
+CLIPS = dataclasses.replace(RECIPE, batch=8)  # of four frames, of which each later network sees one
 ON = dataclasses.replace(CLIPS, lr=3e-3, widest_first=0.0)
 KEY = {"resolution": "64x48", "stem": 8, "stages": [(1, 16), (2, 24), (2, 48)], "kernel": 5, "expand": 4, "head": 24}
 # A network of single frames, which sets the budget: four times its MACs.
@@ -84,8 +84,8 @@ class Size(NamedTuple):
     videos: tuple[int, int] = (50, 14)
     key_steps: int = 1300
     small_steps: int = 1300  # no network of a group learns for longer
-    supernet_steps: int = 300
-    on_steps: int = 200
+    supernet_steps: int = 200
+    on_steps: int = 500
     evals: int = 20
 
 

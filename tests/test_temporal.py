@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import random
@@ -168,6 +169,19 @@ def test_fusion_is_what_it_says(tiny, supernet, fuse):
     torch.testing.assert_close(own.heatmaps(x), net(image, before, 1)[0], rtol=1e-4, atol=1e-4)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("answer", ["fresh", "added"])
+def test_an_answer_is_all_or_what_is_to_be_added(answer):
+    """A later network that says nothing leaves nothing, or the heatmaps of the frame before."""
+    made = space(answer=answer)
+    net = extract(properties.rough_supernet(made, JOINTS), made.smallest).eval()
+    image, before = clip()[:, 0], torch.rand(2, JOINTS, 16, 12)
+    said = net(image, None, 1)[0]
+    assert torch.equal(net(image, before, 1)[0], said + before if answer == "added" else said)
+    again = copy.deepcopy(net)  # a network travels with its family
+    assert torch.equal(again(image, before, 1)[0], net(image, before, 1)[0])
+
+
 def test_the_number_of_frames_can_be_a_choice():
     elastic = space(depth=[1, 2, 3])
     assert elastic.widest.frames == 4
@@ -296,6 +310,7 @@ def test_a_key_network_that_does_not_fit_is_refused(tiny, film, tmp_path):
         ({"fuse": ["2.ad"]}, "2.add"),
         ({"fuse": ["4.add"]}, "no place"),
         ({"gradient": "stoped"}, "stopped"),
+        ({"answer": "adde"}, "added"),
         ({"depth": 0}, "at least 1"),
         ({"keyy": 1}, "keyy"),
     ],
