@@ -1,6 +1,6 @@
 """Is it worth spreading computation over frames? Temporal groups against the same MACs spent evenly, on drawn videos.
 
-    python benchmarks/temporal.py OUT [--seeds 0 1] [--scale 1.0]
+    python benchmarks/temporal.py OUT [--seeds 0 1] [--scale 1.0] [--options]
 
 People in drawn videos, 64x48 pixels, groups of a key frame and three later ones. For each seed: a key network is
 trained on single frames; a temporal supernet with it, frozen; then, at equal total MACs of four frames,
@@ -11,7 +11,8 @@ trained on single frames; a temporal supernet with it, frozen; then, at equal to
 
 each trained on for equally long, and judged on videos that nobody trained on. Beside them the key network on every
 frame, and the ablation: one uniform group with no fusion and with each way to join heatmaps after its second stage,
-all trained on alike. Every stage leaves a file in OUT, so that a run that was stopped goes on where it was.
+all trained on alike. With `--options` also that group from scratch, with other options of space and training. Every
+stage leaves a file in OUT, so that a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -115,12 +116,12 @@ def single(values: dict[str, Any]) -> Arch:
     return Space.load("topdown-tiny").arch(tree(values, {"resolution": values["resolution"]}))
 
 
-def group_space(key: Path) -> Space:
-    """Return the temporal space with a key network, in groups of four."""
+def group_space(key: Path, **options: str) -> Space:
+    """Return the temporal space with a key network and other options, if wanted, in groups of four."""
     text = resources.find("t_vipnas-tiny", "search_spaces", ".yaml").read_text(encoding="utf-8")
     made = yaml.safe_load(text)
     made["frames"] = {"family": "simple_topdown", "depth": LATER, "blocks": FRAMES}
-    return space_with_key(Space(made, name="t_vipnas-tiny"), str(key))
+    return space_with_key(Space({**made, **options}, name="t_vipnas-tiny"), str(key))
 
 
 def alike(space: Space, values: dict[str, Any]) -> Arch:
@@ -176,13 +177,13 @@ def answer(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def on_videos(room: Room, path: Path) -> dict[str, Any]:
+def on_videos(room: Room, path: Path, recipe: Recipe = CLIPS) -> dict[str, Any]:
     """Return the figures of a network on the videos of val, all frames of a group cut out by its key frame's box."""
 
     def look() -> dict[str, Any]:
         net = weights.load(path)
         arch = subnet_of(path).arch
-        task = task_of(room.clips.skeleton, CLIPS, "temporal", 1 + LATER)
+        task = task_of(room.clips.skeleton, recipe, "temporal", 1 + LATER)
         assert isinstance(task, Temporal)
         truth = read_truth(room.val.dataset)
         found = {"macs": ln.cost(arch).macs * (1 if arch.frames > 1 else 1 + LATER)}
@@ -259,6 +260,29 @@ def measure(room: Room) -> dict[str, dict[str, Any]]:
     return rows
 
 
+def measure_options(room: Room) -> dict[str, dict[str, Any]]:
+    """Return the figures of a uniform group, trained from scratch with one option changed at a time."""
+    key, rows = room.folder / "key.safetensors", {}
+    changes: dict[str, tuple[dict[str, str], str]] = {
+        "as they are": ({}, "key"),
+        "gradient through": ({"gradient": "through"}, "key"),
+        "crop previous": ({}, "previous"),
+        "answer added": ({"answer": "added"}, "key"),
+    }
+    for name, (options, crop) in changes.items():
+        space, recipe = group_space(key, **options), dataclasses.replace(CLIPS, crop=crop)
+        arch = alike(space, tree(UNIFORM, {"fuse": "2.add"}))
+
+        def start(space: Space = space, arch: Arch = arch) -> torch.nn.Module:
+            supernet = Supernet(space, room.clips.joints)
+            load_key(supernet, str(key))
+            return extract(supernet, arch)
+
+        path = network(room, f"option-{name.replace(' ', '-')}", arch, recipe, room.size.on_steps, start)
+        rows[f"options: {name}"] = on_videos(room, path, recipe)
+    return rows
+
+
 def _supernet(room: Room, space: Space, key: Path) -> Supernet:
     path = room.folder / "supernet.safetensors"
     if path.exists():
@@ -277,13 +301,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--options", action="store_true")
     parser.add_argument("--scale", type=float, default=1.0, help="times all steps and evaluations")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     whole = Size()
     scaled = {key: max(2, round(asked.scale * value)) for key, value in whole._asdict().items() if key != "videos"}
     size = whole._replace(**scaled)
-    tables = {seed: measure(room_of(asked.out, seed, size)) for seed in asked.seeds}
+    tables = {}
+    for seed in asked.seeds:
+        room = room_of(asked.out, seed, size)
+        tables[seed] = {**measure(room), **(measure_options(room) if asked.options else {})}
     print("\n| | MMAC a frame | " + " | ".join(f"AP, seed {seed}" for seed in tables) + " |")
     print("|---|---|" + "---|" * len(tables))
     for name in next(iter(tables.values())):
