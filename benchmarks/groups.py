@@ -1,8 +1,8 @@
 """Which way of sharing weights between numbers of groups ranks networks best? A tiny top-down space on drawn people.
 
-    python benchmarks/groups.py [--folder groups-benchmark] [--nets 16] [--seeds 2] [--steps 400] [--alone 300]
+    python benchmarks/groups.py [--folder groups-benchmark] [--nets 16] [--seeds 2] [--steps 300] [--alone 200]
 
-Three stages of bottlenecks whose widths, kernels and groups are elastic, trained as a supernet once with each rule, the
+Three bottlenecks whose widths, kernels and groups are elastic, trained as a supernet once with each rule, the
 same steps and seeds; networks from all strata of the cost are scored with what they inherit, on a held-out slice, and
 trained alone as truth. Alone, the rules are one network in other arrangements, so the truth is trained once. Every
 result is a line in the folder; the same command goes on where it was stopped.
@@ -160,21 +160,19 @@ def space(rule: str) -> Space:
         yield Part("pool", 2, MaxPool(16))
         cin = 16
         for i, stage in enumerate(tree.stages):
-            for j in range(2):
-                each = stage.width // LANES
-                block: Any = Grouped(RULES.index(rule), stage.groups, cin, stage.width, stage.kernel, j == 0)
-                if rule == "lanes":
-                    dealt = deal(stage.groups, LANES, FEWEST, each, each)
-                    block = Bottleneck(*dealt, cin, each, stage.width, stage.kernel, 1, j == 0, 0)
-                yield Part(f"stages.{i}.{j}", 4, block)
-                cin = stage.width
+            each = stage.width // LANES
+            block: Any = Grouped(RULES.index(rule), stage.groups, cin, stage.width, stage.kernel, True)
+            if rule == "lanes":
+                dealt = deal(stage.groups, LANES, FEWEST, each, each)
+                block = Bottleneck(*dealt, cin, each, stage.width, stage.kernel, 1, True, 0)
+            yield Part(f"stages.{i}", 4, block)
+            cin = stage.width
         yield Part("heatmaps", 4, Answer(cin, joints))
 
     def forward(net: Any, image: Any) -> tuple[Any, ...]:
         x = net.pool(net.stem(image))
-        for stage in net.stages.children():
-            for block in stage.children():
-                x = block(x)
+        for block in net.stages.children():
+            x = block(x)
         return (net.heatmaps(x),)
 
     stage = {"width": list(WIDTHS), "groups": list(GROUPS), "kernel": list(KERNELS)}
@@ -252,8 +250,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("groups-benchmark"))
     parser.add_argument("--nets", type=int, default=16)
     parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=400, help="of each supernet")
-    parser.add_argument("--alone", type=int, default=300, help="steps of each network alone")
+    parser.add_argument("--steps", type=int, default=300, help="of each supernet")
+    parser.add_argument("--alone", type=int, default=200, help="steps of each network alone")
     parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES))
     asked = parser.parse_args()
     torch.set_num_threads(1)

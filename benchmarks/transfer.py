@@ -58,9 +58,8 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=40, help="pictures of people with COCO's joints")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    print(
-        f"AP / AP50 / joints within 0.1 of the box\n\n| seed | steps | from scratch | after {asked.before} steps on {asked.other} | CPU seconds |"
-    )
+    print("AP / AP50 / share of joints within 0.1 of the box\n")
+    print(f"| seed | steps | from scratch | after {asked.before} steps on {asked.other} | CPU seconds |")
     print("|---|---|---|---|---|")
     for seed in asked.seeds:
         with tempfile.TemporaryDirectory() as name:

@@ -64,6 +64,12 @@ def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Seq
     return parity
 
 
+@torch.no_grad()
+def present(net: nn.Module, input: tuple[int, int], names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the outputs that a network has: some networks of a family leave out the last ones."""
+    return tuple(names[: len(net.eval()(torch.zeros(1, 3, *input)))])
+
+
 @contextmanager
 def _hushed() -> Iterator[None]:
     """Keep the exporter's remarks, about its own future and packages it could use, from the user."""

@@ -190,6 +190,11 @@ def lies_inside(supernet: Supernet, arch: Arch, wide: Arch, inputs: Inputs, tole
     assert apart <= tolerance, f"{arch} does not lie inside {wide}: {apart:.1e} apart"
 
 
+def inside_widest(supernet: Supernet, arch: Arch, inputs: Inputs) -> None:
+    """The narrow net lies inside the widest one."""
+    lies_inside(supernet, arch, supernet.space.widest, inputs)
+
+
 # ── cost ──
 
 

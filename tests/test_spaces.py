@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import random
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import properties
 import pytest
@@ -12,21 +14,22 @@ from properties import CHECKS, Inputs
 from torch.utils.flop_counter import FlopCounterMode
 
 import litepose_nas as ln
-from litepose_nas import resources
+from litepose_nas import costs, resources
 from litepose_nas.space import Space
 from litepose_nas.supernet import Supernet
 
 JOINTS = 3
 SPACES = resources.names("search_spaces", ".yaml")
-NESTED = {"litepose", "simple_topdown", "s_vipnas_mbv3"}  # families whose every network lies inside the widest
+NESTED = {"litepose", "simple_topdown"}  # families whose every network lies inside the widest
+FULL_SIZE = 8e6  # parameters of the widest network: spaces with more are seen whole in the slow tests alone
 QUICK = {name: check for name, check in CHECKS.items() if name != "peak"}
 ODD = (75, 49)  # pixels that no stride divides
-FULL = 10_000_000  # a space whose widest network has more parameters shows fewer of them, all in the slow tests
 
 
 class Case(NamedTuple):
     supernet: Supernet
     channels_last: Supernet
+    thinned: bool = False  # a full-size space, of which less is seen by default
 
     def inputs(self, height: int = 64, width: int = 64) -> Inputs:
         return pictures(height, width, frames=self.supernet.space.widest.frames)
@@ -36,13 +39,13 @@ class Case(NamedTuple):
         summed = check is properties.gradients_equal_autograd and arch.frames > 3
         check(self.supernet, arch, self.inputs(*size), **({"tolerance": 1e-5} if summed else {}))
 
-    @property
-    def full(self) -> bool:
-        return ln.cost(self.supernet.space.widest, joints=JOINTS).params > FULL
+    def lies_inside_widest(self, arch: ln.Arch, size: tuple[int, int] = (64, 64)) -> None:
+        widest = self.supernet.space.widest  # of a full-size space it is deep, and rounds many times
+        tolerance = 1e-4 if full_size(self.supernet.space) else 1e-5
+        properties.lies_inside(self.supernet, arch, widest, self.inputs(*size), tolerance)
 
-    def archs(self, number: int, all_of_them: bool = False) -> list:
-        """The widest, the smallest, then random ones; of a full-size space in the quick tests no more than one."""
-        return properties.sampled(self.supernet.space, number if all_of_them or not self.full else min(number, 3))
+    def archs(self, number: int) -> list:
+        return properties.sampled(self.supernet.space, min(number, 3) if self.thinned else number)
 
     @property
     def nested(self) -> bool:
@@ -51,9 +54,9 @@ class Case(NamedTuple):
     @property
     def attends(self) -> bool:
         """Whether there are other products than convolutions and linear maps."""
-        (like,) = self.inputs()
+        inputs = [x.to("meta") for x in self.inputs()]
         with torch.device("meta"), FlopCounterMode(display=False) as counter:
-            ln.build(self.supernet.space.widest, JOINTS).eval()(torch.zeros(like.shape))
+            ln.build(self.supernet.space.widest, JOINTS).eval()(*inputs)
         known = ("convolution", "addmm")
         return any(not any(word in str(kind) for word in known) for kind in counter.get_flop_counts()["Global"])
 
@@ -65,14 +68,37 @@ def pictures(height: int = 64, width: int = 64, device: str = "cpu", frames: int
     return (torch.randn(2, *clip, 3, height, width, generator=generator).to(device),)
 
 
-@pytest.fixture(scope="module", params=SPACES)
-def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+def thin(node: Any) -> Any:
+    """A tree with the two smallest choices of every number: the same blocks and wiring, quick to compute with."""
+    if isinstance(node, dict):
+        return {key: thin(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return node[:2] if all(isinstance(value, int) for value in node) else [thin(value) for value in node]
+    return node
+
+
+def full_size(space: Space) -> bool:
+    return costs.cost(space.widest, (64, 64), JOINTS).params > FULL_SIZE
+
+
+def cases(space: Space, thinned: bool = False) -> Iterator[Case]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # many small operations: threads only get in each other's way
-    space = Space.load(request.param)
     plain = properties.rough_supernet(space, JOINTS)
-    yield Case(plain, properties.rough_supernet(space, JOINTS, memory_format=torch.channels_last))
+    yield Case(plain, properties.rough_supernet(space, JOINTS, memory_format=torch.channels_last), thinned)
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module", params=SPACES)
+def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+    space = Space.load(request.param)
+    thinned = full_size(space)
+    yield from cases(Space(thin(json.loads(space.source)), f"{space.name}, thin") if thinned else space, thinned)
+
+
+@pytest.fixture(scope="module", params=SPACES)
+def whole(request: pytest.FixtureRequest) -> Iterator[Case]:
+    yield from cases(Space.load(request.param))
 
 
 def test_there_are_spaces():
@@ -114,13 +140,8 @@ def test_narrow_lies_inside_wide(case):
     if not case.nested:
         pytest.skip("its family does not claim it")
     for arch in case.archs(6):
-        inside_widest(case, arch)
-        inside_widest(case, arch, ODD)
-
-
-def inside_widest(case: Case, arch: ln.Arch, size: tuple[int, int] = (64, 64)) -> None:
-    widest = case.supernet.space.widest  # of a full-size space it is deep, and rounds many times
-    properties.lies_inside(case.supernet, arch, widest, case.inputs(*size), 1e-4 if case.full else 1e-5)
+        case.lies_inside_widest(arch)
+        case.lies_inside_widest(arch, ODD)
 
 
 def test_convolutions_equal_fvcore(case):
@@ -135,7 +156,7 @@ def test_peak(case):
         pytest.skip("the peak is that of a clip frame by frame, as online; here its frames are in memory together")
     _, smallest, arch = case.archs(3)
     properties.peak_is_exact(case.supernet, smallest, case.inputs(*ODD))  # slow to trace: the others in the slow tests
-    if not case.full:
+    if not case.thinned:
         properties.peak_is_exact(case.supernet, arch, case.inputs())
 
 
@@ -151,7 +172,20 @@ def test_compiles(case):
 
 
 def test_a_thousand_archs_build(case):
-    properties.all_build(case.supernet, 50 if case.full else 1000)
+    if case.thinned:
+        pytest.skip("the whole space is built below, sizes alone")
+    properties.all_build(case.supernet, 1000)
+
+
+@pytest.mark.parametrize("name", SPACES)
+def test_full_size_spaces_build_and_cost_what_they_say(name):
+    space = Space.load(name)
+    if not full_size(space):
+        pytest.skip("tested whole")
+    with torch.device("meta"):  # sizes alone
+        supernet = Supernet(space, JOINTS, device="meta")
+    properties.all_build(supernet, 10)
+    properties.cost_is_exact(supernet, space.sample(random.Random(1)), pictures(*ODD))
 
 
 def test_learned_kernel_maps():
@@ -163,29 +197,33 @@ def test_learned_kernel_maps():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS.keys())
-def test_property_slow(case, check):
-    if check is properties.peak_is_exact and case.supernet.space.task == "temporal":
+def test_property_slow(whole, check):
+    if check is properties.peak_is_exact and whole.supernet.space.task == "temporal":
         pytest.skip("the peak is that of a clip frame by frame")
-    for arch in case.archs(50, True):
-        case.ask(check, arch)
-        case.ask(check, arch, ODD)
+    for arch in whole.archs(50):
+        whole.ask(check, arch)
+        whole.ask(check, arch, ODD)
 
 
 @pytest.mark.slow
-def test_other_properties_slow(case):
-    properties.all_build(case.supernet, 1000)
-    for arch in case.archs(50, True):
-        if case.nested:
-            inside_widest(case, arch)
-        if not case.attends:
-            properties.convolutions_equal_fvcore(case.supernet, arch, case.inputs(*ODD))
-        properties.exports(case.supernet, arch, case.inputs())
+def test_a_thousand_archs_build_slow(whole):
+    properties.all_build(whole.supernet, 1000)
+
+
+@pytest.mark.slow
+def test_other_properties_slow(whole):
+    for arch in whole.archs(50):
+        if whole.nested:
+            whole.lies_inside_widest(arch)
+        if not whole.attends:
+            properties.convolutions_equal_fvcore(whole.supernet, arch, whole.inputs(*ODD))
+        properties.exports(whole.supernet, arch, whole.inputs())
         with torch.autocast("cpu", torch.bfloat16):
-            properties.subnet_equals_extraction(case.supernet, arch, case.inputs())
-        properties.subnet_equals_extraction(case.channels_last, arch, case.inputs())
+            properties.subnet_equals_extraction(whole.supernet, arch, whole.inputs())
+        properties.subnet_equals_extraction(whole.channels_last, arch, whole.inputs())
 
 
 @pytest.mark.slow
-def test_compiles_slow(case):
-    for arch in case.archs(6, True):
-        properties.compiles(case.supernet, arch, case.inputs())
+def test_compiles_slow(whole):
+    for arch in whole.archs(6):
+        properties.compiles(whole.supernet, arch, whole.inputs())

@@ -65,7 +65,7 @@ def export(
 
     Example: litepose-nas export litepose-xs.safetensors
     """
-    from litepose_nas.export import FORMATS
+    from litepose_nas.export import FORMATS, present
 
     if format not in FORMATS:
         raise UserError(f"--format: {format!r} is not one; {nearest(format, FORMATS)}")
@@ -88,7 +88,7 @@ def export(
     size = subnet.input if input is None else input_size(input)
     out = out or Path(f"{Path(target).stem}{suffix}")
     _check_suffix(out, suffix)
-    outputs = subnet.arch.space.family.OUTPUTS
+    outputs = present(net, size, subnet.arch.space.family.OUTPUTS)
     cost = costs.cost(subnet.arch, size, subnet.joints)._asdict()  # at this size, which may not be the arch's own
     pixels = words(str(subnet.info.get("pixels", DEFAULT)))
     meta = {**subnet.to_json(), "input": list(size), "cost": cost, "untrained": untrained, "input_pixels": pixels}

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from litepose_nas.space import Arch, Space
+from litepose_nas.space_file import reach
 
 OFF = -1  # the choice number of a gene that does not count
 Rows = np.ndarray
@@ -27,7 +28,7 @@ class Genome:
                 gated[gene.gates].append(gene.at)
         # Gates in the order of their genes: a depth comes before what it gates, so one pass settles nested ones.
         self._gated = [
-            ([(at, sum(choice <= number for choice in space.genes[at].choices)) for at, number in gates], ats)
+            ([(at, sum(reach(choice) <= number for choice in space.genes[at].choices)) for at, number in gates], ats)
             for gates, ats in gated.items()
         ]
 
