@@ -112,11 +112,12 @@ def of(tree: Mapping[str, Any]) -> Group:
         found.append(one)
     if not hasattr(found[1], "STAGES"):
         raise UserError(f"{FRAMES}.family: {tree[FRAMES]['family']} has no stages to join heatmaps at; name another")
-    return Group(*found, _word(tree, "answer", ANSWERS), _word(tree, "gradient", GRADIENTS))
+    key, later = found
+    return Group(key, later, _word(tree, "answer", ANSWERS), _word(tree, "gradient", GRADIENTS))
 
 
 def _made(key: str, later: str, added: bool, through: bool) -> Group:
-    return Group(*[families.load(name.rpartition(".")[2]) for name in (key, later)], added, through)
+    return Group(families.load(key.rpartition(".")[2]), families.load(later.rpartition(".")[2]), added, through)
 
 
 def length(net: Any) -> int:
