@@ -86,7 +86,7 @@ class Size(NamedTuple):
     key_steps: int = 1300
     small_steps: int = 1300  # no network of a group learns for longer
     supernet_steps: int = 200
-    on_steps: int = 500
+    on_steps: int = 1300
     evals: int = 20
 
 
@@ -247,17 +247,25 @@ def measure(room: Room) -> dict[str, dict[str, Any]]:
     budget = ln.cost(single(SMALL)).macs * (1 + LATER)
     space = group_space(key)
     supernet = _supernet(room, space, key)
-
-    def on(name: str, arch: Arch) -> Path:
-        return network(room, name, arch, ON, size.on_steps, lambda: extract(supernet, arch))
-
     for name, same in (("searched", False), ("uniform", True)):
         found = answer(room.folder / f"{name}.json", lambda same=same: search(room, supernet, budget, same))
-        rows[name] = {**on_videos(room, on(name, space.arch(found["arch"]))), "inherited": found["ap"]}
+        rows[name] = on_videos(room, _trained_on(room, name, supernet, space.arch(found["arch"])))
+    return rows
+
+
+def measure_fusions(room: Room) -> dict[str, dict[str, Any]]:
+    """Return the figures of a uniform group with no fusion, and with each way of it."""
+    key, rows = room.folder / "key.safetensors", {}
+    space = group_space(key)
+    supernet = _supernet(room, space, key)
     for fuse in ("none", "2.add", "2.mul", "2.cat"):
         arch = alike(space, tree(UNIFORM, {"fuse": fuse}))
-        rows[f"fusion {fuse}"] = on_videos(room, on(f"fuse-{fuse}", arch))
+        rows[f"fusion {fuse}"] = on_videos(room, _trained_on(room, f"fuse-{fuse}", supernet, arch))
     return rows
+
+
+def _trained_on(room: Room, name: str, supernet: Supernet, arch: Arch) -> Path:
+    return network(room, name, arch, ON, room.size.on_steps, lambda: extract(supernet, arch))
 
 
 def measure_options(room: Room) -> dict[str, dict[str, Any]]:
@@ -308,10 +316,12 @@ def main() -> None:
     whole = Size()
     scaled = {key: max(2, round(asked.scale * value)) for key, value in whole._asdict().items() if key != "videos"}
     size = whole._replace(**scaled)
-    tables = {}
-    for seed in asked.seeds:
-        room = room_of(asked.out, seed, size)
-        tables[seed] = {**measure(room), **(measure_options(room) if asked.options else {})}
+    rooms = {seed: room_of(asked.out, seed, size) for seed in asked.seeds}
+    parts = [measure, measure_fusions, *([measure_options] if asked.options else [])]
+    tables: dict[int, dict[str, dict[str, Any]]] = {seed: {} for seed in rooms}
+    for part in parts:
+        for seed, room in rooms.items():
+            tables[seed] |= part(room)
     print("\n| | MMAC a frame | " + " | ".join(f"AP, seed {seed}" for seed in tables) + " |")
     print("|---|---|" + "---|" * len(tables))
     for name in next(iter(tables.values())):
