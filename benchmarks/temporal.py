@@ -87,7 +87,7 @@ class Size(NamedTuple):
     small_steps: int = 1300  # no network of a group learns for longer
     supernet_steps: int = 200
     on_steps: int = 1300
-    evals: int = 20
+    evals: int = 60
 
 
 class Room(NamedTuple):
@@ -173,7 +173,7 @@ def answer(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         found = make()
         seconds = {"seconds": round(time.perf_counter() - start, 1), "cpu": round(time.process_time() - cpu, 1)}
         path.write_text(json.dumps({**found, **seconds}) + "\n")
-        print(f"{path.name}: {json.dumps({**found, **seconds})[:300]}", flush=True)
+        print(f"{path.name}: {json.dumps({**found, **seconds})[:200]}", flush=True)
     return json.loads(path.read_text())
 
 
@@ -203,27 +203,46 @@ def on_videos(room: Room, path: Path, recipe: Recipe = CLIPS) -> dict[str, Any]:
     return answer(room.folder / f"{path.stem}-val.json", look)
 
 
-def search(room: Room, supernet: Supernet, budget: int, same: bool) -> dict[str, Any]:
-    """Return the best group within the budget, of all or of those whose later frames are alike."""
-    space, judge = supernet.space, judge_of(room, supernet.space.widest, CLIPS)
-    candidates, cost = Candidates(supernet, judge), lambda arch: ln.cost(arch, joints=supernet.joints)
-    if same:
-        rng, looked = random.Random(room.seed), []
-        while len(looked) < room.size.evals:
-            drawn = space.sample(rng).to_dict()
-            values = {key.removeprefix("frames.blocks.0."): v for key, v in drawn.items() if ".blocks.0." in key}
-            arch = alike(space, values)
-            # The best are dear: what takes less than most of the budget is left out, as the search learns to do.
-            if 0.85 * budget <= cost(arch).macs <= budget and arch not in [one for one, _ in looked]:
-                looked.append((arch, candidates(arch)))
-    else:
-        problem = Problem(space, Budget.of([f"{budget}MAC"]), cost, by_ap_or_loss)
-        searcher = guided.searcher(problem, room.seed, start=max(6, room.size.evals // 3), round=5)
-        journal = Journal(room.folder / "search.jsonl", header(space, room.seed, budget=budget))
-        found = run_search(problem, searcher, candidates, journal, room.size.evals)
-        looked = [(one.arch, one.result) for one in found]
-    best, result = max(looked, key=lambda pair: (pair[1]["ap"], -pair[1]["loss"]))
-    return {"arch": best.to_dict(), "macs": cost(best).macs, **result, "looked": len(looked)}
+def search_alike(room: Room, supernet: Supernet, budget: int) -> dict[str, Any]:
+    """Return the best group of those drawn whose later frames are alike."""
+    space, rng, looked = supernet.space, random.Random(room.seed), {}
+    candidates = Candidates(supernet, judge_of(room, space.widest, CLIPS))
+    while len(looked) < room.size.evals:
+        drawn = space.sample(rng).to_dict()
+        values = {key.removeprefix("frames.blocks.0."): v for key, v in drawn.items() if ".blocks.0." in key}
+        arch = alike(space, values)
+        # The best are dear: what takes less than most of the budget is left out, as a search learns to do.
+        if arch not in looked and 0.85 * budget <= ln.cost(arch, joints=supernet.joints).macs <= budget:
+            looked[arch] = candidates(arch)
+    return _best(list(looked.items()))
+
+
+def search_all(room: Room, supernet: Supernet, budget: int, known: list[Any]) -> dict[str, Any]:
+    """Return the best group of all: the search knows half as many that are alike, and looks at as many others."""
+    space, candidates = supernet.space, Candidates(supernet, judge_of(room, supernet.space.widest, CLIPS))
+    problem = Problem(
+        space, Budget.of([f"{budget}MAC"]), lambda arch: ln.cost(arch, joints=supernet.joints), by_ap_or_loss
+    )
+    half = room.size.evals // 2
+    searcher = guided.searcher(problem, room.seed, start=6, round=5)
+    first = [(space.arch(arch), result) for arch, result in known[:half]]
+    for arch, result in first:
+        searcher.tell(arch, result)
+    journal = Journal(room.folder / "search.jsonl", header(space, room.seed, budget=budget))
+    found = run_search(problem, searcher, candidates, journal, room.size.evals - half)
+    return _best([*first, *((one.arch, one.result) for one in found if one.arch not in dict(first))])
+
+
+def _best(looked: list[tuple[Arch, Any]]) -> dict[str, Any]:
+    arch, result = max(looked, key=lambda pair: (pair[1]["ap"], -pair[1]["loss"]))
+    every = [[one.to_dict(), {key: found[key] for key in ("ap", "loss")}] for one, found in looked]
+    return {
+        "macs": ln.cost(arch).macs,
+        "ap": result["ap"],
+        "loss": result["loss"],
+        "arch": arch.to_dict(),
+        "all": every,
+    }
 
 
 def room_of(out: Path, seed: int, size: Size) -> Room:
@@ -247,8 +266,9 @@ def measure(room: Room) -> dict[str, dict[str, Any]]:
     budget = ln.cost(single(SMALL)).macs * (1 + LATER)
     space = group_space(key)
     supernet = _supernet(room, space, key)
-    for name, same in (("searched", False), ("uniform", True)):
-        found = answer(room.folder / f"{name}.json", lambda same=same: search(room, supernet, budget, same))
+    same = answer(room.folder / "uniform.json", lambda: search_alike(room, supernet, budget))
+    other = answer(room.folder / "searched.json", lambda: search_all(room, supernet, budget, same["all"]))
+    for name, found in (("searched", other), ("uniform", same)):
         rows[name] = on_videos(room, _trained_on(room, name, supernet, space.arch(found["arch"])))
     return rows
 
