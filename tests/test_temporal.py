@@ -16,6 +16,7 @@ from commands import run
 
 import litepose_nas as ln
 from litepose_nas import costs, resources, weights
+from litepose_nas.budget import Budget
 from litepose_nas.channels import sort_channels
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.boxes import crop_warp, padded
@@ -30,6 +31,10 @@ from litepose_nas.pose.codecs import CODECS, encode
 from litepose_nas.pose.losses import LossSettings
 from litepose_nas.pose.temporal import NOBODY, Temporal, groups
 from litepose_nas.pose.topdown import TopDown
+from litepose_nas.searching import guided
+from litepose_nas.searching.genome import Genome
+from litepose_nas.searching.pricing import Prices
+from litepose_nas.searching.problem import Problem
 from litepose_nas.space import Space
 from litepose_nas.steps.common import describe, read_data
 from litepose_nas.steps.keyframe import load_key, space_with_key
@@ -483,3 +488,27 @@ def test_every_step_on_drawn_videos(films, film, tmp_path, monkeypatch, capsys):
     assert sum(frame["macs"] for frame in told["frames"]) == told["macs"]
     said("report")
     assert "Frame by frame" in (tmp_path / "runs/search/search/report/report.html").read_text()
+
+
+def test_a_search_starts_from_groups_that_spend_evenly_too(tiny):
+    """Half of what is drawn first has later frames that are alike; drawn gene by gene, next to none would."""
+    genome = Genome(tiny)
+    rows = genome.draw(50, np.random.default_rng(0))
+
+    def even(row) -> bool:
+        arch = genome.arch(row).to_dict()
+        values = [{k[16:]: v for k, v in arch.items() if k.startswith(f"frames.blocks.{i}.")} for i in (0, 1)]
+        return values[0] == values[1]
+
+    assert not any(map(even, rows))
+    assert all(map(even, genome.alike(rows)))
+    assert [genome.arch(row).to_dict()["frames.blocks.0.fuse"] for row in genome.alike(rows)] == [
+        genome.arch(row).to_dict()["frames.blocks.0.fuse"] for row in rows
+    ]
+    other = Genome(Space.load("topdown-tiny"))
+    plain = other.draw(5, np.random.default_rng(0))
+    assert np.array_equal(other.alike(plain), plain)
+    budget = Budget.of(["15MMAC"])
+    problem = Problem(tiny, budget, lambda arch: costs.cost(arch, joints=JOINTS))
+    drawn = guided.stratified(genome, Prices(problem, genome), 20, np.random.default_rng(0))
+    assert 5 <= sum(map(even, drawn)) <= 15
