@@ -107,7 +107,7 @@ class SharedConv(nn.Module):
             return window(big, (self.width, each, kernel, kernel), (2, 3))
         big = window(big, (self.width, self.width, kernel, kernel), (2, 3))
         blocks = big.unflatten(1, (self.groups, -1)).unflatten(0, (self.groups, -1)).diagonal(dim1=0, dim2=2)
-        return blocks.movedim(-1, 0)  # groups, out, in, kernel, kernel
+        return blocks.movedim(-1, 0).unsqueeze(2)  # groups, out, 1, in, kernel, kernel
 
 
 class BlockConv(SharedConv):
@@ -115,7 +115,8 @@ class BlockConv(SharedConv):
 
     def __init__(self, groups: int, width: int, each: int, kernel: int):
         super().__init__("contiguous", groups, width, each, kernel)
-        shape = (width, each, kernel, kernel) if each == width else (groups, width // groups, each, kernel, kernel)
+        # Six axes: torch would bring five into a memory layout for pictures.
+        shape = (width, each, kernel, kernel) if each == width else (groups, width // groups, 1, each, kernel, kernel)
         self.weight = nn.Parameter(self.weight.detach().reshape(shape))
 
 

@@ -267,6 +267,12 @@ def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, 
     out = capsys.readouterr().out
     assert f"runs {float(of_file.number):.3g} times a picture" in out
     assert "plus 1 MMAC to find them; it looks into the boxes of boxes.json, score 0.5 or more" in out
+    made = trained / "runs" / "search" / "boxes"
+    (made / "ended.json").unlink()
+    whole, told = (made / "journal.jsonl").read_bytes(), (made / "families.json").read_bytes()
+    (made / "journal.jsonl").write_bytes(whole[: whole.rindex(b"\n", 0, -1) - 9])
+    assert run(f"litepose-nas search --resume --out {made}", monkeypatch) == 0
+    assert (made / "families.json").read_bytes() == told
 
 
 @pytest.mark.parametrize(

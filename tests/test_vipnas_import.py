@@ -79,8 +79,11 @@ def test_other_networks_are_not_taken_for_it(tmp_path):
     short = {name: tensor for name, tensor in released.mbv3_state("head").items() if ".layer21." not in name}
     for state in (plain, short):
         assert not any(layout.recognises(state.keys()) for layout in vipnas.LAYOUTS)
-    names = released.res50_state("head").keys()
-    assert [layout.family for layout in foreign.layouts() if layout.recognises(names)] == ["s_vipnas_res50"]
+    for name, (make, _) in NETS.items():
+        for head in HEADS.values():
+            names = make(head).keys()
+            found = [layout.family for layout in foreign.layouts() if layout.recognises(names)]
+            assert found == [name.replace("-", "_")]
 
 
 def test_a_file_cut_short_or_of_other_shapes_is_refused(tmp_path):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litepose_nas.layers import windows
-from litepose_nas.layers.conv import conv_bn, dense, depthwise
+from litepose_nas.layers.conv import conv_bn, dense, depthwise, spread
 
 
 class WindowHead(nn.Module):
@@ -66,7 +66,7 @@ class Projection(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(cout, heads, chunk))
         self.bn = nn.BatchNorm2d(cout)
-        nn.init.normal_(self.weight, std=(heads * chunk) ** -0.5)
+        spread(self.weight, (heads * chunk) ** -0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the mixed feature."""
