@@ -56,7 +56,6 @@ WAYS = (
     Way("three random nets a step", "random-3", ("random_nets=3",)),
     Way("no warm-up of the widest", "first-0", ("widest_first=0",)),
     Way("widest alone for half of the steps", "first-5", ("widest_first=0.5",)),
-    Way("twice the steps", "steps-2", steps=2 * FULL.supernet_steps),
 )
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from litepose_nas.costs import readers
+from litepose_nas.network import is_frozen
 from litepose_nas.supernet import Supernet
 
 Label = tuple[str, str]  # (part, axis): the axis is out, in0, in1, ... or a name of the layer's own
@@ -71,11 +72,15 @@ def channel_classes(supernet: Supernet) -> Iterator[list[Use]]:
                 join((part.home, f"in{j}"), (home[name], "out"))
                 if not hasattr(layer, "axes") or part.frozen:
                     frozen |= {(part.home, f"in{j}"), (part.home, "out")}
+            if not any("out" in labels for labels in getattr(layer, "axes", {}).values()):
+                frozen.add((part.home, "out"))  # an answer: its channels are joints, whoever reads them
             for a, b in getattr(layer, "tied", ()):
                 join((part.home, a), (part.home, b))
 
     classes: dict[Label, list[Use]] = defaultdict(list)
     for part_name in supernet.largest:
+        if is_frozen(root.get_submodule(part_name)):
+            continue
         for axis, use in _uses(part_name, root.get_submodule(part_name)):
             classes[find((part_name, axis))].append(use)
     stay = {find(label) for label in frozen}

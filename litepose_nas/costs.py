@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FLOAT = 4  # bytes
+SHARED = 16  # a plan with columns in it takes as long as so many plans with numbers
 Columns = Callable[["np.ndarray"], dict[str, "np.ndarray"]]  # rows of choice numbers to columns of costs
 
 
@@ -113,7 +114,8 @@ def columns(space: Space, joints: int = 17) -> Columns:
     """Return what prices rows of choice numbers (-1: a gene that does not count), a whole search round at once.
 
     A smaller depth drops blocks of the deepest plan and changes no other, so that plan is run once with a column for
-    each gene, and each row sums the blocks it keeps. Raises a ValueError where a family's plan is not like that.
+    each gene, and each row sums the blocks it keeps. Rows whose words few others share are counted one by one, which is
+    quicker then. Raises a ValueError where a family's plan is not like that.
     """
     import numpy as np
 
@@ -132,6 +134,14 @@ def columns(space: Space, joints: int = 17) -> Columns:
             values = [None if i < 0 else gene.choices[i] for gene, i in zip(space.genes, row, strict=True)]
             kept[key] = frozenset(part.name for part in space.family.plan(space.fill(values), joints))
         return kept[key]
+
+    def alone(row: list[int]) -> list[int]:
+        """Return the sums of one row."""
+        tree = space.fill([None if i < 0 else gene.choices[i] for gene, i in zip(space.genes, row, strict=True)])
+        h, w = input_size(tree.resolution)
+        plan = space.family.plan(tree, joints)
+        sums = [_block_sums(part.block, -(-h // part.down), -(-w // part.down)) for part in plan]
+        return [sum(column) for column in zip(*sums, strict=True)]
 
     def alike(rows: np.ndarray) -> np.ndarray:
         """Return sums of rows that have the same words."""
@@ -160,8 +170,10 @@ def columns(space: Space, joints: int = 17) -> Columns:
             _, which = np.unique(rows[:, branches], axis=0, return_inverse=True)
             groups = [np.flatnonzero(which.reshape(-1) == i) for i in range(which.max() + 1)]
         for group in groups:
-            if len(group):
+            if len(group) >= SHARED:
                 total[:, group] = alike(rows[group])
+            elif len(group):
+                total[:, group] = np.array([alone(row) for row in rows[group].tolist()], dtype=np.int64).T
         total[3] *= FLOAT
         return dict(zip(Cost._fields, total, strict=False))
 
@@ -180,9 +192,9 @@ def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) ->
 
 
 def by_frame(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[FrameRow]:
-    """Return the cost frame by frame of a network that sees clips, its key frame first."""
+    """Return the cost frame by frame of a network that sees clips, its key frame first; of others nothing."""
     rows, table_ = [], table(arch, input, joints)
-    for number in range(arch.frames):
+    for number in range(arch.frames if arch.frames > 1 else 0):
         own = f"{FRAMES}.{number - 1}." if number else f"{KEY}."
         chosen: dict[str, list[str]] = defaultdict(list)
         for path, value in arch.to_dict().items() if number else ():

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from litepose_nas import network
 from litepose_nas.errors import UserError
 from litepose_nas.extras import need
 from litepose_nas.files import replacing
@@ -27,15 +28,19 @@ class Parity(NamedTuple):
     scale: float
 
 
-def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, int], names: Sequence[str], meta: dict) -> Parity:
-    """Write the raw outputs as ONNX with a free batch size, checked against torch through ONNX Runtime."""
+def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Sequence[str], meta: dict) -> Parity:
+    """Write the raw outputs as ONNX with a free batch size, checked against torch through ONNX Runtime.
+
+    The input is the height and width of a picture; before them may stand the frames of a clip.
+    """
     onnx, _, _ = need("onnx", "export"), need("onnxscript", "export"), need("onnxruntime", "export")
     net = net.eval()
-    example = torch.zeros(2, 3, *input)  # a batch of one would be taken for a constant
+    written = network.plain(net).eval()  # weights with axes of our own would become operations of the graph
+    example = torch.zeros(2, *_shape(input))  # a batch of one would be taken for a constant
     with replacing(path) as temporary:
         with _hushed():
             program = torch.onnx.export(
-                net,
+                written,
                 (example,),
                 dynamo=True,
                 dynamic_shapes={"inputs": ({0: torch.export.Dim("batch")},)},
@@ -59,6 +64,12 @@ def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, int], names: Seq
     return parity
 
 
+@torch.no_grad()
+def present(net: nn.Module, input: tuple[int, int], names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the outputs that a network has: some networks of a family leave out the last ones."""
+    return tuple(names[: len(net.eval()(torch.zeros(1, 3, *input)))])
+
+
 @contextmanager
 def _hushed() -> Iterator[None]:
     """Keep the exporter's remarks, about its own future and packages it could use, from the user."""
@@ -73,13 +84,17 @@ def _hushed() -> Iterator[None]:
         log.setLevel(level)
 
 
-def onnx_parity(net: nn.Module, path: str | Path, input: tuple[int, int], batches: Sequence[int] = (1, 3)) -> Parity:
+def _shape(input: tuple[int, ...]) -> tuple[int, ...]:
+    return *input[:-2], 3, *input[-2:]
+
+
+def onnx_parity(net: nn.Module, path: str | Path, input: tuple[int, ...], batches: Sequence[int] = (1, 3)) -> Parity:
     """Compare an ONNX file with a network on random pictures."""
     session = need("onnxruntime", "export").InferenceSession(str(path), providers=["CPUExecutionProvider"])
     draw = torch.Generator().manual_seed(0)
     difference, scale = {}, 0.0
     for batch in batches:
-        image = torch.randn(batch, 3, *input, generator=draw)
+        image = torch.randn(batch, *_shape(input), generator=draw)
         with torch.no_grad():
             wanted: Sequence[Tensor] = net(image)
         if not all(output.isfinite().all() for output in wanted):
@@ -93,5 +108,5 @@ def onnx_parity(net: nn.Module, path: str | Path, input: tuple[int, int], batche
     return Parity(difference, scale)
 
 
-Exporter = Callable[[nn.Module, "str | Path", tuple[int, int], Sequence[str], dict], Parity]
+Exporter = Callable[[nn.Module, "str | Path", tuple[int, ...], Sequence[str], dict], Parity]
 FORMATS: dict[str, tuple[str, Exporter]] = {"onnx": (".onnx", to_onnx)}

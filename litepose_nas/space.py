@@ -32,7 +32,9 @@ class Gene(NamedTuple):
     at: int
     path: str
     choices: tuple[Value, ...]
-    gates: tuple[tuple[int, int], ...]  # (place of a depth, number of this block): counts only when depth > number
+    gates: tuple[
+        tuple[int, int], ...
+    ]  # (place of a depth or mask, number of this block): counts only when it reaches further
 
 
 @dataclass(frozen=True)
@@ -131,21 +133,29 @@ class Space:
 
     def _read_mapping(self, node: Mapping[str, Any], path: str, gates: tuple[tuple[int, int], ...]) -> dict[str, Any]:
         read, prefix = {}, f"{path}." if path else ""
-        for key in sorted(node, key=lambda key: (key == "blocks", key != "depth")):  # a depth before what it gates
+        for key in sorted(node, key=lambda key: (key == "blocks", key != "mask", key != "depth")):  # gates come first
             if key != "blocks":
                 read[key] = self._read(node[key], f"{prefix}{key}", gates)
+            if key == "mask" and isinstance(read[key], Gene):
+                gates = (*gates, (read[key].at, 0))  # nothing beside a mask of zeros counts
         if "blocks" in node:
-            depth = read.get("depth")
-            if isinstance(node["blocks"], list) and depth == len(node["blocks"]):  # written out, one by one
-                read["blocks"] = self._read(node["blocks"], f"{prefix}blocks", gates)
-                return read
-            if not isinstance(depth, (Gene, int)) or not isinstance(node["blocks"], Mapping):
-                raise UserError(f"{prefix}blocks: expected a mapping written once, beside a `depth` that repeats it")
-            # Written once, but every block is its own choice; the ones past the depth do not count.
-            most = depth.choices[-1] if isinstance(depth, Gene) else depth
-            gate = [((depth.at, j),) if isinstance(depth, Gene) else () for j in range(most)]
-            read["blocks"] = [self._read(node["blocks"], f"{prefix}blocks.{j}", gates + gate[j]) for j in range(most)]
+            self._read_blocks(node["blocks"], read, prefix, gates)
         return read
+
+    def _read_blocks(self, blocks: Any, read: dict[str, Any], prefix: str, gates: tuple[tuple[int, int], ...]) -> None:
+        """Read blocks written once, or in a list with one of each kind; those past the chosen depth do not count."""
+        found = [read[key] for key in ("depth", "mask") if key in read]
+        depth = found[0] if len(found) == 1 else None
+        each = blocks if isinstance(blocks, list) else None
+        if not isinstance(depth, (Gene, int, str)) or not isinstance(blocks, (list, Mapping)):
+            raise UserError(f"{prefix}blocks: expected a mapping written once, beside a `depth` that repeats it")
+        most = max(map(space_file.reach, depth.choices if isinstance(depth, Gene) else (depth,)))
+        if each is not None and (len(each) < most or not all(isinstance(block, Mapping) for block in each)):
+            raise UserError(f"{prefix}blocks: expected {most} mappings, one for each block there can be")
+        read["blocks"] = []
+        for j in range(most):
+            gate = ((depth.at, j),) if isinstance(depth, Gene) else ()
+            read["blocks"].append(self._read(each[j] if each else blocks, f"{prefix}blocks.{j}", gates + gate))
 
     def _check_reads(self) -> None:
         """Let the family plan the corners and complain about keys it misses and keys it never reads."""
@@ -216,7 +226,7 @@ class Space:
         return arch
 
     def _off(self, gene: Gene, values: Sequence[Value | None]) -> bool:
-        return any((depth := values[at]) is None or depth <= number for at, number in gene.gates)
+        return any((depth := values[at]) is None or space_file.reach(depth) <= number for at, number in gene.gates)
 
     def _canonical(self, values: Sequence[Value | None]) -> Arch:
         kept = list(values)
@@ -321,10 +331,16 @@ class Space:
                 return math.prod(map(count, node))
             if not isinstance(node, dict):
                 return 1
-            rest = math.prod(count(value) for key, value in node.items() if key not in ("depth", "blocks"))
-            depth, blocks = node.get("depth", 1), node.get("blocks", [])
-            depths = depth.choices if isinstance(depth, Gene) else (depth,)
-            return rest * sum(math.prod(map(count, blocks[:d])) for d in depths)
+            rest = math.prod(count(value) for key, value in node.items() if key not in ("depth", "mask", "blocks"))
+            mask, blocks = node.get("mask"), node.get("blocks", [])
+            depth = node.get("depth", 1 if mask is None else mask)
+            reaches = [space_file.reach(value) for value in (depth.choices if isinstance(depth, Gene) else (depth,))]
+            if not isinstance(mask, Gene):
+                return rest * sum(math.prod(map(count, blocks[:n])) for n in reaches)
+            if "depth" not in node:
+                return sum(rest * math.prod(map(count, blocks[:n])) if n else 1 for n in reaches)
+            whole = rest * sum(math.prod(map(count, blocks[:n])) for n in reaches)
+            return sum(whole if space_file.reach(value) else 1 for value in mask.choices)
 
         return count(self._tree)
 

@@ -14,8 +14,9 @@ import yaml
 from litepose_nas.errors import UserError, nearest
 
 DESCENDING = {"groups", "patch"}  # more groups or pixels a token make a smaller network; elsewhere more is larger
-SIZES = {"stem", "width", "kernel", "expand"}  # keys whose values are whole numbers, and never nothing
-VALUES = SIZES | {"depth", "resolution"}  # keys below which nothing else stands
+# Keys whose values are whole numbers, and never nothing.
+SIZES = {"stem", "width", "kernel", "expand", "groups", "each"}
+VALUES = SIZES | {"depth", "mask", "resolution"}  # keys below which nothing else stands
 LARGEST = 1 << 16  # of a number; none of a pose network comes near
 LONGEST = 500  # of a word or a path
 MOST = 2_000  # numbers and words in a space, its blocks repeated
@@ -55,6 +56,11 @@ def naming(path: Path) -> Iterator[None]:
         key = str(error).partition(":")[0]
         line = _line(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), key.split("."))
         raise UserError(f"{path}{f', line {line}' if line else ''}: {error}") from error
+
+
+def reach(depth: Any) -> int:
+    """Return how many blocks a depth keeps: itself; of a mask such as 0110, those up to its last 1."""
+    return len(depth.rstrip("0")) if isinstance(depth, str) else depth
 
 
 def generic(path: str) -> str:
@@ -103,9 +109,11 @@ def check_value(path: str, value: Any) -> None:
         hint = "; quote a word that YAML reads as yes or no" if isinstance(value, bool) and not counts else ""
         raise UserError(f"{path}: expected a whole number{'' if counts else ' or a word'}, got {got}{hint}")
     if key == "kernel":
-        even = path.split(".")[0] == "head"  # a deconv that doubles the size
+        even = "head" in path.split(".")  # a deconv that doubles the size
         if not isinstance(value, int) or value % 2 == even:
             raise UserError(f"{path}: expected {'even' if even else 'odd'} kernel sizes, got {got}")
+    if key == "mask" and (not isinstance(value, str) or set(value) - {"0", "1"} or not value):
+        raise UserError(f'{path}: expected words of 0 and 1 in quotes, such as "0110", got {got}')
     if counts and isinstance(value, str):
         raise UserError(f"{path}: expected a whole number, got {got}")
     least, most = int(key in SIZES), MOST if key == "depth" else LARGEST
@@ -131,6 +139,8 @@ def check_choices(path: str, choices: list[Any]) -> None:
         raise UserError(f"{path}: expected choices of one kind, got {choices}")
     if len(set(choices)) < len(choices):
         raise UserError(f"{path}: a choice stands twice in {choices}")
+    if generic(path).rpartition(".")[2] == "mask" and choices != sorted(choices, key=reach):
+        raise UserError(f"{path}: expected masks whose last 1 stands ever further to the right, got {choices}")
     if isinstance(choices[0], int):
         down = generic(path).rpartition(".")[2] in DESCENDING
         if choices != sorted(choices, reverse=down):
@@ -166,7 +176,8 @@ def _line(node: yaml.Node | None, keys: list[str]) -> int:
                 break
             line, node = found[0][0].start_mark.line + 1, found[0][1]
             # `blocks` is written once and repeated: the number after it is no place in the file
-            keys = rest[1:] if key == "blocks" and rest and rest[0].isdigit() else rest
+            once = key == "blocks" and isinstance(node, yaml.MappingNode)
+            keys = rest[1:] if once and rest and rest[0].isdigit() else rest
         elif isinstance(node, yaml.SequenceNode) and keys[0].isdigit() and int(keys[0]) < len(node.value):
             node, keys = node.value[int(keys[0])], keys[1:]
             line = node.start_mark.line + 1

@@ -12,11 +12,12 @@ import torch
 from memory import traced_peak
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 import litepose_nas as ln
 from litepose_nas.space import Arch, Space
-from litepose_nas.supernet import Supernet, module_window
+from litepose_nas.supernet import Supernet, copy_frozen, module_window
 
 Inputs = tuple[Tensor, ...]
 Check = Callable[[Supernet, Arch, Inputs], None]
@@ -30,9 +31,10 @@ def rough_supernet(space: Space, joints: int, **options: Any) -> Supernet:
     torch.manual_seed(0)
     supernet = Supernet(space, joints, **options)
     with torch.no_grad():
-        for tensor in supernet.store.state_dict().values():
-            if tensor.dim() == 1 and tensor.is_floating_point():
-                tensor.add_(0.2 * torch.rand_like(tensor))
+        for module in supernet.store.root.modules():
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                if (tensor.dim() == 1 or isinstance(module, _BatchNorm)) and tensor.is_floating_point():
+                    tensor.add_(0.2 * torch.rand_like(tensor))
     return supernet
 
 
@@ -107,7 +109,7 @@ def independent_of_what_ran(supernet: Supernet, arch: Arch, inputs: Inputs, tole
 @torch.no_grad()
 def fresh_net_is_equal(supernet: Supernet, arch: Arch, inputs: Inputs, tolerance: float = 0.0) -> None:
     """A network built from scratch that receives only the parameters: whatever else it holds follows from the arch."""
-    fresh = ln.build(arch, supernet.joints).to(inputs[0].device)
+    fresh = copy_frozen(supernet, ln.build(arch, supernet.joints).to(inputs[0].device))
     parameters = dict(ln.extract(supernet, arch).named_parameters())
     assert not fresh.load_state_dict(parameters, strict=False).unexpected_keys
     assert_same(run(supernet.subnet(arch), inputs), run(fresh.train(), inputs), f"{arch} built from scratch", tolerance)
@@ -117,12 +119,16 @@ def gradients_equal_autograd(supernet: Supernet, arch: Arch, inputs: Inputs, tol
     """What backward() leaves in the store is what autograd says of slices of the store's tensors."""
     supernet.store.zero_grad()
     loss(run(supernet.subnet(arch), inputs)).backward()
-    mine = {name: param.grad.clone() for name, param in supernet.store.root.named_parameters()}
+    trained = {name: param for name, param in supernet.store.root.named_parameters() if param.requires_grad}
+    mine = {name: param.grad.clone() for name, param in trained.items()}
     supernet.store.zero_grad()
-    big = {name: param.detach().clone().requires_grad_() for name, param in supernet.store.root.named_parameters()}
-    skeleton = ln.build(arch, supernet.joints).to(inputs[0].device).train()
+    big = {name: param.detach().clone().requires_grad_() for name, param in trained.items()}
+    skeleton = copy_frozen(supernet, ln.build(arch, supernet.joints).to(inputs[0].device)).train()
+    at_home = homes(arch, supernet.joints)
     sliced = {
-        name: module_window(module, key, big[name], param.shape) for name, module, key, param in _parameters(skeleton)
+        name: module_window(module, key, big[at_home(name)], param.shape)
+        for name, module, key, param in _parameters(skeleton)
+        if param.requires_grad
     }
     loss(run_functional(skeleton, sliced, inputs)).backward()
     assert sum(bool(grad.any()) for grad in mine.values()) >= len(sliced) / 4, f"{arch}: hardly any gradients"
@@ -137,6 +143,17 @@ def run_functional(net: nn.Module, tensors: dict[str, Tensor], inputs: Inputs) -
     return list(outputs) if isinstance(outputs, tuple) else [outputs]
 
 
+def homes(arch: Arch, joints: int) -> Callable[[str], str]:
+    """Where the tensors of a network live in its supernet: parts of it may share theirs."""
+    parts = {part.name: part.home for part in arch.plan(joints)}
+
+    def home(name: str) -> str:
+        part = next(part for part in parts if name.startswith(f"{part}."))
+        return parts[part] + name[len(part) :]
+
+    return home
+
+
 def _parameters(net: nn.Module) -> Iterator[tuple[str, nn.Module, str, Tensor]]:
     for path, module in net.named_modules():
         for key, param in module.named_parameters(recurse=False):
@@ -148,9 +165,10 @@ def difference_inside(supernet: Supernet, arch: Arch, wide: Arch, inputs: Inputs
     store, device = supernet.store, inputs[0].device
     saved = store.flat.clone()
     mask = torch.zeros_like(store.flat)
-    masks = store.views(mask)
+    masks, at_home = store.views(mask), homes(arch, supernet.joints)
     for name, module, key, param in _parameters(ln.build(arch, supernet.joints)):
-        module_window(module, key, masks[name], param.shape).fill_(1)
+        if param.requires_grad:
+            module_window(module, key, masks[at_home(name)], param.shape).fill_(1)
     try:
         with torch.no_grad():
             with evaluating(supernet.subnet(arch)) as net:
@@ -211,7 +229,7 @@ def _on_meta(supernet: Supernet, arch: Arch, inputs: Inputs) -> tuple[nn.Module,
 
 
 def convolutions_equal_fvcore(supernet: Supernet, arch: Arch, inputs: Inputs) -> None:
-    """For networks of convolutions alone: the count of a second judge."""
+    """For networks of convolutions and linear maps alone: the count of a second judge."""
     net = ln.build(arch, supernet.joints).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # importing and tracing use what newer releases of torch call deprecated
@@ -219,7 +237,7 @@ def convolutions_equal_fvcore(supernet: Supernet, arch: Arch, inputs: Inputs) ->
 
         theirs = FlopCountAnalysis(net, tuple(x[:1].cpu() for x in inputs))
         theirs.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        counted = theirs.by_operator()["conv"]
+        counted = theirs.by_operator()["conv"] + theirs.by_operator()["linear"]
     mine = ln.cost(arch, input=tuple(inputs[0].shape[-2:]), joints=supernet.joints).macs
     assert mine == counted, f"{arch}: {mine} MACs, fvcore {counted}"
 

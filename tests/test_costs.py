@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from litepose_nas import Space, cost, costs, resources
+from litepose_nas.blocks import Part
+from litepose_nas.blocks.davit import PlaceNorm
+from litepose_nas.blocks.hrnet import Basic
 
 SPACES = resources.names("search_spaces", ".yaml")
 
@@ -34,3 +37,11 @@ def test_a_larger_picture_and_more_joints_cost_more():
     assert small.params < many.params
     assert small.macs < many.macs
     assert small.macs < small.macs_litepose
+
+
+def test_blocks_of_two_kinds_with_the_same_numbers_cost_their_own():
+    first, second = Part("mix", 4, Basic(16)), Part("norm", 4, PlaceNorm(16))
+    assert first.block == second.block  # as tuples are, which once let one be counted as the other
+    counted = [costs.plan_cost([part], 64, 64) for part in (first, second)]
+    assert [cost.params for cost in counted] == [2 * (9 * 16 * 16 + 32), 32]
+    assert [cost.peak_bytes for cost in counted] == [4 * (3 * 64 * 64 + 16 * 16 * 16 * n) for n in (2, 1)]

@@ -1,5 +1,6 @@
 """Every command in the documentation is run as it stands, page by page, in an empty folder."""
 
+import json
 import re
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from released import formula_state, released_shapes
 from litepose_nas.target import resolve
 
 ROOT = Path(__file__).parent.parent
+KEYS = ROOT / "tests" / "keys"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -22,6 +24,8 @@ def test_commands(page, tmp_path, monkeypatch, capsys):
         Path(name).write_text(content)
     if "litepose_xs.pth.tar" in text:  # what a reader would have
         torch.save(formula_state(released_shapes(resolve("litepose-xs").subnet.arch, 14)), "litepose_xs.pth.tar")
+    if "mobilevit_xs.pt" in text:
+        torch.save(formula_state(json.loads((KEYS / "mobilevit_xs_cvnets.json").read_text())), "mobilevit_xs.pt")
     commands = re.findall(r"^    (litepose-nas [^#\n]+)", text, re.MULTILINE)
     for command in commands:
         quick = command.strip() == "litepose-nas demo"  # in its full length it is no test: benchmarks/demo_seeds.py

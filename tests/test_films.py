@@ -10,11 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
+import litepose_nas as ln
+from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.frames import open_frames
 from litepose_nas.data.skeleton import make_skeleton
 from litepose_nas.errors import UserError
+from litepose_nas.metrics.from_files import Asked, judge
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.online import Online
+from litepose_nas.pose.temporal import Temporal
 from litepose_nas.pose.topdown import TopDown
 from litepose_nas.steps.films import boxes_by_place
 from litepose_nas.video import loop
@@ -165,6 +169,18 @@ def test_a_top_down_network_takes_boxes_of_a_detector(tmp_path):
     check_walk(json.loads(made.poses.read_text()), slack=2)
 
 
+def test_two_boxes_of_one_person_are_one_person():
+    """Far apart boxes may lead to one pose; whoever was followed before stays."""
+    (image,) = frames_with([[(30, 30)]])
+    boxes = [[18.0, 18, 24, 24, 0.9], [14.0, 16, 24, 24, 0.5], [10.0, 18, 42, 26, 0.4]]
+    follower = each(lambda image, place: np.array(boxes[: place + 1]), every=1)
+    for place in range(3):
+        (person,) = follower.step(image, place)
+        assert person.track == 0
+    both = each(given=lambda image, place: np.array(boxes))
+    assert len(both.step(image, 0)) == 3  # boxes of a file are the truth
+
+
 def test_a_top_down_network_takes_boxes_of_a_file(tmp_path):
     def box(x, y):
         return [x - 12.0, y - 12.0, 24.0, 24.0, 0.9]
@@ -238,6 +254,14 @@ def test_nothing_and_half_a_video_are_said(tmp_path):
         loop.predict_film(whole(), open_frames(folder), BODY, tmp_path / "out")
 
 
+def test_a_video_is_never_written_over_itself(tmp_path):
+    source = write_video(tmp_path / "clip.mp4", frames_with(WALK[:2]))
+    before = source.read_bytes()
+    with pytest.raises(UserError, match="take the place of"):
+        loop.predict_film(whole(), open_frames(source), BODY, tmp_path)
+    assert source.read_bytes() == before
+
+
 def test_a_video_that_ends_early_is_named(tmp_path):
     frames = open_frames(write_video(tmp_path / "clip.mp4", frames_with(WALK)))._replace(length=30)
     made = loop.predict_film(whole(), frames, BODY, tmp_path / "out")
@@ -296,6 +320,34 @@ def test_stopped_or_killed_it_goes_on_to_the_same_bytes(tmp_path, make, kill, mo
     assert loop.ended(out, "clip")
 
 
+def test_a_temporal_network_goes_on_inside_a_group(tmp_path, monkeypatch):
+    """What the last frame left behind, its heatmaps, is on the disk with the rest."""
+    monkeypatch.setattr(loop, "SAVE", 100)
+    torch.manual_seed(3)
+    arch = ln.Space.load("t_vipnas-tiny").smallest
+    net = ln.build(arch).eval()
+    people = known_skeleton("coco")
+    frames = open_frames(write_folder(tmp_path / "clip", frames_with(WALK)))
+
+    def follower():
+        # A fresh network finds nothing worth following: boxes say who is who, in every frame.
+        task = Temporal(TopDown(17, sigmas=people.sigmas, least_value=2.0), arch.frames)
+        find = finder(SquaresWhole(), BottomUp(3), (SIDE, SIDE))
+        return FollowEach(Online(net, task, (64, 48), least_score=0.0), find, every=1)
+
+    assert arch.frames > 2
+    wanted = loop.predict_film(follower(), frames, people, tmp_path / "once")
+    assert wanted.people >= 12
+    stops = iter([False, True, *[False] * 20])
+    made = loop.predict_film(follower(), frames, people, tmp_path / "out", stop=stops.__next__)
+    assert made.stopped
+    with np.load(tmp_path / "out" / "clip.state.npz") as kept:
+        assert kept["kept.0.numbers"].tolist()[1] == 1  # it is inside a group
+        assert kept["kept.0.heatmaps"].any()
+    loop.predict_film(follower(), frames, people, tmp_path / "out", resume=True)
+    assert left(tmp_path / "out") == left(tmp_path / "once")
+
+
 def test_going_on_otherwise_is_refused(tmp_path, monkeypatch):
     frames = open_frames(write_folder(tmp_path / "clip", frames_with(WALK)))
     out = tmp_path / "out"
@@ -311,8 +363,6 @@ def test_going_on_otherwise_is_refused(tmp_path, monkeypatch):
 
 
 def test_posetracks_layout_is_what_its_evaluation_reads(tmp_path):
-    from litepose_nas.metrics.from_files import Asked, judge
-
     names = ("head_top", "nose", "head_bottom")
     some = make_skeleton(names, [], [0.1] * 3)
     folder = write_folder(tmp_path / "001234_mpii_test", frames_with(WALK[:2]))
@@ -344,6 +394,8 @@ def test_boxes_are_found_by_number_or_name(tmp_path):
     frames = open_frames(write_folder(tmp_path / "clip", frames_with(WALK[:4]), first=5))
     one = np.zeros((1, 5))
     assert sorted(boxes_by_place({"000005.png": one, "000006": one, 8: one, 99: one, "x": one}, frames)) == [0, 1, 3]
+    posetrack = open_frames(write_folder(tmp_path / "012834_mpii_test", frames_with(WALK[:4])))
+    assert sorted(boxes_by_place({10128340002: one, 10128350001: one}, posetrack)) == [2]
     video = open_frames(write_video(tmp_path / "clip.mp4", frames_with(WALK[:4])))
     assert sorted(boxes_by_place({0: one, 3: one, "1": one}, video)) == [0, 3]
 
@@ -352,8 +404,6 @@ def test_boxes_are_found_by_number_or_name(tmp_path):
 @pytest.mark.parametrize("video", ["sam2_bedroom_200f.mp4", "sam2_juggle_247f.mp4"])
 def test_real_videos_run_through(tmp_path, video):
     """Their first frames, with fresh networks: everything but the people is real."""
-    import litepose_nas as ln
-
     frames = open_frames(Path(os.environ["POSE_REAL_DATA"]) / "videos" / video)
     assert frames.length >= 200
     torch.manual_seed(0)

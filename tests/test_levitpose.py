@@ -43,7 +43,7 @@ STAGE = {
     "expand": [1, 2],
 }
 DOWN = {"down": ["depthwise", "conv", "merge"]}
-LAYER = {"form": ["plain", "light"], "width": [4, 8], "deconv": [2, 4], "groups": [4, 2, 1]}
+LAYER = {"form": ["plain", "light"], "width": [4, 8], "kernel": [2, 4], "groups": [4, 2, 1]}
 TREE = {
     "family": "levitpose",
     "resolution": ["48x32", "64x64"],
@@ -180,7 +180,7 @@ def test_property_slow(supernet, check):
             check(supernet, arch, pictures(size))
 
 
-WIDTHS = {"*.width": "least", "*.key": "least", "*.expand": "least", "*.deconv": "least"}
+WIDTHS = {"*.width": "least", "*.key": "least", "*.expand": "least", "head.*.kernel": "least"}
 
 
 @pytest.mark.parametrize(

@@ -332,7 +332,7 @@ def test_every_step_takes_a_topdown_space(room, monkeypatch, capsys):
 
     assert "people, 4 steps" in said("train-supernet --space topdown-tiny --data people --steps 4 batch=2 codec=udp")
     assert (room / "runs/train-supernet/supernet/images/train.jpg").is_file()
-    assert "of each person" in said("search --budget 8MMAC --evals 2")
+    assert "of one person" in said("search --budget 8MMAC --evals 2")
     said("extract subnet.json")
     said("finetune subnet.safetensors --steps 2")
     assert ln.load("subnet-finetuned.safetensors").meta["codec"] == "udp"

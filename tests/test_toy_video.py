@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from litepose_nas.data import film, film_truth, motion, toy
+from litepose_nas.data import film, film_script, film_truth, motion, toy
 from litepose_nas.data.check.checkup import check_source
 from litepose_nas.data.figure import LIMITS, draw_body, place
 from litepose_nas.data.source import open_source
@@ -127,6 +127,26 @@ def test_check_and_stats_know_videos(drawn):
     assert check_source(source).trainable
 
 
+def test_heads_are_where_heads_are():
+    """Seen from any side: the crown beyond the neck, and both, with the nose, in the head's box or at its edge."""
+    checked = 0
+    for seed in range(3):
+        for frame in list(film.draw_film(np.random.default_rng(seed), 96, 8))[::4]:
+            for person in frame.people:
+                left, top, wide, high = person.head
+                hips = person.joints[11:13, :2].mean(0)
+                if not (person.neck[2] and person.crown[2] and (person.joints[11:13, 2] > 0).all()):
+                    continue
+                neck, crown = np.array(person.neck[:2]), np.array(person.crown[:2])
+                if person.joints[5:7, 2].all() and np.linalg.norm(person.joints[5:7, :2].mean(0) - hips) > high:
+                    assert np.linalg.norm(crown - hips) > np.linalg.norm(neck - hips)  # nobody is upside down
+                for x, y in (neck, crown, *person.joints[:1, :2][person.joints[:1, 2] > 0]):
+                    assert left - 0.25 * wide <= x <= left + 1.25 * wide
+                    assert top - 0.25 * high <= y <= top + 1.25 * high
+                checked += 1
+    assert checked > 10
+
+
 def test_what_an_annotator_places():
     """A joint that is hidden in a frame is placed if it is seen within five frames of it, read literally."""
     rng = np.random.default_rng(0)
@@ -161,8 +181,8 @@ def test_people_come_and_go_hide_each_other_and_the_camera_moves():
 def test_joints_move_smoothly():
     """From one moment to the next in an eighth of a frame nobody jumps, whatever they do."""
     for seed in range(4):
-        scene = film.draw_scene(np.random.default_rng(seed), 96, 1.5, film.HARD_FILM)
-        times = np.arange(0, 1.5, 1 / film.RATE / 8)
+        scene = film_script.draw_scene(np.random.default_rng(seed), 96, 1.5, film_script.HARD_FILM)
+        times = np.arange(0, 1.5, 1 / film_script.RATE / 8)
         spots = np.array(
             [
                 [(a.figure.joints[:, :2] * a.scale + a.origin) / scene.size[1] for a in film._moment(scene, t).actors]
@@ -204,12 +224,12 @@ def test_gestures_pass_their_keys_and_rest_in_them():
 def test_a_quick_movement_is_blurred():
     def sharpness(shutter):
         rng = np.random.default_rng(5)
-        scene = film.draw_scene(rng, 96, 1.0, film.STANDARD_FILM)._replace(noise=0)
+        scene = film_script.draw_scene(rng, 96, 1.0, film_script.STANDARD_FILM)._replace(noise=0)
         roles = [role._replace(route=role.route._replace(speed=6.0, heading=np.pi / 2)) for role in scene.roles]
         image = film._frame(rng, scene._replace(roles=roles, shutter=shutter), roles[0].route.time).image
         return cv2.Laplacian(image, cv2.CV_64F).var()
 
-    assert sharpness(1 / film.RATE) < 0.9 * sharpness(0.0)
+    assert sharpness(1 / film_script.RATE) < 0.9 * sharpness(0.0)
 
 
 def test_wrong_numbers_are_named(tmp_path):

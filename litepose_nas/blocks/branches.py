@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from litepose_nas.blocks import ceil_div
-from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
+from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow, maybe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,14 +36,14 @@ class Fuse(NamedTuple):
         steps: list[Step] = []
         channels, out_h, out_w = self.out(h, w)
         size, total = channels * out_h * out_w, ""  # type: int, int | str
-        for j, i in enumerate(i for i, width in enumerate(self.widths) if width):
+        for j, i in enumerate(i for i, width in enumerate(self.widths) if maybe(width)):
             path = [] if i == self.into else self._path(i, j, *_halved(h, w, i))
             steps += path
             term: int | str = path[-1].makes if path else j
             if j == 0:
                 total = term
                 continue
-            cropped = bool(path) and path[-1].elements != size  # the sum does not fit over it
+            cropped = bool(path) and maybe(path[-1].elements != size)  # the sum does not fit over it
             steps.append(Step(f"{i}.sum", size if cropped else 0, COPY, (total, term)))
             total = f"{i}.sum" if cropped else term if path else total
         return flow(steps)

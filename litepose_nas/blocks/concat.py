@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ConcatConv(NamedTuple):
-    """A convolution after a concatenation, normalised and activated: each part has its own band of the weight.
+    """A convolution after a concatenation, normalised and mostly activated: each part has its own band of the weight.
 
     One weight for both would shift the second part's band whenever the first part's width changes.
     """
@@ -20,12 +20,13 @@ class ConcatConv(NamedTuple):
     second: int
     cout: int
     kernel: int
+    act: bool = True
 
     def ops(self, h: int, w: int) -> list[Op]:
         """Return one convolution for each band; the normalisation belongs to their sum."""
         return [
             conv(h, w, self.first, self.cout, self.kernel, norm=False, act=False, inputs=(0, 1)),
-            conv(h, w, self.second, self.cout, self.kernel, held=h * w * self.cout, inputs=(1,)),
+            conv(h, w, self.second, self.cout, self.kernel, act=self.act, held=h * w * self.cout, inputs=(1,)),
         ]
 
     def out(self, h: int, w: int) -> tuple[int, int, int]:

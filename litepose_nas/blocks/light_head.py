@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from litepose_nas.blocks.ops import COPY, Op, Step, conv, deconv, flow
+from litepose_nas.blocks.ops import COPY, Op, Step, conv, deconv, flow, maybe
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class GroupDeconv(NamedTuple):
+class InterleavedDeconv(NamedTuple):
     """A deconv of stride 2 with an even kernel, normalised and activated; channel c is in group c % groups."""
 
     cin: int
@@ -30,7 +30,7 @@ class GroupDeconv(NamedTuple):
         """Return the module, with one small weight for each group."""
         from litepose_nas.layers import light_head as layers
 
-        return layers.GroupDeconv(*self)
+        return layers.InterleavedDeconv(*self)
 
     def store(self) -> nn.Module:
         """Return the module that a supernet keeps: a weight between all channels."""
@@ -67,10 +67,10 @@ class LightDeconv(NamedTuple):
 
 def _deconv(reads: int | str, h: int, w: int, cin: int, cout: int, kernel: int, groups: int) -> list[Step]:
     steps: list[Step] = []
-    if 1 < groups < cin:
+    if maybe((groups > 1) & (groups < cin)):
         steps, reads = [Step("grouped", cin * h * w, COPY, (reads,))], "grouped"
     op = deconv(h, w, cin, cout, kernel, groups, norm=True, act=True)
     steps.append(Step("result", 4 * cout * h * w, op, (reads,)))
-    if 1 < groups < cout:
+    if maybe((groups > 1) & (groups < cout)):
         steps.append(Step("interleaved", 4 * cout * h * w, COPY, ("result",)))
     return steps

@@ -190,7 +190,7 @@ class Fold(NamedTuple):
         return layers.Fold(*self, both=self.bare)
 
 
-class Fuse(NamedTuple):
+class Join(NamedTuple):
     """A convolution of two joined features of one width, batch normalisation and SiLU."""
 
     width: int
@@ -211,13 +211,13 @@ class Fuse(NamedTuple):
         """Return the module."""
         from litepose_nas.layers import mobilevit as layers
 
-        return layers.Fuse(*self)
+        return layers.Join(*self)
 
     def store(self) -> nn.Module:
         """Return the module that a supernet keeps: where some networks are bare, the tensors of both kinds."""
         from litepose_nas.layers import mobilevit as layers
 
-        return layers.Fuse(*self, both=self.bare)
+        return layers.Join(*self, both=self.bare)
 
 
 def patched(h: int, w: int, patch: int) -> tuple[int, int]:

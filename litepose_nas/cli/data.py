@@ -36,6 +36,9 @@ def toy(
     subject: Annotated[
         str, typer.Option(help="people; arm: robot arms of seven joints; video: people who move, with tracks.")
     ] = "people",
+    skeleton: Annotated[
+        str, typer.Option(help="Of people: coco, 17 joints, or mpii, 16 joints, in MPII's layout with heads for PCKh.")
+    ] = "coco",
     frames: Annotated[int | None, typer.Option(min=1, help="Of each video; 24 if not given.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace a folder that is not such a dataset.")] = False,
@@ -50,7 +53,7 @@ def toy(
     from litepose_nas.data.toy import write_toy
 
     with console.progress("drawing") as step:
-        made = write_toy(folder, train, val, size, seed, setting, force, step, subject, frames)
+        made = write_toy(folder, train, val, size, seed, setting, force, step, subject, frames, skeleton)
     rows = zip(("train", "val"), made.pictures, made.people, made.crowds, made.hidden, made.tracks, strict=True)
     table = [
         (name, p, people, crowds, f"{100 * hidden:.0f} %", tracks) for name, p, people, crowds, hidden, tracks in rows

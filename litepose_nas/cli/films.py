@@ -27,6 +27,7 @@ class Wishes(NamedTuple):
     rate: float | None
     resume: bool
     device: str
+    min_score: float
 
 
 def sources_of(named: Sequence[str], video: bool) -> list[Path]:
@@ -70,8 +71,9 @@ def predict_films(target: str, sources: Sequence[Path], wishes: Wishes) -> None:
     from litepose_nas.video.loop import ended, left_over, predict_film
 
     ready = step.prepare(
-        target, wishes.device, wishes.flip, wishes.boxes, wishes.min_box_score, wishes.detector, wishes.every
-    )
+        target, wishes.device, wishes.flip, wishes.boxes, wishes.min_box_score, wishes.detector, wishes.every,
+        wishes.min_score,
+    )  # fmt: skip
     for line in ready.notes:
         console.out(line)
     opened = [open_frames(path) for path in sources]  # a wrong name is said before hours of work

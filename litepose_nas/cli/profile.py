@@ -38,9 +38,10 @@ def profile(
     if as_json:
         blocks = [row._asdict() for row in rows]
         of = of_whom(subnet.arch).removeprefix("of one ") or "picture"
-        frames = {"frames": [row._asdict() for row in costs.by_frame(subnet.arch, (h, w), subnet.joints)]}
         made = {"of_one": of, "input": [h, w], "joints": subnet.joints, "blocks": blocks}
-        console.as_json({**cost._asdict(), **made, **(frames if subnet.arch.frames > 1 else {})})
+        if subnet.arch.frames > 1:
+            made["frames"] = [row._asdict() for row in costs.by_frame(subnet.arch, (h, w), subnet.joints)]
+        console.as_json({**cost._asdict(), **made})
         return
     console.table(
         ("part", "block", "output", "MACs", "share", "params"),

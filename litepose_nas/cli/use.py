@@ -139,6 +139,7 @@ def predict(
     flip: Annotated[bool, typer.Option("--flip", help="Look at the mirrored picture as well.")] = False,
     boxes: Boxes = None,
     min_box_score: Annotated[float, typer.Option(help="Leave out boxes of --boxes with a lower score.")] = 0.0,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out people of whom it is less sure.")] = 0.1,
     video: Annotated[bool, typer.Option("--video", help="A folder of pictures is the frames of a video.")] = False,
     detector: Annotated[
         Path | None, typer.Option(help="In videos: a bottom-up network that finds people for a top-down one.")
@@ -163,7 +164,7 @@ def predict(
     from litepose_nas.cli import films
 
     sources = films.sources_of(pictures, video)
-    wishes = films.Wishes(out, flip, boxes, min_box_score, detector, every, layout, rate, resume, device)
+    wishes = films.Wishes(out, flip, boxes, min_box_score, detector, every, layout, rate, resume, device, min_score)
     if sources:
         films.predict_films(target, sources, wishes)
         return
@@ -181,7 +182,7 @@ def predict(
             "this network sees one person at a time, and no --boxes were given: each picture is taken for one person"
         )
     with console.progress("looking") as bar:
-        done = run(loaded.net, loaded.task, loaded.skeleton, pictures, loaded.size, out, flip, progress=bar, boxes=find)
+        done = run(loaded.net, loaded.task, loaded.skeleton, pictures, loaded.size, out, flip, min_score, bar, find)
     for warning in done.warnings:
         console.error(warning)
     console.out(f"{done.people} people in {len(done.overlays)} pictures; overlays and {done.poses.name} in {out}")

@@ -65,7 +65,7 @@ def export(
 
     Example: litepose-nas export litepose-xs.safetensors
     """
-    from litepose_nas.export import FORMATS
+    from litepose_nas.export import FORMATS, present
 
     if format not in FORMATS:
         raise UserError(f"--format: {format!r} is not one; {nearest(format, FORMATS)}")
@@ -88,17 +88,19 @@ def export(
     size = subnet.input if input is None else input_size(input)
     out = out or Path(f"{Path(target).stem}{suffix}")
     _check_suffix(out, suffix)
-    outputs = subnet.arch.space.family.OUTPUTS
+    outputs = present(net, size, subnet.arch.space.family.OUTPUTS)
     cost = costs.cost(subnet.arch, size, subnet.joints)._asdict()  # at this size, which may not be the arch's own
     pixels = words(str(subnet.info.get("pixels", DEFAULT)))
     meta = {**subnet.to_json(), "input": list(size), "cost": cost, "untrained": untrained, "input_pixels": pixels}
-    parity = write(net, out, size, outputs, meta)
+    frames = subnet.arch.frames
+    parity = write(net, out, size if frames == 1 else (frames, *size), outputs, meta)
     if as_json:
         console.as_json({**parity._asdict(), "input": size, "outputs": outputs, "out": str(out)})
         return
     for batch, difference in parity.difference.items():
         console.out(f"batch {batch}: largest difference from torch {difference:.1e} (outputs up to {parity.scale:.2g})")
-    console.out(f"written to {out}, {size[0]}x{size[1]}, outputs {', '.join(outputs)}")
+    clips = f"clips of {frames} frames, " if frames > 1 else ""
+    console.out(f"written to {out}, {clips}{size[0]}x{size[1]}, outputs {', '.join(outputs)}")
 
 
 def _check_suffix(out: Path, suffix: str) -> None:

@@ -1,8 +1,4 @@
-"""A drawn video: who goes where before a moving camera, frame by frame, and what each frame shows of whom.
-
-Places are in a space of body heights: X to the right of the view's middle, Z away from the camera. A body at Z is
-`focal` / Z pixels of the canvas high, and stands lower in the picture the nearer it is.
-"""
+"""A drawn video, frame by frame: its script is painted at one moment or several, and what is seen of whom is told."""
 
 from __future__ import annotations
 
@@ -14,140 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data import backdrop, paint
-from litepose_nas.data.figure import Body, Figure, Floats, Pose, draw_body, place
-from litepose_nas.data.motion import Manner, at_time, draw_manner, gestures, going
+from litepose_nas.data.figure import Figure, Floats, place
+from litepose_nas.data.film_script import MARGIN, RATE, STANDARD_FILM, Filming, Scene, Thing, draw_scene
+from litepose_nas.data.motion import at_time, going
 from litepose_nas.data.scene import (
-    EASY,
     FINE,
-    HARD,
-    STANDARD,
     Actor,
     DrawnCrowd,
-    Setting,
     add_noise,
     crowd_truth,
-    draw_tones,
     extent_of,
+    head_truth,
     joints_truth,
-    picture_point,
 )
 
-RATE = 12.0  # frames a second
-MARGIN = (0.25, 0.12)  # of the view's width and height: what is painted beyond its borders for the camera to turn to
 MOST_MOMENTS = 7  # that are averaged for a blurred frame
 BLUR_STEP = 2.0  # pixels: the movement between two of these
 FEET = 0.026  # radius of a foot
-
-
-class Filming(NamedTuple):
-    """How videos differ from pictures: who moves how much, and the camera with them."""
-
-    setting: Setting
-    go: float  # the share of people who walk or run
-    run: float  # of these
-    headings: tuple[float, float]  # degrees from the viewer in which they go, to either side
-    turns: float  # degrees a second at most
-    camera: float  # how far it moves, 1 as a person's does who films another
-    shutter: tuple[float, float]  # the share of the time between two frames for which it is open
-
-
-STANDARD_FILM = Filming(
-    STANDARD._replace(tall=(0.5, 0.9), aspects=(4 / 3, 16 / 9)), 0.6, 0.15, (20.0, 160.0), 30.0, 1.0, (0.05, 0.6)
-)
-EASY_FILM = Filming(
-    EASY._replace(people=(2, 3), tall=(0.5, 0.85), things=0.35, aspects=(4 / 3,)),
-    0.5, 0.0, (35.0, 75.0), 10.0, 0.4, (0.05, 0.4),
-)  # fmt: skip
-HARD_FILM = Filming(
-    HARD._replace(tall=(0.16, 0.9), people=(2, 9), aspects=(4 / 3, 16 / 9, 3 / 4)),
-    0.65, 0.25, (0.0, 180.0), 50.0, 1.6, (0.1, 1.0),
-)  # fmt: skip
-FILMS = {"easy": EASY_FILM, "standard": STANDARD_FILM, "hard": HARD_FILM}
-
-
-class Route(NamedTuple):
-    """Where somebody goes: a part of a circle at one speed. Angles in radians, 0 is towards the viewer."""
-
-    x: float
-    z: float
-    time: float  # at which it is passed
-    heading: float
-    turn: float  # radians a second
-    speed: float  # body heights a second
-
-    def at(self, time: float) -> tuple[float, float, float]:
-        """Return X, Z and the heading at a time."""
-        heading = self.heading + self.turn * (time - self.time)
-        if self.speed == 0 or abs(self.turn) < 1e-6:
-            way = self.speed * (time - self.time)
-            return self.x + way * np.sin(self.heading), self.z - way * np.cos(self.heading), heading
-        radius = self.speed / self.turn
-        x = self.x + radius * (np.cos(self.heading) - np.cos(heading))
-        return float(x), float(self.z - radius * (np.sin(heading) - np.sin(self.heading))), float(heading)
-
-
-class Role(NamedTuple):
-    """One person of a video, from the first frame to the last."""
-
-    body: Body
-    outfit: paint.Outfit
-    tall: float  # times the height of others
-    route: Route
-    manner: Manner | None  # of those who go
-    phase: float
-    cadence: float  # cycles a second
-    keys: tuple[list[Pose], list[float]]  # of those who stay
-    seed: int  # of the seat
-
-
-class Thing(NamedTuple):
-    """Something that stands in the way."""
-
-    x: float
-    z: float
-    seed: int
-
-
-class Wave(NamedTuple):
-    """One slow or quick movement of the camera."""
-
-    size: float
-    rate: float  # a second
-    phase: float
-
-
-class Camera(NamedTuple):
-    """Where the camera looks: sums of waves, in shares of the view's width; zoom as a logarithm."""
-
-    across: tuple[Wave, ...]
-    down: tuple[Wave, ...]
-    zoom: tuple[Wave, ...]
-
-    def at(self, time: float) -> tuple[float, float, float]:
-        """Return how far it looks to the right and down, and its zoom."""
-        x, y, zoom = (
-            sum(wave.size * float(np.sin(2 * np.pi * (wave.rate * time + wave.phase))) for wave in waves)
-            for waves in self
-        )
-        return x, y, float(np.exp(zoom))
-
-
-class Scene(NamedTuple):
-    """A video before it is drawn."""
-
-    size: tuple[int, int]  # width, height of the view in pixels of the canvas
-    world: paint.Canvas  # what lies behind everybody
-    roles: list[Role]
-    things: list[Thing]
-    camera: Camera
-    focal: float
-    eyes: float  # the height of the camera's level in the view
-    above: float  # how far the camera is above the ground, in body heights
-    pitch: float
-    light: backdrop.Light
-    tones: NDArray[np.uint8]
-    noise: int
-    shutter: float  # seconds
 
 
 class Filmed(NamedTuple):
@@ -173,123 +52,6 @@ def draw_film(rng: np.random.Generator, size: int, frames: int, filming: Filming
     scene = draw_scene(rng, size, frames / RATE, filming)
     for frame in range(frames):
         yield _frame(rng, scene, frame / RATE)
-
-
-def draw_scene(rng: np.random.Generator, size: int, seconds: float, filming: Filming) -> Scene:
-    """Return what is needed to draw any moment of a new video."""
-    setting = filming.setting
-    aspect = setting.aspects[int(rng.integers(len(setting.aspects)))]
-    width, height = (size, round(size / aspect)) if aspect >= 1 else (round(size * aspect), size)
-    width, height = width * FINE, height * FINE
-    angle = rng.uniform(-0.85, 0.85)  # the light comes from above, from either side
-    light = (float(np.sin(angle)), -float(np.cos(angle)))
-    above = float(rng.uniform(0.65, 0.95))
-    feet = height * rng.uniform(0.97, 1.04)  # of the nearest
-    eyes = float(feet - above * setting.tall[1] * height)
-    return Scene(
-        (width, height),
-        _paint_world(rng, width, height, setting, light),
-        roles := _draw_roles(rng, width / height, seconds, filming),
-        [_draw_thing(rng, roles) for _ in range(int(rng.binomial(len(roles), setting.things)))],
-        _draw_camera(rng, filming.camera),
-        float(height),
-        eyes,
-        above,
-        float(rng.uniform(0, 12)),
-        light,
-        draw_tones(rng, setting),
-        int(rng.integers(setting.noise[0], setting.noise[1] + 1)),
-        float(rng.uniform(*filming.shutter)) / RATE,
-    )
-
-
-def _paint_world(
-    rng: np.random.Generator, width: int, height: int, setting: Setting, light: backdrop.Light
-) -> paint.Canvas:
-    across, down = (1 + 2 * margin for margin in MARGIN)
-    world = np.zeros((round(height * down), round(width * across), 4), np.uint8)
-    horizon = backdrop.paint_backdrop(world, rng, setting.muted)
-    shapes, sticks = (int(rng.integers(low, high + 1)) for low, high in (setting.shapes, setting.sticks))
-    backdrop.paint_clutter(world, rng, shapes, sticks, light, setting.muted)
-    if rng.random() < setting.crowd:
-        backdrop.paint_crowd(world, rng, horizon, light)
-    return world
-
-
-def _draw_roles(rng: np.random.Generator, aspect: float, seconds: float, filming: Filming) -> list[Role]:
-    setting = filming.setting
-    count = int(rng.integers(setting.people[0], setting.people[1] + 1))
-    return [_draw_role(rng, (slot + 0.5) / count, aspect, seconds, filming) for slot in rng.permutation(count).tolist()]
-
-
-def _draw_role(rng: np.random.Generator, slot: float, aspect: float, seconds: float, filming: Filming) -> Role:
-    setting = filming.setting
-    body, outfit, tall = draw_body(rng), paint.draw_outfit(rng), float(rng.uniform(0.88, 1.1))
-    phase, seed = float(rng.random()), int(rng.integers(2**31))
-    far, near = 1 / setting.tall[0], 1 / setting.tall[1]  # Z, as bodies are focal / Z high, and focal is a height
-    if rng.random() < filming.go:
-        manner = draw_manner(rng, bool(rng.random() < filming.run))
-        cadence = float(rng.uniform(*manner.gait.cadence))
-        speed = cadence * manner.gait.stride * manner.size
-        route = _draw_route(rng, aspect, seconds, speed, (near, far), filming)
-        return Role(body, outfit, tall, route, manner, phase, cadence, ([], []), seed)
-    z = float(np.exp(rng.uniform(np.log(near), np.log(far))))
-    x = (slot - 0.5 + float(rng.normal(0, 0.08))) * aspect * z
-    facing = float(rng.normal(0, setting.facing) if setting.facing is not None else _any_facing(rng))
-    keys = gestures(rng, facing, seconds, setting.lively, setting.stances, setting.arms)
-    return Role(body, outfit, tall, Route(x, z, 0.0, 0.0, 0.0, 0.0), None, phase, 0.0, keys, seed)
-
-
-def _any_facing(rng: np.random.Generator) -> float:
-    kind, near, anywhere = rng.random(), rng.normal(0, 25), rng.uniform(-180, 180)
-    return float(near if kind < 0.5 else 180 + near if kind < 0.7 else anywhere)
-
-
-def _draw_route(
-    rng: np.random.Generator,
-    aspect: float,
-    seconds: float,
-    speed: float,
-    depths: tuple[float, float],
-    filming: Filming,
-) -> Route:
-    """Return a way that leads through the view at some time, and not too near to the camera at any."""
-    near, far = depths
-    for attempt in range(30):
-        z = float(np.exp(rng.uniform(np.log(near), np.log(far))))
-        # Half of them come by at the border: they enter, or leave.
-        x = float(rng.choice((-0.5, 0.5)) if rng.random() < 0.5 else rng.uniform(-0.45, 0.45)) * aspect * z
-        heading = np.radians(rng.uniform(*filming.headings)) * rng.choice((-1, 1))
-        turn = np.radians(rng.uniform(-filming.turns, filming.turns))
-        if attempt == 29:
-            heading, turn = np.radians(90) * rng.choice((-1, 1)), 0.0
-        route = Route(x, z, float(rng.uniform(0.1, 0.9)) * seconds, float(heading), float(turn), speed)
-        depth = [route.at(time)[1] for time in np.linspace(0, seconds, 9).tolist()]
-        if 0.95 * near <= min(depth) and max(depth) <= 1.15 * far:
-            break
-    return route
-
-
-def _draw_thing(rng: np.random.Generator, roles: list[Role]) -> Thing:
-    """Return a thing a little nearer than where somebody is or comes by."""
-    route = roles[int(rng.integers(len(roles)))].route
-    return Thing(
-        route.x + float(rng.normal(0, 0.1)), route.z * float(rng.uniform(0.85, 0.95)), int(rng.integers(2**31))
-    )
-
-
-def _draw_camera(rng: np.random.Generator, much: float) -> Camera:
-    def slow(most: float) -> Wave:
-        return Wave(most * much * float(rng.random()), float(rng.uniform(0.08, 0.3)), float(rng.random()))
-
-    def shake(most: float) -> Wave:
-        return Wave(most * much * float(rng.random()), float(rng.uniform(1.0, 2.5)), float(rng.random()))
-
-    pan, down, zoom = slow(0.10), slow(0.025), slow(0.07)
-    hands = shake(0.008), shake(0.006)
-    if rng.random() < 0.3:  # it stands on something
-        return Camera((), (), ())
-    return Camera((pan, hands[0]), (down, hands[1]), (zoom,))
 
 
 class _Moment(NamedTuple):
@@ -415,27 +177,8 @@ def _paint_thing(canvas: paint.Canvas, scene: Scene, thing: Thing, camera: tuple
 
 
 def _truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> Filmed:
-    figure, scale = actor.figure, actor.scale
-    radius, up = figure.body.head, figure.gaze[:, 1]
-    crown = figure.head + up * (1.05 * radius)
-    neck = figure.neck + (figure.head - figure.neck) * 0.35
-    parts = ((paint.HEAD, paint.TORSO), (paint.HEAD,))
-    points = [
-        _point(labels, number, point[:2] * scale + actor.origin, part)
-        for point, part in zip((neck, crown), parts, strict=True)
-    ]
-    middle = figure.head[:2] * scale + actor.origin
-    left, top = picture_point(middle - 1.05 * radius * scale)
-    side = 2.1 * radius * scale / FINE
+    neck, crown, head = head_truth(labels, number, actor)
     mask = (labels >> 4 == number + 1).astype(np.uint8)
     x, y, wide, high = (side / FINE for side in cv2.boundingRect(mask))
     seen = (x, y, wide, high, cv2.countNonZero(mask) / FINE**2)
-    return Filmed(joints_truth(labels, number, actor), points[0], points[1], (left, top, side, side), seen)
-
-
-def _point(labels: NDArray[np.uint8], number: int, fine: Floats, parts: tuple[int, ...]) -> tuple[float, float, float]:
-    column, row = (round(float(place)) for place in fine)
-    if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
-        return 0.0, 0.0, 0.0
-    part = int(labels[row, column]) - 16 * (number + 1)
-    return (*picture_point(fine), 2.0 if part in parts else 1.0)
+    return Filmed(joints_truth(labels, number, actor), neck, crown, head, seen)

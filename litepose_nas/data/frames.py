@@ -38,6 +38,11 @@ class Frames(NamedTuple):
         stem = self.pictures[place].stem if self.pictures else ""
         return int(stem) if stem.isascii() and stem.isdigit() and len(stem) < 19 else place
 
+    def posetrack_id(self, place: int) -> int:
+        """Return PoseTrack18's id of a frame: 1, the six digits its video's name begins with, four of the frame."""
+        found = re.match(r"(\d{6})(?!\d)", self.name)
+        return 10_000_000_000 + 10_000 * (int(found.group(1)) if found else 0) + self.number(place)
+
     def images(self) -> Iterator[Image]:
         """Yield the frames (H, W, 3) in red, green, blue; they all have the size of the first."""
         size = None

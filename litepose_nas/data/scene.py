@@ -12,6 +12,7 @@ from litepose_nas.data import backdrop, paint
 from litepose_nas.data.backdrop import Box
 from litepose_nas.data.figure import STANCES, Figure, Floats, draw_body, draw_pose, place
 
+Point = tuple[float, float, float]  # x, y, flag: 0 not labelled, 1 hidden, 2 seen
 FINE = 2  # painted so many times finer than the picture: smooth edges without blending labels
 
 
@@ -66,6 +67,9 @@ class DrawnPerson(NamedTuple):
     polygons: list[list[float]]
     stance: str
     facing: float
+    neck: Point = (0.0, 0.0, 0.0)  # where the neck ends below the head
+    crown: Point = (0.0, 0.0, 0.0)  # the top of the head
+    head: Box = (0.0, 0.0, 0.0, 0.0)  # left, top, width, height of the head, seen or not
 
 
 class DrawnCrowd(NamedTuple):
@@ -230,8 +234,9 @@ def add_noise(image: NDArray[np.uint8], rng: np.random.Generator, noise: int) ->
 
 def person_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> DrawnPerson:
     """Return what a labelled canvas shows of the figure with that number."""
-    pose = actor.figure.pose
-    return DrawnPerson(joints_truth(labels, number, actor), *shown_of(labels, number), pose.stance, pose.facing)
+    pose, joints = actor.figure.pose, joints_truth(labels, number, actor)
+    head = head_truth(labels, number, actor)
+    return DrawnPerson(joints, *shown_of(labels, number), pose.stance, pose.facing, *head)
 
 
 def joints_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> Floats:
@@ -250,6 +255,29 @@ def joints_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> Floats
         seen = part in paint.PARTS_AT_JOINT[joint] and not _turned_away(figure, joint, part)
         joints[joint] = (*picture_point(fine[joint]), 2 if seen else 1)
     return joints
+
+
+def head_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> tuple[Point, Point, Box]:
+    """Return where the neck ends, the top of the head, and the box of the head of the figure with that number."""
+    figure, scale = actor.figure, actor.scale
+    radius, up = figure.body.head, figure.gaze[:, 1]
+    crown = figure.head + up * (1.05 * radius)
+    neck = figure.neck + (figure.head - figure.neck) * 0.35
+    points = [
+        _point(labels, number, point[:2] * scale + actor.origin, parts)
+        for point, parts in ((neck, (paint.HEAD, paint.TORSO)), (crown, (paint.HEAD,)))
+    ]
+    left, top = picture_point(figure.head[:2] * scale + actor.origin - 1.05 * radius * scale)
+    side = 2.1 * radius * scale / FINE
+    return points[0], points[1], (left, top, side, side)
+
+
+def _point(labels: NDArray[np.uint8], number: int, fine: Floats, parts: tuple[int, ...]) -> Point:
+    column, row = (round(float(place)) for place in fine)
+    if not (0 <= row < labels.shape[0] and 0 <= column < labels.shape[1]):
+        return 0.0, 0.0, 0.0
+    part = int(labels[row, column]) - 16 * (number + 1)
+    return (*picture_point(fine), 2.0 if part in parts else 1.0)
 
 
 def shown_of(labels: NDArray[np.uint8], number: int) -> tuple[Box, float, list[list[float]]]:

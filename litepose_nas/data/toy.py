@@ -16,10 +16,11 @@ import cv2
 import numpy as np
 import yaml
 
-from litepose_nas.data import robot_arm
+from litepose_nas.data import robot_arm, toy_mpii
 from litepose_nas.data.dataset_yaml import plain_words
 from litepose_nas.data.figure import JOINTS, LIMBS
-from litepose_nas.data.film import FILMS, draw_film
+from litepose_nas.data.film import draw_film
+from litepose_nas.data.film_script import FILMS
 from litepose_nas.data.film_truth import Annotated
 from litepose_nas.data.formats.building import category_for
 from litepose_nas.data.scene import SETTINGS, DrawnCrowd, DrawnPerson, Picture, draw_picture
@@ -37,6 +38,7 @@ MOST_PICTURES = 1_000_000  # a split: the ids of val begin above those of train
 QUALITY = 92
 _WHAT = "people drawn by litepose-nas"
 SUBJECTS = ("people", "arm", "video")
+SKELETONS = ("coco", "mpii")
 _MARKER, _YAML, _BOXES = "toy.json", "data.yaml", "annotations/boxes_{}.json"
 _OWN = {"annotations", "images", "train", "val", _MARKER, _YAML}
 
@@ -75,14 +77,20 @@ def write_toy(
     progress: Progress | None = None,
     subject: str = "people",
     frames: int | None = None,
+    skeleton: str = "coco",
 ) -> ToySummary:
     """Draw a dataset and put it into a folder, whole or not at all; progress(done, total) is called after each picture.
 
     A picture depends on the seed, its split, its place in it, size and setting (easy, standard or hard): more pictures
     begin with the same ones. An earlier drawn dataset is replaced; anything else only with force. The subject is
     people; or arms of robots, which have one setting, a data.yaml that says what their joints are, and files of their
-    boxes; or video: then `train` and `val` count videos of so many frames, in PoseTrack18's layout.
+    boxes; or video: then `train` and `val` count videos of so many frames, in PoseTrack18's layout. People have the
+    joints and the layout of COCO or of MPII.
     """
+    if skeleton not in SKELETONS:
+        raise UserError(f"drawn people: skeleton {skeleton!r} is not one; {nearest(skeleton, SKELETONS)}")
+    if skeleton != "coco" and subject != "people":
+        raise UserError(f"drawn pictures: skeleton {skeleton!r} is one of people; leave it out for {subject}")
     if subject not in SUBJECTS:
         raise UserError(f"drawn pictures: subject {subject!r} is not one; {nearest(subject, SUBJECTS)}")
     if subject == "arm" and setting != "standard":
@@ -109,7 +117,7 @@ def write_toy(
                 rng_of = functools.partial(picture_rng, seed)
                 counts = [_summed(part) for part in write_films(partial, (train, val), frames, draw, rng_of, progress)]
             else:
-                counts = _write_splits(partial, (train, val), size, seed, setting, subject, progress)
+                counts = _write_splits(partial, (train, val), size, seed, setting, subject, skeleton, progress)
             settings = {
                 "what": _WHAT,
                 "version": 1,
@@ -120,6 +128,7 @@ def write_toy(
                 "setting": setting,
                 **({} if subject == "people" else {"subject": subject}),
                 **({"frames": frames} if films else {}),
+                **({} if skeleton == "coco" else {"skeleton": skeleton}),
             }
             _write_json(partial / _MARKER, settings)
             _move_into_place(partial, target)
@@ -229,14 +238,15 @@ def _write_splits(
     seed: int,
     setting: str,
     subject: str,
+    skeleton: str,
     progress: Progress | None,
 ) -> list[Drawn]:
-    done, total, arms = 0, sum(pictures), subject == "arm"
+    done, total, arms, mpii = 0, sum(pictures), subject == "arm", skeleton == "mpii"
     counts = []
     (folder / "annotations").mkdir()
     for split, count in zip(SPLITS, pictures, strict=True):
         (folder / split).mkdir()
-        images, annotations = [], []
+        images, annotations, people = [], [], []
         for index in range(count):
             rng = picture_rng(seed, split, index)
             picture = robot_arm.draw_picture(rng, size) if arms else draw_picture(rng, size, SETTINGS[setting])
@@ -246,9 +256,14 @@ def _write_splits(
             height, width = picture.image.shape[:2]
             images.append({"id": image_id, "file_name": name, "width": width, "height": height})
             annotations += _annotations(picture, image_id)
+            people += [(name, person) for person in picture.people]
             done += 1
             if progress is not None:
                 progress(done, total)
+        if mpii:
+            toy_mpii.write_people(folder, split, people)
+            counts.append(_counted(0, [toy_mpii.mpii_joints(person)[:, 2] for _, person in people]))
+            continue
         description = f"{'Arms' if arms else 'People'} drawn by litepose-nas: {split}, seed {seed}, {setting}"
         document = {
             "info": {"description": description, "version": "1"},
@@ -264,6 +279,8 @@ def _write_splits(
             (folder / _BOXES.format(split)).write_text(json.dumps(boxes), encoding="utf-8")
     if arms:
         _write_yaml(folder / _YAML)
+    if mpii:
+        toy_mpii.write_yaml(folder / _YAML)
     return counts
 
 
@@ -282,9 +299,13 @@ def _write_yaml(path: Path) -> None:
 
 def _count(annotations: list[dict[str, Any]]) -> Drawn:
     people = [a for a in annotations if not a["iscrowd"]]
-    flags = [flag for person in people for flag in person["keypoints"][2::3]]
-    labelled = sum(flag > 0 for flag in flags)
-    return Drawn(len(people), len(annotations) - len(people), sum(flag == 1 for flag in flags) / max(labelled, 1))
+    return _counted(len(annotations) - len(people), [np.array(person["keypoints"][2::3]) for person in people])
+
+
+def _counted(crowds: int, people: list[np.ndarray]) -> Drawn:
+    """Return what there is of people with these flags of joints."""
+    flags = np.concatenate(people) if people else np.zeros(0)
+    return Drawn(len(people), crowds, int((flags == 1).sum()) / max(int((flags > 0).sum()), 1))
 
 
 def _summed(videos: list[Annotated]) -> Drawn:

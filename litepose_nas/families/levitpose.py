@@ -16,7 +16,7 @@ from litepose_nas.blocks.cascade import MOST_HEADS, PooledCascade, WindowCascade
 from litepose_nas.blocks.deconv import Answer
 from litepose_nas.blocks.embedding import ConvEmbedding, LightEmbedding, PatchEmbedding
 from litepose_nas.blocks.halving import ConvHalving, DepthwiseHalving, Feed, MergeHalving
-from litepose_nas.blocks.light_head import GroupDeconv, LightDeconv
+from litepose_nas.blocks.light_head import InterleavedDeconv, LightDeconv
 from litepose_nas.errors import UserError, nearest
 
 OUTPUTS = ("heatmaps",)
@@ -25,7 +25,7 @@ STAGES = 3
 SCALE = 16  # EfficientViT's width of a key
 EMBEDDINGS = {"conv5": 4, "conv7": 4, "light": 4, "conv3x2": 4, "conv3x4": 16}  # and by how much each shrinks a picture
 HALVINGS = ("depthwise", "conv", "merge")
-DECONVS = {"plain": GroupDeconv, "light": LightDeconv}
+DECONVS = {"plain": InterleavedDeconv, "light": LightDeconv}
 
 
 def plan(tree: Any, joints: int) -> Iterator[Part]:
@@ -60,7 +60,7 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
         form = _word(f"head.{i}.form", layer.form, DECONVS)
         if layer.width % layer.groups or (form == "plain" and width % layer.groups):
             raise UserError(f"head.{i}.groups: {layer.groups} do not divide {width} and {layer.width} channels")
-        yield Part(f"head.{i}.{form}", down, DECONVS[form](width, layer.width, layer.deconv, layer.groups))
+        yield Part(f"head.{i}.{form}", down, DECONVS[form](width, layer.width, layer.kernel, layer.groups))
         width, down = layer.width, down // 2
     yield Part("heatmaps", down, Answer(width, joints))
 
@@ -88,7 +88,7 @@ def _embedding(name: str, width: int) -> ConvEmbedding | PatchEmbedding | LightE
 def _halving(name: str, cin: int, cout: int) -> ConvHalving | DepthwiseHalving | MergeHalving:
     if name == "merge":
         return MergeHalving(cin, 4 * cin, cin, cout)
-    return {"conv": ConvHalving, "depthwise": DepthwiseHalving}[name](cin, cout)
+    return ConvHalving(cin, cout) if name == "conv" else DepthwiseHalving(cin, cout)
 
 
 def _attention(stage: Any, path: str) -> tuple[str, WindowCascade | PooledCascade]:
@@ -103,7 +103,8 @@ def _attention(stage: Any, path: str) -> tuple[str, WindowCascade | PooledCascad
         )
     heads = len(kernels)
     # Where there is no such head there is no kernel, or two blocks that are the same would not be equal.
-    common = (stage.width, heads, stage.width // heads, stage.key, *kernels, *[0] * (MOST_HEADS - heads))
+    first, second, third, fourth = kernels + [0] * (MOST_HEADS - heads)
+    common = (stage.width, heads, stage.width // heads, stage.key, first, second, third, fourth)
     if found[1] == "pool":
         return "pool", PooledCascade(*common, int(found[2]))
     return "window", WindowCascade(*common, int(found[2]), 1, SCALE)

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from litepose_nas import families, importers, network, resources, target, weights
+from litepose_nas import families, importers, network, resources, space_file, target, weights
 from litepose_nas.errors import UserError
-from litepose_nas.formats import subnet_file
+from litepose_nas.formats import json_file, subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers import litepose, litepose_names
 from litepose_nas.importers.checkpoint import read_checkpoint
@@ -67,7 +67,7 @@ def read(path: str | Path, state: Mapping[str, Tensor] | None = None) -> Foreign
     tensors: dict[str, Tensor] = {}
     theirs: dict[str, str] = {}
     idle: dict[str, Shape] = {}
-    for name, tensor in state.items():
+    for name, tensor in _unpacked(layout, state, str(path)).items():
         ours = layout.to_ours(name)
         if ours is None:
             idle[name] = tuple(tensor.shape)
@@ -82,6 +82,13 @@ def read(path: str | Path, state: Mapping[str, Tensor] | None = None) -> Foreign
     except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UserError(f"{path}: no whole {layout.name} ({error}); is it cut short?") from error
     return Foreign(str(path), layout.name, layout.family, tensors, theirs, idle, genes, layout.pixels)
+
+
+def _unpacked(layout: Layout, state: Mapping[str, Tensor], where: str) -> Mapping[str, Tensor]:
+    try:
+        return layout.unpack(state)
+    except (RuntimeError, ValueError, LookupError, ArithmeticError) as error:
+        raise UserError(f"{where}: no whole {layout.name} ({error}); is it cut short?") from error
 
 
 def _arranged(layout: Layout, name: str, tensor: Tensor, where: str) -> Tensor:
@@ -165,8 +172,14 @@ def _heads(paths: list[str]) -> list[str]:
 
 def _nearest_point(file: Foreign) -> tuple[Subnet, str]:
     """Return the family's published network that shares most with a file, or the widest of its shipped space."""
-    found = [(name, target.resolve(name).subnet) for name in target.published()]
-    mine = [(name, subnet) for name, subnet in found if family_of(subnet.arch.space) == file.family]
+    shipped = resources.names("search_spaces", ".yaml")
+    trees = {name: space_file.read(resources.find(name, "search_spaces", ".yaml")) for name in shipped}
+    spaces = {name: Space.load(name) for name, tree in trees.items() if tree.get("family") == file.family}
+    mine = []
+    for name in target.published():
+        data = json_file.read(resources.find(name, "mobile_configs", ".json"), subnet_file.EXPECTED)
+        if data["space"] in spaces:  # read no further than needed: there are many, and each has its space
+            mine.append((name, Subnet(spaces[data["space"]].arch(data["arch"]), data["joints"])))
 
     def shared(subnet: Subnet) -> int:
         return sum(subnet.arch.to_dict().get(path) == value for path, value in file.genes.items())
@@ -174,8 +187,7 @@ def _nearest_point(file: Foreign) -> tuple[Subnet, str]:
     if mine:
         name, subnet = max(mine, key=lambda pair: shared(pair[1]))
         return subnet, name
-    for name in resources.names("search_spaces", ".yaml"):
-        space = Space.load(name)
+    for name, space in spaces.items():
         if family_of(space) == file.family:
             return Subnet(space.widest, 17), f"the widest of {name}"
     raise UserError(f"{file.file}: {file.name}, but no search space has networks of its family {file.family}")

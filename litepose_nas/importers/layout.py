@@ -18,3 +18,5 @@ class Layout(NamedTuple):
     genes: Callable[[Mapping[str, Tensor]], dict[str, Any]]  # tensors under our names -> what their shapes tell
     convert: Callable[[str, Tensor], Tensor] = lambda name, tensor: tensor  # under our name: to our arrangement
     pixels: str = "imagenet"  # the convention its pictures were prepared by, a name in data/pixels.py
+    # Under the file's names: where one of its tensors is several of ours, or how it lies depends on others.
+    unpack: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = lambda tensors: tensors

@@ -279,7 +279,7 @@ def _with_resolution(net: Numbers, asked: int | None) -> tuple[Numbers, str]:
         return net._replace(resolution=asked), f"resolution {asked}, as asked"
     for name in target.published():
         arch = target.resolve(name).subnet.arch
-        if not list(_differences(net, arch)):
+        if arch.space.family is families.load("litepose") and not list(_differences(net, arch)):
             size = arch.input[0]
             return net._replace(resolution=size), f"the numbers are those of {name}, so resolution {size}"
     note = f"no tensor tells the resolution; taken to be {DEFAULT_RESOLUTION}"

@@ -13,11 +13,13 @@ class ConcatConv(nn.Module):
 
     axes = {"first": ("out", "in0"), "second": ("out", "in1"), "bn": ("out",)}  # noqa: RUF012
 
-    def __init__(self, first: int, second: int, cout: int, kernel: int):
+    def __init__(self, first: int, second: int, cout: int, kernel: int, act: bool = True):
         super().__init__()
         self.first, self.second = dense(first, cout, kernel), dense(second, cout, kernel)
         self.bn = nn.BatchNorm2d(cout)
+        self.act = act
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Return the joined feature."""
-        return F.relu(self.bn(self.first(first) + self.second(second)))
+        joined = self.bn(self.first(first) + self.second(second))
+        return F.relu(joined) if self.act else joined

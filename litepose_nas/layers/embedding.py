@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from litepose_nas.layers.conv import conv_bn, dense, depthwise
+from litepose_nas.layers.conv import conv_bn, dense, depthwise, lying_as
 
 
 class ConvEmbedding(nn.Sequential):
@@ -52,4 +52,5 @@ class LightEmbedding(nn.Module):
         """Return the tokens as a feature."""
         x = self.conv(x)
         # By turns, not one after the other: behind a join, the second's channels would move when the first shrinks.
-        return self.mix(torch.stack((self.small(x), self.large(x)), 2).flatten(1, 2))
+        y = torch.stack((self.small(x), self.large(x)), 2).flatten(1, 2)
+        return self.mix(lying_as(x, y))

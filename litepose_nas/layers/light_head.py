@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from litepose_nas.layers.conv import conv_bn, dense
+from litepose_nas.layers.conv import conv_bn, dense, lying_as, spread
 
 
-class GroupDeconv(nn.Module):
+class InterleavedDeconv(nn.Module):
     """A deconv of stride 2 in interleaved groups, then batch normalisation and ReLU.
 
     Interleaved (channel c in group c % groups), because then the first channels of a wide network are grouped as a
@@ -23,7 +23,7 @@ class GroupDeconv(nn.Module):
         # for those of a picture, and would change their order in memory.
         self.weight = nn.Parameter(torch.empty(1, cout // groups, cin // groups, kernel, kernel, groups))
         self.bn = nn.BatchNorm2d(cout)
-        nn.init.normal_(self.weight, std=(8 * groups / (cin * kernel * kernel)) ** 0.5)  # a pixel sees a quarter of it
+        spread(self.weight, (8 * groups / (cin * kernel * kernel)) ** 0.5)  # a pixel sees a quarter of it
 
     def window(self, key: str, big: Tensor) -> Tensor:
         """Return where the weight lives in a store of one group: the blocks on its diagonal, after interleaving."""
@@ -36,13 +36,9 @@ class GroupDeconv(nn.Module):
         """Return the feature at twice the size."""
         groups, weight = self.groups, self.weight[0].permute(4, 1, 0, 2, 3).flatten(0, 1)
         padding = (self.weight.shape[3] - 2) // 2
-        channels_last = x.stride(1) == 1
-        x = x.unflatten(1, (-1, groups)).transpose(1, 2).flatten(1, 2)
-        y = F.conv_transpose2d(x, weight, None, 2, padding, 0, groups)
-        y = y.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
-        if channels_last:  # as it came, or convolutions behind it would choose a way to add by how their weights lie
-            y = y.contiguous(memory_format=torch.channels_last)
-        return F.relu(self.bn(y))
+        grouped = x.unflatten(1, (-1, groups)).transpose(1, 2).flatten(1, 2)
+        y = F.conv_transpose2d(grouped, weight, None, 2, padding, 0, groups)
+        return F.relu(self.bn(lying_as(x, y.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2))))
 
 
 class LightDeconv(nn.Module):
@@ -51,7 +47,7 @@ class LightDeconv(nn.Module):
     def __init__(self, cin: int, cout: int, kernel: int, groups: int):
         super().__init__()
         self.lift = conv_bn(dense(cin, cout), cout, nn.ReLU(inplace=True))
-        self.up = GroupDeconv(cout, cout, kernel, groups)
+        self.up = InterleavedDeconv(cout, cout, kernel, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the feature at twice the size."""

@@ -115,8 +115,8 @@ class Attention(nn.Module):
         self.out = nn.Parameter(torch.empty(dim, inner))
         self.qkv_bias = nn.Parameter(torch.zeros(3, inner)) if biased else None
         self.out_bias = nn.Parameter(torch.zeros(dim)) if biased else None
-        nn.init.normal_(self.qkv, std=dim**-0.5)
-        nn.init.normal_(self.out, std=inner**-0.5)
+        nn.init.uniform_(self.qkv, -((3 / dim) ** 0.5), (3 / dim) ** 0.5)
+        nn.init.uniform_(self.out, -((3 / inner) ** 0.5), (3 / inner) ** 0.5)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return what the tokens (batch, tokens, dim) found in each other."""
@@ -148,7 +148,7 @@ class Fold(nn.Module):
         return self.behind(self.conv(fold(tokens, self.patch, height, width)))
 
 
-class Fuse(nn.Module):
+class Join(nn.Module):
     """What a convolution of the concatenated features gives, as the sum of one for each part: nothing is copied.
 
     The weight has an axis for the parts: side by side, the second would be elsewhere in every width.

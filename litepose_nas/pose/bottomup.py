@@ -54,10 +54,9 @@ class BottomUp(NamedTuple):
     def target(
         self, outputs: Sequence[Tensor], joints: Tensor, masks: Tensor | None, size: Size, settings: LossSettings
     ) -> Loss:
-        """Return the loss of heatmaps at two scales and of tags."""
-        first, second = ((output.shape[2], output.shape[3]) for output in outputs)
-        sizes = (first, second)
-        on_maps: list[Tensor | None] = [None, None]
+        """Return the loss of heatmaps at every scale and of tags."""
+        sizes = [(output.shape[2], output.shape[3]) for output in outputs]
+        on_maps: list[Tensor | None] = [None] * len(sizes)
         heatmaps, indices = bottomup_targets(joints, size, sizes, settings.sigma, settings.exact)
         if masks is not None:
             floats = masks.float()[:, None]

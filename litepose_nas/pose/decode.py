@@ -147,8 +147,8 @@ def decode(
 ) -> list[People]:
     """Turn the network's outputs (and those of the mirrored pictures) into people, in pixels of the input.
 
-    outputs: (B, 2J, h, w) heatmaps + tags and, finer, (B, J, H, W) heatmaps. input_size is (height, width), by default
-    four times the size of the first output.
+    outputs: (B, 2J, h, w) heatmaps + tags, then any number of finer (B, J, H, W) heatmaps, mostly one. input_size is
+    (height, width), by default four times the size of the first output.
     """
     size = input_size or (outputs[0].shape[2] * 4, outputs[0].shape[3] * 4)
     heatmaps, tags = combine(outputs, task, flipped, size)
@@ -182,18 +182,20 @@ def mirror_order(joints: int, flip_pairs: Sequence[tuple[int, int]]) -> list[int
 
 
 def merge_scales(outputs: Sequence[Tensor], task: BottomUp) -> tuple[Tensor, Tensor]:
-    """Return heatmaps averaged over the two outputs and tags, both (B, J, H, W) at the finer size, as float32."""
-    coarse, fine = (output.detach().float() for output in outputs)
-    if coarse.shape[1] != 2 * task.joints or fine.shape[1] != task.joints:
+    """Return heatmaps averaged over the outputs and tags, both (B, J, H, W) at the finest size, as float32."""
+    coarse, *finer = (output.detach().float() for output in outputs)
+    wanted = [2 * task.joints, *[task.joints] * len(finer)]
+    if (found := [output.shape[1] for output in (coarse, *finer)]) != wanted:
         raise UserError(
-            f"the outputs have {coarse.shape[1]} and {fine.shape[1]} channels, a task of {task.joints} joints needs "
-            f"{2 * task.joints} and {task.joints}: was the network built for other joints?"
+            f"the outputs have {' and '.join(map(str, found))} channels, a task of {task.joints} joints needs "
+            f"{' and '.join(map(str, wanted))}: was the network built for other joints?"
         )
     tags = coarse[:, task.joints :]
     if any(task.tag_cue):
         tags = tags + position_cue(task.tag_cue, tags.shape[2], tags.shape[3], tags)
-    size = (fine.shape[2], fine.shape[3])
-    return (resize(coarse[:, : task.joints], size) + fine) / 2, resize(tags, size)
+    size = [(output.shape[2], output.shape[3]) for output in outputs][-1]
+    maps = [resize(coarse[:, : task.joints], size), *(resize(fine, size) for fine in finer[:-1]), *finer[-1:]]
+    return sum(maps[1:], maps[0]) / len(maps), resize(tags, size)
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:

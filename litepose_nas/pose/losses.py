@@ -130,14 +130,17 @@ def bottomup_loss(
     indices: tuple[Tensor, Tensor],
     settings: LossSettings = LossSettings(),  # noqa: B008
 ) -> BottomUpLoss:
-    """Return the loss of outputs (B, 2J, h, w) and (B, J, H, W) against both targets, the mean over pictures."""
+    """Return the loss of outputs (B, 2J, h, w), (B, J, H, W), ... against their targets, the mean over pictures.
+
+    A network may have fewer outputs than there are targets: the finer ones are not asked of it.
+    """
     joints = heatmaps[0].shape[1]
     tags = outputs[0][:, joints:]
     if any(settings.tag_cue):
         tags = tags.float() + position_cue(settings.tag_cue, tags.shape[2], tags.shape[3], tags.float())
     of_scale = [
         heatmap_loss(output[:, :joints], target, mask, settings.foreground)
-        for output, target, mask in zip(outputs, heatmaps, masks, strict=True)
+        for output, target, mask in zip(outputs, heatmaps, masks, strict=False)
     ]
     heatmap = torch.stack(of_scale).sum(0).mean()
     push, pull = (part.mean() for part in tag_loss(tags, *indices, settings.push))
@@ -156,7 +159,7 @@ def distillation_loss(
     seen = teacher[0][:, :joints].clamp(0, 1)
     heat = sum(
         heatmap_loss(output[:, :joints], wanted[:, :joints].clamp(0, 1), None, settings.foreground).mean()
-        for output, wanted in zip(outputs, teacher, strict=True)
+        for output, wanted in zip(outputs, teacher, strict=False)  # either may have finer ones
     )
     apart = (outputs[0][:, joints:].float() - teacher[0][:, joints:]) ** 2
     tags = (seen * apart).sum() / seen.sum().clamp(min=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -65,11 +67,11 @@ def gaussian_heatmaps(joints: Tensor, size: tuple[int, int], sigma: float = 2.0,
 def bottomup_targets(
     joints: Tensor,
     input_size: tuple[int, int],
-    sizes: tuple[tuple[int, int], tuple[int, int]],
+    sizes: Sequence[tuple[int, int]],
     sigma: float = 2.0,
     exact: bool = False,
 ) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
-    """Return the heatmaps of both outputs and the tag indices on the first one, from joints in input pixels."""
+    """Return the heatmaps of every output and the tag indices on the first one, from joints in input pixels."""
     on_map = [scale_joints(joints, input_size, size) for size in sizes]
     heatmaps = [gaussian_heatmaps(placed, size, sigma, exact) for placed, size in zip(on_map, sizes, strict=True)]
     return heatmaps, joint_indices(on_map[0], sizes[0])

@@ -162,7 +162,7 @@ def groups(dataset: Dataset, frames: int) -> Iterator[Clip]:
     """
     videos: dict[str, list[int]] = defaultdict(list)
     for place, record in enumerate(dataset.records):
-        if record.track_ids is not None:
+        if record.video and record.frame >= 0:
             videos[record.video].append(place)
     for places in videos.values():
         places.sort(key=lambda place: dataset.records[place].frame)

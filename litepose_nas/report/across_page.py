@@ -12,7 +12,6 @@ from litepose_nas.report import across_pictures, drawing, page
 from litepose_nas.report.across import Summary
 from litepose_nas.report.across_words import HEAD, rule, table, to_json, verdict
 from litepose_nas.report.summary import summarise
-from litepose_nas.searching import baselines
 
 
 def pictures(found: Summary) -> dict[str, str]:
@@ -62,8 +61,6 @@ def html(found: Summary, drawn: dict[str, str]) -> str:
         page.table(HEAD, rows),
         drawn["front.svg"],
         *(["<h2>How many people are in a picture?</h2>", drawn["people.svg"]] if found.people else []),
-        "<h2>Was it worth searching?</h2>",
-        page.bullets(baselines.in_words(found.compared, "ap")),
         "<h2>The front</h2>",
         page.table(["family", "MMAC of a picture", "of a run", "params", "AP"], fronts),
         "<h2>The chosen network</h2>",

@@ -46,7 +46,8 @@ def plane(found: Summary) -> str:
     x = scale(min(macs) / unit, most / unit, LEFT, WIDTH - RIGHT)
     aps = [one.score for one in shown] or [0.0, 1.0]
     y = scale(min(aps), max(aps), HEIGHT - BOTTOM, TOP)
-    marks = axes(x, y, f"{prefix}MAC of a picture with {found.picture.number} people", "AP")
+    people = f" with {found.picture.number} people" if across.needs_boxes else ""
+    marks = axes(x, y, f"{prefix}MAC of a picture{people}", "AP")
     if limit and limit <= most:
         at = x.at(limit / unit)
         marks.append(f'<path d="M{at} {TOP}V{HEIGHT - BOTTOM}" stroke="{RED}" stroke-dasharray="6 4"/>')
@@ -85,7 +86,7 @@ def plane(found: Summary) -> str:
         [
             *marks,
             text(LEFT, 22, f"{len(found.found)} networks of {len(across.pasts)} families", "start", "#111", 16),
-            *_key(found),
+            *_key(found, "◇", "grey: front of all"),
         ]
     )
 
@@ -113,22 +114,18 @@ def crossing(found: Summary) -> str:
                     f'<circle cx="{px}" cy="{py}" r="8" fill="none" stroke="{RED}" stroke-width="2" class="wins"/>'
                 )
     title = text(LEFT, 22, "Who wins with how many people in a picture", "start", "#111", 16)
-    return svg([*marks, title, *_key(found)])
+    return svg([*marks, title, *_key(found, "○")])
 
 
 def _ap(meeting: Meeting, family: str) -> float | None:
     return next((one.ap for one in meeting.choices if one.family == family), None)
 
 
-def _key(found: Summary) -> list[str]:
+def _key(found: Summary, winner: str, more: str = "") -> list[str]:
     marks, left = [], float(LEFT)
     for number, name in enumerate(found.across.pasts):
         colour, shape = COLOURS[number % len(COLOURS)], SHAPES[number % len(SHAPES)]
         marks.append(f'<path d="{shape}" transform="translate({left + 5:g} 38)" fill="{colour}"/>')
         marks.append(text(left + 14, 42, name, "start", colour))
         left += 30 + 7 * len(name)
-    return [
-        *marks,
-        text(left, 42, "◇ ○ winner", "start", RED),
-        text(WIDTH - RIGHT, 42, "grey: front of all", "end", GREY),
-    ]
+    return [*marks, text(left, 42, f"{winner} winner", "start", RED), text(WIDTH - RIGHT, 42, more, "end", GREY)]

@@ -8,6 +8,7 @@ from typing import Any
 from litepose_nas.budget import in_words
 from litepose_nas.report.across import Summary
 from litepose_nas.runs.journal import plain
+from litepose_nas.searching import baselines
 from litepose_nas.searching.meeting import RUNS, TOPDOWN, Choice, Meeting, flips
 from litepose_nas.searching.problem import Evaluated
 
@@ -16,10 +17,9 @@ HEAD = ("family", "sees", "AP", "a picture", "a run", "params", "evaluated", "ra
 
 def rule(found: Summary) -> str:
     """Return in words what a picture costs and what the networks were judged by."""
-    judged, picture = found.across.judged, found.picture
-    people = judged["people"] if picture.people == found.across.picture.people else "as asked for"
+    judged, picture, people = found.across.judged, found.picture, people_are(found)
     said = [f"by AP on {judged['pictures']} held-out pictures"]
-    if any(family.task == TOPDOWN for family in found.across.families):
+    if found.across.needs_boxes:
         detector = picture.detector_macs
         finding = f"plus {in_words('macs', detector)} to find them" if detector else "finding them is not counted"
         said.append(
@@ -29,8 +29,14 @@ def rule(found: Summary) -> str:
     return "; ".join(said)
 
 
+def people_are(found: Summary) -> str:
+    """Return in words where the number of people in a picture comes from."""
+    same = found.picture.people == found.across.picture.people
+    return str(found.across.judged["people"]) if same else "as asked for"
+
+
 def verdict(found: Summary) -> list[str]:
-    """Return in words who won, how sure that is, and with how many people in a picture another would."""
+    """Return in words who won, how sure that is, with how many people another would, and what needed no search."""
     meeting, lines = found.meeting, []
     winner, others = meeting.winner, [one for one in meeting.choices if one is not meeting.winner]
     came = {one.family for one in meeting.choices}
@@ -38,10 +44,11 @@ def verdict(found: Summary) -> list[str]:
     if missing:
         lines.append(f"of {', '.join(missing)} nothing that was evaluated fits")
     if meeting.mute:
-        lines.append(
-            "no AP is above 0.02 yet, so nothing can be said of which family is better: train longer; one "
-            "had to be chosen"
-        )
+        return [
+            *lines,
+            "no AP is above 0.02 yet, so nothing can be said of which family is better: train longer",
+            f"taken for now: {winner.family}, the cheapest of those with the highest AP, {winner.ap:.3f}",
+        ]
     lines.append(f"winner: {winner.family}, AP {winner.ap:.3f}" + _beside(meeting, others))
     for one in found.ahead:
         turn = ", so others could turn it round" if one.low < 0 < one.high else ""
@@ -49,12 +56,12 @@ def verdict(found: Summary) -> list[str]:
             f"with other pictures of this kind its lead on {one.family} would be {one.low:+.3f} to {one.high:+.3f} AP "
             f"(95 %){turn}"
         )
-    if found.people and not meeting.mute:
+    if found.people:
         lines.append(f"{flips(found.people)} (of what was evaluated, the budget the same, APs as here)")
         if found.across.picture.people > 1 and any(limit.field in RUNS for limit in found.across.budget.limits):
             searched = found.across.picture.number
             lines.append(f"with fewer than {searched} people, dearer top-down networks would fit than were looked at")
-    return lines
+    return [*lines, *baselines.in_words(found.compared, "ap")]
 
 
 def _beside(meeting: Meeting, others: Sequence[Choice]) -> str:
@@ -62,7 +69,7 @@ def _beside(meeting: Meeting, others: Sequence[Choice]) -> str:
         return ""
     second = others[0]
     words = f", beside {second.ap:.3f} of {second.family}"
-    if meeting.tied and not meeting.mute:
+    if meeting.tied:
         return f"{words}, which noise cannot tell apart: the cheaper is chosen"
     return words
 
@@ -115,7 +122,9 @@ def to_json(found: Summary) -> dict[str, Any]:
         "mac_convention": found.budget.convention,
         "people": float(found.picture.people),
         "detector_macs": found.picture.detector_macs,
-        "judged": across.judged,
+        "people_are": people_are(found),
+        "pictures": across.judged["pictures"],
+        "boxes": across.judged["boxes"],
         "evaluated": len(found.found),
         "winner": found.meeting.winner.family,
         "tied": found.meeting.tied,

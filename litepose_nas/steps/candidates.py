@@ -31,6 +31,7 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.decode import DivergedError
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import ENV, Run
+from litepose_nas.searching.meeting import picture_of
 from litepose_nas.searching.problem import FAILED
 from litepose_nas.steps import extract, finetune, search
 from litepose_nas.steps.best import rank
@@ -81,11 +82,13 @@ def nearest_to_best(searched: Run, count: int) -> list[Subnet]:
     They need not be on the front: noise may have kept them off it, and training may tell what noise did not.
     """
     chosen = subnet_file.read(searched.folder / search.CHOSEN)
-    budget = Budget.of(searched.settings["budget"], searched.settings["convention"])
+    whole = Budget.of(searched.settings["budget"], searched.settings["convention"])
+    budget = picture_of(searched.settings).budget(whole, chosen.arch.space.task)
     with (searched.folder / "front.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if float(row.get("share") or 1) == 1]
+    rows = [row for row in rows if row.get("family") == chosen.info.get("family")]  # others have supernets of their own
     rows.sort(key=lambda row: (-float(row["score"]), int(row["macs"])))
-    info = {key: value for key, value in chosen.info.items() if key != "score"}
+    info = {key: value for key, value in chosen.info.items() if key not in ("score", "picture")}
     found = [chosen]
     for row in rows:
         if len(found) == count or float(row["score"]) == FAILED:

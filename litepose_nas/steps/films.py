@@ -38,6 +38,7 @@ def prepare(
     min_box_score: float = 0.0,
     detector: Path | None = None,
     every: int | None = None,
+    least_score: float = 0.1,
 ) -> Ready:
     """Return a network of a file, ready to follow people where boxes or a detector say that they are."""
     if min_box_score and boxes is None:
@@ -45,13 +46,15 @@ def prepare(
     if every is not None and detector is None:
         raise UserError("--every: says how often --detector looks for people; name one")
     loaded = load(target, device)
-    settings: dict[str, Any] = {"network": _print_of(target), "flip": flip}
+    settings: dict[str, Any] = {"network": _print_of(target), "flip": flip, "least score": least_score}
     if isinstance(loaded.task, BottomUp):
         for name, path in (("--boxes", boxes), ("--detector", detector)):
             if path is not None:
                 raise UserError(f"{name} {path}: this network sees whole pictures and needs none; leave it out")
         task, sigmas = loaded.task, loaded.skeleton.sigmas
-        return Ready(loaded, lambda frames: FollowAll(loaded.net, task, sigmas, loaded.size, flip), settings, ())
+        return Ready(
+            loaded, lambda frames: FollowAll(loaded.net, task, sigmas, loaded.size, flip, least_score), settings, ()
+        )
     if flip:
         raise UserError("--flip: one person at a time is followed without mirroring; leave it out in videos")
     if boxes is not None and detector is not None:
@@ -62,7 +65,7 @@ def prepare(
     find = None if detector is None else _detector(str(detector), device)
 
     def follower(frames: Frames) -> Follower:
-        online = Online(loaded.net, loaded.task, loaded.size)
+        online = Online(loaded.net, loaded.task, loaded.size, least_score)
         return FollowEach(online, find, None if known is None else _of_frames(known, frames, boxes), every or EVERY)
 
     return Ready(loaded, follower, settings, () if known or find else (_WHOLE,))
@@ -77,10 +80,14 @@ _WHOLE = (
 def boxes_by_place(boxes: Boxes, frames: Frames) -> dict[int, NDArray[np.float64]]:
     """Return the boxes of each frame that has some, by its place.
 
-    An image is the number of a frame, or of a folder's frame the name of its file, with or without the ending.
+    An image is the number of a frame, or of a folder's frame the name of its file, with or without the ending, or the
+    id that PoseTrack18 gives it.
     """
     if frames.pictures:
-        names = [(path.name, path.stem, frames.number(place)) for place, path in enumerate(frames.pictures)]
+        names = [
+            (path.name, path.stem, frames.number(place), frames.posetrack_id(place))
+            for place, path in enumerate(frames.pictures)
+        ]
         return {place: boxes[key] for place, keys in enumerate(names) for key in keys if key in boxes}
     return {image: rows for image, rows in boxes.items() if isinstance(image, int)}
 

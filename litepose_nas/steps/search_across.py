@@ -31,10 +31,11 @@ from litepose_nas.searching.front import write_csv
 from litepose_nas.searching.meeting import TOPDOWN, Family, Picture, meet
 from litepose_nas.searching.problem import Evaluated
 from litepose_nas.searching.turns import Asked, Go, Lane, Part, take_turns
-from litepose_nas.space import Space
 from litepose_nas.steps import search
 from litepose_nas.steps.common import boxes_for, read_data
 from litepose_nas.steps.search import BoxFile, Making, Setting, Way
+from litepose_nas.steps.train_supernet import WEIGHTS
+from litepose_nas.weights import supernet_space
 
 RESAMPLES = 200
 SUMMARY = "families.json"
@@ -89,12 +90,22 @@ def check_alike(trained: Sequence[Run], data: str | None = None) -> None:
         keys = ("seed", "joints") if data else ("data", "seed", "joints")
         for key in keys:
             mine, its = run.settings[key], first.settings[key]
-            if mine != its:
+            if mine != its and not (key == "data" and _same_place(mine, its)):
                 raise UserError(
                     f"{first.folder} and {run.folder}: trained with {key} {its} and {mine}, so the pictures that one "
                     "has not seen are others than those of the other, and their figures would not compare; train both "
                     "with the same --data and --seed"
                 )
+
+
+def check_evals(evals: int | None, families: int) -> None:
+    """Refuse so few evaluations that a family gets none."""
+    if evals is not None and evals < families:
+        raise UserError(f"--evals {evals}: each of {families} families needs one at least")
+
+
+def _same_place(one: str, other: str) -> bool:
+    return Path(one).exists() and Path(one).resolve() == Path(other).resolve()
 
 
 def names_of(trained: Sequence[Run]) -> list[str]:
@@ -107,9 +118,16 @@ def names_of(trained: Sequence[Run]) -> list[str]:
     return names
 
 
-def people_in(source: Source, seed: int, quick: bool, boxes: BoxFile | None) -> People:
+def needs_boxes(trained: Sequence[Run]) -> bool:
+    """Return whether any family's networks see one person at a time."""
+    return any(supernet_space(run.folder / WEIGHTS).task == TOPDOWN for run in trained)
+
+
+def people_in(trained: Sequence[Run], source: Source, quick: bool, boxes: BoxFile | None) -> People:
     """Return how many people a network that needs boxes looks at in a held-out picture, on average."""
-    data = read_data(source, seed, search.slice_of(quick))
+    if not needs_boxes(trained):
+        return People(Fraction(1), "it makes no difference")
+    data = read_data(source, trained[0].settings["seed"], search.slice_of(quick))
     held = data.held.slice
     found = boxes_for(held.dataset, source.name, Path(boxes.path), boxes.least_score) if boxes else None
     looked = len(TopDown(data.joints, boxes=found).shots(held, (256, 192)))
@@ -123,7 +141,7 @@ def budgets_of(trained: Sequence[Run], budget: Budget, picture: Picture) -> list
     """Return the budget of one run of each family's networks; refuse one that a family cannot keep."""
     found = []
     for run in trained:
-        space = Space.load(run.settings["space"])
+        space = supernet_space(run.folder / WEIGHTS)
         if space.task == "temporal":
             raise UserError(
                 f"{run.folder}: its networks see clips, and what they take is that of a clip; search it alone"
@@ -153,7 +171,7 @@ def prepare(
     """Load trained supernets and the pictures that all are judged by."""
     parts = {}
     for name, run, own in zip(names_of(trained), trained, budgets_of(trained, budget, picture), strict=True):
-        mine = boxes if Space.load(run.settings["space"]).task == TOPDOWN else None
+        mine = boxes if supernet_space(run.folder / WEIGHTS).task == TOPDOWN else None
         parts[name] = search.prepare(run, source, own, device, quick, boxes=mine)
     ids = {
         tuple(record.image_id for record in part.candidates.judge.held.slice.dataset.records) for part in parts.values()
@@ -178,8 +196,7 @@ def search_across(
     choice: Choice = Choice(),  # noqa: B008
 ) -> Summary:
     """Search all families turn by turn, from the run's journal if it has one, and let their best meet."""
-    if evals < len(several.parts):
-        raise UserError(f"--evals {evals}: each of {len(several.parts)} families needs one at least")
+    check_evals(evals, len(several.parts))
     parts = {name: search.in_way(setting, way) for name, setting in several.parts.items()}
     several = several._replace(parts=parts)
     journal = Journal(run.journal, _header(several, evals, seed, way), _notes(several))
@@ -251,9 +268,14 @@ def conclude(run: Run) -> Summary:
     """Write the front as table and pictures, and the subnet.json of each family's best, of the front, of the winner."""
     found = summarise_across(reread_across(run.folder))
     across = found.across
-    names = [across.family_of(one) for one in found.found]
-    runs = [across.pasts[name].problem.cost(one.arch).macs for name, one in zip(names, found.found, strict=True)]
-    write_csv(run.folder / "front.csv", found.found, {"family": names, "macs_of_a_run": runs})
+    own = [(name, one) for name, past in across.pasts.items() for one in past.found]
+    columns: dict[str, list[Any]] = {
+        "family": [name for name, _ in own],
+        "macs_of_a_run": [one.cost.macs for _, one in own],
+    }
+    # `score` is what its own family ranks by; `ap`, beside it, is what compares.
+    scored = [one._replace(score=mine.score) for one, (_, mine) in zip(found.found, own, strict=True)]
+    write_csv(run.folder / "front.csv", scored, columns)
     run.write("front.svg", across_pictures.plane(found))
     if found.people:
         run.write("people.svg", across_pictures.crossing(found))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,12 +23,11 @@ def document_of(
     """Return the people of each frame (width, height) as a document of a layout."""
     posetrack = layout == "posetrack"
     shown = known_skeleton("posetrack18") if posetrack else skeleton
-    video = _video_number(frames) if posetrack else 0
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for place, found in enumerate(people):
         number = frames.number(place)
-        image_id = 10_000_000_000 + video * 10_000 + number if posetrack else number
+        image_id = frames.posetrack_id(place) if posetrack else number
         images.append(
             {
                 "id": image_id,
@@ -87,9 +85,3 @@ def _in_order_of(person: Person, skeleton: Skeleton, wanted: Skeleton) -> np.nda
         if name in skeleton.names:
             joints[place] = person.keypoints[skeleton.names.index(name)]
     return joints
-
-
-def _video_number(frames: Frames) -> int:
-    """Return the number of a video in PoseTrack18's ids, which its name begins with; 0 where it does not."""
-    found = re.match(r"(\d{6})(?!\d)", frames.name)
-    return int(found.group(1)) if found else 0

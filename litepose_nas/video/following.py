@@ -14,7 +14,7 @@ from litepose_nas.data.augment import Image, Size
 from litepose_nas.evaluation import Net
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.online import SAME, Followed, Online, State, around, overlap
-from litepose_nas.pose.tracking import Tracked, Tracks, follow
+from litepose_nas.pose.tracking import Tracked, Tracks, follow, similarity
 from litepose_nas.prediction import look
 
 Floats = NDArray[np.float64]
@@ -22,6 +22,7 @@ Arrays = dict[str, NDArray[np.generic]]
 NOBODY = np.zeros((0, 5))
 
 EVERY = 5  # frames after which somebody who came in is found at the latest
+DOUBLE = 0.5  # overlap of two boxes that were found, or similarity of two poses, above which they are one person's
 
 
 class Person(NamedTuple):
@@ -101,12 +102,14 @@ class FollowEach:
 
     def step(self, image: Image, place: int) -> list[Person]:
         """Return the people of the next frame, the surest first."""
+        new = self.online.state.next_track
         found = self.online.step(image, self._boxes(image, place))
         sure = [one for one in found if one.score >= self.online.least_score]
-        state = self.online.state
-        kept = tuple(one for one in state.people if one.score >= self.online.least_score)
-        self.online.state = state._replace(people=kept)
-        return [Person(one.track, one.keypoints, one.score) for one in sure]
+        if self.given is None:
+            # Whoever has been followed stays before whoever came in.
+            sure = _apart(sorted(sure, key=lambda one: one.track >= new), self.online.each.sigmas)
+        self.online.state = self.online.state._replace(people=tuple(sure))
+        return [Person(one.track, one.keypoints, one.score) for one in sorted(sure, key=lambda one: -one.score)]
 
     def _boxes(self, image: Image, place: int) -> Floats | None:
         followed = self.online.state.people
@@ -123,7 +126,10 @@ class FollowEach:
 
     def _and_followed(self, boxes: Floats) -> Floats:
         """Return boxes that were found, and those around people who are followed and were overlooked."""
-        rows = boxes.tolist()
+        rows: list[list[float]] = []
+        for row in sorted(boxes.tolist(), key=lambda row: -row[4]):
+            if not any(overlap(row, surer) > DOUBLE for surer in rows):
+                rows.append(row)
         for one in self.online.state.people:
             own = around(one.keypoints, self.online.each.least_value)
             if own is not None and not any(overlap(own, row) > SAME for row in rows):
@@ -166,6 +172,17 @@ def finder(net: Net, task: BottomUp, size: Size, least_score: float = 0.1) -> Fi
         return np.array(rows, float).reshape(-1, 5)
 
     return find
+
+
+def _apart(people: list[Followed], sigmas: tuple[float, ...]) -> list[Followed]:
+    """Return the people without those whose pose is that of one before them; all of them where no sigmas are known."""
+    if not sigmas:
+        return people
+    kept: list[Followed] = []
+    for one in people:
+        if not any(similarity(one.keypoints, other.keypoints, sigmas) > DOUBLE for other in kept):
+            kept.append(one)
+    return kept
 
 
 def _on_device_of(net: object, tensor: Tensor) -> Tensor:
