@@ -141,7 +141,7 @@ def test_the_report_chooses_again_for_other_pictures_without_a_new_evaluation(se
     before = (searched / "journal.jsonl").read_bytes()
     assert run(f"litepose-nas report {searched} --people 1 --budget 15MMAC", monkeypatch) == 0
     out = capsys.readouterr().out
-    assert "runs 1 times a picture (as asked for), finding them is not counted; it looks into the true boxes" in out
+    assert "runs once a picture (as asked for), finding them is not counted; it looks into the true boxes" in out
     assert "no AP is above 0.02 yet, so nothing can be said of which family is better" in out
     assert "next: litepose-nas extract subnet.json" in out
     assert (searched / "journal.jsonl").read_bytes() == before
