@@ -244,12 +244,13 @@ def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, 
     assert counted.number == Fraction(len(held.people), len(held))
     images = [record.image_id for record in held.dataset.records]
     boxes = [
-        {"image_id": images[0], "category_id": 1, "bbox": [8, 8, 40, 50], "score": found} for found in (0.9, 0.8, 0.1)
+        {"image_id": images[0], "category_id": 1, "bbox": [8, 8, 40, 50], "score": found}
+        for found in (0.9, 0.8, 0.7, 0.1)
     ]
     (trained / "boxes.json").write_text(json.dumps([*boxes, {**boxes[0], "image_id": 987654}]))
     of_file = search_across.people_in(both, source, False, search.BoxFile("boxes.json", 0.5))
-    assert of_file.number == Fraction(2, len(images))
-    assert "2 boxes of boxes.json" in of_file.told
+    assert of_file.number == Fraction(3, len(images))
+    assert "3 boxes of boxes.json" in of_file.told
 
     alone = Run.open("alone")
     plain = search.prepare(alone, source, Budget(), "cpu", False)
