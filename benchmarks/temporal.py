@@ -150,8 +150,25 @@ def judge_of(room: Room, arch: Arch, recipe: Recipe) -> Judge:
     return Judge(data.held, task, recipe, CPU, Protocol(calibration=64, batch=16))
 
 
+class Everywhere(torch.nn.Module):
+    """The key network on every frame of a clip: the teacher of those that follow it."""
+
+    def __init__(self, key: Path):
+        super().__init__()
+        self.key = devices.place(weights.load(key), CPU).requires_grad_(False)
+
+    def forward(self, clips: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.key(clips.flatten(0, 1))[0].unflatten(0, clips.shape[:2]),)
+
+
 def network(
-    room: Room, name: str, arch: Arch, recipe: Recipe, steps: int, start: Callable[[], torch.nn.Module]
+    room: Room,
+    name: str,
+    arch: Arch,
+    recipe: Recipe,
+    steps: int,
+    start: Callable[[], torch.nn.Module],
+    teacher: torch.nn.Module | None = None,
 ) -> Path:
     """Train a network for so many steps, once, and return the file of its calibrated weights."""
     path = room.folder / f"{name}.safetensors"
@@ -159,7 +176,7 @@ def network(
         torch.manual_seed(room.seed)
         judge, data = judge_of(room, arch, recipe), room.clips if arch.frames > 1 else room.stills
         net = devices.place(start(), CPU)
-        trainee = NetTrainee(net, recipe, SIZE, CPU, data.joints, task=judge.task)
+        trainee = NetTrainee(net, recipe, SIZE, CPU, data.joints, teacher, judge.task)
         train(room.folder / name, trainee, data, recipe, steps, room.seed)
         calibrate(net, judge.calibration(SIZE))
         weights.save(net, path, Subnet(arch, data.joints, describe(data.skeleton, recipe, arch.space.task)))
@@ -295,6 +312,7 @@ def measure_options(room: Room) -> dict[str, dict[str, Any]]:
         "gradient through": ({"gradient": "through"}, "key"),
         "crop previous": ({}, "previous"),
         "answer added": ({"answer": "added"}, "key"),
+        "taught by the key network": ({}, "key"),
     }
     for name, (options, crop) in changes.items():
         space, recipe = group_space(key, **options), dataclasses.replace(CLIPS, crop=crop)
@@ -305,7 +323,8 @@ def measure_options(room: Room) -> dict[str, dict[str, Any]]:
             load_key(supernet, str(key))
             return extract(supernet, arch)
 
-        path = network(room, f"option-{name.replace(' ', '-')}", arch, recipe, room.size.on_steps, start)
+        teacher = Everywhere(key) if name.startswith("taught") else None
+        path = network(room, f"option-{name.replace(' ', '-')}", arch, recipe, room.size.on_steps, start, teacher)
         rows[f"options: {name}"] = on_videos(room, path, recipe)
     return rows
 
