@@ -158,6 +158,7 @@ class Everywhere(torch.nn.Module):
         self.key = devices.place(weights.load(key), CPU).requires_grad_(False)
 
     def forward(self, clips: torch.Tensor) -> tuple[torch.Tensor]:
+        """Return the heatmaps of every frame."""
         return (self.key(clips.flatten(0, 1))[0].unflatten(0, clips.shape[:2]),)
 
 
