@@ -12,7 +12,7 @@ from typing import Any
 
 from litepose_nas.blocks import Part
 from litepose_nas.blocks.deconv import Answer
-from litepose_nas.blocks.light_head import GroupDeconv
+from litepose_nas.blocks.light_head import InterleavedDeconv
 from litepose_nas.blocks.mobilevit import ConvUnit, Encoder, Fold, InvertedResidual, Join, Local
 from litepose_nas.errors import UserError, nearest
 
@@ -45,7 +45,7 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
     width = width * tree.last.expand
     for i, head in enumerate(tree.head):
         _check_groups(f"head.{i}", head.groups, width, head.width)
-        yield Part(f"head.{i}", down, GroupDeconv(width, head.width, head.kernel, head.groups))
+        yield Part(f"head.{i}", down, InterleavedDeconv(width, head.width, head.kernel, head.groups))
         width, down = head.width, down // 2
     yield Part("heatmaps", down, Answer(width, joints))
 
