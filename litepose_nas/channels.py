@@ -72,6 +72,8 @@ def channel_classes(supernet: Supernet) -> Iterator[list[Use]]:
                 join((part.home, f"in{j}"), (home[name], "out"))
                 if not hasattr(layer, "axes") or part.frozen:
                     frozen |= {(part.home, f"in{j}"), (part.home, "out")}
+            if not any("out" in labels for labels in getattr(layer, "axes", {}).values()):
+                frozen.add((part.home, "out"))  # an answer: its channels are joints, whoever reads them
             for a, b in getattr(layer, "tied", ()):
                 join((part.home, a), (part.home, b))
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from litepose_nas import network
 from litepose_nas.errors import UserError
 from litepose_nas.extras import need
 from litepose_nas.files import replacing
@@ -34,11 +35,12 @@ def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Seq
     """
     onnx, _, _ = need("onnx", "export"), need("onnxscript", "export"), need("onnxruntime", "export")
     net = net.eval()
+    written = network.plain(net).eval()  # weights with axes of our own would become operations of the graph
     example = torch.zeros(2, *_shape(input))  # a batch of one would be taken for a constant
     with replacing(path) as temporary:
         with _hushed():
             program = torch.onnx.export(
-                net,
+                written,
                 (example,),
                 dynamo=True,
                 dynamic_shapes={"inputs": ({0: torch.export.Dim("batch")},)},

@@ -14,7 +14,8 @@ import yaml
 from litepose_nas.errors import UserError, nearest
 
 DESCENDING = {"groups", "patch"}  # more groups or pixels a token make a smaller network; elsewhere more is larger
-SIZES = {"stem", "width", "kernel", "expand"}  # keys whose values are whole numbers, and never nothing
+# Keys whose values are whole numbers, and never nothing.
+SIZES = {"stem", "width", "kernel", "expand", "groups", "each"}
 VALUES = SIZES | {"depth", "mask", "resolution"}  # keys below which nothing else stands
 LARGEST = 1 << 16  # of a number; none of a pose network comes near
 LONGEST = 500  # of a word or a path
@@ -108,7 +109,7 @@ def check_value(path: str, value: Any) -> None:
         hint = "; quote a word that YAML reads as yes or no" if isinstance(value, bool) and not counts else ""
         raise UserError(f"{path}: expected a whole number{'' if counts else ' or a word'}, got {got}{hint}")
     if key == "kernel":
-        even = path.split(".")[0] == "head"  # a deconv that doubles the size
+        even = "head" in path.split(".")  # a deconv that doubles the size
         if not isinstance(value, int) or value % 2 == even:
             raise UserError(f"{path}: expected {'even' if even else 'odd'} kernel sizes, got {got}")
     if key == "mask" and (not isinstance(value, str) or set(value) - {"0", "1"} or not value):

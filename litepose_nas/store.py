@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 ALIGN = 64  # floats: each tensor starts on 256 bytes
 
@@ -23,7 +24,8 @@ class Store:
         # Weight decay is for weights, not for biases and norms: those with it come first, so each kind is one slice.
         # What needs no gradient is frozen: it is kept, but no part of what an optimizer sees.
         moved = [(name, param) for name, param in root.named_parameters() if param.requires_grad]
-        named = sorted(moved, key=lambda item: item[1].dim() <= 1)
+        norms = _norms(root)
+        named = sorted(moved, key=lambda item: item[1].dim() <= 1 or item[0] in norms)
         for param in root.parameters():
             if param.dim() == 4 and not param.requires_grad:
                 param.data = param.data.contiguous(memory_format=memory_format)
@@ -35,7 +37,7 @@ class Store:
             layout = torch.empty(param.shape, device="meta", memory_format=how)
             self._spans[name] = (size, param.shape, layout.stride())
             size += -(-param.numel() // ALIGN) * ALIGN
-            if param.dim() > 1:
+            if param.dim() > 1 and name not in norms:
                 self._decayed = size
         self.flat = torch.zeros(size, device=device)
         self.grad = torch.zeros(size, device=device)
@@ -80,3 +82,9 @@ class Store:
             raise ValueError(f"tensors differ: {sorted(mine.keys() ^ state.keys())[:4]}")
         for name, tensor in mine.items():
             tensor.copy_(state[name])
+
+
+def _norms(root: nn.Module) -> set[str]:
+    """Return the names of what batch normalisations have, which may be more than one axis."""
+    norms = [(path, module) for path, module in root.named_modules() if isinstance(module, _BatchNorm)]
+    return {f"{path}.{key}" for path, module in norms for key in module._parameters}

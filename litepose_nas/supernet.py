@@ -65,8 +65,8 @@ class Supernet:
         for name, block in self.largest.items():
             if kernel_maps and hasattr(block, "mapped") and name not in still:
                 block = self.largest[name] = block._replace(mapped=True)
-            module = getattr(block, "store", block.build)()
-            attach(root, name, frozen(module) if name in still else module)
+            # What is frozen is one network's, so it is kept as that network has it.
+            attach(root, name, frozen(block.build()) if name in still else getattr(block, "store", block.build)())
         self.store = Store(root, device, memory_format)
         self._windows: dict[tuple[str, Block], nn.Module] = {}
 
@@ -86,6 +86,8 @@ class Supernet:
     def _window(self, part: Part) -> nn.Module:
         """Return the module of a block whose tensors are windows; equal blocks in equal places share one."""
         name, block = part.home, part.block
+        if part.frozen:
+            return self.store.root.get_submodule(name)
         if self.kernel_maps and hasattr(block, "mapped"):
             # A kernel of one number is scaled by the normalisation behind it already.
             block = block._replace(mapped=1 < block.kernel < self.largest[name].kernel)
@@ -97,8 +99,7 @@ class Supernet:
                 for key, param in list(module.named_parameters(recurse=False)):
                     big = owner.get_parameter(key)
                     view = nn.Parameter(self._view(name, module, key, big.detach(), param.shape))
-                    if big.requires_grad:
-                        view.grad = module_window(module, key, _grad(big), param.shape)  # backward() lands in the store
+                    view.grad = module_window(module, key, _grad(big), param.shape)  # backward() lands in the store
                     module.register_parameter(key, view)
                 for key, buffer in list(module.named_buffers(recurse=False)):
                     if not isinstance(module, _BatchNorm):

@@ -14,11 +14,15 @@ from torch.nn import functional as F
 
 from litepose_nas.blocks import Part
 from litepose_nas.blocks.attention import ChannelAttention, SpatialAttention
+from litepose_nas.blocks.bottleneck import Bottleneck
 from litepose_nas.blocks.branches import Fuse
 from litepose_nas.blocks.cascade import PooledCascade, WindowCascade
 from litepose_nas.blocks.concat import ConcatConv
 from litepose_nas.blocks.conv import MBConv, Stem
-from litepose_nas.blocks.groups import GroupConv
+from litepose_nas.blocks.deconv import GroupDeconv, LaneAnswer
+from litepose_nas.blocks.entry import Entry
+from litepose_nas.blocks.groups import deal
+from litepose_nas.blocks.inverted import InvertedResidual as GroupedResidual
 from litepose_nas.blocks.mobilevit import ConvUnit, Encoder, Fold, InvertedResidual, Join, Local
 from litepose_nas.blocks.ops import Op, conv, linear
 from litepose_nas.blocks.temporal import WAYS, Given, TemporalFuse
@@ -67,36 +71,107 @@ def inputs(hard: Hard, height: int, width: int, joints: int) -> Inputs:
 
 
 def plan_groups(tree: Any, joints: int) -> Iterator[Part]:
+    """Lanes that may all be joined, inside bottlenecks and in deconvs."""
+    lanes, few = 4, 1
     yield Part("stem", 1, Stem(8, tree.width))
-    yield Part("conv", 2, GroupConv(1, tree.groups, tree.width, tree.width, tree.kernel))
-    depthwise = GroupConv(1, tree.width if tree.last == "depthwise" else 4, tree.width, tree.width, 3, 2)
-    yield Part("last", 2, depthwise)
+    mid, hidden = tree.width // lanes, 4 * tree.attention
+    dealt = deal(tree.groups, lanes, few, mid, mid)
+    for i in range(2):
+        block = Bottleneck(*dealt, tree.width, mid, tree.width, tree.kernel, 2 - i, i == 0, hidden)
+        yield Part(f"block{i}", 2 + 2 * i, block)
+    out = tree.head.width // lanes
+    for i in range(2):
+        cin = out if i else mid
+        dealt = deal(tree.head.groups, lanes, few, cin, out)
+        yield Part(f"up{i}", 4 // 2**i, GroupDeconv(*dealt, cin, out, tree.head.kernel, i == 0))
+    yield Part("answer", 1, LaneAnswer(lanes, out, joints))
+
+
+def back_up(net: nn.Module, x: Tensor) -> Tensor:
+    """One block after the other; what a deconv adds to an odd size that was rounded up when it was halved goes."""
+    sizes = [x.shape[-2:]]
+    for name, block in net.named_children():
+        x = block(x)
+        if name == "stem":
+            sizes.append(x.shape[-2:])
+        if name.startswith("up"):
+            height, width = sizes.pop()
+            x = x if x.shape[-2:] == (height, width) else x[..., :height, :width]
+    return x
 
 
 GROUPS = Hard(
-    space("groups", plan_groups, width=[8, 24, 32], groups=[8, 4, 2, 1], kernel=[3, 5], last=["depthwise", "four"]),
+    space(
+        "groups",
+        plan_groups,
+        back_up,
+        width=[8, 24, 32],
+        groups=[99, 4, 2, 1],
+        kernel=[3, 5],
+        attention=[0, 1],
+        head={"width": [8, 16, 24], "groups": [99, 4, 2, 1], "kernel": [2, 4]},
+    ),
     nests=(
-        *(({"width": 8, "groups": g}, {"groups": g}) for g in (1, 4, 8)),
-        *(({"width": 24, "kernel": 3, "groups": g}, {"groups": g}) for g in (1, 2, 8)),
-        *(({"groups": g, "kernel": 3}, {"groups": 1}) for g in (2, 8)),
-        ({"width": 8, "last": "depthwise"}, {"last": "depthwise"}),
+        *(({"width": 8, "groups": g}, {"groups": g}) for g in (1, 2, 4, 99)),
+        *(({"width": 24, "kernel": 3, "groups": g}, {}) for g in (1, 2, 4, 99)),
+        *(({"head.width": 8, "head.kernel": 2, "head.groups": g}, {}) for g in (1, 2, 4, 99)),
+        *(({"head.width": 16, "head.groups": g}, {"head.groups": 4}) for g in (4, 99)),
+        ({"groups": 4, "kernel": 3}, {"groups": 2}),
+        ({"groups": 99, "width": 8, "head.groups": 99, "head.width": 8, "attention": 0}, {"attention": 0}),
     ),
 )
 
 
 def plan_few_groups(tree: Any, joints: int) -> Iterator[Part]:
-    few, width = 4, tree.width // 4
+    lanes, few = 8, 4
     yield Part("stem", 1, Stem(8, tree.width))
-    yield Part("conv", 2, GroupConv(few, tree.groups // few, width, width, tree.kernel))
-    yield Part("wider", 2, GroupConv(few, tree.groups // few, width, 2 * width, 3, 2))
+    mid = tree.width // lanes
+    dealt = deal(tree.groups, lanes, few, mid, mid)
+    yield Part("block", 2, Bottleneck(*dealt, tree.width, mid, 3 * tree.width, tree.kernel, 2, True, 0))
+    dealt = deal(tree.groups, lanes, few, 3 * mid, mid)
+    yield Part("up", 4, GroupDeconv(*dealt, 3 * mid, mid, 4, True))
+    yield Part("answer", 2, LaneAnswer(lanes, mid, joints))
 
 
 FEW_GROUPS = Hard(
-    space("few groups", plan_few_groups, width=[16, 32, 48], groups=[16, 8, 4], kernel=[3, 5, 7]),
+    space("few groups", plan_few_groups, back_up, width=[16, 32, 48], groups=[99, 8, 4], kernel=[3, 5, 7]),
     nests=(
-        *(({"width": 16, "kernel": 3, "groups": g}, {"groups": g}) for g in (4, 8, 16)),
+        *(({"width": 16, "kernel": 3, "groups": g}, {"groups": g}) for g in (4, 8, 99)),
         ({"width": 32, "groups": 8}, {"groups": 4}),
-        ({"groups": 16}, {"groups": 4}),
+        ({"groups": 99}, {"groups": 4}),
+    ),
+)
+
+
+def plan_each(tree: Any, joints: int) -> Iterator[Part]:
+    """Groups of a fixed size in inverted residuals, with gates."""
+    yield Part("stem", 1, Entry(tree.stem, 3, True))
+    inside = 8 // tree.each
+    first = GroupedResidual(
+        tree.stem // 8, 8, inside, tree.stem, tree.stem, 3, 1, True, False, False, tree.attention * tree.stem // 4
+    )
+    yield Part("first", 2, first)
+    width, mid = tree.stem, 8 * tree.expand
+    for i in range(2):
+        yield Part(
+            f"block{i}",
+            2 + 2 * i,
+            GroupedResidual(
+                mid // 8, 8, inside, width, 8, tree.kernel, 2 - i, i > 0, True, True, tree.attention * mid // 4
+            ),
+        )
+        width = 8
+
+
+EACH = Hard(
+    space(
+        "groups of a size", plan_each, stem=[8, 16], each=[1, 2, 4, 8], expand=[1, 3], kernel=[3, 5], attention=[0, 1]
+    ),
+    nests=(
+        ({"stem": 8}, {}),
+        *(({"each": e, "expand": 1}, {}) for e in (1, 2, 4)),
+        ({"each": 2, "kernel": 3}, {"each": 4}),
+        ({"each": 1, "stem": 8, "kernel": 3, "expand": 1, "attention": 0}, {"attention": 0}),
     ),
 )
 
@@ -339,7 +414,7 @@ TEMPORAL = Hard(
 
 SPACES = {
     hard.space.name: hard
-    for hard in (GROUPS, FEW_GROUPS, CASCADE, SPATIAL, BARE, CHANNEL, CONCAT, BRANCHES, TEMPORAL, SEQUENCES)
+    for hard in (GROUPS, FEW_GROUPS, EACH, CASCADE, SPATIAL, BARE, CHANNEL, CONCAT, BRANCHES, TEMPORAL, SEQUENCES)
 }
 
 

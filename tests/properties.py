@@ -12,6 +12,7 @@ import torch
 from memory import traced_peak
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 import litepose_nas as ln
@@ -30,9 +31,10 @@ def rough_supernet(space: Space, joints: int, **options: Any) -> Supernet:
     torch.manual_seed(0)
     supernet = Supernet(space, joints, **options)
     with torch.no_grad():
-        for tensor in supernet.store.state_dict().values():
-            if tensor.dim() == 1 and tensor.is_floating_point():
-                tensor.add_(0.2 * torch.rand_like(tensor))
+        for module in supernet.store.root.modules():
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                if (tensor.dim() == 1 or isinstance(module, _BatchNorm)) and tensor.is_floating_point():
+                    tensor.add_(0.2 * torch.rand_like(tensor))
     return supernet
 
 
@@ -227,7 +229,7 @@ def _on_meta(supernet: Supernet, arch: Arch, inputs: Inputs) -> tuple[nn.Module,
 
 
 def convolutions_equal_fvcore(supernet: Supernet, arch: Arch, inputs: Inputs) -> None:
-    """For networks of convolutions alone: the count of a second judge."""
+    """For networks of convolutions and linear maps alone: the count of a second judge."""
     net = ln.build(arch, supernet.joints).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # importing and tracing use what newer releases of torch call deprecated
@@ -235,7 +237,7 @@ def convolutions_equal_fvcore(supernet: Supernet, arch: Arch, inputs: Inputs) ->
 
         theirs = FlopCountAnalysis(net, tuple(x[:1].cpu() for x in inputs))
         theirs.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        counted = theirs.by_operator()["conv"]
+        counted = theirs.by_operator()["conv"] + theirs.by_operator()["linear"]
     mine = ln.cost(arch, input=tuple(inputs[0].shape[-2:]), joints=supernet.joints).macs
     assert mine == counted, f"{arch}: {mine} MACs, fvcore {counted}"
 

@@ -254,6 +254,14 @@ def test_nothing_and_half_a_video_are_said(tmp_path):
         loop.predict_film(whole(), open_frames(folder), BODY, tmp_path / "out")
 
 
+def test_a_video_is_never_written_over_itself(tmp_path):
+    source = write_video(tmp_path / "clip.mp4", frames_with(WALK[:2]))
+    before = source.read_bytes()
+    with pytest.raises(UserError, match="take the place of"):
+        loop.predict_film(whole(), open_frames(source), BODY, tmp_path)
+    assert source.read_bytes() == before
+
+
 def test_a_video_that_ends_early_is_named(tmp_path):
     frames = open_frames(write_video(tmp_path / "clip.mp4", frames_with(WALK)))._replace(length=30)
     made = loop.predict_film(whole(), frames, BODY, tmp_path / "out")

@@ -21,7 +21,10 @@ from litepose_nas import costs, target
 from litepose_nas.blocks import Part
 from litepose_nas.blocks.davit import ChannelBlock, PatchEmbed, PatchStem, PlaceNorm, WindowBlock
 from litepose_nas.blocks.deconv import Answer
+from litepose_nas.channels import sort_channels
 from litepose_nas.data.toy import write_toy
+from litepose_nas.formats import subnet_file
+from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.layers.davit import PatchConv
 from litepose_nas.network import Network
 
@@ -290,6 +293,31 @@ def test_queries_keys_and_values_are_windows_of_their_own():
         assert mine.data_ptr() == store.data_ptr()
         for part in range(3):
             assert torch.equal(mine[part], store[part, :8, :8])
+
+
+def test_sorting_channels_keeps_the_function():
+    """Answers are read by the deconv behind them: their channels are joints, and stay."""
+    space, image = tiny_space(), (torch.randn(1, 3, 48, 48),)
+    supernet = properties.rough_supernet(space, 3)
+    before = supernet.store.flat.clone()
+    with torch.no_grad():
+        wanted = properties.run(ln.extract(supernet, space.widest).eval(), image)
+        sort_channels(supernet)
+        assert not torch.equal(before, supernet.store.flat)
+        found = properties.run(ln.extract(supernet, space.widest).eval(), image)
+    properties.assert_same(wanted, found, "after sorting", 1e-5)
+
+
+@pytest.mark.slow
+def test_export_names_the_outputs_that_there_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    space = tiny_space()
+    for number in range(3):
+        values = {**space.widest.to_dict(), "davit.mask": "0100", "head.depth": number}
+        subnet_file.write("net.json", Subnet(space.arch(values), 3))
+        assert run("litepose-nas export net.json --untrained --json", monkeypatch) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert said["outputs"] == ["heatmaps_tags", "heatmaps", "heatmaps_fine"][: number + 1]
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 10)])

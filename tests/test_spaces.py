@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import properties
@@ -21,7 +21,7 @@ from litepose_nas.supernet import Supernet
 JOINTS = 3
 SPACES = resources.names("search_spaces", ".yaml")
 NESTED = {"litepose", "simple_topdown"}  # families whose every network lies inside the widest
-FULL_SIZE = 20e6  # parameters of the widest network: spaces with more are seen whole in the slow tests alone
+FULL_SIZE = 8e6  # parameters of the widest network: spaces with more are seen whole in the slow tests alone
 QUICK = {name: check for name, check in CHECKS.items() if name != "peak"}
 ODD = (75, 49)  # pixels that no stride divides
 
@@ -34,8 +34,20 @@ class Case(NamedTuple):
     def inputs(self, height: int = 64, width: int = 64) -> Inputs:
         return pictures(height, width, frames=self.supernet.space.widest.frames)
 
+    def ask(self, check: Callable[..., None], arch: ln.Arch, size: tuple[int, int] = (64, 64)) -> None:
+        """Check a property; gradients of three frames and more meet in the store in another order than autograd's."""
+        summed = check is properties.gradients_equal_autograd and arch.frames > 3
+        check(self.supernet, arch, self.inputs(*size), **({"tolerance": 1e-5} if summed else {}))
+
+    def lies_inside_widest(self, arch: ln.Arch, size: tuple[int, int] = (64, 64)) -> None:
+        widest = self.supernet.space.widest  # of a full-size space it is deep, and rounds many times
+        tolerance = 1e-4 if full_size(self.supernet.space) else 1e-5
+        properties.lies_inside(self.supernet, arch, widest, self.inputs(*size), tolerance)
+
     def archs(self, number: int) -> list:
-        return properties.sampled(self.supernet.space, min(number, 3) if self.thinned else number)
+        """The widest, the smallest, random ones; of a full-size space a random one beside the widest."""
+        found = properties.sampled(self.supernet.space, 3 if self.thinned else number)
+        return [found[0], found[2]] if self.thinned else found
 
     @property
     def nested(self) -> bool:
@@ -43,10 +55,12 @@ class Case(NamedTuple):
 
     @property
     def attends(self) -> bool:
-        """Whether there are other products than convolutions."""
+        """Whether there are other products than convolutions and linear maps."""
+        inputs = [x.to("meta") for x in self.inputs()]
         with torch.device("meta"), FlopCounterMode(display=False) as counter:
-            ln.build(self.supernet.space.widest, JOINTS).eval()(*(x.to("meta") for x in self.inputs()))
-        return any("convolution" not in str(kind) for kind in counter.get_flop_counts()["Global"])
+            ln.build(self.supernet.space.widest, JOINTS).eval()(*inputs)
+        known = ("convolution", "addmm")
+        return any(not any(word in str(kind) for word in known) for kind in counter.get_flop_counts()["Global"])
 
 
 def pictures(height: int = 64, width: int = 64, device: str = "cpu", frames: int = 1) -> Inputs:
@@ -96,13 +110,13 @@ def test_there_are_spaces():
 @pytest.mark.parametrize("check", QUICK.values(), ids=QUICK.keys())
 def test_property(case, check):
     for arch in case.archs(6):
-        check(case.supernet, arch, case.inputs())
+        case.ask(check, arch)
 
 
 @pytest.mark.parametrize("check", QUICK.values(), ids=QUICK.keys())
 def test_property_odd_sizes(case, check):
     for arch in case.archs(3)[1:]:
-        check(case.supernet, arch, case.inputs(*ODD))
+        case.ask(check, arch, ODD)
 
 
 def test_bfloat16(case):
@@ -115,7 +129,8 @@ def test_channels_last(case):
     for arch in case.archs(6):
         inputs = tuple(_channels_last(x) for x in case.inputs())
         properties.subnet_equals_extraction(case.channels_last, arch, inputs)
-        properties.fresh_net_is_equal(case.channels_last, arch, inputs)
+        # What is frozen is in the store's format, and in a fresh network's: other algorithms, other roundings.
+        properties.fresh_net_is_equal(case.channels_last, arch, inputs, 0.0 if arch.frames == 1 else 1e-3)
 
 
 def _channels_last(x: torch.Tensor) -> torch.Tensor:
@@ -127,8 +142,8 @@ def test_narrow_lies_inside_wide(case):
     if not case.nested:
         pytest.skip("its family does not claim it")
     for arch in case.archs(6):
-        properties.inside_widest(case.supernet, arch, case.inputs())
-        properties.inside_widest(case.supernet, arch, case.inputs(*ODD))
+        case.lies_inside_widest(arch)
+        case.lies_inside_widest(arch, ODD)
 
 
 def test_convolutions_equal_fvcore(case):
@@ -141,7 +156,7 @@ def test_convolutions_equal_fvcore(case):
 def test_peak(case):
     if case.supernet.space.task == "temporal":
         pytest.skip("the peak is that of a clip frame by frame, as online; here its frames are in memory together")
-    _, smallest, arch = case.archs(3)
+    _, smallest, arch = properties.sampled(case.supernet.space, 3)
     properties.peak_is_exact(case.supernet, smallest, case.inputs(*ODD))  # slow to trace: the others in the slow tests
     if not case.thinned:
         properties.peak_is_exact(case.supernet, arch, case.inputs())
@@ -172,7 +187,7 @@ def test_full_size_spaces_build_and_cost_what_they_say(name):
     with torch.device("meta"):  # sizes alone
         supernet = Supernet(space, JOINTS, device="meta")
     properties.all_build(supernet, 10)
-    properties.cost_is_exact(supernet, space.sample(random.Random(1)), pictures(*ODD))
+    properties.cost_is_exact(supernet, space.sample(random.Random(1)), pictures(*ODD, frames=space.widest.frames))
 
 
 def test_learned_kernel_maps():
@@ -188,8 +203,8 @@ def test_property_slow(whole, check):
     if check is properties.peak_is_exact and whole.supernet.space.task == "temporal":
         pytest.skip("the peak is that of a clip frame by frame")
     for arch in whole.archs(50):
-        check(whole.supernet, arch, whole.inputs())
-        check(whole.supernet, arch, whole.inputs(*ODD))
+        whole.ask(check, arch)
+        whole.ask(check, arch, ODD)
 
 
 @pytest.mark.slow
@@ -201,7 +216,7 @@ def test_a_thousand_archs_build_slow(whole):
 def test_other_properties_slow(whole):
     for arch in whole.archs(50):
         if whole.nested:
-            properties.inside_widest(whole.supernet, arch, whole.inputs())
+            whole.lies_inside_widest(arch)
         if not whole.attends:
             properties.convolutions_equal_fvcore(whole.supernet, arch, whole.inputs(*ODD))
         properties.exports(whole.supernet, arch, whole.inputs())

@@ -14,6 +14,7 @@ from litepose_nas import Space, Supernet, UserError, weights
 from litepose_nas.data import toy
 from litepose_nas.data.coco import read_coco
 from litepose_nas.data.loader import Pictures
+from litepose_nas.export import Parity
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers import starts
 from litepose_nas.pose.bottomup import BottomUp
@@ -31,7 +32,7 @@ stages:
 - {depth: 1, width: 8, kernel: 3, expand: 2}
 - {depth: 1, width: [8, 16], kernel: 3, expand: 2}
 - {depth: 1, width: 16, kernel: 3, expand: 2,
-   mix: {depth: [1, 2], width: [16, 24], heads: [1, 2], expand: 2, patch: [4, 2], kernel: [1, 3]}}
+   mix: {mask: ["0", "1"], depth: [1, 2], width: [16, 24], heads: [1, 2], expand: 2, patch: [4, 2], kernel: [1, 3]}}
 - {depth: 1, width: 16, kernel: [3, 5], expand: 2}
 - {depth: 1, width: 24, kernel: 3, expand: 2, mix: {depth: 1, width: 24, heads: 2, expand: 2, patch: 2, kernel: 3}}
 last: {expand: 2}
@@ -106,6 +107,25 @@ def test_files_that_start_nothing(room, monkeypatch, capsys):
     own_network(room / "odd.safetensors", Space.load("small.yaml").widest, 17, pixels="grey")
     with pytest.raises(UserError, match=r"odd.safetensors: pixels: 'grey' is not a convention"):
         load("odd.safetensors", "cpu")
+
+
+def test_an_exported_file_says_how_its_pictures_are_prepared(room, monkeypatch):
+    written = []
+
+    def write(net, path, size, names, meta):
+        written.append(meta)
+        return Parity({1: 0.0}, 1.0)
+
+    monkeypatch.setattr("litepose_nas.export.FORMATS", {"onnx": (".onnx", write)})
+    arch = Space.load("small.yaml").widest
+    own_network(room / "net.safetensors", arch, 17, pixels="unit-bgr")
+    own_network(room / "usual.safetensors", arch, 17)
+    for name in ("net", "usual"):
+        assert run(f"litepose-nas export {name}.safetensors", monkeypatch) == 0
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    wanted = {"name": "unit-bgr", "order": "BGR", "range": [0, 1], "mean": [0, 0, 0], "std": [1, 1, 1]}
+    assert written[0]["input_pixels"] == wanted
+    assert written[1]["input_pixels"] == wanted | {"name": "imagenet", "order": "RGB", "mean": mean, "std": std}
 
 
 @pytest.mark.parametrize("name", ["litepose-tiny", "topdown-tiny"])

@@ -127,6 +127,26 @@ def test_check_and_stats_know_videos(drawn):
     assert check_source(source).trainable
 
 
+def test_heads_are_where_heads_are():
+    """Seen from any side: the crown beyond the neck, and both, with the nose, in the head's box or at its edge."""
+    checked = 0
+    for seed in range(3):
+        for frame in list(film.draw_film(np.random.default_rng(seed), 96, 8))[::4]:
+            for person in frame.people:
+                left, top, wide, high = person.head
+                hips = person.joints[11:13, :2].mean(0)
+                if not (person.neck[2] and person.crown[2] and (person.joints[11:13, 2] > 0).all()):
+                    continue
+                neck, crown = np.array(person.neck[:2]), np.array(person.crown[:2])
+                if person.joints[5:7, 2].all() and np.linalg.norm(person.joints[5:7, :2].mean(0) - hips) > high:
+                    assert np.linalg.norm(crown - hips) > np.linalg.norm(neck - hips)  # nobody is upside down
+                for x, y in (neck, crown, *person.joints[:1, :2][person.joints[:1, 2] > 0]):
+                    assert left - 0.25 * wide <= x <= left + 1.25 * wide
+                    assert top - 0.25 * high <= y <= top + 1.25 * high
+                checked += 1
+    assert checked > 10
+
+
 def test_what_an_annotator_places():
     """A joint that is hidden in a frame is placed if it is seen within five frames of it, read literally."""
     rng = np.random.default_rng(0)

@@ -1,55 +1,84 @@
-"""A grouped convolution whose number of groups can be elastic."""
+"""Elastic groups: channels come in lanes, and how the lanes are dealt to groups leaves every channel where it is.
+
+A feature of L lanes with n channels each has channel i of lane l at l * n + i. A narrower one keeps the first channels
+of every lane. One group a lane, or one for several neighbouring lanes, or one for each channel: all are parts of the
+same weight between all lanes, in the order in which torch deals channels to groups, so nothing is ever shuffled.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litepose_nas.blocks import ceil_div
-from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
+from litepose_nas.blocks.ops import Op, conv
+from litepose_nas.errors import UserError
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class GroupConv(NamedTuple):
-    """A convolution in few x split groups, normalised and activated; channel c is in group c % (few * split).
+class Dealt(NamedTuple):
+    """How a convolution deals lanes to groups."""
 
-    `few` is the smallest number of groups in the space and has an axis; finer groups split each of those. A depthwise
-    convolution has as many groups as channels.
+    few: int  # the smallest number of groups in the space: it owns an axis, for no weight joins them
+    fine: int  # lanes in each of the few
+    split: int  # groups made of each of the few
+    inner: int  # groups made of each lane, where there are as many groups as lanes
+
+
+def deal(groups: Any, lanes: int, few: int, cin: Any, cout: Any) -> Dealt:
+    """Return how at most so many groups are made of lanes with cin channels going in and cout coming out.
+
+    More groups than lanes mean one for each channel, where as many come out as go in; elsewhere one for each lane.
+    Numbers may be columns of numbers, as when a whole search round is priced at once.
     """
+    apart = groups > lanes
+    split = (apart * lanes + (1 - apart) * groups) // few
+    return Dealt(few, lanes // few, split, 1 + apart * (cin == cout) * (cout - 1))
+
+
+class GroupConv(NamedTuple):
+    """A convolution of lanes in few x split x inner groups, normalised and activated by ReLU."""
 
     few: int
+    fine: int
     split: int
-    cin: int  # input channels in each of the few groups
+    inner: int
+    cin: int  # channels of a lane
     cout: int
     kernel: int
     stride: int = 1
 
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return the convolution, and the copies that put the channels of a group side by side and back."""
-        groups, cin, cout = self.few * self.split, self.few * self.cin, self.few * self.cout
-        _, h2, w2 = self.out(h, w)
-        steps, source = [], 0  # type: list[Step], int | str
-        if 1 < groups < cin:
-            steps, source = [Step("grouped", cin * h * w, COPY, (0,))], "grouped"
-        op = conv(h, w, cin, cout, self.kernel, self.stride, groups)
-        steps.append(Step("result", cout * h2 * w2, op, (source,)))
-        if 1 < groups < cout:
-            steps.append(Step("interleaved", cout * h2 * w2, COPY, ("result",)))
-        return flow(steps)
+        """Return the convolution."""
+        lanes, groups = self.few * self.fine, self.few * self.split * self.inner
+        return [conv(h, w, lanes * self.cin, lanes * self.cout, self.kernel, self.stride, groups, inputs=(0,))]
 
     def out(self, h: int, w: int) -> tuple[int, int, int]:
         """Return the output's shape."""
-        return self.few * self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
+        return self.few * self.fine * self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
 
     def build(self) -> nn.Module:
-        """Return the module, with one small weight for each group."""
+        """Return the module, with a small weight for each group."""
         from litepose_nas.layers import groups as layers
 
         return layers.GroupConv(*self)
 
     def store(self) -> nn.Module:
-        """Return the module that a supernet keeps: a weight between all channels of each of the few groups."""
-        from litepose_nas.layers import groups as layers
+        """Return the module that a supernet keeps: a weight between all lanes of each of the few groups."""
+        return self._replace(split=1, inner=1).build()
 
-        return layers.GroupConv(*self._replace(split=1))
+
+def check_lanes(where: str, width: Any, lanes: int) -> None:
+    """Refuse a width that does not fill all lanes equally."""
+    if isinstance(width, int) and width % lanes:
+        raise UserError(f"{where}: {width} is no multiple of {lanes}, the number of lanes that the space deals it to")
+
+
+def check_groups(where: str, groups: Any, lanes: int, few: int) -> None:
+    """Refuse a number of groups to which lanes cannot be dealt."""
+    if lanes % few:
+        raise UserError(f"fewest_groups: {few} is no divisor of {lanes}, the number of lanes")
+    if isinstance(groups, int) and groups < lanes and (lanes % groups or groups % few):
+        fitting = [n for n in range(few, lanes + 1) if lanes % n == 0 and n % few == 0]
+        raise UserError(f"{where}: {groups} groups cannot be made of {lanes} lanes; choose from {fitting} or more")

@@ -13,11 +13,13 @@ from litepose_nas.errors import UserError
 
 if TYPE_CHECKING:
     from litepose_nas.budget import Budget
+    from litepose_nas.data.source import Source
     from litepose_nas.engines.choice import Choice
     from litepose_nas.report.across import Summary
     from litepose_nas.runs.run import Run
+    from litepose_nas.searching.meeting import Picture
     from litepose_nas.searching.problem import Evaluated
-    from litepose_nas.steps.search import Way
+    from litepose_nas.steps.search import BoxFile, Way
 
 
 class Several(NamedTuple):
@@ -27,7 +29,18 @@ class Several(NamedTuple):
     people: float | None
     detector_macs: str | None
     boxes: Path | None
-    min_box_score: float
+    min_box_score: float | None
+
+    @property
+    def given(self) -> list[str]:
+        """The options of it that were given."""
+        named = {
+            "--people": self.people,
+            "--detector-macs": self.detector_macs,
+            "--boxes": self.boxes,
+            "--min-box-score": self.min_box_score,
+        }
+        return [option for option, value in named.items() if value is not None]
 
 
 class Wishes(NamedTuple):
@@ -51,13 +64,11 @@ def is_meant(several: Several, run: Run | None) -> bool:
         return "supernets" in run.settings
     if len(several.supernets) > 1:
         return True
-    given = {"--people": several.people, "--detector-macs": several.detector_macs, "--boxes": several.boxes}
-    for option, value in given.items():
-        if value is not None:
-            raise UserError(
-                f"{option}: for a search across families, which takes two supernets or more; name their runs, or leave "
-                f"{option} out: a budget of one supernet is of one run of its networks"
-            )
+    for option in several.given:
+        raise UserError(
+            f"{option}: for a search across families, which takes two supernets or more; name their runs, or leave "
+            f"{option} out: a budget of one supernet is of one run of its networks"
+        )
     return False
 
 
@@ -65,54 +76,34 @@ def search(run: Run | None, several: Several, wishes: Wishes) -> None:
     """Search across families: from the beginning, or from where a run stands."""
     from litepose_nas.formats import subnet_file
     from litepose_nas.runs.run import Run
-    from litepose_nas.searching.meeting import Picture, picture_of
     from litepose_nas.steps import search as plain
     from litepose_nas.steps import search_across as step
     from litepose_nas.steps.common import duration
 
-    kept, way, limits = wishes.kept, wishes.way, wishes.budget
+    kept = wishes.kept
     trained = [plain.find_supernet(named) for named in kept.get("supernets", several.supernets)]
-    if run is None:
-        step.check_alike(trained, wishes.data)
-        if several.min_box_score and not several.boxes:
-            raise UserError("--min-box-score: of which boxes? name their file with --boxes")
-        boxes = plain.BoxFile(str(several.boxes), several.min_box_score) if several.boxes else None
-        detector = _macs(several.detector_macs)
-        if several.people:  # an impossible budget ends before anything is read
-            asked = Fraction(str(several.people))
-            step.budgets_of(trained, limits, Picture(asked, detector))
-        for one in trained:
-            done, planned = plain.progress_of(one)
-            if done < planned:
-                console.out(f"the training of {one.folder} has not ended: it stands at step {done} of {planned}")
-        source = open_data(wishes.data or trained[0].settings["data"])
-        quick = plain.is_quick(wishes.evals, wishes.device)
-        seed = trained[0].settings["seed"]
-        people = step.People(asked, "as asked for") if several.people else step.people_in(source, seed, quick, boxes)
-        picture = Picture(people.number, detector)
-        told_people = people.told
-    else:
-        source, quick = open_data(kept["data"]), kept["quick"]
-        picture, told_people = picture_of(kept), kept["people_are"]
-        boxes = plain.BoxFile(kept["boxes"], kept["min_box_score"]) if kept["boxes"] else None
+    meant = _again(kept) if run else _asked(several, wishes, trained)
     with console.status("reading supernets and pictures"):
-        ready = step.prepare(trained, source, limits, wishes.device, quick, picture, told_people, boxes)
+        ready = step.prepare(trained, meant.source, wishes.budget, wishes.device, meant.quick, *meant[2:])
     if run is None:
         each = step.seconds_each(ready)
-        evals = wishes.evals or (plain.evaluations_in(plain.QUICK_MINUTES, each) if quick else plain.EVALS)
-        if quick:
+        evals = wishes.evals or (plain.evaluations_in(plain.QUICK_MINUTES, each) if meant.quick else plain.EVALS)
+        if meant.quick:
             console.out("quick preset for a processor: few networks on few pictures; a real search: --evals 200")
         console.out(
             f"{evals} networks of {', '.join(ready.parts)}, on {ready.pictures} held-out training pictures: "
             f"about {duration(evals * each / (wishes.choice.workers or 1))}"
         )
-        console.out(f"a picture has {picture.number} people ({told_people}), each of them a run of a top-down network")
+        if step.needs_boxes(trained):
+            console.out(
+                f"a picture has {meant.picture.number} people ({meant.people}), each a run of a top-down network"
+            )
         if wishes.dry_run:
             console.out("nothing was written")
             return
-        more = {"supernets": [str(one.folder) for one in trained], "data": source.name, "evals": evals, "quick": quick}
-        more |= {**picture.plain(), "people_are": told_people}
-        more |= {"boxes": boxes.path if boxes else None, "min_box_score": several.min_box_score}
+        more = {"supernets": [str(one.folder) for one in trained], "data": meant.source.name, "evals": evals}
+        more |= {"quick": meant.quick, **meant.picture.plain(), "people_are": meant.people}
+        more |= {"boxes": list(meant.boxes) if meant.boxes else None}
         run = Run.create(plain.VERB, wishes.name, settings={**kept, **more}, out=wishes.out)
     else:
         run = Run.resume(run.folder)
@@ -131,13 +122,54 @@ def search(run: Run | None, several: Several, wishes: Wishes) -> None:
 
     with run, told(run, plain.VERB):
         with console.live("searching") as show:
-            found = step.search_across(run, ready, evals, run.settings["seed"], report, way, wishes.choice)
+            found = step.search_across(run, ready, evals, run.settings["seed"], report, wishes.way, wishes.choice)
         subnet_file.write("subnet.json", found.subnet(found.meeting.winner.one))
         run.end()
     say(found)
     console.out(f"all {len(found.found)} networks: {run.folder / 'front.csv'}; the best of each: {run.folder / 'best'}")
     console.out("written to subnet.json")
     console.out("next: litepose-nas extract subnet.json")
+
+
+class _Meant(NamedTuple):
+    source: Source
+    quick: bool
+    picture: Picture
+    people: str  # where their number comes from
+    boxes: BoxFile | None
+
+
+def _asked(several: Several, wishes: Wishes, trained: list[Run]) -> _Meant:
+    """Return what a new search is to look at; what is impossible ends before weights or pictures are read."""
+    from litepose_nas.searching.meeting import Picture
+    from litepose_nas.steps import search as plain
+    from litepose_nas.steps import search_across as step
+
+    step.check_alike(trained, wishes.data)
+    step.check_evals(wishes.evals, len(trained))
+    _check(several, step.needs_boxes(trained))
+    boxes = plain.BoxFile(str(several.boxes), several.min_box_score or 0.0) if several.boxes else None
+    detector = _macs(several.detector_macs)
+    asked = step.People(Fraction(str(several.people)), "as asked for") if several.people else None
+    if asked:
+        step.budgets_of(trained, wishes.budget, Picture(asked.number, detector))
+    for one in trained:
+        done, planned = plain.progress_of(one)
+        if done < planned:
+            console.out(f"the training of {one.folder} has not ended: it stands at step {done} of {planned}")
+    source = open_data(wishes.data or trained[0].settings["data"])
+    quick = plain.is_quick(wishes.evals, wishes.device)
+    people = asked or step.people_in(trained, source, quick, boxes)
+    return _Meant(source, quick, Picture(people.number, detector), people.told, boxes)
+
+
+def _again(kept: dict[str, Any]) -> _Meant:
+    """Return what a search that goes on was begun with."""
+    from litepose_nas.searching.meeting import picture_of
+    from litepose_nas.steps.search import BoxFile
+
+    boxes = BoxFile(*kept["boxes"]) if kept["boxes"] else None
+    return _Meant(open_data(kept["data"]), kept["quick"], picture_of(kept), kept["people_are"], boxes)
 
 
 def say(found: Summary) -> None:
@@ -163,6 +195,8 @@ def report(
     past = reread_across(what)
     texts = budget or [limit.text for limit in past.budget.limits]
     limits = Budget.of(texts, convention or past.budget.convention)
+    if people and not past.needs_boxes:
+        raise UserError(f"--people: all networks of {past.folder} see whole pictures, whoever is in them; leave it out")
     picture = past.picture._replace(people=Fraction(str(people))) if people else past.picture
     found = summarise_across(past, limits, picture)
     folder = out or past.folder / "report"
@@ -180,8 +214,18 @@ def report(
     if again:
         console.out("written to subnet.json")
         console.out("next: litepose-nas extract subnet.json")
-    else:
+    elif past.needs_boxes:
         console.out(f"next: litepose-nas report {past.folder} --people {float(2 * picture.people):.3g}")
+
+
+def _check(several: Several, needs_boxes: bool) -> None:
+    """Refuse what nobody would read."""
+    if several.given and not needs_boxes:
+        raise UserError(
+            f"{several.given[0]}: all of these networks see whole pictures, whoever is in them; leave it out"
+        )
+    if several.min_box_score is not None and not several.boxes:
+        raise UserError("--min-box-score: of which boxes? name their file with --boxes")
 
 
 def _macs(text: str | None) -> int:

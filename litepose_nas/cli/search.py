@@ -49,7 +49,9 @@ def search(
     boxes: Annotated[
         Path | None, typer.Option(help="Of several: where a detector found people; the true boxes.")
     ] = None,
-    min_box_score: Annotated[float, typer.Option(help="Of these, take boxes from this score on.")] = 0.0,
+    min_box_score: Annotated[
+        float | None, typer.Option(help="Of these, take boxes from this score on; all if not given.")
+    ] = None,
     data: Data = None,
     seed: Seed = 0,
     device: Device = "auto",

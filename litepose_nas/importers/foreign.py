@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from litepose_nas import families, importers, network, resources, target, weights
+from litepose_nas import families, importers, network, resources, space_file, target, weights
 from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file, subnet_file
 from litepose_nas.formats.subnet_file import Subnet
@@ -172,14 +172,14 @@ def _heads(paths: list[str]) -> list[str]:
 
 def _nearest_point(file: Foreign) -> tuple[Subnet, str]:
     """Return the family's published network that shares most with a file, or the widest of its shipped space."""
-    spaces = {name: Space.load(name) for name in resources.names("search_spaces", ".yaml")}
+    shipped = resources.names("search_spaces", ".yaml")
+    trees = {name: space_file.read(resources.find(name, "search_spaces", ".yaml")) for name in shipped}
+    spaces = {name: Space.load(name) for name, tree in trees.items() if tree.get("family") == file.family}
     mine = []
     for name in target.published():
         data = json_file.read(resources.find(name, "mobile_configs", ".json"), subnet_file.EXPECTED)
-        space = spaces.get(data["space"])
-        if space is None or family_of(space) == file.family:  # the others are not worth reading whole
-            mine.append((name, target.resolve(name).subnet))
-    mine = [(name, subnet) for name, subnet in mine if family_of(subnet.arch.space) == file.family]
+        if data["space"] in spaces:  # read no further than needed: there are many, and each has its space
+            mine.append((name, Subnet(spaces[data["space"]].arch(data["arch"]), data["joints"])))
 
     def shared(subnet: Subnet) -> int:
         return sum(subnet.arch.to_dict().get(path) == value for path, value in file.genes.items())

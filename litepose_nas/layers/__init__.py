@@ -4,5 +4,6 @@
 - `axes`: which axes of which weights are the same channels, so that sorting them leaves the function unchanged;
 - `tied`: pairs of those axes that are added to each other;
 - `window(key, big)`: where the module's own weight lives in a larger one, if not at the head of every axis;
-- `plain_weights()`: the plain weights of a module whose weights are computed.
+- `plain_weights()`: the plain weights of a module whose weights are computed;
+- `plain()`: the ordinary module of torch's that does the same, which is what an export writes.
 """

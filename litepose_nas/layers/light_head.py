@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from litepose_nas.layers.conv import conv_bn, dense, lying_as, spread
 
 
-class GroupDeconv(nn.Module):
+class InterleavedDeconv(nn.Module):
     """A deconv of stride 2 in interleaved groups, then batch normalisation and ReLU.
 
     Interleaved (channel c in group c % groups), because then the first channels of a wide network are grouped as a
@@ -47,7 +47,7 @@ class LightDeconv(nn.Module):
     def __init__(self, cin: int, cout: int, kernel: int, groups: int):
         super().__init__()
         self.lift = conv_bn(dense(cin, cout), cout, nn.ReLU(inplace=True))
-        self.up = GroupDeconv(cout, cout, kernel, groups)
+        self.up = InterleavedDeconv(cout, cout, kernel, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the feature at twice the size."""

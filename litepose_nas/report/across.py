@@ -58,6 +58,11 @@ class Across(NamedTuple):
         """The families as they meet."""
         return [Family(name, past.problem, past.found, past.again) for name, past in self.pasts.items()]
 
+    @property
+    def needs_boxes(self) -> bool:
+        """Whether any of the networks see one person at a time."""
+        return any(past.problem.space.task == TOPDOWN for past in self.pasts.values())
+
     def family_of(self, one: Evaluated) -> str:
         """Return the family that a network is of."""
         return next(name for name, past in self.pasts.items() if past.problem.space == one.arch.space)
@@ -142,7 +147,6 @@ def summarise_across(across: Across, budget: Budget | None = None, picture: Pict
     objectives = families[0].problem.objectives if budget.convention == across.budget.convention else ()
     chosen = next(one for one in found if one.arch == meeting.winner.one.arch)
     settled = Settled(chosen, [Final(chosen, meeting.winner.aps)], meeting.winner.noise)
-    mixed = any(family.task == TOPDOWN for family in families)
     return Summary(
         across,
         budget,
@@ -150,7 +154,7 @@ def summarise_across(across: Across, budget: Budget | None = None, picture: Pict
         meeting,
         found,
         front(found, budget, objectives),
-        by_people(families, budget, picture) if mixed else [],
+        by_people(families, budget, picture) if across.needs_boxes else [],
         baseline.baselines(found, settled, budget),
         _ahead(across.compared, meeting),
     )

@@ -46,7 +46,8 @@ def plane(found: Summary) -> str:
     x = scale(min(macs) / unit, most / unit, LEFT, WIDTH - RIGHT)
     aps = [one.score for one in shown] or [0.0, 1.0]
     y = scale(min(aps), max(aps), HEIGHT - BOTTOM, TOP)
-    marks = axes(x, y, f"{prefix}MAC of a picture with {found.picture.number} people", "AP")
+    people = f" with {found.picture.number} people" if across.needs_boxes else ""
+    marks = axes(x, y, f"{prefix}MAC of a picture{people}", "AP")
     if limit and limit <= most:
         at = x.at(limit / unit)
         marks.append(f'<path d="M{at} {TOP}V{HEIGHT - BOTTOM}" stroke="{RED}" stroke-dasharray="6 4"/>')

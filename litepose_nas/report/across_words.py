@@ -19,7 +19,7 @@ def rule(found: Summary) -> str:
     """Return in words what a picture costs and what the networks were judged by."""
     judged, picture, people = found.across.judged, found.picture, people_are(found)
     said = [f"by AP on {judged['pictures']} held-out pictures"]
-    if any(family.task == TOPDOWN for family in found.across.families):
+    if found.across.needs_boxes:
         detector = picture.detector_macs
         finding = f"plus {in_words('macs', detector)} to find them" if detector else "finding them is not counted"
         said.append(

@@ -90,12 +90,22 @@ def check_alike(trained: Sequence[Run], data: str | None = None) -> None:
         keys = ("seed", "joints") if data else ("data", "seed", "joints")
         for key in keys:
             mine, its = run.settings[key], first.settings[key]
-            if mine != its:
+            if mine != its and not (key == "data" and _same_place(mine, its)):
                 raise UserError(
                     f"{first.folder} and {run.folder}: trained with {key} {its} and {mine}, so the pictures that one "
                     "has not seen are others than those of the other, and their figures would not compare; train both "
                     "with the same --data and --seed"
                 )
+
+
+def check_evals(evals: int | None, families: int) -> None:
+    """Refuse so few evaluations that a family gets none."""
+    if evals is not None and evals < families:
+        raise UserError(f"--evals {evals}: each of {families} families needs one at least")
+
+
+def _same_place(one: str, other: str) -> bool:
+    return Path(one).exists() and Path(one).resolve() == Path(other).resolve()
 
 
 def names_of(trained: Sequence[Run]) -> list[str]:
@@ -108,9 +118,16 @@ def names_of(trained: Sequence[Run]) -> list[str]:
     return names
 
 
-def people_in(source: Source, seed: int, quick: bool, boxes: BoxFile | None) -> People:
+def needs_boxes(trained: Sequence[Run]) -> bool:
+    """Return whether any family's networks see one person at a time."""
+    return any(supernet_space(run.folder / WEIGHTS).task == TOPDOWN for run in trained)
+
+
+def people_in(trained: Sequence[Run], source: Source, quick: bool, boxes: BoxFile | None) -> People:
     """Return how many people a network that needs boxes looks at in a held-out picture, on average."""
-    data = read_data(source, seed, search.slice_of(quick))
+    if not needs_boxes(trained):
+        return People(Fraction(1), "it makes no difference")
+    data = read_data(source, trained[0].settings["seed"], search.slice_of(quick))
     held = data.held.slice
     found = boxes_for(held.dataset, source.name, Path(boxes.path), boxes.least_score) if boxes else None
     looked = len(TopDown(data.joints, boxes=found).shots(held, (256, 192)))
@@ -179,8 +196,7 @@ def search_across(
     choice: Choice = Choice(),  # noqa: B008
 ) -> Summary:
     """Search all families turn by turn, from the run's journal if it has one, and let their best meet."""
-    if evals < len(several.parts):
-        raise UserError(f"--evals {evals}: each of {len(several.parts)} families needs one at least")
+    check_evals(evals, len(several.parts))
     parts = {name: search.in_way(setting, way) for name, setting in several.parts.items()}
     several = several._replace(parts=parts)
     journal = Journal(run.journal, _header(several, evals, seed, way), _notes(several))

@@ -69,6 +69,8 @@ def predict_film(
     if layout not in LAYOUTS:
         raise UserError(f"layout {layout!r} of the poses is not one; {nearest(layout, LAYOUTS)}")
     places = _places(out, name or frames.name)
+    if places.overlay.resolve() == frames.source.resolve():
+        raise UserError(f"the overlay would take the place of {frames.source} itself; choose another folder with --out")
     known = _journal(places, settings or {}, follower) if resume else []
     people, size, stopped = known, (0, 0), False
     if not known:

@@ -1,0 +1,66 @@
+"""S-ViPNAS on MobileNetV3: inverted residuals with groups and gates, then three grouped deconvs (CVPR 2021).
+
+The output, at a quarter of the input: one heatmap a joint of the one person the picture was cut out for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from litepose_nas.blocks import Part
+from litepose_nas.blocks.entry import Entry
+from litepose_nas.blocks.groups import check_lanes
+from litepose_nas.blocks.inverted import InvertedResidual
+from litepose_nas.errors import UserError
+from litepose_nas.families.s_vipnas_res50 import answer, head
+
+OUTPUTS = ("heatmaps",)
+TASK = "topdown"
+STRIDES = (1, 2, 2, 2, 1, 2)
+STAGES = len(STRIDES)
+SMOOTH = (False, False, False, True, True, True)  # h-swish in place of ReLU, as in MobileNetV3
+SQUEEZE = 4  # a gate has a quarter of its channels inside
+
+
+def plan(tree: Any, joints: int) -> Iterator[Part]:
+    """Yield the blocks: a convolution, a first stage as wide as it, five stages down to a 32nd, three deconvs."""
+    if not isinstance(tree.stages, list) or len(tree.stages) != len(STRIDES):
+        raise UserError(f"stages: expected a list of {len(STRIDES)}")
+    yield Part("stem", 1, Entry(tree.entry.width, tree.entry.kernel, True))
+    width, down = tree.entry.width, 2
+    for i, (stage, stride) in enumerate(zip(tree.stages, STRIDES, strict=True)):
+        if stage.depth < 1:
+            raise UserError(f"stages.{i}.depth: expected at least 1, for the first block carries the stride")
+        # The first stage keeps the entry's width and does not expand it, so all its blocks are residual.
+        cout, expands = (width, False) if i == 0 else (stage.width, True)
+        mid = cout * stage.expand if expands else width
+        where = f"stages.{i}.each"
+        check_lanes("entry.width" if i == 0 else f"stages.{i}.width", cout, tree.largest_group)
+        if isinstance(stage.each, int) and (tree.largest_group % stage.each or stage.each > tree.largest_group):
+            raise UserError(f"{where}: {stage.each} channels are no part of the largest group, {tree.largest_group}")
+        few, split = mid // tree.largest_group, tree.largest_group // stage.each
+        hidden = stage.attention * (mid // SQUEEZE)
+        for j in range(stage.depth):
+            block = InvertedResidual(
+                few, tree.largest_group, split, width, cout, stage.kernel, stride if j == 0 else 1,
+                i == 0 or j > 0, expands, SMOOTH[i], hidden,
+            )  # fmt: skip
+            yield Part(f"stages.{i}.{j}", down, block)
+            if j == 0:
+                width, down = cout, down * stride
+    check_lanes(f"stages.{len(STRIDES) - 1}.width", width, tree.lanes)
+    yield from head(tree, width, down, joints)
+
+
+def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:
+    """Return the heatmaps of a batch of cut-outs; `after` may change the feature behind a stage of that number."""
+    x = net.stem(image)
+    sizes = []
+    for i, stage in enumerate(net.stages.children()):
+        if STRIDES[i] == 2 and i > 1:
+            sizes.append(x.shape[-2:])
+        for block in stage.children():
+            x = block(x)
+        x = after(i, x) if after else x
+    return (answer(net, x, [*sizes, x.shape[-2:]]),)
