@@ -4,8 +4,8 @@
 
 Worlds of worlds.py, whose scores are known at once; the loop is the one of the command: proposals, prices, models, the
 journal written to the disk after each evaluation, and scores among all so far. CPU time of one thread, in ms an
-evaluation, for each fifth of the way; and the seconds until a resumed search has read its journal and fitted its model
-again, which it does once.
+evaluation, for each fifth of the way; and the seconds that resuming takes, which makes the proposals of every round
+again.
 """
 
 from __future__ import annotations
@@ -57,13 +57,14 @@ def own_cost(space: str, method: str, evals: int, path: Path) -> tuple[list[floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--evals", type=int, default=1000)
+    parser.add_argument("--spaces", nargs="*", default=["litepose", "litepose-blocks"])
     parser.add_argument("--methods", nargs="*", default=METHODS)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     ends = [asked.evals * (part + 1) // PARTS for part in range(PARTS)]
     print(f"| space | search | {' | '.join(f'to {end}' for end in ends)} | all | resumed, s |")
     print(f"|---|---|{'---|' * (PARTS + 2)}")
-    for space in ("litepose", "litepose-blocks"):
+    for space in asked.spaces:
         for method in asked.methods:
             with tempfile.TemporaryDirectory() as folder:
                 each, again = own_cost(space, method, asked.evals, Path(folder) / "journal.jsonl")

@@ -145,6 +145,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--slow-seeds", type=int, default=3, help="seeds for what is slow")
     parser.add_argument("--evals", type=int, default=1000)
+    parser.add_argument("--spaces", nargs="*", default=SPACES)
     parser.add_argument("--kinds", nargs="*", default=list(worlds.KINDS), help="of worlds")
     parser.add_argument("--methods", nargs="*", default=[*OURS, *PUBLISHED, "optuna NSGA-II", "optuna TPE"])
     parser.add_argument(
@@ -162,7 +163,7 @@ def main() -> None:
         methods = [name for name in methods if not name.startswith("optuna")]
         print("left out: optuna's samplers (pip install optuna)")
     print(f"budget 4 GMAC; scores spread by {worlds.SPREAD} at one cost, an evaluation by {worlds.NOISE}; 1 thread\n")
-    cells = [(space, kind) for space in SPACES for kind in asked.kinds]
+    cells = [(space, kind) for space in asked.spaces for kind in asked.kinds]
     areas: dict[tuple[str, str], dict[str, list[dict[int, float]]]] = {cell: defaultdict(list) for cell in cells}
     spent: dict[str, list[float]] = defaultdict(list)
     shares: dict[tuple[str, str], list[float]] = defaultdict(list)
