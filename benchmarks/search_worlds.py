@@ -7,6 +7,7 @@ only), above the score of the smallest network and within the budget; in points 
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 import warnings
 from collections import defaultdict
@@ -85,6 +86,12 @@ def with_optuna(world: World, sampler: Any, evals: int, seed: int) -> tuple[Foun
     return found, spent
 
 
+def remembering_world(space: str, kind: str, seed: int) -> World:
+    """Return a world that counts each cost once."""
+    world = worlds.world(space, kind, seed)
+    return world._replace(problem=world.problem.remembering())
+
+
 def length(name: str, seed: int, evals: int, slow_seeds: int) -> int:
     """Return how many evaluations a method is given with a seed; 0: none, for it is slow."""
     if name in PUBLISHED:
@@ -138,6 +145,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--slow-seeds", type=int, default=3, help="seeds for what is slow")
     parser.add_argument("--evals", type=int, default=1000)
+    parser.add_argument("--kinds", nargs="*", default=list(worlds.KINDS), help="of worlds")
     parser.add_argument("--methods", nargs="*", default=[*OURS, *PUBLISHED, "optuna NSGA-II", "optuna TPE"])
     parser.add_argument(
         "--earlier", type=Path, default=Path("nowhere"), help="an output that was cut short: go on from it"
@@ -154,22 +162,21 @@ def main() -> None:
         methods = [name for name in methods if not name.startswith("optuna")]
         print("left out: optuna's samplers (pip install optuna)")
     print(f"budget 4 GMAC; scores spread by {worlds.SPREAD} at one cost, an evaluation by {worlds.NOISE}; 1 thread\n")
-    cells = [(space, kind) for space in SPACES for kind in worlds.KINDS]
+    cells = [(space, kind) for space in SPACES for kind in asked.kinds]
     areas: dict[tuple[str, str], dict[str, list[dict[int, float]]]] = {cell: defaultdict(list) for cell in cells}
     spent: dict[str, list[float]] = defaultdict(list)
     shares: dict[tuple[str, str], list[float]] = defaultdict(list)
     for seed in range(asked.seeds):
         for cell in cells:
-            world = worlds.world(*cell, seed)
-            world = world._replace(problem=world.problem.remembering())
-            if seed < asked.slow_seeds:
-                shares[cell].append(worlds.interaction_share(world, seed))
+            here = functools.cache(functools.partial(remembering_world, *cell, seed))  # built where it is wanted
+            if seed < max(1, asked.slow_seeds):
+                shares[cell].append(worlds.interaction_share(here(), seed))
             for name in methods:
                 evals = length(name, seed, asked.evals, asked.slow_seeds)
                 numbers, cost = known.get((str(seed), " ".join(cell), name), ({}, 0.0))
                 if evals and max(numbers, default=0) < evals:
-                    found, seconds = run(world, seed, name, evals)
-                    numbers = {at: area(world, found[:at]) for at in AT if at <= len(found)}
+                    found, seconds = run(here(), seed, name, evals)
+                    numbers = {at: area(here(), found[:at]) for at in AT if at <= len(found)}
                     cost = 1e3 * seconds / len(found)
                 if not evals:
                     continue

@@ -1,6 +1,6 @@
 """Is it worth spreading computation over frames? Temporal groups against the same MACs spent evenly, on drawn videos.
 
-    python benchmarks/temporal.py OUT [--seeds 0 1] [--scale 1.0]
+    python benchmarks/temporal.py OUT [--seeds 0 1] [--scale 1.0] [--options]
 
 People in drawn videos, 64x48 pixels, groups of a key frame and three later ones. For each seed: a key network is
 trained on single frames; a temporal supernet with it, frozen; then, at equal total MACs of four frames,
@@ -9,9 +9,11 @@ trained on single frames; a temporal supernet with it, frozen; then, at equal to
 - `uniform`: the best of as many evaluated groups whose later frames are all alike,
 - `small`: a smaller network of single frames on every frame,
 
-each trained on for equally long, and judged on videos that nobody trained on. Beside them the key network on every
-frame, and the ablation: one uniform group with no fusion and with each way to join heatmaps after its second stage,
-all trained on alike. Every stage leaves a file in OUT, so that a run that was stopped goes on where it was.
+each trained on for equally long, by the truth and by the key network's answers on every frame, and judged on videos
+that nobody trained on. Beside them the key network on every frame, and the ablation: one uniform group with no fusion
+and with each way to join heatmaps after its second stage, all trained on alike. With `--options` also that group from
+scratch, with other options of space and training. Every stage leaves a file in OUT, so that a run that was stopped goes
+on where it was.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Candidates, Judge, Protocol
 from litepose_nas.searching import guided
 from litepose_nas.searching.engine import header, run_search
-from litepose_nas.searching.problem import Problem, by_ap_or_loss
+from litepose_nas.searching.problem import Problem, by_loss
 from litepose_nas.space import Arch, Space
 from litepose_nas.steps.common import Data, describe, read_data, task_of
 from litepose_nas.steps.keyframe import load_key, space_with_key
@@ -58,7 +60,7 @@ SIZE, LATER, CPU = (64, 48), 3, torch.device("cpu")
 RECIPE = dataclasses.replace(
     TOPDOWN, batch=16, rotation=0.0, scale=(0.9, 1.1), translate=0.03, colour=0.1, half_body=0.0
 )
-CLIPS = dataclasses.replace(RECIPE, batch=4)  # of four frames
+CLIPS = dataclasses.replace(RECIPE, batch=8)  # of four frames, of which each later network sees one
 ON = dataclasses.replace(CLIPS, lr=3e-3, widest_first=0.0)
 KEY = {"resolution": "64x48", "stem": 8, "stages": [(1, 16), (2, 24), (2, 48)], "kernel": 5, "expand": 4, "head": 24}
 # A network of single frames, which sets the budget: four times its MACs.
@@ -84,9 +86,9 @@ class Size(NamedTuple):
     videos: tuple[int, int] = (50, 14)
     key_steps: int = 1300
     small_steps: int = 1300  # no network of a group learns for longer
-    supernet_steps: int = 300
-    on_steps: int = 200
-    evals: int = 20
+    supernet_steps: int = 200
+    on_steps: int = 900
+    evals: int = 100
 
 
 class Room(NamedTuple):
@@ -115,12 +117,12 @@ def single(values: dict[str, Any]) -> Arch:
     return Space.load("topdown-tiny").arch(tree(values, {"resolution": values["resolution"]}))
 
 
-def group_space(key: Path) -> Space:
-    """Return the temporal space with a key network, in groups of four."""
+def group_space(key: Path, **options: str) -> Space:
+    """Return the temporal space with a key network and other options, if wanted, in groups of four."""
     text = resources.find("t_vipnas-tiny", "search_spaces", ".yaml").read_text(encoding="utf-8")
     made = yaml.safe_load(text)
     made["frames"] = {"family": "simple_topdown", "depth": LATER, "blocks": FRAMES}
-    return space_with_key(Space(made, name="t_vipnas-tiny"), str(key))
+    return space_with_key(Space({**made, **options}, name="t_vipnas-tiny"), str(key))
 
 
 def alike(space: Space, values: dict[str, Any]) -> Arch:
@@ -149,8 +151,26 @@ def judge_of(room: Room, arch: Arch, recipe: Recipe) -> Judge:
     return Judge(data.held, task, recipe, CPU, Protocol(calibration=64, batch=16))
 
 
+class Everywhere(torch.nn.Module):
+    """The key network on every frame of a clip, or on single frames: the teacher of all others."""
+
+    def __init__(self, key: Path):
+        super().__init__()
+        self.key = devices.place(weights.load(key), CPU).requires_grad_(False)
+
+    def forward(self, clips: torch.Tensor) -> tuple[torch.Tensor]:
+        """Return the heatmaps of every frame."""
+        return (self.key(clips.flatten(0, -4))[0].unflatten(0, clips.shape[:-3]),)
+
+
 def network(
-    room: Room, name: str, arch: Arch, recipe: Recipe, steps: int, start: Callable[[], torch.nn.Module]
+    room: Room,
+    name: str,
+    arch: Arch,
+    recipe: Recipe,
+    steps: int,
+    start: Callable[[], torch.nn.Module],
+    teacher: torch.nn.Module | None = None,
 ) -> Path:
     """Train a network for so many steps, once, and return the file of its calibrated weights."""
     path = room.folder / f"{name}.safetensors"
@@ -158,7 +178,7 @@ def network(
         torch.manual_seed(room.seed)
         judge, data = judge_of(room, arch, recipe), room.clips if arch.frames > 1 else room.stills
         net = devices.place(start(), CPU)
-        trainee = NetTrainee(net, recipe, SIZE, CPU, data.joints, task=judge.task)
+        trainee = NetTrainee(net, recipe, SIZE, CPU, data.joints, teacher, judge.task)
         train(room.folder / name, trainee, data, recipe, steps, room.seed)
         calibrate(net, judge.calibration(SIZE))
         weights.save(net, path, Subnet(arch, data.joints, describe(data.skeleton, recipe, arch.space.task)))
@@ -172,17 +192,17 @@ def answer(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         found = make()
         seconds = {"seconds": round(time.perf_counter() - start, 1), "cpu": round(time.process_time() - cpu, 1)}
         path.write_text(json.dumps({**found, **seconds}) + "\n")
-        print(f"{path.name}: {json.dumps({**found, **seconds})[:300]}", flush=True)
+        print(f"{path.name}: {json.dumps({**found, **seconds})[:200]}", flush=True)
     return json.loads(path.read_text())
 
 
-def on_videos(room: Room, path: Path) -> dict[str, Any]:
+def on_videos(room: Room, path: Path, recipe: Recipe = CLIPS) -> dict[str, Any]:
     """Return the figures of a network on the videos of val, all frames of a group cut out by its key frame's box."""
 
     def look() -> dict[str, Any]:
         net = weights.load(path)
         arch = subnet_of(path).arch
-        task = task_of(room.clips.skeleton, CLIPS, "temporal", 1 + LATER)
+        task = task_of(room.clips.skeleton, recipe, "temporal", 1 + LATER)
         assert isinstance(task, Temporal)
         truth = read_truth(room.val.dataset)
         found = {"macs": ln.cost(arch).macs * (1 if arch.frames > 1 else 1 + LATER)}
@@ -202,27 +222,45 @@ def on_videos(room: Room, path: Path) -> dict[str, Any]:
     return answer(room.folder / f"{path.stem}-val.json", look)
 
 
-def search(room: Room, supernet: Supernet, budget: int, same: bool) -> dict[str, Any]:
-    """Return the best group within the budget, of all or of those whose later frames are alike."""
-    space, judge = supernet.space, judge_of(room, supernet.space.widest, CLIPS)
-    candidates, cost = Candidates(supernet, judge), lambda arch: ln.cost(arch, joints=supernet.joints)
-    if same:
-        rng, looked = random.Random(room.seed), []
-        while len(looked) < room.size.evals:
-            drawn = space.sample(rng).to_dict()
-            values = {key.removeprefix("frames.blocks.0."): v for key, v in drawn.items() if ".blocks.0." in key}
-            arch = alike(space, values)
-            # The best are dear: what takes less than most of the budget is left out, as the search learns to do.
-            if 0.85 * budget <= cost(arch).macs <= budget and arch not in [one for one, _ in looked]:
-                looked.append((arch, candidates(arch)))
-    else:
-        problem = Problem(space, Budget.of([f"{budget}MAC"]), cost, by_ap_or_loss)
-        searcher = guided.searcher(problem, room.seed, start=max(6, room.size.evals // 3), round=5)
-        journal = Journal(room.folder / "search.jsonl", header(space, room.seed, budget=budget))
-        found = run_search(problem, searcher, candidates, journal, room.size.evals)
-        looked = [(one.arch, one.result) for one in found]
-    best, result = max(looked, key=lambda pair: (pair[1]["ap"], -pair[1]["loss"]))
-    return {"arch": best.to_dict(), "macs": cost(best).macs, **result, "looked": len(looked)}
+def search_alike(room: Room, supernet: Supernet, budget: int) -> dict[str, Any]:
+    """Return the best group of those drawn whose later frames are alike."""
+    space, rng = supernet.space, random.Random(room.seed)
+    looked: dict[Arch, Any] = {}
+    candidates = Candidates(supernet, judge_of(room, space.widest, CLIPS))
+    while len(looked) < room.size.evals:
+        drawn = space.sample(rng).to_dict()
+        values = {key.removeprefix("frames.blocks.0."): v for key, v in drawn.items() if ".blocks.0." in key}
+        arch = alike(space, values)
+        # The best are dear: what takes less than most of the budget is left out, as a search learns to do.
+        if arch not in looked and 0.85 * budget <= ln.cost(arch, joints=supernet.joints).macs <= budget:
+            looked[arch] = candidates(arch)
+    return _best(list(looked.items()))
+
+
+def search_all(room: Room, supernet: Supernet, budget: int, known: list[Any]) -> dict[str, Any]:
+    """Return the best group of all: the search knows half as many that are alike, and looks at as many others."""
+    space, candidates = supernet.space, Candidates(supernet, judge_of(room, supernet.space.widest, CLIPS))
+    problem = Problem(space, Budget.of([f"{budget}MAC"]), lambda arch: ln.cost(arch, joints=supernet.joints), by_loss)
+    half = room.size.evals // 2
+    searcher = guided.searcher(problem, room.seed, start=6, round=5)
+    first = [(space.arch(arch), result) for arch, result in known[:half]]
+    for arch, result in first:
+        searcher.tell(arch, result)
+    journal = Journal(room.folder / "search.jsonl", header(space, room.seed, budget=budget))
+    found = run_search(problem, searcher, candidates, journal, room.size.evals - half)
+    return _best([*first, *((one.arch, one.result) for one in found if one.arch not in dict(first))])
+
+
+def _best(looked: list[tuple[Arch, Any]]) -> dict[str, Any]:
+    arch, result = min(looked, key=lambda pair: pair[1]["loss"])  # with so few people an AP says less
+    every = [[one.to_dict(), {key: found[key] for key in ("ap", "loss")}] for one, found in looked]
+    return {
+        "macs": ln.cost(arch).macs,
+        "ap": result["ap"],
+        "loss": result["loss"],
+        "arch": arch.to_dict(),
+        "all": every,
+    }
 
 
 def room_of(out: Path, seed: int, size: Size) -> Room:
@@ -241,21 +279,57 @@ def measure(room: Room) -> dict[str, dict[str, Any]]:
     size, joints = room.size, room.stills.joints
     key = network(room, "key", single(KEY), RECIPE, size.key_steps, lambda: ln.build(single(KEY), joints))
     rows = {"key network on every frame": on_videos(room, key)}
-    small = network(room, "small", single(SMALL), RECIPE, size.small_steps, lambda: ln.build(single(SMALL), joints))
+    arch = single(SMALL)
+    small = network(room, "small", arch, RECIPE, size.small_steps, lambda: ln.build(arch, joints), Everywhere(key))
     rows["small network on every frame"] = on_videos(room, small)
     budget = ln.cost(single(SMALL)).macs * (1 + LATER)
     space = group_space(key)
     supernet = _supernet(room, space, key)
+    same = answer(room.folder / "uniform.json", lambda: search_alike(room, supernet, budget))
+    other = answer(room.folder / "searched.json", lambda: search_all(room, supernet, budget, same["all"]))
+    for name, found in (("searched", other), ("uniform", same)):
+        rows[name] = on_videos(room, _trained_on(room, name, supernet, space.arch(found["arch"])))
+    return rows
 
-    def on(name: str, arch: Arch) -> Path:
-        return network(room, name, arch, ON, size.on_steps, lambda: extract(supernet, arch))
 
-    for name, same in (("searched", False), ("uniform", True)):
-        found = answer(room.folder / f"{name}.json", lambda same=same: search(room, supernet, budget, same))
-        rows[name] = {**on_videos(room, on(name, space.arch(found["arch"]))), "inherited": found["ap"]}
+def measure_fusions(room: Room) -> dict[str, dict[str, Any]]:
+    """Return the figures of a uniform group with no fusion, and with each way of it."""
+    key, rows = room.folder / "key.safetensors", {}
+    space = group_space(key)
+    supernet = _supernet(room, space, key)
     for fuse in ("none", "2.add", "2.mul", "2.cat"):
         arch = alike(space, tree(UNIFORM, {"fuse": fuse}))
-        rows[f"fusion {fuse}"] = on_videos(room, on(f"fuse-{fuse}", arch))
+        rows[f"fusion {fuse}"] = on_videos(room, _trained_on(room, f"fuse-{fuse}", supernet, arch))
+    return rows
+
+
+def _trained_on(room: Room, name: str, supernet: Supernet, arch: Arch) -> Path:
+    teacher = Everywhere(room.folder / "key.safetensors")
+    return network(room, name, arch, ON, room.size.on_steps, lambda: extract(supernet, arch), teacher)
+
+
+def measure_options(room: Room) -> dict[str, dict[str, Any]]:
+    """Return the figures of a uniform group, trained from scratch with one option changed at a time."""
+    key, rows = room.folder / "key.safetensors", {}
+    changes: dict[str, tuple[dict[str, str], str]] = {
+        "as they are": ({}, "key"),
+        "gradient through": ({"gradient": "through"}, "key"),
+        "crop previous": ({}, "previous"),
+        "answer added": ({"answer": "added"}, "key"),
+        "no teacher": ({}, "key"),
+    }
+    for name, (options, crop) in changes.items():
+        space, recipe = group_space(key, **options), dataclasses.replace(CLIPS, crop=crop)
+        arch = alike(space, tree(UNIFORM, {"fuse": "2.add"}))
+
+        def start(space: Space = space, arch: Arch = arch) -> torch.nn.Module:
+            supernet = Supernet(space, room.clips.joints)
+            load_key(supernet, str(key))
+            return extract(supernet, arch)
+
+        teacher = None if name == "no teacher" else Everywhere(key)
+        path = network(room, f"option-{name.replace(' ', '-')}", arch, recipe, room.size.on_steps, start, teacher)
+        rows[f"options: {name}"] = on_videos(room, path, recipe)
     return rows
 
 
@@ -277,13 +351,19 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--options", action="store_true")
     parser.add_argument("--scale", type=float, default=1.0, help="times all steps and evaluations")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     whole = Size()
     scaled = {key: max(2, round(asked.scale * value)) for key, value in whole._asdict().items() if key != "videos"}
     size = whole._replace(**scaled)
-    tables = {seed: measure(room_of(asked.out, seed, size)) for seed in asked.seeds}
+    rooms = {seed: room_of(asked.out, seed, size) for seed in asked.seeds}
+    parts = [measure, measure_fusions, *([measure_options] if asked.options else [])]
+    tables: dict[int, dict[str, dict[str, Any]]] = {seed: {} for seed in rooms}
+    for part in parts:
+        for seed, room in rooms.items():
+            tables[seed] |= part(room)
     print("\n| | MMAC a frame | " + " | ".join(f"AP, seed {seed}" for seed in tables) + " |")
     print("|---|---|" + "---|" * len(tables))
     for name in next(iter(tables.values())):

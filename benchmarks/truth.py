@@ -36,7 +36,7 @@ from litepose_nas.scoring import Protocol
 from litepose_nas.searching.engine import Look, header
 from litepose_nas.searching.problem import RANKS, Problem, Result
 from litepose_nas.space import Arch, Space
-from litepose_nas.steps.search import Setting, looking, prepare, searcher_of
+from litepose_nas.steps.search import Setting, Way, looking, prepare, searcher_of
 
 SPACE = Path(__file__).with_suffix(".yaml")
 AGAIN = 5  # calibrations whose scores say what noise is
@@ -135,7 +135,7 @@ def best_within(table: Table, problem: Problem) -> tuple[Arch, dict[Arch, float]
 def play(table: Table, problem: Problem, method: str, seed: int, evals: int) -> Played:
     """Return what a search of so many evaluations finds that looks scores up in the table."""
     best, scores = best_within(table, problem)
-    searcher, seen = searcher_of(method, problem, seed, evals), []
+    searcher, seen = searcher_of(Way(method), problem, seed, evals), []
     while len(seen) < evals and (archs := searcher.ask(evals - len(seen))):
         for arch in archs:
             seen.append(arch)
@@ -158,6 +158,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000, help="of the supernet's training")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--evals", type=int, default=60)
+    parser.add_argument("--ranks", nargs="*", choices=("loss", "ap"), default=("loss", "ap"))
     parser.add_argument("--workers", type=int, default=1, help="processes that evaluate, for the truth")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -173,7 +174,7 @@ def main() -> None:
     print(f"{asked.evals} evaluations, {asked.seeds} seeds; found: searches within noise of the best\n")
     print("| ranked by | budget | networks | best | noise (range) | method | found | gap | better |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for rank in ("loss", "ap"):
+    for rank in asked.ranks:
         for share in SHARES:
             most = np.quantile(list(table.macs.values()), share)
             problem = problem_of(table, most, rank, joints)

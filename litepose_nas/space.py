@@ -133,7 +133,7 @@ class Space:
 
     def _read_mapping(self, node: Mapping[str, Any], path: str, gates: tuple[tuple[int, int], ...]) -> dict[str, Any]:
         read, prefix = {}, f"{path}." if path else ""
-        for key in sorted(node, key=lambda key: (key == "blocks", key not in ("depth", "mask"))):  # gates come first
+        for key in sorted(node, key=lambda key: (key == "blocks", key != "mask", key != "depth")):  # gates come first
             if key != "blocks":
                 read[key] = self._read(node[key], f"{prefix}{key}", gates)
             if key == "mask" and isinstance(read[key], Gene):
@@ -332,11 +332,15 @@ class Space:
             if not isinstance(node, dict):
                 return 1
             rest = math.prod(count(value) for key, value in node.items() if key not in ("depth", "mask", "blocks"))
-            depth, blocks = node.get("depth", node.get("mask", 1)), node.get("blocks", [])
-            reaches = map(space_file.reach, depth.choices if isinstance(depth, Gene) else (depth,))
-            if "mask" in node and isinstance(depth, Gene):
+            mask, blocks = node.get("mask"), node.get("blocks", [])
+            depth = node.get("depth", 1 if mask is None else mask)
+            reaches = [space_file.reach(value) for value in (depth.choices if isinstance(depth, Gene) else (depth,))]
+            if not isinstance(mask, Gene):
+                return rest * sum(math.prod(map(count, blocks[:n])) for n in reaches)
+            if "depth" not in node:
                 return sum(rest * math.prod(map(count, blocks[:n])) if n else 1 for n in reaches)
-            return rest * sum(math.prod(map(count, blocks[:n])) for n in reaches)
+            whole = rest * sum(math.prod(map(count, blocks[:n])) for n in reaches)
+            return sum(whole if space_file.reach(value) else 1 for value in mask.choices)
 
         return count(self._tree)
 

@@ -144,7 +144,13 @@ def test_tables_are_those_of_the_published_classifiers(states):
 
 
 @pytest.mark.parametrize(
-    ("name", "size"), [("m0", (224, 224)), ("m2", (224, 224)), ("m2", (160, 96)), ("m0", (96, 64))]
+    ("name", "size"),
+    [
+        ("m2", (160, 96)),
+        ("m0", (96, 64)),
+        pytest.param("m0", (224, 224), marks=pytest.mark.slow),
+        pytest.param("m2", (224, 224), marks=pytest.mark.slow),
+    ],
 )
 def test_import_meets_the_reference(name, size, states, files):
     net = ln.import_weights(files[name])

@@ -302,6 +302,8 @@ def test_convert_writes_what_the_command_promises(files, tmp_path):
     net = load(out)
     assert (net.meta["pixels"], net.meta["joints"]) == ("unit", 5)
     assert torch.equal(features(net, picture()), features(ln.import_weights(files["timm"], joints=5), picture()))
+    with pytest.raises(UserError, match="of this program already"):
+        convert(out, tmp_path / "again.safetensors")
 
 
 # ── supernets started from weights ──
@@ -462,6 +464,35 @@ def test_seeds_attention_is_one_head_of_32_over_the_root_of_the_tokens_width():
 def test_what_the_family_refuses(change, match):
     with pytest.raises(UserError, match=match):
         Space({**json.loads(SPACE.source), **change})
+
+
+def test_what_a_stage_does_not_attend_with_does_not_count():
+    tree = json.loads(SPACE.source)
+    fixed = json.loads(json.dumps(tree), object_hook=lambda node: {k: smallest(v) for k, v in node.items()})
+    mix = {
+        "depth": [1, 2],
+        "mask": ["0", "1"],
+        "width": [16, 24],
+        "heads": 1,
+        "expand": 1,
+        "patch": [4, 2],
+        "kernel": 1,
+    }
+    fixed["stages"][2]["mix"] = mix
+    space = Space(fixed, "masked")
+    archs = list(space)
+    assert len(archs) == len(set(archs)) == space.size == 1 + 2 * 2 * 2
+    none = space.smallest
+    assert none.to_dict() == {"stages.2.mix.mask": "0"}
+    assert not any(part.name.startswith("stages.2.mix") for part in none.plan(3))
+    assert all(len(arch.to_dict()) == 4 for arch in archs if arch != none)
+    with torch.no_grad():
+        (found,) = ln.build(none, 3).eval()(picture(64, 64))
+    assert found.shape == (2, 3, 16, 16)
+
+
+def smallest(value):
+    return value[0] if isinstance(value, list) and not isinstance(value[0], dict) else value
 
 
 def test_stages_without_pixels_that_attend():

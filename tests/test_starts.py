@@ -32,7 +32,7 @@ stages:
 - {depth: 1, width: 8, kernel: 3, expand: 2}
 - {depth: 1, width: [8, 16], kernel: 3, expand: 2}
 - {depth: 1, width: 16, kernel: 3, expand: 2,
-   mix: {depth: [1, 2], width: [16, 24], heads: [1, 2], expand: 2, patch: [4, 2], kernel: [1, 3]}}
+   mix: {mask: ["0", "1"], depth: [1, 2], width: [16, 24], heads: [1, 2], expand: 2, patch: [4, 2], kernel: [1, 3]}}
 - {depth: 1, width: 16, kernel: [3, 5], expand: 2}
 - {depth: 1, width: 24, kernel: 3, expand: 2, mix: {depth: 1, width: 24, heads: 2, expand: 2, patch: 2, kernel: 3}}
 last: {expand: 2}

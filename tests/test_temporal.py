@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import random
@@ -15,6 +16,7 @@ from commands import run
 
 import litepose_nas as ln
 from litepose_nas import costs, resources, weights
+from litepose_nas.budget import Budget
 from litepose_nas.channels import sort_channels
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.boxes import crop_warp, padded
@@ -24,11 +26,16 @@ from litepose_nas.data.source import open_source
 from litepose_nas.data.toy import write_toy
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import evaluate
+from litepose_nas.families.temporal import key_everywhere
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.codecs import CODECS, encode
 from litepose_nas.pose.losses import LossSettings
 from litepose_nas.pose.temporal import NOBODY, Temporal, groups
 from litepose_nas.pose.topdown import TopDown
+from litepose_nas.searching import guided
+from litepose_nas.searching.genome import Genome
+from litepose_nas.searching.pricing import Prices
+from litepose_nas.searching.problem import Problem
 from litepose_nas.space import Space
 from litepose_nas.steps.common import describe, read_data
 from litepose_nas.steps.keyframe import load_key, space_with_key
@@ -168,6 +175,19 @@ def test_fusion_is_what_it_says(tiny, supernet, fuse):
     torch.testing.assert_close(own.heatmaps(x), net(image, before, 1)[0], rtol=1e-4, atol=1e-4)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("answer", ["fresh", "added"])
+def test_an_answer_is_all_or_what_is_to_be_added(answer):
+    """A later network that says nothing leaves nothing, or the heatmaps of the frame before."""
+    made = space(answer=answer)
+    net = extract(properties.rough_supernet(made, JOINTS), made.smallest).eval()
+    image, before = clip()[:, 0], torch.rand(2, JOINTS, 16, 12)
+    said = net(image, None, 1)[0]
+    assert torch.equal(net(image, before, 1)[0], said + before if answer == "added" else said)
+    again = copy.deepcopy(net)  # a network travels with its family
+    assert torch.equal(again(image, before, 1)[0], net(image, before, 1)[0])
+
+
 def test_the_number_of_frames_can_be_a_choice():
     elastic = space(depth=[1, 2, 3])
     assert elastic.widest.frames == 4
@@ -226,6 +246,14 @@ def test_not_every_step_reaches_every_fusion(tiny, supernet):
     assert not supernet.has_every_block(tiny.widest)
     assert not SupernetTrainee(supernet, TOPDOWN, 4, 0, SIZE).covers
     assert SupernetTrainee(Supernet(Space.load("topdown-tiny"), 3), TOPDOWN, 4, 0, SIZE).covers
+
+
+@torch.no_grad()
+def test_the_key_network_teaches_every_frame(tiny, supernet):
+    net = extract(supernet, tiny.smallest).eval()
+    (taught,) = key_everywhere(net, clip())
+    for number, frame in enumerate(clip().unbind(1)):
+        assert torch.equal(taught[:, number], net(frame)[0])
 
 
 @torch.no_grad()
@@ -296,6 +324,7 @@ def test_a_key_network_that_does_not_fit_is_refused(tiny, film, tmp_path):
         ({"fuse": ["2.ad"]}, "2.add"),
         ({"fuse": ["4.add"]}, "no place"),
         ({"gradient": "stoped"}, "stopped"),
+        ({"answer": "adde"}, "added"),
         ({"depth": 0}, "at least 1"),
         ({"keyy": 1}, "keyy"),
     ],
@@ -457,7 +486,7 @@ def test_every_step_on_drawn_videos(films, film, tmp_path, monkeypatch, capsys):
     assert "clips, 3 steps" in said(f"{training} --key key.safetensors")
     said("search --budget 20MMAC --evals 2")
     said("extract subnet.json")
-    said("finetune subnet.safetensors --steps 2")
+    said("finetune subnet.safetensors --steps 2 --teacher")
     assert "Total" in said(f"evaluate subnet-finetuned.safetensors --data {data}")
     assert "follows people" in said(f"evaluate subnet-finetuned.safetensors --data {data} --boxes some.json", 2)
     shown = said("profile subnet-finetuned.safetensors")
@@ -468,3 +497,27 @@ def test_every_step_on_drawn_videos(films, film, tmp_path, monkeypatch, capsys):
     assert sum(frame["macs"] for frame in told["frames"]) == told["macs"]
     said("report")
     assert "Frame by frame" in (tmp_path / "runs/search/search/report/report.html").read_text()
+
+
+def test_a_search_starts_from_groups_that_spend_evenly_too(tiny):
+    """Half of what is drawn first has later frames that are alike; drawn gene by gene, next to none would."""
+    genome = Genome(tiny)
+    rows = genome.draw(50, np.random.default_rng(0))
+
+    def even(row) -> bool:
+        arch = genome.arch(row).to_dict()
+        values = [{k[16:]: v for k, v in arch.items() if k.startswith(f"frames.blocks.{i}.")} for i in (0, 1)]
+        return values[0] == values[1]
+
+    assert not any(map(even, rows))
+    assert all(map(even, genome.alike(rows)))
+    assert [genome.arch(row).to_dict()["frames.blocks.0.fuse"] for row in genome.alike(rows)] == [
+        genome.arch(row).to_dict()["frames.blocks.0.fuse"] for row in rows
+    ]
+    other = Genome(Space.load("topdown-tiny"))
+    plain = other.draw(5, np.random.default_rng(0))
+    assert np.array_equal(other.alike(plain), plain)
+    budget = Budget.of(["15MMAC"])
+    problem = Problem(tiny, budget, lambda arch: costs.cost(arch, joints=JOINTS))
+    drawn = guided.stratified(genome, Prices(problem, genome), 20, np.random.default_rng(0))
+    assert 5 <= sum(map(even, drawn)) <= 15

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-class GroupDeconv(NamedTuple):
+class InterleavedDeconv(NamedTuple):
     """A deconv of stride 2 with an even kernel, normalised and activated; channel c is in group c % groups."""
 
     cin: int
@@ -30,7 +30,7 @@ class GroupDeconv(NamedTuple):
         """Return the module, with one small weight for each group."""
         from litepose_nas.layers import light_head as layers
 
-        return layers.GroupDeconv(*self)
+        return layers.InterleavedDeconv(*self)
 
     def store(self) -> nn.Module:
         """Return the module that a supernet keeps: a weight between all channels."""

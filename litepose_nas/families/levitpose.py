@@ -16,7 +16,7 @@ from litepose_nas.blocks.cascade import MOST_HEADS, PooledCascade, WindowCascade
 from litepose_nas.blocks.deconv import Answer
 from litepose_nas.blocks.embedding import ConvEmbedding, LightEmbedding, PatchEmbedding
 from litepose_nas.blocks.halving import ConvHalving, DepthwiseHalving, Feed, MergeHalving
-from litepose_nas.blocks.light_head import GroupDeconv, LightDeconv
+from litepose_nas.blocks.light_head import InterleavedDeconv, LightDeconv
 from litepose_nas.errors import UserError, nearest
 
 OUTPUTS = ("heatmaps",)
@@ -25,7 +25,7 @@ STAGES = 3
 SCALE = 16  # EfficientViT's width of a key
 EMBEDDINGS = {"conv5": 4, "conv7": 4, "light": 4, "conv3x2": 4, "conv3x4": 16}  # and by how much each shrinks a picture
 HALVINGS = ("depthwise", "conv", "merge")
-DECONVS = {"plain": GroupDeconv, "light": LightDeconv}
+DECONVS = {"plain": InterleavedDeconv, "light": LightDeconv}
 
 
 def plan(tree: Any, joints: int) -> Iterator[Part]:

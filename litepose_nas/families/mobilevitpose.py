@@ -12,7 +12,7 @@ from typing import Any
 
 from litepose_nas.blocks import Part
 from litepose_nas.blocks.deconv import Answer
-from litepose_nas.blocks.light_head import GroupDeconv
+from litepose_nas.blocks.light_head import InterleavedDeconv
 from litepose_nas.blocks.mobilevit import ConvUnit, Encoder, Fold, InvertedResidual, Join, Local
 from litepose_nas.errors import UserError, nearest
 
@@ -38,14 +38,14 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
             bottleneck = InvertedResidual(width, width * stage.expand, stage.width, stage.kernel, step, residual, seed)
             yield Part(last, down, bottleneck)
             width, down = stage.width, down * step
-        if hasattr(stage, "mix"):
+        if _attends(stage):
             yield from _mix(stage.mix, f"stages.{i}.mix", last, width, down, seed)
             last = f"stages.{i}.mix.fuse"
     yield Part("last", down, ConvUnit(width, width * tree.last.expand, 1, 1, seed))
     width = width * tree.last.expand
     for i, head in enumerate(tree.head):
         _check_groups(f"head.{i}", head.groups, width, head.width)
-        yield Part(f"head.{i}", down, GroupDeconv(width, head.width, head.kernel, head.groups))
+        yield Part(f"head.{i}", down, InterleavedDeconv(width, head.width, head.kernel, head.groups))
         width, down = head.width, down // 2
     yield Part("heatmaps", down, Answer(width, joints))
 
@@ -62,6 +62,11 @@ def _mix(mix: Any, name: str, before: str, width: int, down: int, seed: bool) ->
     yield Part(f"{name}.fuse", down, Join(width, mix.kernel, seed), (before, f"{name}.fold"))
 
 
+def _attends(stage: Any) -> bool:
+    """Tell whether a stage has more than convolutions."""
+    return hasattr(stage, "mix") and getattr(stage.mix, "mask", "1") != "0"
+
+
 def _check(tree: Any) -> None:
     """Refuse what the network cannot be."""
     if tree.block not in KINDS:
@@ -72,8 +77,8 @@ def _check(tree: Any) -> None:
             got = len(found) if isinstance(found, list) else "something else"
             raise UserError(f"{key}: expected a list of {least if least == most else f'{least} to {most}'}, got {got}")
     for i, stage in enumerate(tree.stages):
-        for key, node in (("depth", stage), ("mix.depth", getattr(stage, "mix", None))):
-            if node is not None and node.depth < 1:
+        for key, node in (("depth", stage), ("mix.depth", stage.mix if _attends(stage) else stage)):
+            if node.depth < 1:
                 raise UserError(f"stages.{i}.{key}: expected at least 1")
 
 

@@ -19,6 +19,7 @@ from litepose_nas.errors import UserError, nearest
 KEY, FRAMES, SHARED = "key", "frames", "later"  # how names begin: of the key network, of later ones, of their store
 NONE = "none"
 GRADIENTS = {"stopped": False, "through": True}  # at the heatmaps of the frame before
+ANSWERS = {"fresh": False, "added": True}  # what a later network says: all, or what is to be added to the frame before
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ class Group:
 
     key: families.Family
     later: families.Family
+    added: bool = False  # a later network answers with what is to be added to the heatmaps before
+    through: bool = False  # gradients go on into the frame before
     OUTPUTS = ("heatmaps",)
     TASK = "temporal"
 
@@ -37,13 +40,14 @@ class Group:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel by names: a module cannot be copied or sent."""
-        return _made, (self.key.__name__, self.later.__name__)  # type: ignore[attr-defined]
+        names = self.key.__name__, self.later.__name__  # type: ignore[attr-defined]
+        return _made, (*names, self.added, self.through)
 
     def plan(self, tree: Any, joints: int) -> Iterator[Part]:
         """Yield the blocks of the key network, then those of every later frame."""
         for node in (tree.key, tree.frames):
             node.family  # noqa: B018 - it is read where the space is made
-        through = _gradient(tree.gradient)
+        tree.gradient, tree.answer  # noqa: B018 - these too
         before = ""
         for part in self.key.plan(tree.key, joints):
             before = f"{KEY}.{part.name}"
@@ -51,7 +55,7 @@ class Group:
         if tree.frames.depth < 1:
             raise UserError("frames.depth: expected at least 1: a group without later frames is its key network")
         for number, frame in enumerate(tree.frames.blocks[: tree.frames.depth]):
-            parts = list(_fused(list(self.later.plan(frame, joints)), frame.fuse, before, joints, through))
+            parts = list(_fused(list(self.later.plan(frame, joints)), frame.fuse, before, joints, self.through))
             own = f"{FRAMES}.{number}"
             for part in parts:
                 reads = tuple(name if name == before else within for name, within in _pairs(own, part.reads))
@@ -88,7 +92,10 @@ class Group:
                         feature = block(feature, before)
             return feature
 
-        return self.later.forward(own, image, fuse)[0]
+        (heatmaps,) = self.later.forward(own, image, fuse)
+        if not self.added or before is None:
+            return heatmaps
+        return heatmaps + (before if self.through else before.detach())
 
 
 def of(tree: Mapping[str, Any]) -> Group:
@@ -105,11 +112,18 @@ def of(tree: Mapping[str, Any]) -> Group:
         found.append(one)
     if not hasattr(found[1], "STAGES"):
         raise UserError(f"{FRAMES}.family: {tree[FRAMES]['family']} has no stages to join heatmaps at; name another")
-    return Group(*found)
+    key, later = found
+    return Group(key, later, _word(tree, "answer", ANSWERS), _word(tree, "gradient", GRADIENTS))
 
 
-def _made(*modules: str) -> Group:
-    return Group(*[families.load(name.rpartition(".")[2]) for name in modules])
+def _made(key: str, later: str, added: bool, through: bool) -> Group:
+    return Group(families.load(key.rpartition(".")[2]), families.load(later.rpartition(".")[2]), added, through)
+
+
+def key_everywhere(net: Any, clips: Any) -> tuple[Any, ...]:
+    """Return the heatmaps of a group's key network on every frame of clips: what the lighter ones can learn from."""
+    family = net.wiring.__self__
+    return (family.key.forward(net.key, clips.flatten(0, 1))[0].unflatten(0, clips.shape[:2]),)
 
 
 def length(net: Any) -> int:
@@ -141,10 +155,10 @@ def _fused(parts: list[Part], fuse: str, before: str, joints: int, through: bool
         yield part._replace(reads=tuple(joined.name if name == last.name else name for name in part.reads))
 
 
-def _gradient(word: str) -> bool:
-    if word not in GRADIENTS:
-        raise UserError(f"gradient: {word!r} is not one; {nearest(word, GRADIENTS)}")
-    return GRADIENTS[word]
+def _word(tree: Mapping[str, Any], key: str, words: Mapping[str, bool]) -> bool:
+    if tree.get(key) not in words:
+        raise UserError(f"{key}: {tree.get(key)!r:.40} is not one; {nearest(str(tree.get(key)), words)}")
+    return words[tree[key]]
 
 
 def _within(prefix: str, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ def convert(
     from litepose_nas.importers import foreign, starts
 
     if space is None:
+        if starts.is_own(file):
+            raise UserError(f"{file}: a network or supernet of this program already; it can be used as it is")
         net = foreign.import_weights(file, arch, joints, resolution)
         report: Report = net.meta.pop("imported")
         weights.save(net, out, subnet_file.from_json(net.meta, str(file)))

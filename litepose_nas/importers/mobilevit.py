@@ -119,6 +119,7 @@ def genes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
         found[f"{block}.expand"] = size(f"{block}.0.expand.conv.weight", 0) // size(f"{block}.0.expand.conv.weight", 1)
         mix = f"{block}.mix"
         if any(name.startswith(f"{mix}.") for name in tensors):
+            found[f"{mix}.mask"] = "1"
             found[f"{mix}.depth"] = count(f"{mix}.layers.")
             found[f"{mix}.width"] = size(f"{mix}.local.wide.conv.weight", 0)
             found[f"{mix}.heads"], found[f"{mix}.patch"] = HEADS, PATCH

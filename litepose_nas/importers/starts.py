@@ -49,7 +49,7 @@ def init_supernet(supernet: Supernet, path: str | Path) -> Start:
 def import_supernet(path: str | Path, space: str | Space, joints: int | None = None) -> tuple[Supernet, Start]:
     """Return a new supernet of a space, started from the weights in a file."""
     metadata = _metadata(path)
-    if not {METADATA, SUPERNET_METADATA} & metadata.keys() and foreign.is_litepose(read_checkpoint(path)):
+    if not is_own(path) and foreign.is_litepose(read_checkpoint(path)):
         supernet, report = litepose.import_supernet(path, space, joints)
         return supernet, Start(report, None)
     space = Space.load(space) if isinstance(space, str) else space
@@ -69,6 +69,11 @@ def _joints(path: str | Path, space: Space, metadata: Mapping[str, str]) -> int:
             return subnet_file.check_joints(data.get("joints") if isinstance(data, dict) else None, str(path))
     file = foreign.read(path)
     return foreign.file_joints(file, _point(space, file)) or 17
+
+
+def is_own(path: str | Path) -> bool:
+    """Tell whether this program wrote a file, a network or a supernet."""
+    return bool({METADATA, SUPERNET_METADATA} & _metadata(path).keys())
 
 
 def _metadata(path: str | Path) -> Mapping[str, str]:

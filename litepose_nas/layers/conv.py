@@ -27,6 +27,15 @@ def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
 
 
+def spread(weight: Tensor, std: float) -> None:
+    """Fill a weight with evenly drawn numbers of this deviation.
+
+    Even, not normal, as torch's own convolutions have them: on the meta device, where windows are made, normal ones
+    would first load torch's compiler.
+    """
+    nn.init.uniform_(weight, -std * 3**0.5, std * 3**0.5)
+
+
 def lying_as(x: Tensor, y: Tensor) -> Tensor:
     """Return y in the memory format of x; the next convolution would else choose its own by how its weights lie."""
     return y.contiguous(memory_format=torch.channels_last) if x.stride(1) == 1 else y

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from litepose_nas.layers.conv import conv_bn, dense, lying_as
+from litepose_nas.layers.conv import conv_bn, dense, lying_as, spread
 
 
-class GroupDeconv(nn.Module):
+class InterleavedDeconv(nn.Module):
     """A deconv of stride 2 in interleaved groups, then batch normalisation and ReLU.
 
     Interleaved (channel c in group c % groups), because then the first channels of a wide network are grouped as a
@@ -23,7 +23,7 @@ class GroupDeconv(nn.Module):
         # for those of a picture, and would change their order in memory.
         self.weight = nn.Parameter(torch.empty(1, cout // groups, cin // groups, kernel, kernel, groups))
         self.bn = nn.BatchNorm2d(cout)
-        nn.init.normal_(self.weight, std=(8 * groups / (cin * kernel * kernel)) ** 0.5)  # a pixel sees a quarter of it
+        spread(self.weight, (8 * groups / (cin * kernel * kernel)) ** 0.5)  # a pixel sees a quarter of it
 
     def window(self, key: str, big: Tensor) -> Tensor:
         """Return where the weight lives in a store of one group: the blocks on its diagonal, after interleaving."""
@@ -47,7 +47,7 @@ class LightDeconv(nn.Module):
     def __init__(self, cin: int, cout: int, kernel: int, groups: int):
         super().__init__()
         self.lift = conv_bn(dense(cin, cout), cout, nn.ReLU(inplace=True))
-        self.up = GroupDeconv(cout, cout, kernel, groups)
+        self.up = InterleavedDeconv(cout, cout, kernel, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the feature at twice the size."""

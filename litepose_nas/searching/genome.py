@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
+from litepose_nas.families.temporal import FRAMES
 from litepose_nas.space import Arch, Space
 from litepose_nas.space_file import reach
 
@@ -22,6 +24,13 @@ class Genome:
         self.sizes = np.array([len(gene.choices) for gene in space.genes], dtype=np.int64)
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int64)
         self._numbers = [{choice: i for i, choice in enumerate(gene.choices)} for gene in space.genes]
+        at_path = {gene.path: gene.at for gene in space.genes}
+        own = f"{FRAMES}.blocks."
+        twins = [(gene.at, re.sub(r"^\d+", "0", gene.path.removeprefix(own))) for gene in space.genes]
+        # The genes of later frames that the first of them has as well, and where.
+        self._twins = [
+            (at, at_path[own + path]) for at, path in twins if space.task == "temporal" and own + path in at_path
+        ]
         gated: dict[tuple[tuple[int, int], ...], list[int]] = defaultdict(list)
         for gene in space.genes:
             if gene.gates:
@@ -66,6 +75,15 @@ class Genome:
         # Drawn from a density proportional to exp(lean * x) on [0, 1), by inverting its distribution.
         tilted = np.where(np.abs(lean) < 1e-3, at, np.log1p(at * np.expm1(lean)) / np.where(lean == 0, 1, lean))
         return self.canonical(np.minimum((tilted * self.sizes).astype(np.int64), self.sizes - 1))
+
+    def alike(self, rows: Rows) -> Rows:
+        """Return the rows of clips with every later frame as the first of them; other rows as they are."""
+        if not self._twins:
+            return rows
+        rows = rows.copy()
+        at, first = zip(*self._twins, strict=True)
+        rows[:, at] = rows[:, first]
+        return self.canonical(rows)
 
     def mutate(self, rows: Rows, rate: float, rng: np.random.Generator) -> Rows:
         """Return rows with each gene redrawn with this rate, one that counts at least."""
