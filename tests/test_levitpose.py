@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 
+import numpy as np
 import properties
 import pytest
 import torch
@@ -56,6 +57,7 @@ TREE = {
     ],
     "head": [LAYER, LAYER],
 }
+ONE_KIND = {"attention": "window3", "heads": "3-3", "down": "conv"}
 SPACE = Space(TREE, name="tiny levitpose")
 
 
@@ -154,6 +156,28 @@ def test_many_at_once_equal_one_by_one():
     rng = random.Random(0)
     archs = [SPACE.sample(rng) for _ in range(100)]
     assert costs.many(archs, 14).tolist() == [list(ln.cost(arch, joints=14)[:4]) for arch in archs]
+
+
+def test_rows_of_choices_are_priced_like_networks():
+    """Many rows with the same words, which are counted at once where blocks take columns; these do not."""
+    space = Space(
+        {
+            **TREE,
+            "embedding": "light",
+            "stages": [stage | {k: v for k, v in ONE_KIND.items() if k in stage} for stage in TREE["stages"]],
+        }
+    )
+    rng = random.Random(0)
+    archs = [space.sample(rng) for _ in range(300)]
+    rows = np.array(
+        [
+            [g.choices.index(v) if v is not None else -1 for g, v in zip(space.genes, a.values, strict=True)]
+            for a in archs
+        ]
+    )
+    priced = costs.columns(space, 5)(rows)
+    for field in ("macs", "params"):
+        assert priced[field].tolist() == [getattr(ln.cost(arch, joints=5), field) for arch in archs]
 
 
 # ── properties ──
