@@ -18,6 +18,7 @@ from litepose_nas import costs
 from litepose_nas.blocks.halving import ConvHalving, Feed
 from litepose_nas.channels import sort_channels
 from litepose_nas.errors import UserError
+from litepose_nas.export import to_onnx
 from litepose_nas.network import Network
 from litepose_nas.space import Arch, Space
 from litepose_nas.supernet import Supernet
@@ -231,6 +232,15 @@ def test_compiles_and_exports_slow(supernet):
     for arch in sampled(SPACE, 8):
         properties.exports(supernet, arch, pictures("even"))
         properties.compiles(supernet, arch, pictures("more windows"))
+
+
+@pytest.mark.slow
+def test_onnx(supernet, tmp_path):
+    """A file is kept only if ONNX Runtime agrees with torch."""
+    pytest.importorskip("onnxruntime")
+    for number, arch in enumerate([*sampled(SPACE, 3), departing(SPACE.smallest, {"*.attention": "window3"})]):
+        net = ln.calibrate(ln.extract(supernet, arch), [pictures("even")[0]])
+        to_onnx(net, tmp_path / f"{number}.onnx", SIZES["odd"], ("heatmaps",), {})
 
 
 def test_sorting_channels_keeps_the_function():
