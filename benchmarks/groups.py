@@ -1,6 +1,6 @@
 """Which way of sharing weights between numbers of groups ranks networks best? A tiny top-down space on drawn people.
 
-    python benchmarks/groups.py [--folder groups-benchmark] [--nets 16] [--seeds 2] [--steps 300] [--alone 200]
+    python benchmarks/groups.py [--folder DIR] [--nets 16] [--seeds 2] [--truths 2] [--steps 250] [--alone 150]
 
 Three bottlenecks whose widths, kernels and groups are elastic, trained as a supernet once with each rule, the
 same steps and seeds; networks from all strata of the cost are scored with what they inherit, on a held-out slice, and
@@ -250,9 +250,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("groups-benchmark"))
     parser.add_argument("--nets", type=int, default=16)
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=300, help="of each supernet")
-    parser.add_argument("--alone", type=int, default=200, help="steps of each network alone")
+    parser.add_argument("--seeds", type=int, default=2, help="supernets of each rule")
+    parser.add_argument("--truths", type=int, default=2, help="trainings of each network alone")
+    parser.add_argument("--steps", type=int, default=250, help="of each supernet")
+    parser.add_argument("--alone", type=int, default=150, help="steps of each network alone")
     parser.add_argument("--rules", nargs="+", choices=RULES, default=list(RULES))
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -264,7 +265,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as room:
         bench = make_bench(Path(room))
         wanted = [(rule, seed) for seed in range(asked.seeds) for rule in asked.rules]
-        wanted += [(f"net {i}", seed) for seed in range(asked.seeds) for i in range(len(archs))]
+        wanted += [(f"net {i}", seed) for seed in range(asked.truths) for i in range(len(archs))]
         for what, seed in wanted:
             if (what, seed) in done:
                 continue
@@ -278,12 +279,14 @@ def main() -> None:
             with path.open("a") as file:
                 file.write(json.dumps(done[what, seed]) + "\n")
             print(f"{what}, seed {seed}: {seconds} s", flush=True)
-    report(done, archs, asked.rules, asked.seeds)
+    report(done, archs, asked.rules, asked.seeds, asked.truths)
 
 
-def report(done: dict[tuple[str, int], Any], archs: list[dict[str, Any]], rules: list[str], seeds: int) -> None:
+def report(
+    done: dict[tuple[str, int], Any], archs: list[dict[str, Any]], rules: list[str], seeds: int, truths: int
+) -> None:
     """Print how well each rule ranks, over all networks and inside strata of the cost."""
-    alone = [[-done[f"net {i}", seed]["losses"][0] for i in range(len(archs))] for seed in range(seeds)]
+    alone = [[-done[f"net {i}", seed]["losses"][0] for i in range(len(archs))] for seed in range(truths)]
     truth = np.mean(alone, axis=0).tolist()
     macs = [ln.cost(space("lanes").arch(values)).macs for values in archs]
     scores = {f"{rule}, seed {s}": [-x for x in done[rule, s]["losses"]] for rule in rules for s in range(seeds)}
@@ -297,7 +300,7 @@ def report(done: dict[tuple[str, int], Any], archs: list[dict[str, Any]], rules:
         ahead = found.ahead.get(name, {}).get("tau", "-")
         loss = "-" if name == "cost" else f"{-np.mean(scores[name]):.4f}"
         print(f"| {name} | {agreement.tau} | {agreement.tau_inside} | {ahead} | {loss} |")
-    if seeds > 1:
+    if truths > 1:
         print(f"\ntrained alone, one seed against another: tau {between(alone, macs).tau}")
     print(f"loss of the networks trained alone: {-np.mean(truth):.4f}; CPU seconds: {total(done):.0f}")
 

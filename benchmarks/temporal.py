@@ -9,10 +9,11 @@ trained on single frames; a temporal supernet with it, frozen; then, at equal to
 - `uniform`: the best of as many evaluated groups whose later frames are all alike,
 - `small`: a smaller network of single frames on every frame,
 
-each trained on for equally long, and judged on videos that nobody trained on. Beside them the key network on every
-frame, and the ablation: one uniform group with no fusion and with each way to join heatmaps after its second stage,
-all trained on alike. With `--options` also that group from scratch, with other options of space and training. Every
-stage leaves a file in OUT, so that a run that was stopped goes on where it was.
+each trained on for equally long, by the truth and by the key network's answers on every frame, and judged on videos
+that nobody trained on. Beside them the key network on every frame, and the ablation: one uniform group with no fusion
+and with each way to join heatmaps after its second stage, all trained on alike. With `--options` also that group from
+scratch, with other options of space and training. Every stage leaves a file in OUT, so that a run that was stopped goes
+on where it was.
 """
 
 from __future__ import annotations
@@ -150,8 +151,26 @@ def judge_of(room: Room, arch: Arch, recipe: Recipe) -> Judge:
     return Judge(data.held, task, recipe, CPU, Protocol(calibration=64, batch=16))
 
 
+class Everywhere(torch.nn.Module):
+    """The key network on every frame of a clip, or on single frames: the teacher of all others."""
+
+    def __init__(self, key: Path):
+        super().__init__()
+        self.key = devices.place(weights.load(key), CPU).requires_grad_(False)
+
+    def forward(self, clips: torch.Tensor) -> tuple[torch.Tensor]:
+        """Return the heatmaps of every frame."""
+        return (self.key(clips.flatten(0, -4))[0].unflatten(0, clips.shape[:-3]),)
+
+
 def network(
-    room: Room, name: str, arch: Arch, recipe: Recipe, steps: int, start: Callable[[], torch.nn.Module]
+    room: Room,
+    name: str,
+    arch: Arch,
+    recipe: Recipe,
+    steps: int,
+    start: Callable[[], torch.nn.Module],
+    teacher: torch.nn.Module | None = None,
 ) -> Path:
     """Train a network for so many steps, once, and return the file of its calibrated weights."""
     path = room.folder / f"{name}.safetensors"
@@ -159,7 +178,7 @@ def network(
         torch.manual_seed(room.seed)
         judge, data = judge_of(room, arch, recipe), room.clips if arch.frames > 1 else room.stills
         net = devices.place(start(), CPU)
-        trainee = NetTrainee(net, recipe, SIZE, CPU, data.joints, task=judge.task)
+        trainee = NetTrainee(net, recipe, SIZE, CPU, data.joints, teacher, judge.task)
         train(room.folder / name, trainee, data, recipe, steps, room.seed)
         calibrate(net, judge.calibration(SIZE))
         weights.save(net, path, Subnet(arch, data.joints, describe(data.skeleton, recipe, arch.space.task)))
@@ -260,7 +279,8 @@ def measure(room: Room) -> dict[str, dict[str, Any]]:
     size, joints = room.size, room.stills.joints
     key = network(room, "key", single(KEY), RECIPE, size.key_steps, lambda: ln.build(single(KEY), joints))
     rows = {"key network on every frame": on_videos(room, key)}
-    small = network(room, "small", single(SMALL), RECIPE, size.small_steps, lambda: ln.build(single(SMALL), joints))
+    arch = single(SMALL)
+    small = network(room, "small", arch, RECIPE, size.small_steps, lambda: ln.build(arch, joints), Everywhere(key))
     rows["small network on every frame"] = on_videos(room, small)
     budget = ln.cost(single(SMALL)).macs * (1 + LATER)
     space = group_space(key)
@@ -284,7 +304,8 @@ def measure_fusions(room: Room) -> dict[str, dict[str, Any]]:
 
 
 def _trained_on(room: Room, name: str, supernet: Supernet, arch: Arch) -> Path:
-    return network(room, name, arch, ON, room.size.on_steps, lambda: extract(supernet, arch))
+    teacher = Everywhere(room.folder / "key.safetensors")
+    return network(room, name, arch, ON, room.size.on_steps, lambda: extract(supernet, arch), teacher)
 
 
 def measure_options(room: Room) -> dict[str, dict[str, Any]]:
@@ -295,6 +316,7 @@ def measure_options(room: Room) -> dict[str, dict[str, Any]]:
         "gradient through": ({"gradient": "through"}, "key"),
         "crop previous": ({}, "previous"),
         "answer added": ({"answer": "added"}, "key"),
+        "no teacher": ({}, "key"),
     }
     for name, (options, crop) in changes.items():
         space, recipe = group_space(key, **options), dataclasses.replace(CLIPS, crop=crop)
@@ -305,7 +327,8 @@ def measure_options(room: Room) -> dict[str, dict[str, Any]]:
             load_key(supernet, str(key))
             return extract(supernet, arch)
 
-        path = network(room, f"option-{name.replace(' ', '-')}", arch, recipe, room.size.on_steps, start)
+        teacher = None if name == "no teacher" else Everywhere(key)
+        path = network(room, f"option-{name.replace(' ', '-')}", arch, recipe, room.size.on_steps, start, teacher)
         rows[f"options: {name}"] = on_videos(room, path, recipe)
     return rows
 

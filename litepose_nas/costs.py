@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -115,7 +116,7 @@ def columns(space: Space, joints: int = 17) -> Columns:
 
     A smaller depth drops blocks of the deepest plan and changes no other, so that plan is run once with a column for
     each gene, and each row sums the blocks it keeps. Rows whose words few others share are counted one by one, which is
-    quicker then. Raises a ValueError where a family's plan is not like that.
+    quicker then; so are those of a family whose blocks do not take columns.
     """
     import numpy as np
 
@@ -170,10 +171,15 @@ def columns(space: Space, joints: int = 17) -> Columns:
             _, which = np.unique(rows[:, branches], axis=0, return_inverse=True)
             groups = [np.flatnonzero(which.reshape(-1) == i) for i in range(which.max() + 1)]
         for group in groups:
+            sums = None
             if len(group) >= SHARED:
-                total[:, group] = alike(rows[group])
-            elif len(group):
-                total[:, group] = np.array([alone(row) for row in rows[group].tolist()], dtype=np.int64).T
+                with suppress(TypeError, ValueError):  # a block may need plain numbers, to repeat something so often
+                    sums = alike(rows[group])
+            if len(group):
+                each = (
+                    np.array([alone(row) for row in rows[group].tolist()], dtype=np.int64).T if sums is None else sums
+                )
+                total[:, group] = each
         total[3] *= FLOAT
         return dict(zip(Cost._fields, total, strict=False))
 

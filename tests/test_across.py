@@ -141,7 +141,7 @@ def test_the_report_chooses_again_for_other_pictures_without_a_new_evaluation(se
     before = (searched / "journal.jsonl").read_bytes()
     assert run(f"litepose-nas report {searched} --people 1 --budget 15MMAC", monkeypatch) == 0
     out = capsys.readouterr().out
-    assert "runs 1 times a picture (as asked for), finding them is not counted; it looks into the true boxes" in out
+    assert "runs once a picture (as asked for), finding them is not counted; it looks into the true boxes" in out
     assert "no AP is above 0.02 yet, so nothing can be said of which family is better" in out
     assert "next: litepose-nas extract subnet.json" in out
     assert (searched / "journal.jsonl").read_bytes() == before
@@ -244,12 +244,13 @@ def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, 
     assert counted.number == Fraction(len(held.people), len(held))
     images = [record.image_id for record in held.dataset.records]
     boxes = [
-        {"image_id": images[0], "category_id": 1, "bbox": [8, 8, 40, 50], "score": found} for found in (0.9, 0.8, 0.1)
+        {"image_id": images[0], "category_id": 1, "bbox": [8, 8, 40, 50], "score": found}
+        for found in (0.9, 0.8, 0.7, 0.1)
     ]
     (trained / "boxes.json").write_text(json.dumps([*boxes, {**boxes[0], "image_id": 987654}]))
     of_file = search_across.people_in(both, source, False, search.BoxFile("boxes.json", 0.5))
-    assert of_file.number == Fraction(2, len(images))
-    assert "2 boxes of boxes.json" in of_file.told
+    assert of_file.number == Fraction(3, len(images))
+    assert "3 boxes of boxes.json" in of_file.told
 
     alone = Run.open("alone")
     plain = search.prepare(alone, source, Budget(), "cpu", False)

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 
+import numpy as np
 import properties
 import pytest
 import torch
@@ -18,6 +19,7 @@ from litepose_nas import costs
 from litepose_nas.blocks.halving import ConvHalving, Feed
 from litepose_nas.channels import sort_channels
 from litepose_nas.errors import UserError
+from litepose_nas.export import to_onnx
 from litepose_nas.network import Network
 from litepose_nas.space import Arch, Space
 from litepose_nas.supernet import Supernet
@@ -55,6 +57,7 @@ TREE = {
     ],
     "head": [LAYER, LAYER],
 }
+ONE_KIND = {"attention": "window3", "heads": "3-3", "down": "conv"}
 SPACE = Space(TREE, name="tiny levitpose")
 
 
@@ -155,6 +158,28 @@ def test_many_at_once_equal_one_by_one():
     assert costs.many(archs, 14).tolist() == [list(ln.cost(arch, joints=14)[:4]) for arch in archs]
 
 
+def test_rows_of_choices_are_priced_like_networks():
+    """Many rows with the same words, which are counted at once where blocks take columns; these do not."""
+    space = Space(
+        {
+            **TREE,
+            "embedding": "light",
+            "stages": [stage | {k: v for k, v in ONE_KIND.items() if k in stage} for stage in TREE["stages"]],
+        }
+    )
+    rng = random.Random(0)
+    archs = [space.sample(rng) for _ in range(300)]
+    rows = np.array(
+        [
+            [g.choices.index(v) if v is not None else -1 for g, v in zip(space.genes, a.values, strict=True)]
+            for a in archs
+        ]
+    )
+    priced = costs.columns(space, 5)(rows)
+    for field in ("macs", "params"):
+        assert priced[field].tolist() == [getattr(ln.cost(arch, joints=5), field) for arch in archs]
+
+
 # ── properties ──
 
 
@@ -231,6 +256,15 @@ def test_compiles_and_exports_slow(supernet):
     for arch in sampled(SPACE, 8):
         properties.exports(supernet, arch, pictures("even"))
         properties.compiles(supernet, arch, pictures("more windows"))
+
+
+@pytest.mark.slow
+def test_onnx(supernet, tmp_path):
+    """A file is kept only if ONNX Runtime agrees with torch."""
+    pytest.importorskip("onnxruntime")
+    for number, arch in enumerate([*sampled(SPACE, 3), departing(SPACE.smallest, {"*.attention": "window3"})]):
+        net = ln.calibrate(ln.extract(supernet, arch), [pictures("even")[0]])
+        to_onnx(net, tmp_path / f"{number}.onnx", SIZES["odd"], ("heatmaps",), {})
 
 
 def test_sorting_channels_keeps_the_function():

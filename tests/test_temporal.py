@@ -26,6 +26,7 @@ from litepose_nas.data.source import open_source
 from litepose_nas.data.toy import write_toy
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import evaluate
+from litepose_nas.families.temporal import key_everywhere
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.codecs import CODECS, encode
 from litepose_nas.pose.losses import LossSettings
@@ -245,6 +246,14 @@ def test_not_every_step_reaches_every_fusion(tiny, supernet):
     assert not supernet.has_every_block(tiny.widest)
     assert not SupernetTrainee(supernet, TOPDOWN, 4, 0, SIZE).covers
     assert SupernetTrainee(Supernet(Space.load("topdown-tiny"), 3), TOPDOWN, 4, 0, SIZE).covers
+
+
+@torch.no_grad()
+def test_the_key_network_teaches_every_frame(tiny, supernet):
+    net = extract(supernet, tiny.smallest).eval()
+    (taught,) = key_everywhere(net, clip())
+    for number, frame in enumerate(clip().unbind(1)):
+        assert torch.equal(taught[:, number], net(frame)[0])
 
 
 @torch.no_grad()
@@ -477,7 +486,7 @@ def test_every_step_on_drawn_videos(films, film, tmp_path, monkeypatch, capsys):
     assert "clips, 3 steps" in said(f"{training} --key key.safetensors")
     said("search --budget 20MMAC --evals 2")
     said("extract subnet.json")
-    said("finetune subnet.safetensors --steps 2")
+    said("finetune subnet.safetensors --steps 2 --teacher")
     assert "Total" in said(f"evaluate subnet-finetuned.safetensors --data {data}")
     assert "follows people" in said(f"evaluate subnet-finetuned.safetensors --data {data} --boxes some.json", 2)
     shown = said("profile subnet-finetuned.safetensors")

@@ -112,7 +112,12 @@ def finetune(
     steps: Steps = None,
     epochs: Epochs = None,
     hours: Hours = None,
-    teacher: Annotated[bool, typer.Option("--teacher", help="Learn from the widest net of the supernet too.")] = False,
+    teacher: Annotated[
+        bool,
+        typer.Option(
+            "--teacher", help="Learn from the supernet's widest net too, a clip's later frames from its key network."
+        ),
+    ] = False,
     last: Annotated[
         bool, typer.Option("--last", help="Take the last weights, not those that did best on held-out pictures.")
     ] = False,

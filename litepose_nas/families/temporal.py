@@ -120,6 +120,12 @@ def _made(key: str, later: str, added: bool, through: bool) -> Group:
     return Group(families.load(key.rpartition(".")[2]), families.load(later.rpartition(".")[2]), added, through)
 
 
+def key_everywhere(net: Any, clips: Any) -> tuple[Any, ...]:
+    """Return the heatmaps of a group's key network on every frame of clips: what the lighter ones can learn from."""
+    family = net.wiring.__self__
+    return (family.key.forward(net.key, clips.flatten(0, 1))[0].unflatten(0, clips.shape[:2]),)
+
+
 def length(net: Any) -> int:
     """Return how many frames a group has, its key frame among them."""
     return 1 + len(list(net.frames.children()))

@@ -26,8 +26,7 @@ class WindowHead(nn.Module):
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """Return what this head found in windows (batch, chunk, height, width), with a bias for each query and key."""
         reduced = F.avg_pool2d(x, self.pool, ceil_mode=True) if self.pool > 1 else x
-        q, k, v = tokens(self.dw(self.q(x))), tokens(self.k(reduced)), tokens(self.v(reduced))
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=self.scale)
+        y = attend(self.dw(self.q(x)), self.k(reduced), self.v(reduced), bias, self.scale)
         return y.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
@@ -55,7 +54,7 @@ class PooledHead(nn.Module):
         """Return what this head found in a feature (batch, chunk, height, width)."""
         side = min(self.side, x.shape[2]), min(self.side, x.shape[3])
         reduced = self.reduce(x if side == x.shape[2:] else F.adaptive_avg_pool2d(x, side))
-        y = F.scaled_dot_product_attention(tokens(self.q(x)), tokens(self.k(reduced)), tokens(self.v(reduced)))
+        y = attend(self.q(x), self.k(reduced), self.v(reduced))
         return self.out(y).transpose(1, 2).unflatten(2, x.shape[2:])
 
 
@@ -134,6 +133,8 @@ def own_channels(x: Tensor, head: int, heads: int, chunk: int) -> Tensor:
     return x[:, head : heads * chunk : heads]
 
 
-def tokens(x: Tensor) -> Tensor:
-    """Return a feature (batch, channels, height, width) as tokens (batch, height x width, channels)."""
-    return x.flatten(2).transpose(1, 2)
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: float | None = None) -> Tensor:
+    """Return what queries find in values by their keys, all features, as tokens (batch, height x width, channels)."""
+    # With an axis for heads, of which there is one: ONNX and fused kernels take nothing else.
+    each = [x.flatten(2).transpose(1, 2)[:, None] for x in (q, k, v)]
+    return F.scaled_dot_product_attention(each[0], each[1], each[2], attn_mask=bias, scale=scale)[:, 0]

@@ -20,10 +20,10 @@ def rule(found: Summary) -> str:
     judged, picture, people = found.across.judged, found.picture, people_are(found)
     said = [f"by AP on {judged['pictures']} held-out pictures"]
     if found.across.needs_boxes:
-        detector = picture.detector_macs
+        detector, times = picture.detector_macs, "once" if picture.people == 1 else f"{picture.number} times"
         finding = f"plus {in_words('macs', detector)} to find them" if detector else "finding them is not counted"
         said.append(
-            f"a network that sees one person at a time runs {picture.number} times a picture ({people}), {finding}; "
+            f"a network that sees one person at a time runs {times} a picture ({people}), {finding}; "
             f"it looks into {judged['boxes']}"
         )
     return "; ".join(said)

@@ -14,6 +14,7 @@ from litepose_nas import devices, files, weights
 from litepose_nas.data.loader import batches
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
+from litepose_nas.families.temporal import key_everywhere
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
 from litepose_nas.runs.run import Run
@@ -89,7 +90,7 @@ def prepare(
     where = devices.pick(device)
     devices.precision(amp, where)
     subnet = known_weights(path)
-    guide = _widest(subnet, path, where) if teacher else None
+    guide = _teacher(subnet, path, where) if teacher else None
     data = read_data(source, needed(subnet, str(path))["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
@@ -117,7 +118,7 @@ def again(run: Run, source: Source, device: str) -> Ready:
     subnet, recipe = known_weights(path), from_mapping(past["recipe"])
     if files.sha256(path) != past["sha256"]:
         raise UserError(f"{path}: changed since {run.folder} was begun; restore it, or start a new run")
-    guide = _widest(subnet, path, where) if past["teacher"] else None
+    guide = _teacher(subnet, path, where) if past["teacher"] else None
     data = read_data(source, needed(subnet, str(path))["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
@@ -212,8 +213,22 @@ def _ready(
     return Ready(net, subnet, data, judge, trainee, plan)
 
 
-def _widest(subnet: Subnet, path: Path, where: torch.device) -> nn.Module:
-    """Return the widest network of the supernet at the subnet's resolution: the teacher."""
+class _KeyEverywhere(nn.Module):
+    """The frozen key network of a group on every frame of a clip."""
+
+    def __init__(self, group: Network):
+        super().__init__()
+        self.group = group
+
+    def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
+        """Return the heatmaps of every frame."""
+        return key_everywhere(self.group, clips)
+
+
+def _teacher(subnet: Subnet, path: Path, where: torch.device) -> nn.Module:
+    """Return who else a network learns from: the widest of its supernet, and of a group its own key network."""
+    if subnet.arch.frames > 1:
+        return _KeyEverywhere(devices.place(weights.load(path), where))
     moved = "extract again with --supernet and its place, or leave out --teacher"
     changed = "restore it, search and extract again, or leave out --teacher"
     supernet = weights.load_supernet(known_supernet(needed(subnet, str(path)), path, moved, changed), device=where)
