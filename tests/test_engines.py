@@ -374,13 +374,15 @@ def test_with_no_room_for_one_worker_the_others_go_on(tmp_path):
     said = []
     crew = Processes(functools.partial(engine_search.make, tmp_path), 2, said.append)
     try:
-        for number in (1, 2):
-            crew.submit(engine_search.look(number))
-        assert sorted(crew.wait().job.number for _ in range(2)) == [1, 2]
+        number = 1
+        while number == 1 or len(set((tmp_path / "started").read_text().split()[1::2])) < 2:  # both are ready
+            for at in (number, number + 1):
+                crew.submit(engine_search.look(at))
+            assert sorted(crew.wait().job.number for _ in range(2)) == [number, number + 1]
+            number += 2
         (tmp_path / "early").write_text("")  # from now on no worker can begin
         os.kill(crew.pids[0], signal.SIGKILL)
         (tmp_path / "slow").write_text("0")
-        number = 3
         while crew.workers == 2:  # the one that is left works on
             crew.submit(engine_search.look(number))
             assert crew.wait().job.number == number

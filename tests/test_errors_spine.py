@@ -92,7 +92,8 @@ TRAIN = "train-supernet --space small.yaml --data people --device cpu batch=2"
 
 def test_an_unreachable_budget_ends_before_weights_or_data_are_read(command):
     file = SUPERNET / "weights" / "last.safetensors"
-    file.write_bytes(b"no weights at all")
+    whole = file.read_bytes()
+    file.write_bytes(whole[: 8 + int.from_bytes(whole[:8], "little")])  # its header, where the space stands, and no more
     shutil.rmtree("people")
     for budget in ("1kMAC", "10kparams", "1KBpeak"):
         refused(command(f"search --budget {budget}"), "smallest:", "widest:", "small")
@@ -101,7 +102,7 @@ def test_an_unreachable_budget_ends_before_weights_or_data_are_read(command):
     )
     refused(command("search --budget 20MMAC"), "people")  # a budget that can be kept asks for the pictures ...
     fine(command("data toy people --train 24 --val 6 --size 64"))
-    refused(command("search --budget 20MMAC"), str(file), "not the size of a header")  # ... and for the weights
+    refused(command("search --budget 20MMAC"), str(file))  # ... and for the weights
     refused(command("search --budget 20ms"), "nothing here measures time yet")
     refused(command("search --budget 1.2G"), "1.2G")
     refused(command("search"), "--budget is missing")
