@@ -1,6 +1,6 @@
 """Is it worth spreading computation over frames? Temporal groups against the same MACs spent evenly, on drawn videos.
 
-    python benchmarks/temporal.py OUT [--seeds 0 1] [--scale 1.0] [--options]
+    python benchmarks/temporal.py OUT [--seeds 0 1] [--scale 1.0] [--setting easy] [--options]
 
 People in drawn videos, 64x48 pixels, groups of a key frame and three later ones. For each seed: a key network is
 trained on single frames; a temporal supernet with it, frozen; then, at equal total MACs of four frames,
@@ -263,12 +263,12 @@ def _best(looked: list[tuple[Arch, Any]]) -> dict[str, Any]:
     }
 
 
-def room_of(out: Path, seed: int, size: Size) -> Room:
+def room_of(out: Path, seed: int, size: Size, setting: str) -> Room:
     """Draw the videos, and read them."""
     folder, films = out / f"seed-{seed}", out / "films"
     folder.mkdir(parents=True, exist_ok=True)
     if not films.exists():
-        write_toy(films, *size.videos, size=128, subject="video", frames=20, setting="easy")
+        write_toy(films, *size.videos, size=128, subject="video", frames=20, setting=setting)
     source = open_source(str(films))
     stills, clips = read_data(source, seed), read_data(source, seed, task="temporal")
     return Room(folder, seed, size, stills, clips, Pictures(source.read("val", unlabelled=True)))
@@ -352,13 +352,16 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--options", action="store_true")
+    parser.add_argument(
+        "--setting", choices=("easy", "standard", "hard"), default="easy", help="of the videos, if drawn"
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="times all steps and evaluations")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     whole = Size()
     scaled = {key: max(2, round(asked.scale * value)) for key, value in whole._asdict().items() if key != "videos"}
     size = whole._replace(**scaled)
-    rooms = {seed: room_of(asked.out, seed, size) for seed in asked.seeds}
+    rooms = {seed: room_of(asked.out, seed, size, asked.setting) for seed in asked.seeds}
     parts = [measure, measure_fusions, *([measure_options] if asked.options else [])]
     tables: dict[int, dict[str, dict[str, Any]]] = {seed: {} for seed in rooms}
     for part in parts:
