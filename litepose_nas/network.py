@@ -68,7 +68,7 @@ def plain(net: nn.Module) -> nn.Module:
     """Return a copy in which every module that has an ordinary module of torch's to do the same is that one."""
     net = copy.deepcopy(net)
     for path, module in list(net.named_modules()):
-        if hasattr(module, "plain"):
+        if hasattr(module, "as_plain"):
             parent, _, name = path.rpartition(".")
-            setattr(net.get_submodule(parent), name, module.plain())
+            setattr(net.get_submodule(parent), name, module.as_plain())
     return net

@@ -62,7 +62,7 @@ class LaneConv(GroupWeight):
         weight = self.plain_weight()
         return F.conv2d(x, weight, None, self.stride, weight.shape[-1] // 2, 1, self.groups)
 
-    def plain(self) -> nn.Module:
+    def as_plain(self) -> nn.Module:
         """Return the ordinary convolution that does the same."""
         weight = self.plain_weight()
         cout, cin, kernel, _ = weight.shape
@@ -83,7 +83,7 @@ class LaneDeconv(GroupWeight):
         weight = self.plain_weight()
         return F.conv_transpose2d(x, weight, None, 2, (weight.shape[-1] - 2) // 2, groups=self.groups)
 
-    def plain(self) -> nn.Module:
+    def as_plain(self) -> nn.Module:
         """Return the ordinary deconv that does the same."""
         weight = self.plain_weight()
         cin, cout, kernel, _ = weight.shape
@@ -111,7 +111,7 @@ class LanePointwise(nn.Module):
         """Return the new feature."""
         return F.conv2d(x, self.plain_weight(), None if self.bias is None else self.bias.flatten())
 
-    def plain(self) -> nn.Module:
+    def as_plain(self) -> nn.Module:
         """Return the ordinary convolution that does the same."""
         weight, bias = self.plain_weight(), {} if self.bias is None else {"bias": self.bias.flatten()}
         made = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=bool(bias), device="meta")
@@ -143,7 +143,7 @@ class LaneNorm(_BatchNorm):
             input, mean, var, self.weight.flatten(), self.bias.flatten(), self.training, share, self.eps
         )
 
-    def plain(self) -> nn.Module:
+    def as_plain(self) -> nn.Module:
         """Return the ordinary normalisation that does the same."""
         made = nn.BatchNorm2d(self.num_features, self.eps, self.momentum, device="meta")
         return with_weights(made, **{name: tensor.flatten() for name, tensor in self.state_dict().items()})
