@@ -17,13 +17,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
-from litepose_nas.engines.choice import Choice, open_engine
-from litepose_nas.engines.protocol import Engine
+from litepose_nas.executors.base import Executor
+from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.searching.engine import Look
 from litepose_nas.space import Space
 from litepose_nas.steps.search import Making
 
-CHOICES = (Choice("local", 1), Choice("local", 2), Choice("ray", 2))
+CHOICES = (ExecutorOptions("local", 1), ExecutorOptions("local", 2), ExecutorOptions("ray", 2))
 
 
 def pretending(seconds: float, busy: bool) -> Callable[[Look], dict[str, float]]:
@@ -41,7 +41,7 @@ def pretending(seconds: float, busy: bool) -> Callable[[Look], dict[str, float]]
     return work
 
 
-def measure(engine: Engine, looks: list[Look]) -> tuple[float, float]:
+def measure(engine: Executor, looks: list[Look]) -> tuple[float, float]:
     """Return the seconds until all workers have done a job, and those for the looks."""
     start = time.perf_counter()
     run(engine, looks[: engine.workers])
@@ -50,7 +50,7 @@ def measure(engine: Engine, looks: list[Look]) -> tuple[float, float]:
     return ready - start, time.perf_counter() - ready
 
 
-def run(engine: Engine, looks: list[Look]) -> None:
+def run(engine: Executor, looks: list[Look]) -> None:
     waiting, going = list(looks), 0
     while waiting or going:
         while waiting and engine.free:
@@ -78,12 +78,12 @@ def main() -> None:
         space = Space.load(settings["space"])
         make = Making(args.supernet, settings["data"], "cpu", Protocol(), 500).work
     looks = [Look(number, space.sample(random.Random(number)).to_dict()) for number in range(args.jobs)]
-    times: dict[Choice, list[tuple[float, float]]] = {choice: [] for choice in CHOICES}
+    times: dict[ExecutorOptions, list[tuple[float, float]]] = {choice: [] for choice in CHOICES}
     for turn in range(args.rounds):
         for at in range(len(CHOICES)):
             choice = CHOICES[(at + turn) % len(CHOICES)]
             start = time.perf_counter()
-            with closing(open_engine(choice, make(), make)) as engine:
+            with closing(open_executor(choice, make(), make)) as engine:
                 opened = time.perf_counter() - start
                 first, rest = measure(engine, looks)
             times[choice].append((opened + first, rest))

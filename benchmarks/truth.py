@@ -31,7 +31,7 @@ from drawn_supernet import Wanted, drawn_supernet
 from litepose_nas import costs
 from litepose_nas.budget import Budget, in_words
 from litepose_nas.data.source import open_source
-from litepose_nas.engines.choice import Choice, open_engine
+from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.runs.journal import Journal
 from litepose_nas.scoring import Protocol
 from litepose_nas.searching.engine import Look, header
@@ -88,7 +88,7 @@ def evaluate_all(setting: Setting, journal: Journal, workers: int = 1, say: bool
     random.Random(0).shuffle(archs)
     known = {space.arch(record["arch"]): record["result"] for record in journal.records if "again" not in record}
     missing, going = [arch for arch in reversed(archs) if arch not in known], 0
-    crew = open_engine(Choice(workers=workers), looking(setting.candidates), setting.making.work, say=print)
+    crew = open_executor(ExecutorOptions(workers=workers), looking(setting.candidates), setting.making.work, say=print)
     with closing(crew):
         while missing or going:
             while missing and crew.free:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import toy_search as toy
 
-from litepose_nas.engines.choice import Choice, open_engine
 from litepose_nas.errors import UserError
+from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.runs.journal import Journal
 from litepose_nas.searching import nsga2
 from litepose_nas.searching.engine import Look, header, search_on
@@ -66,7 +66,7 @@ def search(folder, engine="local", workers=None, eager=False, evals=EVALS, say=p
     searcher = nsga2.searcher(problem, 0, population=8, children=6)
     searcher.eager = eager
     making = functools.partial(make, folder)
-    crew = open_engine(Choice(engine, workers), making(), making, say=say)
+    crew = open_executor(ExecutorOptions(engine, workers), making(), making, say=say)
     with closing(crew):
         return search_on(problem, searcher, crew, journal, evals)
 

@@ -153,7 +153,7 @@ def test_who_diverges_is_out_and_what_is_known_is_not_done_again(room, straight,
 
     def compete(name):
         with Run.create("finetune", settings=settings, out=name) if name else Run.resume("fake") as one:
-            return candidates.compete(one, None, "cpu", candidates.Choice(), lambda text: None)
+            return candidates.compete(one, None, "cpu", candidates.ExecutorOptions(), lambda text: None)
 
     with pytest.raises(UserError, match="cannot be read"):  # nobody has really been trained
         compete("fake")

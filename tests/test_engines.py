@@ -18,11 +18,11 @@ import tiny
 import toy_search as toy
 
 from litepose_nas import UserError
-from litepose_nas.engines.choice import Choice, open_engine
-from litepose_nas.engines.crew import Crew
-from litepose_nas.engines.here import Here
-from litepose_nas.engines.processes import Processes
-from litepose_nas.engines.protocol import DONE, READY, Answer, Done
+from litepose_nas.executors.base import DONE, READY, Done, Reply
+from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
+from litepose_nas.executors.processes import ProcessExecutor
+from litepose_nas.executors.serial import SerialExecutor
+from litepose_nas.executors.worker_pool import WorkerPool
 from litepose_nas.runs.journal import Journal
 from litepose_nas.searching import finalists, nsga2
 from litepose_nas.searching.engine import header, search_on
@@ -141,7 +141,7 @@ def shuffled_search(path, engine, evals=50, eager=False, first_look=1.0):
 )
 def test_neither_workers_nor_their_speed_nor_a_cut_change_what_is_found(tmp_path, workers, first_look, cut):
     folder, seed = tmp_path, workers
-    expected = shuffled_search(folder / "one", Here(results), first_look=first_look)
+    expected = shuffled_search(folder / "one", SerialExecutor(results), first_look=first_look)
     records = Journal(folder / "one", header(toy.space(), 0)).records
     assert [record.get("n") for record in records[:50]] == [*range(1, 51)]
     engine = Shuffled(results, workers, seed)
@@ -292,7 +292,7 @@ def test_processes_end_with_their_parent_in_the_middle_of_a_job(tmp_path):
 
 
 def test_processes_do_jobs_and_are_gone_when_closed():
-    crew = Processes(engine_search.doubling, 2)
+    crew = ProcessExecutor(engine_search.doubling, 2)
     pids = crew.pids
     try:
         crew.submit(1)
@@ -315,10 +315,10 @@ def test_processes_do_jobs_and_are_gone_when_closed():
     ("word", "said"), [("wrong", "this supernet is damaged"), ("early", "all workers have died before they were ready")]
 )
 def test_a_worker_that_cannot_begin_says_why(tmp_path, word, said):
-    crew = Processes(functools.partial(engine_search.make, tmp_path), 1)
+    crew = ProcessExecutor(functools.partial(engine_search.make, tmp_path), 1)
     (tmp_path / word).write_text("")
     crew.close()
-    crew = Processes(functools.partial(engine_search.make, tmp_path), 1)
+    crew = ProcessExecutor(functools.partial(engine_search.make, tmp_path), 1)
     try:
         crew.submit(None)
         with pytest.raises(UserError, match=said):
@@ -329,18 +329,18 @@ def test_a_worker_that_cannot_begin_says_why(tmp_path, word, said):
 
 def test_unknown_engines_and_sizes_are_refused():
     with pytest.raises(UserError, match=r"--engine 'rya': did you mean 'ray'\?"):
-        open_engine(Choice("rya"), print, engine_search.doubling)
+        open_executor(ExecutorOptions("rya"), print, engine_search.doubling)
     with pytest.raises(UserError, match="--workers 0: expected 1 or more"):
-        Choice("local", 0).check()
+        ExecutorOptions("local", 0).check()
 
 
 def test_without_ray_the_way_to_it_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"ray is not installed; get it with: pip install 'litepose-nas\[ray\]'"):
-        open_engine(Choice("ray"), print, engine_search.doubling)
+        open_executor(ExecutorOptions("ray"), print, engine_search.doubling)
 
 
-class Played(Crew):
+class Played(WorkerPool):
     """Workers who do what a script says; none is replaced."""
 
     def __init__(self, script):
@@ -361,7 +361,7 @@ class Played(Crew):
 
 
 def test_a_lost_job_goes_to_whoever_is_free_when_nobody_comes_instead():
-    ready, done = Answer(READY), Answer(DONE, "found", 1.0)
+    ready, done = Reply(READY), Reply(DONE, "found", 1.0)
     crew = Played([("a", ready), ("b", ready), ("a", None), ("b", done), ("b", done)])
     crew.submit(1)
     crew.submit(2)
@@ -372,7 +372,7 @@ def test_a_lost_job_goes_to_whoever_is_free_when_nobody_comes_instead():
 
 def test_with_no_room_for_one_worker_the_others_go_on(tmp_path):
     said = []
-    crew = Processes(functools.partial(engine_search.make, tmp_path), 2, said.append)
+    crew = ProcessExecutor(functools.partial(engine_search.make, tmp_path), 2, said.append)
     try:
         number = 1
         while number == 1 or len(set((tmp_path / "started").read_text().split()[1::2])) < 2:  # both are ready

@@ -22,7 +22,7 @@ ORDER = [
     {"space"},
     {"costs", "network"},
     {"formats", "budget"},
-    {"engines"},
+    {"executors"},
     {"searching"},
     {"report"},
     {"target", "store"},
@@ -42,7 +42,7 @@ ORDER = [
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 NO_TORCH = {
     *("errors", "resources", "files", "extras", "space_file", "runs", "blocks", "families", "space", "costs"),
-    *("budget", "formats", "engines", "searching", "report", "target", "metrics", "cli"),
+    *("budget", "formats", "executors", "searching", "report", "target", "metrics", "cli"),
 }
 DATA = {"data", "pose"}  # never import networks, and networks never import them
 BELOW_DATA = {"errors", "files", "resources"}

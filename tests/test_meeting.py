@@ -15,7 +15,7 @@ from test_engines import Shuffled
 from litepose_nas import Space, UserError
 from litepose_nas.budget import Budget
 from litepose_nas.costs import Cost, TimedCost
-from litepose_nas.engines.here import Here
+from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Journal
 from litepose_nas.searching import finalists, nsga2, turns
 from litepose_nas.searching.engine import search_on
@@ -264,7 +264,7 @@ def seen(families):
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     path = tmp_path_factory.mktemp("across") / "journal.jsonl"
-    return toy_search(path, Here(toy_work)), path
+    return toy_search(path, SerialExecutor(toy_work)), path
 
 
 def test_all_evaluations_are_of_some_family_within_the_budget_of_a_picture(straight):
@@ -292,7 +292,7 @@ def test_cut_at_random_bytes_it_ends_the_same_and_repeats_nothing(straight, tmp_
         (tmp_path / "j").write_bytes(whole[:cut])
         done = len(whole[:cut].splitlines()) - 1
         asked = []
-        again = toy_search(tmp_path / "j", Here(lambda job, asked=asked: asked.append(job) or toy_work(job)))
+        again = toy_search(tmp_path / "j", SerialExecutor(lambda job, asked=asked: asked.append(job) or toy_work(job)))
         assert seen(again) == seen(families)
         assert len(asked) <= len(whole.splitlines()) - 1 - max(0, done - 1)
         assert len({str(job) for job in asked}) == len(asked)

@@ -14,7 +14,7 @@ from litepose_nas.errors import UserError
 if TYPE_CHECKING:
     from litepose_nas.budget import Budget
     from litepose_nas.data.source import Source
-    from litepose_nas.engines.choice import Choice
+    from litepose_nas.executors.open_executor import ExecutorOptions
     from litepose_nas.report.across import Summary
     from litepose_nas.runs.run import Run
     from litepose_nas.searching.meeting import Picture
@@ -49,7 +49,7 @@ class Wishes(NamedTuple):
     kept: dict[str, Any]
     budget: Budget
     way: Way
-    choice: Choice
+    choice: ExecutorOptions
     evals: int | None
     data: str | None
     device: str

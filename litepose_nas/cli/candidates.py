@@ -35,14 +35,14 @@ def begin(
     wish: Wish, count: int, engine: str | None, workers: int | None, name: str, out: Path | None, dry_run: bool
 ) -> None:
     """Start the competition of the networks of a search."""
-    from litepose_nas.engines.choice import ENGINES, Choice
+    from litepose_nas.executors.open_executor import EXECUTORS, ExecutorOptions
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import candidates as step
     from litepose_nas.steps import finetune, search
     from litepose_nas.steps.common import duration, needed
     from litepose_nas.train.recipe import changed
 
-    Choice(engine or ENGINES[0], workers).check()
+    ExecutorOptions(engine or EXECUTORS[0], workers).check()
     newest = wish.subnet == Path("subnet.safetensors")
     searched = Run.latest(search.VERB, having=search.CHOSEN) if newest else Run.open(wish.subnet)
     if not (searched.folder / search.CHOSEN).is_file():
@@ -75,12 +75,12 @@ def begin(
 def go_on(run: Run, device: str, engine: str | None, workers: int | None) -> None:
     """Train the candidates of a run, from where they stand, and ship the best."""
     from litepose_nas import files
-    from litepose_nas.engines.choice import ENGINES, Choice
+    from litepose_nas.executors.open_executor import EXECUTORS, ExecutorOptions
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import candidates as step
     from litepose_nas.steps import finetune
 
-    choice = Choice(engine or ENGINES[0], workers)
+    choice = ExecutorOptions(engine or EXECUTORS[0], workers)
     choice.check()
     source = open_data(run.settings["data"])
     with Run.resume(run.folder) as run, told(run, finetune.VERB), console.status("fine-tuning") as say:

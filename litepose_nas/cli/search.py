@@ -70,7 +70,7 @@ def search(
     Example: litepose-nas search --budget 1.2GMAC --workers 4
     """
     from litepose_nas.budget import Budget
-    from litepose_nas.engines.choice import ENGINES, Choice
+    from litepose_nas.executors.open_executor import EXECUTORS, ExecutorOptions
     from litepose_nas.formats import subnet_file
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import search as step
@@ -89,7 +89,9 @@ def search(
         kept["method"], kept["first_look"], tuple(kept["objectives"]), rank=kept["rank"], eager=kept["eager"]
     )
     way.check()
-    choice = Choice(engine or ENGINES[0], workers)  # of this machine, not of the run: a run may go on elsewhere
+    choice = ExecutorOptions(
+        engine or EXECUTORS[0], workers
+    )  # of this machine, not of the run: a run may go on elsewhere
     choice.check()
     several = across.Several(supernet or [], people, detector_macs, boxes, min_box_score)
     if across.is_meant(several, run):

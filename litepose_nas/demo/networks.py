@@ -20,8 +20,8 @@ import torch
 from litepose_nas import devices, weights
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.demo.scale import Scale
-from litepose_nas.engines.processes import die_with_parent
 from litepose_nas.errors import UserError
+from litepose_nas.executors.processes import die_with_parent
 from litepose_nas.files import replacing
 from litepose_nas.runs.run import ENV, Run
 from litepose_nas.steps import evaluate, extract, finetune

@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from litepose_nas.engines.here import Here
-from litepose_nas.engines.protocol import Engine
 from litepose_nas.errors import UserError
+from litepose_nas.executors.base import Executor
+from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Lines, Open
 from litepose_nas.searching.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
@@ -52,14 +52,14 @@ def run_search(
     on_result: Callable[[Evaluated, int], None] | None = None,
 ) -> list[Evaluated]:
     """Search in this process, with a function that evaluates an architecture; see `search_on`."""
-    here = Here(lambda look: evaluate(problem.space.arch(look.arch)))
+    here = SerialExecutor(lambda look: evaluate(problem.space.arch(look.arch)))
     return search_on(problem, searcher, here, journal, evals, on_result)
 
 
 def search_on(
     problem: Problem,
     searcher: Searcher,
-    engine: Engine,
+    engine: Executor,
     journal: Open,
     evals: int,
     on_result: Callable[[Evaluated, int], None] | None = None,

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from litepose_nas.budget import Budget
-from litepose_nas.engines.here import Here
-from litepose_nas.engines.protocol import Engine
 from litepose_nas.errors import UserError
+from litepose_nas.executors.base import Executor
+from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Lines, Open
 from litepose_nas.searching.engine import Look
 from litepose_nas.searching.front import whole
@@ -55,12 +55,12 @@ def score_again(
     problem: Problem, best: Sequence[Evaluated], again: Again, journal: Open, times: int = TIMES
 ) -> dict[Arch, list[Result]]:
     """Return new results for each of the best, writing down those that the journal has not got yet."""
-    here = Here(lambda look: again(problem.space.arch(look.arch), look.again))
+    here = SerialExecutor(lambda look: again(problem.space.arch(look.arch), look.again))
     return score_again_on(problem, best, here, journal, times)
 
 
 def score_again_on(
-    problem: Problem, best: Sequence[Evaluated], engine: Engine, journal: Open, times: int = TIMES
+    problem: Problem, best: Sequence[Evaluated], engine: Executor, journal: Open, times: int = TIMES
 ) -> dict[Arch, list[Result]]:
     """Score the best again on an engine."""
     known, going = _numbered(problem, journal), 0

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from litepose_nas.engines.protocol import Done, Engine
+from litepose_nas.executors.base import Done, Executor
 from litepose_nas.runs.journal import Open, Record
 from litepose_nas.searching.engine import Look
 from litepose_nas.searching.front import whole
@@ -57,7 +57,7 @@ def header(supernets: Mapping[str, tuple[Space, str]], picture: Picture, **more:
 class Lane:
     """An engine that several families use, as one of them sees it."""
 
-    def __init__(self, engine: Engine, family: str):
+    def __init__(self, engine: Executor, family: str):
         self.workers, self._engine, self._family = engine.workers, engine, family
 
     @property

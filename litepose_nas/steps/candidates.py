@@ -23,9 +23,9 @@ import torch
 from litepose_nas import devices, files, weights
 from litepose_nas.budget import Budget
 from litepose_nas.data.source import Source, open_source
-from litepose_nas.engines.choice import Choice, open_engine
-from litepose_nas.engines.protocol import Engine, Say
 from litepose_nas.errors import UserError
+from litepose_nas.executors.base import Executor, Say
+from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.decode import DivergedError
@@ -147,7 +147,7 @@ def begin(run: Run) -> None:
             subnet_file.write(path, subnet)
 
 
-def compete(run: Run, source: Source, device: str, choice: Choice, say: Say) -> Shipped:
+def compete(run: Run, source: Source, device: str, choice: ExecutorOptions, say: Say) -> Shipped:
     """Train the candidates of a run, from its journal if it has one, and return the one that came out best."""
     begin(run)
     settings = run.settings
@@ -159,7 +159,7 @@ def compete(run: Run, source: Source, device: str, choice: Choice, say: Say) -> 
     going_on = list(range(1, count + 1))
     with devices.one_thread():
         on_gpu = devices.pick(device).type == "cuda"
-        engine = open_engine(choice, trials.training(source), trials.work, on_gpu, run.log)
+        engine = open_executor(choice, trials.training(source), trials.work, on_gpu, run.log)
         with closing(engine):
             for kept, until in rungs(count, steps):
                 going_on = going_on[:kept]
@@ -176,7 +176,7 @@ def compete(run: Run, source: Source, device: str, choice: Choice, say: Say) -> 
     return Shipped(best, path, subnet_of(path).info["score"])
 
 
-def _do(engine: Engine, jobs: list[Stretch], known: dict[Stretch, Any], journal: Journal, say: Say) -> None:
+def _do(engine: Executor, jobs: list[Stretch], known: dict[Stretch, Any], journal: Journal, say: Say) -> None:
     waiting, going = deque(jobs), 0
     while waiting or going:
         while waiting and engine.free:

@@ -15,8 +15,8 @@ from litepose_nas import costs, devices, files, weights
 from litepose_nas.budget import Budget
 from litepose_nas.costs import Cost
 from litepose_nas.data.source import Source, open_source
-from litepose_nas.engines.choice import Choice, open_engine
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.topdown import TopDown
@@ -197,7 +197,7 @@ def search(
     seed: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
     way: Way = Way(),  # noqa: B008
-    choice: Choice = Choice(),  # noqa: B008
+    choice: ExecutorOptions = ExecutorOptions(),  # noqa: B008
 ) -> Found:
     """Search, from the run's journal if it has one; write the front and return what was found.
 
@@ -213,7 +213,7 @@ def search(
     route = route_of(way, problem, searcher)
     on_gpu = setting.candidates.judge.device.type == "cuda"
     with devices.one_thread():
-        crew = open_engine(choice, looking(setting.candidates), setting.making.work, on_gpu, run.log)
+        crew = open_executor(choice, looking(setting.candidates), setting.making.work, on_gpu, run.log)
         with closing(crew):
             results = engine.search_on(problem, searcher, crew, journal, evals, on_result, route)
             best = finalists.finalists(results, problem.budget, finals_of(way, evals))

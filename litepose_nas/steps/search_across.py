@@ -15,9 +15,9 @@ import torch
 from litepose_nas import devices, files
 from litepose_nas.budget import Budget
 from litepose_nas.data.source import Source
-from litepose_nas.engines.choice import Choice, open_engine
-from litepose_nas.engines.protocol import Engine
 from litepose_nas.errors import UserError
+from litepose_nas.executors.base import Executor
+from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.formats import subnet_file
 from litepose_nas.metrics.coco import bootstrap_ap
 from litepose_nas.pose.topdown import TopDown
@@ -193,7 +193,7 @@ def search_across(
     seed: int,
     on_result: Callable[[str, Evaluated, int], None] | None = None,
     way: Way = Way(),  # noqa: B008
-    choice: Choice = Choice(),  # noqa: B008
+    choice: ExecutorOptions = ExecutorOptions(),  # noqa: B008
 ) -> Summary:
     """Search all families turn by turn, from the run's journal if it has one, and let their best meet."""
     check_evals(evals, len(several.parts))
@@ -204,7 +204,7 @@ def search_across(
     makings = Makings(tuple((name, setting.making) for name, setting in parts.items()))
     on_gpu = next(iter(parts.values())).candidates.judge.device.type == "cuda"
     with devices.one_thread():
-        crew = open_engine(choice, work, makings.work, on_gpu, run.log)
+        crew = open_executor(choice, work, makings.work, on_gpu, run.log)
         with closing(crew):
             goes = [_go(several, name, crew, journal, evals, seed, on_result, way) for name in parts]
             families = []
@@ -220,7 +220,7 @@ def search_across(
 def _go(
     several: Several,
     name: str,
-    crew: Engine,
+    crew: Executor,
     journal: Journal,
     evals: int,
     seed: int,

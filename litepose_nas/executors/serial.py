@@ -1,15 +1,15 @@
-"""The engine that needs nothing: one job at a time, in this process."""
+"""The executor that needs nothing: one job at a time, in this process."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from litepose_nas.engines.protocol import Done, Work
+from litepose_nas.executors.base import Done, Work
 
 
-class Here:
-    """Does the job it has taken when somebody waits for it."""
+class SerialExecutor:
+    """Does the job it has taken when `wait` is called."""
 
     workers = 1
 
@@ -19,15 +19,12 @@ class Here:
 
     @property
     def free(self) -> int:
-        """One, or none while a job is taken."""
         return 1 - len(self._jobs)
 
     def submit(self, job: Any) -> None:
-        """Take a job in."""
         self._jobs.append(job)
 
     def wait(self) -> Done:
-        """Do the job."""
         job, start = self._jobs.pop(), time.perf_counter()
         result = self._work(job)
         return Done(job, result, time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""Several processes of this machine, each with a pipe of its own: one that is killed blocks nobody."""
+"""Several processes of this machine, each with its own pipe: a killed one blocks no other."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from litepose_nas.engines.crew import Crew
-from litepose_nas.engines.protocol import CRASH, MISTAKE, READY, Answer, Make, Say, answer
+from litepose_nas.executors.base import CRASH, MISTAKE, READY, Make, Reply, Say, reply_to
+from litepose_nas.executors.worker_pool import WorkerPool
 
 POLITE = 10.0  # seconds between asking a process to end and making it
 
 
-class Processes(Crew):
-    """So many processes, new from the ground up: what they need, they build themselves."""
+class ProcessExecutor(WorkerPool):
+    """Spawned processes; each builds what its jobs need."""
 
     def __init__(self, make: Make, workers: int, say: Say = lambda text: None):
         super().__init__(workers, say)
@@ -29,7 +29,6 @@ class Processes(Crew):
 
     @property
     def pids(self) -> list[int]:
-        """The ids of its processes."""
         return [process.pid for process in self._processes.values()]
 
     def _start(self) -> None:
@@ -45,7 +44,7 @@ class Processes(Crew):
         with suppress(OSError):  # it is gone, and `_next` will see that
             worker.send(job)
 
-    def _next(self) -> tuple[Connection, Answer | None]:
+    def _next(self) -> tuple[Connection, Reply | None]:
         for pipe in wait(list(self._processes)):
             assert isinstance(pipe, Connection)
             try:
@@ -69,7 +68,7 @@ class Processes(Crew):
 
 
 def die_with_parent() -> None:
-    """End this process when the one that started it is gone, however that ended: nobody would hear it any more."""
+    """End this process when its parent is gone, however the parent ended."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -77,21 +76,21 @@ def die_with_parent() -> None:
 
 
 def _live(make: Make, pipe: Connection) -> None:
-    """Do jobs until nobody sends any; the whole life of a process."""
+    """Do jobs until the pipe closes: the main function of a worker process."""
     threading.Thread(target=die_with_parent, daemon=True).start()
     try:
-        begun = answer(lambda _: make(), None)
+        begun = reply_to(lambda _: make(), None)
         if begun.kind in (MISTAKE, CRASH):
             return pipe.send(begun)
-        pipe.send(Answer(READY))
+        pipe.send(Reply(READY))
         while True:
-            pipe.send(answer(begun.value, pipe.recv()))
-    except (EOFError, OSError, KeyboardInterrupt):  # whoever asked has let go, or asks a training to end
+            pipe.send(reply_to(begun.value, pipe.recv()))
+    except (EOFError, OSError, KeyboardInterrupt):  # the parent has closed the pipe, or asks a training to end
         pass
 
 
 def _bury(process: Any) -> None:
-    """Wait for a process that was asked to end, and end it if it does not."""
+    """Wait for a process that was asked to end; kill it if it does not."""
     process.join(POLITE)
     if process.is_alive():
         process.kill()
@@ -100,7 +99,7 @@ def _bury(process: Any) -> None:
 
 @contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C: a terminal sends it to all of a group, and the first one says what to say."""
+    """Start processes that ignore Ctrl-C: a terminal sends it to the whole group, and the parent handles it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

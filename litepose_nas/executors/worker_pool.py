@@ -1,4 +1,4 @@
-"""What engines with workers elsewhere share: who has which job, and what becomes of the jobs of those that are lost."""
+"""What executors with workers in other processes share: which worker has which job, and replacing lost workers."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ from abc import ABC, abstractmethod
 from collections import deque
 from typing import Any
 
-from litepose_nas.engines.protocol import CRASH, MISTAKE, READY, Answer, Done, Say
 from litepose_nas.errors import UserError
+from litepose_nas.executors.base import CRASH, MISTAKE, READY, Done, Reply, Say
 
 SHORT = "A system short of memory ends processes like that: free some, or take fewer --workers"
-TRIES = 3  # so many workers may be lost with the same job, or one after the other before they were ready
+TRIES = 3  # give up after this many workers lost with the same job, or in a row before they were ready
 
 
-class _Task:
-    """A job on its way."""
+class _Queued:
+    """A job and how many workers were lost with it."""
 
     def __init__(self, job: Any):
         self.job, self.lost = job, 0
 
 
-class Crew(ABC):
-    """Workers in other processes: each is started, gets ready, and does one job after the other.
+class WorkerPool(ABC):
+    """Workers in other processes: each starts, gets ready, and does one job after the other.
 
-    What is lost is replaced, and its job goes to whoever is free first.
+    A lost worker is replaced; its job goes to the first free one.
     """
 
     def __init__(self, workers: int, say: Say):
         self.workers, self._say = workers, say
         self._idle: list[Any] = []  # ready workers without a job
-        self._held: dict[Any, _Task] = {}
-        self._queue: deque[_Task] = deque()
+        self._held: dict[Any, _Queued] = {}
+        self._queue: deque[_Queued] = deque()
         self._stillborn = 0  # workers lost, one after the other, before they were ready
 
     @abstractmethod
@@ -39,28 +39,26 @@ class Crew(ABC):
 
     @abstractmethod
     def _send(self, worker: Any, job: Any) -> None:
-        """Give a job to a worker that is ready; one that is gone is noticed by `_next`."""
+        """Give a job to a ready worker; `_next` notices one that is gone."""
 
     @abstractmethod
-    def _next(self) -> tuple[Any, Answer | None]:
-        """Wait for a worker to say something; None when it has died, and then it is cleared away."""
+    def _next(self) -> tuple[Any, Reply | None]:
+        """Wait for a message of a worker; None when it has died, after cleaning up."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of all workers."""
+        """End all workers."""
 
     @property
     def free(self) -> int:
-        """How many more jobs it can start on, now or as soon as workers are ready."""
+        """How many more jobs can start, now or as soon as workers are ready."""
         return max(0, self.workers - len(self._held) - len(self._queue))
 
     def submit(self, job: Any) -> None:
-        """Take a job in."""
-        self._queue.append(_Task(job))
+        self._queue.append(_Queued(job))
         self._hand_out()
 
     def wait(self) -> Done:
-        """Return the next job that ends."""
         while True:
             self._hand_out()  # of a lost worker's job, to one that ended another meanwhile
             worker, said = self._next()

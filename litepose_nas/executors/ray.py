@@ -1,4 +1,4 @@
-"""Actors of a Ray cluster, sized by what the cluster has; those of a dead actor or machine are replaced."""
+"""Jobs on actors of a Ray cluster; the actors of a dead process or machine are replaced."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from litepose_nas import __version__
-from litepose_nas.engines.crew import Crew
-from litepose_nas.engines.protocol import CRASH, MISTAKE, READY, Answer, Make, Say, Work, answer
 from litepose_nas.errors import UserError
+from litepose_nas.executors.base import CRASH, MISTAKE, READY, Make, Reply, Say, Work, reply_to
+from litepose_nas.executors.worker_pool import WorkerPool
 from litepose_nas.extras import need
 
 STORE = 100 * 2**20  # bytes for objects on this machine: jobs and answers are small
@@ -20,14 +20,14 @@ PATIENCE = 300.0  # seconds in which a cluster may have room for no actor at all
 EXTRA = "ray"
 
 
-class Cluster(Crew):
-    """An actor on every processor or GPU, or on so many of them, of the cluster in RAY_ADDRESS or of this machine."""
+class RayExecutor(WorkerPool):
+    """One actor a processor or GPU, up to `workers`, of the cluster in RAY_ADDRESS or of this machine."""
 
     def __init__(self, make: Make, workers: int | None = None, gpu: bool = False, say: Say = lambda text: None):
         self._ray = need("ray", EXTRA)
         self._make, self._kind = make, "GPU" if gpu else "CPU"
         self._mine = not self._ray.is_initialized()
-        self._born: dict[Any, Any] = {}  # what will say that an actor is ready: the actor
+        self._born: dict[Any, Any] = {}  # reference that resolves when an actor is ready: the actor
         self._doing: dict[Any, Any] = {}
         self._alone_since: float | None = None
         if self._mine:
@@ -39,7 +39,7 @@ class Cluster(Crew):
             if workers and workers > room:
                 say(f"{room} workers and not {workers}: that is what this cluster has room for ({self._kind})")
             super().__init__(min(workers or room, room), say)
-            # Ray's own restarts are off: they would do a job again without telling.
+            # Ray's own restarts are off: they would repeat a job silently.
             options = {"num_cpus": 1, "num_gpus": int(gpu), "max_restarts": 0, "max_task_retries": 0}
             self._actor = self._ray.remote(**options)(_Actor)
             for _ in range(self.workers):
@@ -55,7 +55,7 @@ class Cluster(Crew):
     def _send(self, worker: Any, job: Any) -> None:
         self._doing[worker.do.remote(job)] = worker
 
-    def _next(self) -> tuple[Any, Answer | None]:
+    def _next(self) -> tuple[Any, Reply | None]:
         while True:
             ready, _ = self._ray.wait([*self._born, *self._doing], num_returns=1, timeout=5)
             if ready:
@@ -65,13 +65,13 @@ class Cluster(Crew):
         (ref,) = ready
         worker = self._born.pop(ref, None) or self._doing.pop(ref)
         try:
-            return worker, Answer(*self._ray.get(ref))
+            return worker, Reply(*self._ray.get(ref))
         except self._ray.exceptions.RayActorError:  # its process or its machine is gone, or cannot be reached
             self._ray.kill(worker)
             return worker, None
 
     def _check_room(self) -> None:
-        """Give up where all actors wait for a machine that does not come: whoever asked can go on another day."""
+        """Give up after a while if no actor finds room in the cluster; the run can be resumed later."""
         if self._doing or self._idle:
             return
         now = time.monotonic()
@@ -83,7 +83,7 @@ class Cluster(Crew):
             )
 
     def close(self) -> None:
-        """Let go of all actors, and of Ray if this joined it."""
+        """Kill all actors; leave Ray if this joined it."""
         for actor in {*self._born.values(), *self._doing.values(), *getattr(self, "_idle", ())}:
             self._ray.kill(actor)
         self._born.clear()
@@ -94,32 +94,31 @@ class Cluster(Crew):
 
 
 class _Actor:
-    """Holds what its jobs need."""
+    """A worker: holds what its jobs need."""
 
     def __init__(self) -> None:
         self._work: Work | None = None
 
-    def begin(self, make: Make, folder: str, version: str) -> Answer:
-        """Build what the jobs need; paths mean here what they mean to whoever asks."""
+    def begin(self, make: Make, folder: str, version: str) -> Reply:
+        """Build what the jobs need; relative paths mean what they mean to the caller."""
         node = os.uname().nodename if hasattr(os, "uname") else "a machine"
         if version != __version__:
-            return Answer(MISTAKE, f"{node} has litepose-nas {__version__}, not {version}; install the same everywhere")
+            return Reply(MISTAKE, f"{node} has litepose-nas {__version__}, not {version}; install the same everywhere")
         try:
             os.chdir(folder)
         except OSError:
-            return Answer(
+            return Reply(
                 MISTAKE, f"{folder}: not on {node} of the Ray cluster; work in a folder that all its machines share"
             )
-        begun = answer(lambda _: make(), None)
+        begun = reply_to(lambda _: make(), None)
         if begun.kind in (MISTAKE, CRASH):
             return begun
         self._work = begun.value
-        return Answer(READY)
+        return Reply(READY)
 
-    def do(self, job: Any) -> Answer:
-        """Do a job."""
+    def do(self, job: Any) -> Reply:
         assert self._work is not None
-        return answer(self._work, job)
+        return reply_to(self._work, job)
 
 
 def _join(ray: Any) -> None:
