@@ -83,14 +83,6 @@ class Judge:
         calibrate(net, self.calibration(size, again))
         return net
 
-    def part(self, share: float) -> Judge:
-        """Return a judge that looks at the first pictures of the slice only, this share of them."""
-        dataset = self.held.slice.dataset
-        count = max(1, round(share * len(dataset.records)))
-        some = Pictures(dataset._replace(records=dataset.records[:count]))
-        held = self.held._replace(slice=some)
-        return Judge(held, self.task, self.recipe, self.device, self.protocol, self._seeing)
-
     def _found_and_missed(self, net: nn.Module, size: tuple[int, int]) -> tuple[list[Result], float]:
         """Return whom a network finds in the slice, and its mean loss there, from one look at each picture."""
         total, count, outputs = torch.zeros((), device=self.device), 0, ()
@@ -136,21 +128,14 @@ class Candidates:
 
     def __init__(self, supernet: Supernet, judge: Judge):
         self.supernet, self.judge = supernet, judge
-        self._part = functools.cache(judge.part)
-        self._kept: tuple[Arch, nn.Module] | None = None  # calibrated for a first look, and maybe wanted again
 
-    def __call__(self, arch: Arch, share: float = 1.0, again: int = 0) -> dict[str, float]:
+    def __call__(self, arch: Arch, again: int = 0) -> dict[str, float]:
         """Return loss and AP of an architecture with the supernet's weights, at its own resolution.
 
-        A share below 1 looks at so much of the pictures; each `again` from 1 up calibrates anew.
+        Each `again` from 1 up calibrates with other images.
         """
-        judge = self.judge if share == 1 else self._part(share)
-        if self._kept and self._kept[0] == arch and not again:
-            net = self._kept[1]
-        else:
-            net = self.judge.calibrated(extract(self.supernet, arch), arch.input, again)
-        self._kept = (arch, net) if share < 1 and not again else None
-        return judge(net, arch.input, calibrated=True)
+        net = self.judge.calibrated(extract(self.supernet, arch), arch.input, again)
+        return self.judge(net, arch.input, calibrated=True)
 
     def found(self, arch: Arch) -> list[Result]:
         """Return whom an architecture finds in the slice; nobody, where its outputs are no numbers."""

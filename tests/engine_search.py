@@ -1,4 +1,4 @@
-"""A toy search as a program, on any engine: `engine_search.py FOLDER local|ray WORKERS [eager]`; and its evaluations.
+"""A toy search as a program, on any engine: `engine_search.py FOLDER local|ray WORKERS`; and its evaluations.
 
 What is to happen to whom stands in the folder: `slow` holds seconds, `deadly` numbers whose worker dies.
 """
@@ -59,12 +59,11 @@ def look(number):
     return Look(number, toy.space().widest.to_dict())
 
 
-def search(folder, engine="local", workers=None, eager=False, evals=EVALS, say=print):
+def search(folder, engine="local", workers=None, evals=EVALS, say=print):
     """Search; return what was found."""
     problem = toy.problem(["8MMAC"])
     journal = Journal(folder / "journal", header(problem.space, 0))
     searcher = nsga2.searcher(problem, 0, population=8, children=6)
-    searcher.eager = eager
     making = functools.partial(make, folder)
     crew = open_executor(ExecutorOptions(engine, workers), making(), making, say=say)
     with closing(crew):
@@ -73,9 +72,9 @@ def search(folder, engine="local", workers=None, eager=False, evals=EVALS, say=p
 
 if __name__ == "__main__":
     os.environ["MAIN"] = str(os.getpid())
-    place, name, count, *more = sys.argv[1:]
+    place, name, count = sys.argv[1:]
     try:
-        found = search(Path(place), name, int(count) or None, more == ["eager"])
+        found = search(Path(place), name, int(count) or None)
     except KeyboardInterrupt:
         sys.exit("stopped")
     except UserError as error:

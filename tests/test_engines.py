@@ -26,7 +26,6 @@ from litepose_nas.executors.worker_pool import WorkerPool
 from litepose_nas.runs.journal import Journal
 from litepose_nas.searching import finalists, nsga2
 from litepose_nas.searching.engine import header, search_on
-from litepose_nas.searching.rungs import climbing
 
 HERE = Path(__file__).parent
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
@@ -122,35 +121,31 @@ class Shuffled:
 
 def results(look):
     found = toy.results(toy.space().arch(look.arch))
-    return {**found, "score": found["score"] - 7 * (look.share < 1) + look.again / 100}
+    return {**found, "score": found["score"] + look.again / 100}
 
 
-def shuffled_search(path, engine, evals=50, eager=False, first_look=1.0):
+def shuffled_search(path, engine, evals=50):
     problem = toy.problem(["8MMAC"])
     journal = Journal(path, header(problem.space, 0))
     searcher = nsga2.searcher(problem, 0, population=8, children=6)
-    searcher.eager = eager
-    more = {"route": lambda arch: climbing(problem, arch, searcher.known, (first_look, 1.0))} if first_look < 1 else {}
-    found = search_on(problem, searcher, engine, journal, evals, **more)
+    found = search_on(problem, searcher, engine, journal, evals)
     best = finalists.finalists(found, problem.budget, 3)
     return found, finalists.score_again_on(problem, best, engine, journal)
 
 
-@pytest.mark.parametrize(
-    ("workers", "first_look", "cut"), [(1, 1.0, 0.3), (2, 0.25, 0.8), (3, 1.0, 0.5), (7, 0.25, 0.1), (9, 1.0, 0.97)]
-)
-def test_neither_workers_nor_their_speed_nor_a_cut_change_what_is_found(tmp_path, workers, first_look, cut):
+@pytest.mark.parametrize(("workers", "cut"), [(1, 0.3), (2, 0.8), (3, 0.5), (7, 0.1), (9, 0.97)])
+def test_neither_workers_nor_their_speed_nor_a_cut_change_what_is_found(tmp_path, workers, cut):
     folder, seed = tmp_path, workers
-    expected = shuffled_search(folder / "one", SerialExecutor(results), first_look=first_look)
+    expected = shuffled_search(folder / "one", SerialExecutor(results))
     records = Journal(folder / "one", header(toy.space(), 0)).records
     assert [record.get("n") for record in records[:50]] == [*range(1, 51)]
     engine = Shuffled(results, workers, seed)
-    found, again = shuffled_search(folder / "many", engine, first_look=first_look)
+    found, again = shuffled_search(folder / "many", engine)
     assert engine.most == min(workers, 8)  # no round is larger
     assert (_plain(found), again) == (_plain(expected[0]), expected[1])
     data = (folder / "many").read_bytes()
     (folder / "cut").write_bytes(data[: int(cut * len(data))])
-    found, again = shuffled_search(folder / "cut", Shuffled(results, 10 - workers, seed + 1), first_look=first_look)
+    found, again = shuffled_search(folder / "cut", Shuffled(results, 10 - workers, seed + 1))
     assert (_plain(found), again) == (_plain(expected[0]), expected[1])
     records = Journal(folder / "cut", header(toy.space(), 0)).records
     assert sorted(record["n"] for record in records if "n" in record) == [*range(1, 51)]
@@ -174,29 +169,6 @@ def test_every_engine_finds_the_same_and_says_nothing(straight, tmp_path, engine
     assert process.pid not in {pid for _, pid in begun}
     if Path("/proc").exists():
         assert gone(mark) == []
-
-
-def test_an_eager_search_waits_for_nobody_and_repeats_nothing(tmp_path):
-    waited = []
-
-    class Watched(Shuffled):
-        def wait(self):
-            waited.append(self.free)
-            return super().wait()
-
-    problem = toy.problem(["8MMAC"])
-    found, _ = shuffled_search(tmp_path / "j", Watched(results, 4, 0), eager=True)
-    assert len(found) == len({one.arch for one in found}) == 50
-    assert all(problem.budget.ok(one.cost) for one in found)
-    assert not any(waited[:47])  # the last few, and the finalists, are fewer than workers
-    data = (tmp_path / "j").read_bytes()
-    (tmp_path / "cut").write_bytes(data[: len(data) // 2])
-    found, _ = shuffled_search(tmp_path / "cut", Shuffled(results, 3, 1), eager=True)
-    assert len(found) == len({one.arch for one in found}) == 50
-    assert (tmp_path / "cut").read_bytes().startswith(data[: len(data) // 2].rpartition(b"\n")[0])
-    waited.clear()
-    shuffled_search(tmp_path / "other", Watched(results, 4, 0))
-    assert any(waited[:47])  # where the others wait
 
 
 # ── killed ──
@@ -431,7 +403,7 @@ def trained(tmp_path_factory):
     source = source._replace(name="people")
     tiny.supernet(room / "net", source, space, steps=6)
     words = ["search", "net", "--budget", "20MMAC", "--evals", "8", "--data", "people", "--method", "nsga2"]
-    tiny.finish([*words, "--first-look", "0.5", "--out", "straight"], room)
+    tiny.finish([*words, "--out", "straight"], room)
     left = tiny.left_by_search(room / "straight", room / "subnet.json")
     return room, words, left
 
@@ -440,7 +412,7 @@ def trained(tmp_path_factory):
 def test_scores_are_the_same_bits_on_every_engine(trained, engine, workers):
     room, words, expected = trained[0], trained[1], dict(trained[2])
     out = f"{engine}-{workers}"
-    more = ["--first-look", "0.5", "--engine", engine, "--workers", str(workers), "--out", out]
+    more = ["--engine", engine, "--workers", str(workers), "--out", out]
     tiny.finish([*words, *more], room)
     left = tiny.left_by_search(room / out, room / "subnet.json")
     for journal in (left, expected):  # a journal is in the order in which evaluations ended

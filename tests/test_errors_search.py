@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import tiny
 import torch
+import yaml
 from commands import run
 
 from litepose_nas import Space
 from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.run import digest
 from litepose_nas.searching.engine import header
 
 SEARCH = Path("runs/search/search")
@@ -132,6 +134,22 @@ def test_a_journal_cut_in_a_line_goes_on_to_the_same_end(command):
         lines = whole[:cut].rpartition(b"\n")[0]
         assert JOURNAL.read_bytes().startswith(lines)  # what was whole stays, to the byte
         tiny.same(tiny.left_by_search(SEARCH, Path("subnet.json")), left)
+
+
+def test_a_search_of_the_past_goes_on_unless_it_was_begun_with_an_option_that_is_gone(command, refused):
+    whole, left = JOURNAL.read_text().splitlines(keepends=True), Path("subnet.json").read_bytes()
+    old = [json.dumps(json.loads(whole[0]) | {"first_look": 1.0, "eager": False}) + "\n", *whole[1:4]]
+    JOURNAL.write_text("".join(old))
+    assert command(f"search --resume --device cpu --out {SEARCH}")[0] == 0
+    assert Path("subnet.json").read_bytes() == left
+    assert JOURNAL.read_text().startswith("".join(old))
+    for option in ({"first_look": 0.25}, {"eager": True}):
+        kept = yaml.safe_load((SEARCH / "config.yaml").read_text()) | option
+        (SEARCH / "config.yaml").write_text(yaml.safe_dump(kept, sort_keys=False))
+        env = json.loads((SEARCH / "env.json").read_text()) | {"config": digest(kept)}
+        (SEARCH / "env.json").write_text(json.dumps(env))
+        name = next(iter(option)).replace("_", "-")
+        refused(f"search --resume --out {SEARCH}", f"--{name}, which is gone", "the version that began it (0.1.0")
 
 
 @pytest.mark.parametrize("line", [1, 2, 5])

@@ -1,4 +1,4 @@
-"""The end of a search and its first looks: luck does not count, ties go to the cheaper, the unpromising stop early."""
+"""The end of a search: luck does not count, ties go to the cheaper."""
 
 import random
 import statistics
@@ -10,9 +10,8 @@ from litepose_nas import UserError
 from litepose_nas.runs.journal import Journal
 from litepose_nas.searching import finalists, nsga2
 from litepose_nas.searching.engine import header, replay, run_search
-from litepose_nas.searching.front import best, front
-from litepose_nas.searching.problem import FAILED, by_ap_or_loss, by_score, score
-from litepose_nas.searching.rungs import ENOUGH, climb, levelled, look_at, promising
+from litepose_nas.searching.front import best
+from litepose_nas.searching.problem import FAILED, score
 
 
 def evaluated(problem, scores):
@@ -25,12 +24,11 @@ def evaluated(problem, scores):
 # ── finalists ──
 
 
-def test_finalists_are_the_best_whole_evaluations_within_the_budget():
+def test_finalists_are_the_best_evaluations_within_the_budget():
     problem = toy.problem(["8MMAC"])
     found = evaluated(problem, [5.0, 9.0, None, 7.0, 9.0, 8.0])
-    looked = found[5]._replace(result={"score": 8.0, "share": 0.25})
-    chosen = finalists.finalists([*found[:5], looked], problem.budget, 3)
-    assert chosen == [found[1], found[4], found[3]]  # of two equals the cheaper first, no failure, no first look
+    chosen = finalists.finalists(found, problem.budget, 4)
+    assert chosen == [found[1], found[4], found[5], found[3]]  # of two equals the cheaper first, no failure
     assert all(problem.budget.ok(one.cost) for one in chosen)
     tight = toy.problem([f"{found[3].cost.macs - 1}MAC"])
     assert finalists.finalists(found, tight.budget, 9) == [found[1], found[0]]
@@ -113,77 +111,3 @@ def test_a_damaged_repetition_is_named(tmp_path):
     journal.append({"again": 1, "arch": {"depth": 9}, "result": {}})
     with pytest.raises(UserError, match="line 2 scores nothing of toy again: "):
         finalists.repeats(problem, journal)
-
-
-# ── first looks ──
-
-
-def look(arch, share):
-    """A score on a share of the pictures: those of the first quarter are harder by 7."""
-    return {"score": toy.score(arch) - 7 * (share < 1), "seconds": share}
-
-
-def test_half_of_the_first_looks_go_on_once_there_are_enough(tmp_path):
-    problem = toy.problem()._replace(scores=levelled(by_score))
-    searcher = nsga2.searcher(problem, 0)
-
-    def evaluate(arch):
-        return climb(problem, look, arch, searcher.known)
-
-    journal = Journal(tmp_path / "j", header(problem.space, 0))
-    found = run_search(problem, searcher, evaluate, journal, 120)
-    whole = [one.result["share"] == 1 for one in found]
-    assert all(whole[:ENOUGH])
-    assert 20 < sum(whole[30:]) < 75
-    for one in found:  # a look counts as the whole is expected to, which here is exact
-        assert one.score == pytest.approx(toy.score(one.arch))
-        assert look_at(one.result, 0.25)["score"] == pytest.approx(toy.score(one.arch) - 7)
-    assert all(one.result["share"] == 1 for one in front(found, problem.budget))
-    data = (tmp_path / "j").read_bytes()
-    for cut in (len(data) // 3, len(data) // 2):
-        (tmp_path / "cut").write_bytes(data[:cut])
-        searcher = nsga2.searcher(problem, 0)
-        assert (
-            run_search(problem, searcher, evaluate, Journal(tmp_path / "cut", header(problem.space, 0)), 120) == found
-        )
-        assert (tmp_path / "cut").read_bytes() == data
-
-
-def test_a_promise_is_judged_at_its_cost():
-    problem = toy.problem()
-    found = evaluated(problem, [float(number) for number in range(40)])  # the dearer, the better
-    known = [one._replace(result={"score": one.score, "share": 0.25}) for one in found]
-    cheap, dear = found[2], found[37]
-    assert promising(problem, cheap.arch, {"score": 8.0}, known, 0.25)
-    assert not promising(problem, dear.arch, {"score": 8.0}, known, 0.25)
-    assert not promising(problem, dear.arch, {"score": None}, known, 0.25)
-    assert promising(problem, dear.arch, {"score": 8.0}, known[: ENOUGH - 1], 0.25)
-    assert promising(problem, dear.arch, {"score": 8.0}, known, 0.5)  # no look at that share is known
-
-
-def test_three_shares_are_climbed_one_by_one():
-    problem, seen = toy.problem(), []
-
-    def score_on(arch, share):
-        seen.append(share)
-        return look(arch, share)
-
-    result = climb(problem, score_on, problem.space.widest, [], (0.1, 0.5, 1.0))
-    assert seen == [0.1, 0.5, 1.0]
-    assert result["share"] == 1
-    assert list(result["looks"]) == ["0.1", "0.5"]
-
-
-@pytest.mark.parametrize("shares", [(), (0.5,), (1.0, 0.5), (0.0, 1.0), (0.5, 0.5, 1.0), (0.5, 2.0)])
-def test_shares_rise_to_all(shares):
-    with pytest.raises(UserError, match="rising numbers above 0 that end with 1"):
-        climb(toy.problem(), look, toy.space().widest, [], shares)
-
-
-def test_losses_are_levelled_as_losses():
-    results = [
-        {"ap": 0.0, "loss": 2.0, "share": 1.0, "looks": {"0.25": {"ap": 0.0, "loss": 3.0}}},
-        {"ap": 0.0, "loss": 4.0, "share": 0.25, "looks": {}},
-        {"ap": 0.0, "loss": "nan", "share": 0.25, "looks": {}},
-    ]
-    assert levelled(by_ap_or_loss)(results) == [-2.0, -3.0, FAILED]

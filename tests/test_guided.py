@@ -171,13 +171,12 @@ def sample(world, count, seed=0):
     prices = world.price(rows)
     logs = np.log(np.stack([prices["macs"], prices["params"]], axis=1))
     scores = world.true_rows(rows) + np.random.default_rng(seed + 1).normal(0, world.noise, count)
-    return Sample(rows, logs, scores, np.ones(count))
+    return Sample(rows, logs, scores)
 
 
 def test_what_a_process_predicts_of_the_left_out_is_what_it_would_have():
     world = tiny_world()
     data = sample(world, 40)
-    data = data._replace(weights=np.where(np.arange(40) % 3, 1.0, 0.25))
     model = Process(world.genome, data)
     points = surrogate._embedded(model._tables, data.rows)
     trend = model._frame.trend(data.logs)
@@ -185,7 +184,7 @@ def test_what_a_process_predicts_of_the_left_out_is_what_it_would_have():
     scores = (data.scores - model._frame.middle) / model._frame.size
     for out in range(0, 40, 7):
         rest = np.delete(np.arange(40), out)
-        noisy = kernel[np.ix_(rest, rest)] + np.diag(model._noise / data.weights[rest])
+        noisy = kernel[np.ix_(rest, rest)] + model._noise * np.eye(len(rest))
         expected = kernel[out, rest] @ np.linalg.solve(noisy, scores[rest])
         assert model.left_out[out] == pytest.approx(model._frame.middle + model._frame.size * expected)
 

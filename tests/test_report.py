@@ -45,7 +45,7 @@ def result(arch, again=0):
 
 def write_journal(path, evals=80, again=True):
     notes = {"budget": ["60MMAC"], "convention": "exact", "joints": 17, "info": INFO}
-    more = {"objectives": PROBLEM.low, "first_look": 1.0, "method": "random", "rank": "auto"}
+    more = {"objectives": PROBLEM.low, "method": "random", "rank": "auto"}
     journal = Journal(path, header(SPACE, 0, **more), notes)
     found = run_search(PROBLEM, random_search.searcher(PROBLEM, 0), result, journal, evals)
     if again:
@@ -122,6 +122,22 @@ def test_a_line_cut_in_the_middle_is_left_out_and_stays(searched, tmp_path, monk
     out = capsys.readouterr().out
     assert "last line is cut in the middle (30 bytes), and left out" in out
     assert (tmp_path / "journal.jsonl").read_bytes() == cut
+
+
+def test_networks_that_an_older_search_scored_on_a_part_of_the_images_are_never_chosen(searched, tmp_path):
+    found, folder = searched
+    first, *lines = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
+    lines = [line for line in lines if "n" in line]
+    for line in lines[::3]:
+        line["result"] |= {"share": 0.25, "ap": 1.0, "looks": {}}
+    for line in lines[1::3]:
+        line["result"] |= {"share": 1.0, "looks": {"0.25": {"ap": 0.9, "loss": 0.1}}}
+    old = [first | {"first_look": 0.25, "eager": True}, *lines]
+    (tmp_path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in old))
+    past = reread(tmp_path)
+    whole = [one for at, one in enumerate(found) if at % 3]
+    assert [(one.arch, one.score) for one in past.found] == [(one.arch, one.score) for one in whole]
+    assert summarise(past).chosen.arch == best(whole, BUDGET).arch
 
 
 @pytest.mark.parametrize(

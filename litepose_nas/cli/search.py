@@ -24,9 +24,6 @@ def search(
     mac_convention: Annotated[str, typer.Option(help="exact, or litepose as the paper counts.")] = "exact",
     evals: Annotated[int | None, typer.Option(min=1, help="Networks to evaluate.")] = None,
     method: Annotated[str, typer.Option(help="guided (by a model of the scores), nsga2 or random.")] = "guided",
-    first_look: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Judge by this share of the pictures first, by all if it promises.")
-    ] = 1.0,
     rank: Annotated[
         str, typer.Option(help="By ap or by loss; auto: by AP, but by loss while most APs are too low to tell.")
     ] = "auto",
@@ -36,9 +33,6 @@ def search(
     ] = None,
     engine: Engine = None,
     workers: Workers = None,
-    eager: Annotated[
-        bool, typer.Option("--eager", help="Let no worker wait for a round to end; no longer the same every time.")
-    ] = False,
     people: Annotated[
         float | None,
         typer.Option(min=0.01, max=1000, help="Of several: people a picture; the mean of the held-out ones."),
@@ -79,15 +73,15 @@ def search(
     if resume:
         check_alone(context, "out", "device", "engine", "workers")
     run = Run.open(interrupted(step.VERB, out)) if resume else None
+    if run:
+        step.check_resumable(run)
     kept: dict[str, Any] = {"budget": budget, "convention": mac_convention, "seed": seed}
-    kept |= {"method": method, "first_look": first_look, "objectives": objective or [], "rank": rank, "eager": eager}
+    kept |= {"method": method, "objectives": objective or [], "rank": rank}
     kept |= run.settings if run else {}
     if not kept["budget"]:
         raise UserError("--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range")
     limits = Budget.of(kept["budget"], kept["convention"])
-    way = step.Way(
-        kept["method"], kept["first_look"], tuple(kept["objectives"]), rank=kept["rank"], eager=kept["eager"]
-    )
+    way = step.Way(kept["method"], tuple(kept["objectives"]), rank=kept["rank"])
     way.check()
     choice = ExecutorOptions(
         engine or EXECUTORS[0], workers
@@ -116,8 +110,6 @@ def search(
             f"{evals} networks of {setting.problem.space.name}, on {pictures} held-out training pictures: "
             f"about {duration(evals * each / (workers or 1))}"
         )
-        if way.eager:
-            console.out("eager: what is proposed depends on which worker is quick, so another run finds other networks")
         if dry_run:
             console.out("nothing was written")
             return

@@ -85,13 +85,12 @@ def fitted(problem: Problem, found: Sequence[Evaluated]) -> Fitted | None:
 
 
 def sample_of(genome: Genome, problem: Problem, found: Sequence[Evaluated]) -> Sample:
-    """Return what a search's model learns from: choices, logarithms of costs, scores and how sure each is."""
+    """Return what a search's model learns from: choices, logarithms of costs, scores."""
     limits = (limit.field for limit in problem.budget.limits)
     fields = dict.fromkeys([*problem.low, *limits, "macs", "params"])
     costs = np.array([[getattr(one.cost, field) for field in fields] for one in found], dtype=float)
-    weights = np.array([float(one.result.get("share", 1.0)) for one in found])
     scores = np.array([one.score for one in found])
-    return Sample(genome.rows([one.arch for one in found]), np.log(np.maximum(costs, 1e-12)), scores, weights)
+    return Sample(genome.rows([one.arch for one in found]), np.log(np.maximum(costs, 1e-12)), scores)
 
 
 def explains(model: Ridge, sample: Sample) -> float:

@@ -16,7 +16,6 @@ from litepose_nas.runs.journal import Read, Record
 from litepose_nas.searching import finalists
 from litepose_nas.searching.engine import KIND, replay
 from litepose_nas.searching.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
-from litepose_nas.searching.rungs import levelled
 from litepose_nas.space import Arch, Space
 
 JOURNAL = "journal.jsonl"
@@ -76,16 +75,19 @@ def past_of(path: Path, header: Record, notes: Record, records: list[Record], cu
         space = Space(header["tree"], str(header["space"]))
         budget = Budget.of([str(text) for text in notes["budget"]], notes["convention"])
         joints, info = check_joints(notes["joints"], str(path)), dict(notes["info"])
-        objectives, look = tuple(header["objectives"]), float(header["first_look"])
+        objectives, look = tuple(header["objectives"]), float(header.get("first_look", 1.0))
         rank, scores = header["rank"], RANKS[header["rank"]]
     costs = _costs(path, space, records)
-    scores = scores if look == 1 else levelled(scores)
-    problem = Problem(space, budget, costs.__getitem__, scores, objectives=objectives)
     lines = _Lines(path, records)
     results = replay(space, None, lines)
     if not results:
         raise UserError(f"{path}: nothing has been evaluated yet; go on with: litepose-nas search --resume")
     by = ranked_by(list(results.values()), rank)
+    if look != 1:  # an option of the past: some networks were scored on a part of the images only, and never chosen
+        parts = [part for result in results.values() for part in result.get("looks", {}).values()]
+        scores = RANKS[ranked_by([*results.values(), *parts], rank)]
+        results = {arch: result for arch, result in results.items() if result.get("share", 1) == 1}
+    problem = Problem(space, budget, costs.__getitem__, scores, objectives=objectives)
     again = finalists.repeats(problem, lines)
     return Past(path, problem, score(problem, results), again, by, joints, info, cut)
 

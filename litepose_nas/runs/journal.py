@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -49,8 +49,17 @@ class Open(Lines, Protocol):
 class Journal:
     """A journal open for appending; `records` holds what was there and what has been added since."""
 
-    def __init__(self, path: str | Path, header: Mapping[str, Any], notes: Mapping[str, Any] | None = None):
-        """Open or start a journal: an existing one must have equal header values; notes are kept but not compared."""
+    def __init__(
+        self,
+        path: str | Path,
+        header: Mapping[str, Any],
+        notes: Mapping[str, Any] | None = None,
+        upgrade: Callable[[Record], Record] = dict,
+    ):
+        """Open or start a journal: an existing one must have equal header values; notes are kept but not compared.
+
+        `upgrade` takes a first line that an older version wrote to what it would be now.
+        """
         self.path = Path(path)
         first = plain({"journal": VERSION, **header, "notes": notes or {}})
         if not self.path.exists() or self._only_started(_line(first)):
@@ -60,7 +69,7 @@ class Journal:
                 temporary.write_bytes(_line(first))
             return
         self.header, self.records, whole = read(self.path)
-        _check_same(self.path, self.header, first)
+        _check_same(self.path, upgrade(self.header), first)
         if whole < self.path.stat().st_size:
             os.truncate(self.path, whole)
         elif not self.path.read_bytes().endswith(b"\n"):

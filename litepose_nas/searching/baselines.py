@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 from litepose_nas.budget import Budget
 from litepose_nas.searching.finalists import Settled
-from litepose_nas.searching.front import whole
 from litepose_nas.searching.problem import FAILED, Evaluated
 
 SURE = 2.0  # standard errors
@@ -21,7 +20,7 @@ SURE = 2.0  # standard errors
 class Baselines(NamedTuple):
     """The score that was chosen beside those that needed no search; greater is better, minus the loss where that is."""
 
-    networks: int  # evaluated within the budget, all of the pictures
+    networks: int  # evaluated within the budget
     chosen: float  # when it was scored again, if it was: its first score is in part luck
     times: int  # how often it was scored again
     random: float  # the mean
@@ -44,7 +43,7 @@ class Baselines(NamedTuple):
 
 def baselines(found: Sequence[Evaluated], settled: Settled, budget: Budget) -> Baselines:
     """Return what a random choice within the budget, and cost alone, would have taken of the same evaluations."""
-    within = [one for one in found if one.score != FAILED and budget.ok(one.cost) and whole(one.result)]
+    within = [one for one in found if one.score != FAILED and budget.ok(one.cost)]
     scores = sorted(one.score for one in within)
     dearest = max(within, key=lambda one: (budget.macs(one.cost), one.cost.params))
     final = next(final for final in settled.finals if final.one.arch == settled.chosen.arch)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from litepose_nas.errors import UserError
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.serial import SerialExecutor
-from litepose_nas.runs.journal import Lines, Open
+from litepose_nas.runs.journal import Lines, Open, Record
 from litepose_nas.searching.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
 
 KIND = "search"
+RETIRED = {"first_look": 1.0, "eager": False}  # options of the past, and how they were when they were not used
 
 
 def header(space: Space, seed: int, **more: Any) -> dict[str, Any]:
@@ -22,25 +23,17 @@ def header(space: Space, seed: int, **more: Any) -> dict[str, Any]:
     return {"kind": KIND, "space": space.name, "tree": json.loads(space.source), "seed": seed, **more}
 
 
-class Look(NamedTuple):
-    """What a worker is asked: to score an architecture; a share below 1 looks at so much of the pictures only.
+def upgraded(header: Record) -> Record:
+    """Return the first line of a journal of an older version as this one writes it."""
+    return {key: value for key, value in header.items() if key not in RETIRED or value != RETIRED[key]}
 
-    `again` is 0, or the number of a repetition.
-    """
+
+class Look(NamedTuple):
+    """A job for a worker: score an architecture."""
 
     number: int
     arch: dict[str, Any]
-    share: float = 1.0
-    again: int = 0
-
-
-# What looks at an architecture, one share of the pictures after the other, and makes one result of them.
-Route = Callable[[Arch], Generator[float, Result, Mapping[str, Any]]]
-
-
-def one_look(arch: Arch) -> Generator[float, Result, Mapping[str, Any]]:
-    """Look at all pictures, once."""
-    return (yield 1.0)
+    again: int = 0  # or the number of a repetition
 
 
 def run_search(
@@ -63,7 +56,6 @@ def search_on(
     journal: Open,
     evals: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
-    route: Route = one_look,
 ) -> list[Evaluated]:
     """Evaluate until so many results are in the journal, those already there included, and return them all scored.
 
@@ -76,42 +68,30 @@ def search_on(
     taken = {number for number, _ in _numbered(problem.space, journal)}
     # What was in flight when a search was killed is proposed first again, so it gets the numbers that are missing.
     numbers = (number for number in itertools.count(1) if number not in taken)
-    going: dict[int, _Going] = {}
+    going: dict[int, Arch] = {}
     while True:
         while (wanted := min(engine.free, evals - len(results) - len(going))) > 0:
             archs = searcher.ask(wanted)
             if not archs:
                 break
             for arch, number in zip(archs, numbers, strict=False):  # in this order, or numbers would be lost
-                going[number] = _Going(arch, route(arch))
-                engine.submit(Look(number, arch.to_dict(), next(going[number].route)))
+                going[number] = arch
+                engine.submit(Look(number, arch.to_dict()))
         if not going:
             break
         done = engine.wait()
-        number, one = done.job.number, going[done.job.number]
-        one.seconds += done.seconds
-        try:
-            engine.submit(done.job._replace(share=one.route.send(done.result)))
-            continue
-        except StopIteration as end:
-            found = dict(end.value)
-        del going[number]
-        found.setdefault("seconds", round(one.seconds, 4))
-        cost = problem.cost(one.arch)._asdict()
+        number, arch = done.job.number, going.pop(done.job.number)
+        found = dict(done.result)
+        found.setdefault("seconds", round(done.seconds, 4))
         # What a replay will read is what the searcher is told, so that both go on alike.
-        record = journal.append({"n": number, "arch": one.arch.to_dict(), "cost": cost, "result": found})
-        results[one.arch] = record["result"]
-        searcher.tell(one.arch, results[one.arch])
+        record = journal.append(
+            {"n": number, "arch": done.job.arch, "cost": problem.cost(arch)._asdict(), "result": found}
+        )
+        results[arch] = record["result"]
+        searcher.tell(arch, results[arch])
         if on_result:
             on_result(score(problem, results)[-1], len(results))
     return score(problem, replay(problem.space, None, journal))
-
-
-class _Going:
-    """An evaluation in flight."""
-
-    def __init__(self, arch: Arch, route: Generator[float, Result, Mapping[str, Any]]):
-        self.arch, self.route, self.seconds = arch, route, 0.0
 
 
 def replay(space: Space, searcher: Searcher | None, journal: Lines) -> dict[Arch, Result]:

@@ -17,7 +17,6 @@ from litepose_nas.executors.base import Executor
 from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Lines, Open
 from litepose_nas.searching.engine import Look
-from litepose_nas.searching.front import whole
 from litepose_nas.searching.problem import FAILED, Evaluated, Problem, Result
 from litepose_nas.space import Arch
 
@@ -46,8 +45,8 @@ class Settled(NamedTuple):
 
 
 def finalists(found: Iterable[Evaluated], budget: Budget, count: int) -> list[Evaluated]:
-    """Return the best scores within a budget, best first, of equals the cheaper first; looks at a part do not count."""
-    within = [one for one in found if one.score != FAILED and budget.ok(one.cost) and whole(one.result)]
+    """Return the best scores within a budget, best first, of equals the cheaper first."""
+    within = [one for one in found if one.score != FAILED and budget.ok(one.cost)]
     return sorted(within, key=lambda one: (-one.score, one.cost))[:count]
 
 

@@ -10,14 +10,13 @@ from pathlib import Path
 from litepose_nas import files
 from litepose_nas.budget import CONVENTIONS, Budget
 from litepose_nas.costs import Cost
-from litepose_nas.searching.problem import FAILED, Evaluated, Result
+from litepose_nas.searching.problem import FAILED, Evaluated
 
 
 def front(found: Iterable[Evaluated], budget: Budget | None = None, objectives: Sequence[str] = ()) -> list[Evaluated]:
     """Return what nothing beats in score and in every objective, cheapest first; of equals, the first evaluated.
 
-    The objectives are fields of a Cost to keep low; none named: the MACs in the budget's convention. What was scored
-    on a part of the pictures only is not on a front.
+    The objectives are fields of a Cost to keep low; none named: the MACs in the budget's convention.
     """
     budget = budget or Budget()
     fields = objectives or (CONVENTIONS[budget.convention],)
@@ -26,7 +25,7 @@ def front(found: Iterable[Evaluated], budget: Budget | None = None, objectives: 
         return tuple([getattr(one.cost, field) for field in fields])
 
     kept: list[Evaluated] = []
-    within = (one for one in found if one.score != FAILED and budget.ok(one.cost) and whole(one.result))
+    within = (one for one in found if one.score != FAILED and budget.ok(one.cost))
     for one in sorted(within, key=lambda one: (lows(one), -one.score)):
         # All before cost no more in the first objective, so only they can beat it.
         cheaper = kept[-1:] if len(fields) == 1 else kept
@@ -39,11 +38,6 @@ def best(found: Iterable[Evaluated], budget: Budget | None = None) -> Evaluated 
     """Return the best score within the budget, the cheapest of equal ones; None where nothing is."""
     kept = front(found, budget)
     return kept[-1] if kept else None
-
-
-def whole(result: Result) -> bool:
-    """Return whether an evaluation looked at all of the pictures it is given."""
-    return float(result.get("share", 1.0)) >= 1.0
 
 
 def _no_worse(one: Evaluated, other: Evaluated, lows: Callable[[Evaluated], tuple[float, ...]]) -> bool:

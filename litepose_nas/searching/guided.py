@@ -114,9 +114,8 @@ class _Round:
         self.seen = {row.tobytes() for row in rows}
         costs, scores = prices.of(rows), np.array([one.score for one in known])
         nearest = self._ranked(_Candidates(rows, costs, scores))[:MOST]
-        weights = np.array([float(one.result.get("share", 1.0)) for one in known])[nearest]
         rows, costs = rows[nearest], costs[nearest]
-        self.model = surrogate.fit(genome, Sample(rows, prices.logs(costs), scores[nearest], weights))
+        self.model = surrogate.fit(genome, Sample(rows, prices.logs(costs), scores[nearest]))
         self.known = self._seen_by_model(rows, costs)  # scored by the model: that takes out most of the noise
 
     def proposals(self, count: int) -> Rows:

@@ -14,11 +14,8 @@ class Rounds:
     """A searcher that hands out one round at a time, and makes the next when every result of it is in.
 
     In which order the results of a round arrive, and how many are asked for at once, does not change the next round.
-    What was never proposed may be told too; it counts from the next round on. An `eager` one waits for nobody: when all
-    of a round is handed out it makes the next from what it knows by then, which depends on who is quick.
+    What was never proposed may be told too; it counts from the next round on.
     """
-
-    eager = False
 
     def __init__(self, problem: Problem, propose: Propose):
         """Take a function from what is known, and the number of the round, to the round's architectures."""
@@ -33,10 +30,7 @@ class Rounds:
     def ask(self, n: int) -> list[Arch]:
         """Return up to n architectures never handed out before; none while a round waits for its last results."""
         self._advance()
-        ready = self._ready()[:n]
-        if self.eager and not ready:
-            self._next_round()
-            ready = self._ready()[:n]
+        ready = [arch for arch in self._round if arch not in self._results and arch not in self._asked][:n]
         self._asked.update(ready)
         return ready
 
@@ -52,16 +46,9 @@ class Rounds:
         """What the rounds before this one have found."""
         return score(self._problem, {arch: self._results[arch] for arch in self._known})
 
-    def _ready(self) -> list[Arch]:
-        return [arch for arch in self._round if arch not in self._results and arch not in self._asked]
-
     def _advance(self) -> None:
         if all(arch in self._results for arch in self._round):
-            self._next_round()
-
-    def _next_round(self) -> None:
-        self._known += [arch for arch in self._round if arch in self._results] + self._foreign
-        self._foreign = []
-        proposed = self._propose(self.known, self._number)
-        self._round = [arch for arch in proposed if arch not in self._asked]  # of an eager one, some are still out
-        self._number += bool(proposed)
+            self._known += self._round + self._foreign
+            self._foreign = []
+            self._round = self._propose(self.known, self._number)
+            self._number += bool(self._round)

@@ -25,12 +25,11 @@ SUBSET = 240  # evaluations that choose a process's settings; all of them then f
 
 
 class Sample(NamedTuple):
-    """What models learn from, a line each: choice numbers, logarithms of costs, scores, and how sure each score is."""
+    """What models learn from, a line each evaluation: choice numbers, logarithms of costs, scores."""
 
     rows: Rows
     logs: np.ndarray
     scores: np.ndarray
-    weights: np.ndarray  # 1: a full evaluation; less where fewer pictures were looked at
 
 
 class Model(Protocol):
@@ -92,7 +91,7 @@ def relevance(genome: Genome, sample: Sample) -> np.ndarray:
     A few genes matter much more than the rest, and telling which saves evaluations. Each starts alike; then, a few
     times over, its weight becomes the mean square of its effects as they are expected under the weights before (EM).
     """
-    part, frame, certain = _scaled(sample)
+    part, frame = _scaled(sample)
     points = _embedded(_tables(genome, ALIKE[1]), part.rows)
     trend = frame.trend(part.logs)
     weights = np.ones(len(genome.sizes))
@@ -100,8 +99,8 @@ def relevance(genome: Genome, sample: Sample) -> np.ndarray:
     for _ in range(ROUNDS):
         weighted = points * np.repeat(np.sqrt(weights), width)
         kernel = weighted @ weighted.T + trend @ trend.T
-        noise = _likeliest(kernel, part.scores, certain)[1]
-        inverse = np.linalg.inv(kernel + np.diag(noise / part.weights))
+        noise = _likeliest(kernel, part.scores)[1]
+        inverse = np.linalg.inv(kernel + noise * np.eye(len(kernel)))
         pull = inverse @ part.scores
         scale = max(float(part.scores @ pull) / len(pull), TINY)
         known = (weighted.T @ pull) ** 2 / scale - (weighted * (inverse @ weighted)).sum(axis=0)
@@ -120,9 +119,8 @@ class Ridge:
         self._genome, self._frame = genome, _Frame.of(sample)
         weights = np.ones(len(genome.sizes)) if weights is None else weights
         self._sizes = np.repeat(np.sqrt(weights), genome.sizes)
-        certain = np.sqrt(sample.weights)
-        matrix = self._matrix(sample.rows, sample.logs) * certain[:, None]
-        scores = (sample.scores - self._frame.middle) / self._frame.size * certain
+        matrix = self._matrix(sample.rows, sample.logs)
+        scores = (sample.scores - self._frame.middle) / self._frame.size
         left, values, right = np.linalg.svd(matrix, full_matrices=False)
         turned, squares = left.T @ scores, values**2
         shrunk = squares / (squares + PENALTIES[:, None])  # a line each penalty
@@ -134,7 +132,7 @@ class Ridge:
         # The scale at which the scores are likeliest, were the effects drawn from a normal distribution.
         unseen = max(float(scores @ scores - turned @ turned), 0.0) / self._penalty
         self._scale = float(np.sqrt(((turned**2 / (squares + self._penalty)).sum() + unseen) / len(scores)))
-        self.left_out = self._frame.middle + self._frame.size * (scores - misses[best]) / certain
+        self.left_out = self._frame.middle + self._frame.size * (scores - misses[best])
 
     def mean(self, rows: Rows, logs: np.ndarray) -> np.ndarray:
         """Return the expected score of each row."""
@@ -172,16 +170,16 @@ class Process:
 
     def __init__(self, genome: Genome, sample: Sample, weights: np.ndarray | None = None):
         """Choose settings by the likelihood of the scores, then fit; a gene of a larger weight matters more."""
-        part, self._frame, certain = _scaled(sample)
+        part, self._frame = _scaled(sample)
         scores = (sample.scores - self._frame.middle) / self._frame.size
         weights = np.ones(len(genome.sizes)) if weights is None else weights
         spans = {alike: _tables(genome, alike) * np.sqrt(weights)[:, None, None] for alike in ALIKE}
-        self._settings, self._noise = self._choose(spans, part, certain)
+        self._settings, self._noise = self._choose(spans, part)
         self._tables = spans[self._settings.alike]
         self._points = _embedded(self._tables, sample.rows)
         self._trend = self._frame.trend(sample.logs)
         kernel = self._kernel(self._points, self._points) + self._trend @ self._trend.T
-        kernel[np.diag_indices_from(kernel)] += self._noise / sample.weights
+        kernel[np.diag_indices_from(kernel)] += self._noise
         self._inverse = np.linalg.inv(kernel)
         self._pull = self._inverse @ scores
         misses = self._pull / np.diag(self._inverse)
@@ -205,7 +203,7 @@ class Process:
     def _kernel(self, ones: np.ndarray, others: np.ndarray) -> np.ndarray:
         return _together(ones @ others.T, self._settings)
 
-    def _choose(self, tables: dict[float, np.ndarray], part: Sample, certain: np.ndarray) -> tuple[_Settings, float]:
+    def _choose(self, tables: dict[float, np.ndarray], part: Sample) -> tuple[_Settings, float]:
         """Return the settings and the noise under which the scores are likeliest, one setting changed at a time."""
         trend = self._frame.trend(part.logs)
         fixed = trend @ trend.T
@@ -218,7 +216,7 @@ class Process:
         def likelihood(settings: _Settings) -> tuple[float, float]:
             if settings not in known:
                 kernel = _together(matches[settings.alike], settings) + fixed
-                known[settings] = _likeliest(kernel, part.scores, certain)
+                known[settings] = _likeliest(kernel, part.scores)
             return known[settings]
 
         best = _Settings(ALIKE[1], SHARE[1], ORDER[1])
@@ -232,13 +230,12 @@ class Process:
         return best, likelihood(best)[1]
 
 
-def _scaled(sample: Sample) -> tuple[Sample, _Frame, np.ndarray]:
-    """Return a part of a sample, small enough to try things on, in a frame; and how certain each of its scores is."""
+def _scaled(sample: Sample) -> tuple[Sample, _Frame]:
+    """Return a part of a sample, small enough to try things on, and the frame that scales it."""
     frame = _Frame.of(sample)
     some = np.unique(np.linspace(0, len(sample.scores) - 1, min(SUBSET, len(sample.scores))).astype(int))
     scores = (sample.scores[some] - frame.middle) / frame.size
-    part = Sample(sample.rows[some], sample.logs[some], scores, sample.weights[some])
-    return part, frame, np.sqrt(part.weights)
+    return Sample(sample.rows[some], sample.logs[some], scores), frame
 
 
 def _together(matches: np.ndarray, settings: _Settings) -> np.ndarray:
@@ -262,10 +259,10 @@ def _embedded(tables: np.ndarray, rows: Rows) -> np.ndarray:
     return points.reshape(len(rows), -1)
 
 
-def _likeliest(kernel: np.ndarray, scores: np.ndarray, certain: np.ndarray) -> tuple[float, float]:
+def _likeliest(kernel: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
     """Return the logarithm of the likelihood at the best noise and scale, up to a constant, and that noise."""
-    values, vectors = np.linalg.eigh(kernel * np.outer(certain, certain))
-    turned = (vectors.T @ (scores * certain)) ** 2
+    values, vectors = np.linalg.eigh(kernel)
+    turned = (vectors.T @ scores) ** 2
     spread = np.maximum(values, 0)[None] + NOISES[:, None]
     logs = -0.5 * len(scores) * np.log(np.maximum((turned / spread).mean(axis=1), TINY)) - 0.5 * np.log(spread).sum(
         axis=1

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 from litepose_nas.executors.base import Done, Executor
 from litepose_nas.runs.journal import Open, Record
 from litepose_nas.searching.engine import Look
-from litepose_nas.searching.front import whole
 from litepose_nas.searching.meeting import Picture
 from litepose_nas.searching.problem import MUTE_AP, Evaluated, by_ap
 from litepose_nas.space import Space
@@ -143,5 +142,4 @@ def next_turn(evals: int, done: Sequence[int], aps: Sequence[float], places: Seq
 
 
 def best_ap(found: Sequence[Evaluated]) -> float:
-    """Return the best AP of those that were looked at whole."""
-    return max(by_ap([one.result for one in found if whole(one.result)]), default=0.0)
+    return max(by_ap([one.result for one in found]), default=0.0)

@@ -85,6 +85,7 @@ def nearest_to_best(searched: Run, count: int) -> list[Subnet]:
     whole = Budget.of(searched.settings["budget"], searched.settings["convention"])
     budget = picture_of(searched.settings).budget(whole, chosen.arch.space.task)
     with (searched.folder / "front.csv").open(encoding="utf-8", newline="") as file:
+        # Searches of the past could score some networks on a part of the images only.
         rows = [row for row in csv.DictReader(file) if float(row.get("share") or 1) == 1]
     rows = [row for row in rows if row.get("family") == chosen.info.get("family")]  # others have supernets of their own
     rows.sort(key=lambda row: (-float(row["score"]), int(row["macs"])))

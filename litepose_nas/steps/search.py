@@ -26,12 +26,11 @@ from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Candidates, Judge, Protocol
 from litepose_nas.searching import baselines, engine, finalists, guided, nsga2, plot, random_search
 from litepose_nas.searching.baselines import Baselines
-from litepose_nas.searching.engine import Look, Route
+from litepose_nas.searching.engine import Look
 from litepose_nas.searching.finalists import Settled
 from litepose_nas.searching.front import front, write_csv
 from litepose_nas.searching.problem import RANKS, Evaluated, Problem, Result, by_ap_or_loss, ranked_by
 from litepose_nas.searching.rounds import Rounds
-from litepose_nas.searching.rungs import climbing, levelled
 from litepose_nas.space import Arch
 from litepose_nas.steps import train_supernet
 from litepose_nas.steps.common import MOST_IN_SLICE, boxes_for, check_joints, describe, read_data, task_of
@@ -50,11 +49,9 @@ class Way(NamedTuple):
     """How to search."""
 
     method: str = METHODS[0]
-    first_look: float = 1.0  # the share of the pictures that decides whether to look at all
     objectives: tuple[str, ...] = ()  # fields of Cost to keep low; none named: the MACs
     finals: int | None = None  # how many of the best are scored again; None: a few
     rank: str = "auto"  # by ap or by loss; auto: by AP, but by loss while most APs are too low to tell nets apart
-    eager: bool = False  # keep all workers busy; what is proposed then depends on who is quick
 
     def check(self, fields: Sequence[str] = Cost._fields) -> None:
         """Raise a UserError where a name is unknown; objectives are fields of what a network costs."""
@@ -141,6 +138,16 @@ def prepare(
     return Setting(candidates, problem, info, making)
 
 
+def check_resumable(run: Run) -> None:
+    """Refuse a run begun with an option that is gone; `report` still reads it."""
+    for key, value in engine.RETIRED.items():
+        if run.settings.get(key, value) != value:
+            raise UserError(
+                f"{run.folder}: begun with --{key.replace('_', '-')}, which is gone; resume it with the version that "
+                f"began it ({run.env['litepose_nas']}, commit {run.env['commit']}), or search again"
+            )
+
+
 def is_quick(evals: int | None, device: str) -> bool:
     """Return whether a search shall be over in minutes: on a processor, unless told how long it may be."""
     return evals is None and devices.pick(device).type == "cpu"
@@ -170,7 +177,7 @@ def _candidates(making: Making, source: Source) -> Candidates:
 def looking(candidates: Candidates) -> Callable[[Look], dict[str, float]]:
     """Return what answers a search that asks for a look at an architecture."""
     space = candidates.supernet.space
-    return lambda look: candidates(space.arch(look.arch), look.share, look.again)
+    return lambda look: candidates(space.arch(look.arch), look.again)
 
 
 def seconds_each(setting: Setting) -> float:
@@ -201,21 +208,19 @@ def search(
 ) -> Found:
     """Search, from the run's journal if it has one; write the front and return what was found.
 
-    With a first look below 1 only what promises something on that share of the pictures is looked at on all. Wherever
-    it is evaluated, an architecture is by one thread, so its scores are the same bits on every engine.
+    An architecture is evaluated by one thread, so its scores are the same bits on every executor.
     """
     setting = in_way(setting, way)
     problem = setting.problem
     sha256, budget = setting.info["supernet"]["sha256"], [str(limit) for limit in problem.budget.limits]
     header = engine.header(problem.space, seed, supernet=sha256, budget=budget, **header_of(way, problem))
-    journal = Journal(run.journal, header, notes_of(setting))
+    journal = Journal(run.journal, header, notes_of(setting), engine.upgraded)
     searcher = searcher_of(way, problem, seed, evals)
-    route = route_of(way, problem, searcher)
     on_gpu = setting.candidates.judge.device.type == "cuda"
     with devices.one_thread():
         crew = open_executor(choice, looking(setting.candidates), setting.making.work, on_gpu, run.log)
         with closing(crew):
-            results = engine.search_on(problem, searcher, crew, journal, evals, on_result, route)
+            results = engine.search_on(problem, searcher, crew, journal, evals, on_result)
             best = finalists.finalists(results, problem.budget, finals_of(way, evals))
             again = finalists.score_again_on(problem, best, crew, journal)
     return conclude(run, setting, results, again, way.rank)
@@ -224,26 +229,12 @@ def search(
 def in_way(setting: Setting, way: Way) -> Setting:
     """Return a setting whose problem is ranked, and kept low, in the way that is asked for."""
     way.check(setting.problem.cost(setting.problem.space.smallest)._fields)
-    scores = RANKS[way.rank] if way.first_look == 1 else levelled(RANKS[way.rank])
-    return setting._replace(problem=setting.problem._replace(objectives=way.objectives, scores=scores))
+    return setting._replace(problem=setting.problem._replace(objectives=way.objectives, scores=RANKS[way.rank]))
 
 
 def header_of(way: Way, problem: Problem) -> dict[str, Any]:
     """Return what of a way decides results."""
-    return {
-        "method": way.method,
-        "first_look": way.first_look,
-        "objectives": problem.low,
-        "rank": way.rank,
-        "eager": way.eager,
-    }
-
-
-def route_of(way: Way, problem: Problem, searcher: Rounds) -> Route:
-    """Return how an architecture is looked at: once, or at a part of the pictures first."""
-    if way.first_look == 1:
-        return engine.one_look
-    return lambda arch: climbing(problem, arch, searcher.known, (way.first_look, 1.0))
+    return {"method": way.method, "objectives": problem.low, "rank": way.rank}
 
 
 def finals_of(way: Way, evals: int) -> int:
@@ -261,13 +252,10 @@ def notes_of(setting: Setting) -> dict[str, Any]:
 def searcher_of(way: Way, problem: Problem, seed: int, evals: int) -> Rounds:
     """Return what proposes architectures, sized for so many evaluations."""
     if way.method == "nsga2":
-        found = nsga2.searcher(problem, seed, population=min(20, max(6, evals // 4)), children=10)
-    elif way.method == "random":
-        found = random_search.searcher(problem, seed)
-    else:
-        found = guided.searcher(problem, seed, start=min(40, max(6, evals // 3)), round=min(10, max(2, evals // 12)))
-    found.eager = way.eager
-    return found
+        return nsga2.searcher(problem, seed, population=min(20, max(6, evals // 4)), children=10)
+    if way.method == "random":
+        return random_search.searcher(problem, seed)
+    return guided.searcher(problem, seed, start=min(40, max(6, evals // 3)), round=min(10, max(2, evals // 12)))
 
 
 def conclude(

@@ -199,7 +199,7 @@ def search_across(
     check_evals(evals, len(several.parts))
     parts = {name: search.in_way(setting, way) for name, setting in several.parts.items()}
     several = several._replace(parts=parts)
-    journal = Journal(run.journal, _header(several, evals, seed, way), _notes(several))
+    journal = Journal(run.journal, _header(several, evals, seed, way), _notes(several), engine.upgraded)
     work = _answering({name: search.looking(setting.candidates) for name, setting in parts.items()})
     makings = Makings(tuple((name, setting.making) for name, setting in parts.items()))
     on_gpu = next(iter(parts.values())).candidates.judge.device.type == "cuda"
@@ -230,14 +230,13 @@ def _go(
     """Return what searches one family until so much of it is known."""
     problem = several.parts[name].problem.remembering()
     searcher = search.searcher_of(way, problem, seed, evals // len(several.parts))
-    route = search.route_of(way, problem, searcher)
 
     def told(one: Evaluated, _: int) -> None:
         if on_result:
             on_result(name, one, sum("n" in record for record in journal.records))
 
     def go(until: int) -> list[Evaluated]:
-        return engine.search_on(problem, searcher, Lane(crew, name), Part(journal, name), until, told, route)
+        return engine.search_on(problem, searcher, Lane(crew, name), Part(journal, name), until, told)
 
     return go
 
