@@ -1,6 +1,7 @@
 """What moves on a screen and what stays in a log."""
 
 import io
+import os
 import subprocess
 import sys
 from contextlib import redirect_stderr
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from litepose_nas.cli import console
+from litepose_nas.cli import console, main
 
 
 class Screen(io.StringIO):
@@ -86,3 +87,14 @@ def test_the_package_is_a_program(tmp_path):
     )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"), [({}, "1000"), ({"GOMP_SPINCOUNT": "5"}, "5"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)]
+)
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(monkeypatch, given, spins):
+    monkeypatch.setattr(os, "environ", given)
+    monkeypatch.setattr(sys, "argv", ["litepose-nas", "--version"])
+    with pytest.raises(SystemExit):
+        main()
+    assert given.get("GOMP_SPINCOUNT") == spins

@@ -5,6 +5,7 @@ Nothing heavy is imported here: torch only inside the verbs that need it, so tha
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -46,6 +47,16 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _let_waiting_threads_sleep() -> None:
+    """Keep OpenMP's waiting threads from taking the cores that another run on this machine needs.
+
+    By default they spin for seconds, and two runs at once take six times as long as one after the other
+    (benchmarks/spinning.py). OpenMP reads this once, when torch is loaded, so it is set here and never in the library.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
 @app.callback()
 def _top(
     version: Annotated[
@@ -57,6 +68,7 @@ def _top(
 
 def main() -> None:
     """Run the command line; a user's mistake ends with one message and exit code 2."""
+    _let_waiting_threads_sleep()
     try:
         app()
     except UserError as error:
