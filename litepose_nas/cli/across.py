@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litepose_nas.cli import console
-from litepose_nas.cli.train import open_data, told
+from litepose_nas.cli.session import open_data, resume_hint
 from litepose_nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def search(run: Run | None, several: Several, wishes: Wishes) -> None:
         run.log(line)
         show(number, evals, words, line)
 
-    with run, told(run, plain.VERB):
+    with run, resume_hint(run, plain.VERB):
         with console.live("searching") as show:
             found = step.search_across(run, ready, evals, run.settings["seed"], report, wishes.way, wishes.choice)
         subnet_file.write("subnet.json", found.subnet(found.meeting.winner.one))

@@ -8,7 +8,7 @@ import typer
 
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Data, Device, DryRun, Epochs, Json, Out, Resume, Seed, check_alone
-from litepose_nas.cli.train import budget_near, interrupted, open_data, told
+from litepose_nas.cli.session import budget_near, open_data, resume_hint, unfinished
 
 
 def audit(
@@ -51,7 +51,7 @@ def audit(
 
     if resume:
         check_alone(context, "out", "device", "as_json")
-        run = Run.open(interrupted(step.VERB, out))
+        run = unfinished(step.VERB, out)
         trained = find_supernet(run.settings["supernet"])
         ready = step.again(run, trained, open_data(run.settings["data"]), device)
         run = Run.resume(run.folder)
@@ -75,7 +75,7 @@ def audit(
         return
     if run_is_new:
         run = Run.create(step.VERB, name, settings=plan.settings, out=out)
-    with run, told(run, step.VERB):
+    with run, resume_hint(run, step.VERB):
         with console.live("auditing") as show:
 
             def tick(done: int, total: int, text: str, line: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from litepose_nas.cli import console
-from litepose_nas.cli.train import open_data, told
+from litepose_nas.cli.session import open_data, resume_hint
 from litepose_nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def go_on(run: Run, device: str, engine: str | None, workers: int | None) -> Non
     choice = ExecutorOptions(engine or EXECUTORS[0], workers)
     choice.check()
     source = open_data(run.settings["data"])
-    with Run.resume(run.folder) as run, told(run, finetune.VERB), console.status("fine-tuning") as say:
+    with Run.resume(run.folder) as run, resume_hint(run, finetune.VERB), console.status("fine-tuning") as say:
 
         def tell(text: str) -> None:
             run.log(text)

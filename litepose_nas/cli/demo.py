@@ -11,7 +11,7 @@ import typer
 
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Json, Out, Resume
-from litepose_nas.cli.train import interrupted, told
+from litepose_nas.cli.session import resume_hint, unfinished
 from litepose_nas.errors import UserError
 
 NETWORKS = 5
@@ -44,7 +44,7 @@ def demo(
         for given, option in ((seed, "--seed"), (threads, "--threads"), (quick or None, "--quick")):
             if given is not None:
                 raise UserError(f"{option}: a run goes on as it was begun; leave it out, or begin anew")
-        run = Run.resume(interrupted(story.VERB, out))
+        run = Run.resume(unfinished(story.VERB, out).folder)
     else:
         lanes = min(os.cpu_count() or 1, NETWORKS)
         kept = (scale.QUICK if quick else scale.FULL)._asdict()
@@ -52,7 +52,7 @@ def demo(
         run = Run.create(story.VERB, name, settings=settings, out=out)
     for line in story.box():
         say(line)
-    with run, told(run, story.VERB):
+    with run, resume_hint(run, story.VERB):
         with console.status("demo") as tick:
             found = story.tell(run, say, tick, 0.5 if sys.stderr.isatty() else story.EVERY)
         run.end()

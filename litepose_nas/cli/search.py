@@ -10,7 +10,7 @@ import typer
 
 from litepose_nas.cli import across, console
 from litepose_nas.cli.options import Data, Device, DryRun, Engine, Out, Resume, Seed, Workers, check_alone
-from litepose_nas.cli.train import interrupted, open_data, told
+from litepose_nas.cli.session import open_data, resume_hint, unfinished
 from litepose_nas.errors import UserError
 
 
@@ -72,7 +72,7 @@ def search(
 
     if resume:
         check_alone(context, "out", "device", "engine", "workers")
-    run = Run.open(interrupted(step.VERB, out)) if resume else None
+    run = unfinished(step.VERB, out) if resume else None
     if run:
         step.check_resumable(run)
     kept: dict[str, Any] = {"budget": budget, "convention": mac_convention, "seed": seed}
@@ -130,7 +130,7 @@ def search(
         run.log(line)
         show(number, evals, words, line)
 
-    with run, told(run, step.VERB):
+    with run, resume_hint(run, step.VERB):
         with console.live("searching") as show:
             found = step.search(run, setting, evals, run.settings["seed"], report, way, choice)
         subnet_file.write("subnet.json", found.subnet)

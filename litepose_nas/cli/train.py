@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from litepose_nas import costs
 from litepose_nas.cli import console
 from litepose_nas.cli.options import (
     Amp,
@@ -28,12 +27,12 @@ from litepose_nas.cli.options import (
     Workers,
     check_alone,
 )
+from litepose_nas.cli.session import budget_near, open_data, resume_hint, training_reporter, unfinished
+from litepose_nas.costs import Cost
 from litepose_nas.errors import UserError
 
 if TYPE_CHECKING:
-    from litepose_nas.data.source import Source
-    from litepose_nas.runs.run import Run
-    from litepose_nas.train.loop import Progress
+    from litepose_nas.space import Space
 
 
 def train_supernet(
@@ -75,7 +74,7 @@ def train_supernet(
 
     if resume:
         check_alone(context, "out", "device", "loaders")
-        run = Run.open(interrupted(step.VERB, out))
+        run = unfinished(step.VERB, out)
         supernet, read, trainee, plan = step.again(run, open_data(run.settings["data"]), device)
         run = Run.resume(run.folder)
     else:
@@ -95,9 +94,11 @@ def train_supernet(
             _dry(device, plan.settings["recipe"]["batch"])
             return
         run = Run.create(step.VERB, name, settings=plan.settings, out=out)
-    with run, told(run, step.VERB):
+    with run, resume_hint(run, step.VERB):
         with console.live("training") as show:
-            path = step.train(run, supernet, read, trainee, plan, reporter(run, show), tick=show, loaders=loaders)
+            path = step.train(
+                run, supernet, read, trainee, plan, training_reporter(run, show), tick=show, loaders=loaders
+            )
         run.end()
     place = f" {run.folder}" if run.folder.parent != Path("runs") / step.VERB else ""
     console.out(f"written to {path}")
@@ -155,7 +156,7 @@ def finetune(
         subnet, settings = Path("subnet.safetensors"), [str(subnet), *(settings or [])]
     if resume:
         check_alone(context, "out", "device", "engine", "workers", "loaders")
-        run = Run.open(interrupted(step.VERB, out))
+        run = unfinished(step.VERB, out)
         if "candidates" in run.settings:
             _one_loader(loaders)
             return go_on(run, device, engine, workers)
@@ -182,9 +183,9 @@ def finetune(
             return
         run = Run.create(step.VERB, name, settings=ready.plan.settings, out=out)
     target = Path("subnet-finetuned.safetensors")
-    with run, told(run, step.VERB):
+    with run, resume_hint(run, step.VERB):
         with console.live("fine-tuning") as show:
-            path, scores = step.finetune(run, ready, reporter(run, show), tick=show, loaders=loaders)
+            path, scores = step.finetune(run, ready, training_reporter(run, show), tick=show, loaders=loaders)
         with files.replacing(target) as temporary:
             shutil.copyfile(path, temporary)
         run.end()
@@ -206,64 +207,8 @@ def _one_loader(loaders: int | None) -> None:
         raise UserError("--loaders is for one network; with --candidates say how many train at a time with --workers")
 
 
-def open_data(what: str | None) -> Source:
-    """Open a dataset, drawing people with a progress bar if none is named."""
-    from litepose_nas.data.source import DRAWN, open_source
-
-    with console.progress("drawing people") as step:
-        return open_source(None if what in (None, str(DRAWN)) else what, step)
-
-
-def interrupted(verb: str, out: Path | None) -> Path:
-    """Return the folder of the run to go on with: the one named, or the newest that has not ended."""
-    from litepose_nas.runs.run import Run
-
-    folder = out if out is not None else Run.unfinished(verb).folder
-    console.step(f"going on with {folder}")
-    return folder
-
-
-@contextmanager
-def told(run: Run, verb: str) -> Iterator[None]:
-    """Say how to go on when somebody interrupts, or when something ends it that can be mended."""
-    from litepose_nas.pose.decode import DivergedError
-
-    again = f"litepose-nas {verb} --resume --out {run.folder}"
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise console.StoppedError(f"stopped; go on with: {again}") from None
-    except DivergedError:  # going on would end in the same place
-        raise
-    except UserError as error:
-        raise UserError(f"{error}; then go on with: {again}") from error
-
-
-def reporter(run: Run, show: Callable[..., None]) -> Callable[[Progress], None]:
-    """Return a function that shows and logs progress."""
-    from litepose_nas.steps.common import duration
-
-    def report(p: Progress) -> None:
-        losses = " ".join(f"{name} {value:.4f}" for name, value in p.losses.items())
-        speed = f"{p.images_per_second:.1f} images/s  waiting for pictures {100 * p.waiting:.0f} %"
-        line = f"{p.step}/{p.steps}  {losses}  {speed}  left {duration(p.left)}"
-        run.log(line)
-        show(p.step, p.steps, f"{speed}  loss {p.losses['loss']:.4f}", line)
-
-    return report
-
-
-def budget_near(space, joints: int) -> str:  # type: ignore[no-untyped-def]
-    """Return a budget in the lower middle of what the space reaches."""
-    low, high = _ends(space, joints)
-    middle = (low.macs * high.macs) ** 0.5
-    return f"{middle / 1e9:.1f}GMAC" if middle > 5e8 else f"{middle / 1e6:.0f}MMAC"
-
-
-def _ends(space, joints: int):  # type: ignore[no-untyped-def]
-    """Return the costs of the smallest and the widest network."""
-    from litepose_nas import costs
-
+def _ends(space: Space, joints: int) -> list[Cost]:
+    """The costs of the smallest and the widest network."""
     return [costs.cost(arch, joints=joints) for arch in (space.smallest, space.widest)]
 
 

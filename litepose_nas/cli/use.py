@@ -9,7 +9,7 @@ import typer
 
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Boxes, Data, Device, Json
-from litepose_nas.cli.train import open_data
+from litepose_nas.cli.session import open_data
 from litepose_nas.errors import UserError, nearest
 
 if TYPE_CHECKING:

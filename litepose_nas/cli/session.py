@@ -1,0 +1,72 @@
+"""What the verbs share that make a run: its data, its resumption, and the progress it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from litepose_nas import costs
+from litepose_nas.cli import console
+from litepose_nas.errors import UserError
+
+if TYPE_CHECKING:
+    from litepose_nas.data.source import Source
+    from litepose_nas.runs.run import Run
+    from litepose_nas.space import Space
+    from litepose_nas.train.loop import Progress
+
+
+def open_data(what: str | None) -> Source:
+    """Open a dataset; without a name, draw people and show a progress bar."""
+    from litepose_nas.data.source import DRAWN, open_source
+
+    with console.progress("drawing people") as step:
+        return open_source(None if what in (None, str(DRAWN)) else what, step)
+
+
+def unfinished(verb: str, out: Path | None) -> Run:
+    """Open the run that --resume continues: the one in --out, or the newest that has not ended."""
+    from litepose_nas.runs.run import Run
+
+    run = Run.open(out) if out is not None else Run.unfinished(verb)
+    console.step(f"going on with {run.folder}")
+    return run
+
+
+@contextmanager
+def resume_hint(run: Run, verb: str) -> Iterator[None]:
+    """On interrupt or user error, print the command that resumes."""
+    from litepose_nas.pose.decode import DivergedError
+
+    again = f"litepose-nas {verb} --resume --out {run.folder}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise console.StoppedError(f"stopped; go on with: {again}") from None
+    except DivergedError:  # the resumed training would end in the same place
+        raise
+    except UserError as error:
+        raise UserError(f"{error}; then go on with: {again}") from error
+
+
+def training_reporter(run: Run, show: Callable[..., None]) -> Callable[[Progress], None]:
+    """A function that shows and logs the progress of a training."""
+    from litepose_nas.steps.common import duration
+
+    def report(p: Progress) -> None:
+        losses = " ".join(f"{name} {value:.4f}" for name, value in p.losses.items())
+        speed = f"{p.images_per_second:.1f} images/s  waiting for pictures {100 * p.waiting:.0f} %"
+        line = f"{p.step}/{p.steps}  {losses}  {speed}  left {duration(p.left)}"
+        run.log(line)
+        show(p.step, p.steps, f"{speed}  loss {p.losses['loss']:.4f}", line)
+
+    return report
+
+
+def budget_near(space: Space, joints: int) -> str:
+    """A budget in the lower middle of what the space reaches."""
+    low, high = (costs.cost(arch, joints=joints) for arch in (space.smallest, space.widest))
+    middle = (low.macs * high.macs) ** 0.5
+    return f"{middle / 1e9:.1f}GMAC" if middle > 5e8 else f"{middle / 1e6:.0f}MMAC"
