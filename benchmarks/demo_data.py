@@ -24,12 +24,12 @@ from torch import Tensor
 from litepose_nas.data.coco import Dataset
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.source import Source, open_source
-from litepose_nas.data.toy import write_toy
 from litepose_nas.demo.contenders import SEARCHED
 from litepose_nas.demo.scale import FULL
 from litepose_nas.evaluation import Net, evaluate
 from litepose_nas.metrics.coco import coco_ap, read_truth
 from litepose_nas.steps.evaluate import load
+from litepose_nas.synthetic.dataset import write_toy
 
 
 class Figures(NamedTuple):

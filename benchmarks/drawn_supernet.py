@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litepose_nas.data.source import open_source
-from litepose_nas.data.toy import write_toy
 from litepose_nas.demo.scale import FULL
 from litepose_nas.runs.run import Run
 from litepose_nas.steps import train_supernet
 from litepose_nas.steps.train_supernet import WEIGHTS, Wishes
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Length, Recipe, changed
 
 

@@ -39,7 +39,6 @@ from litepose_nas.blocks.groups import deal
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.loader import Batch
 from litepose_nas.data.source import open_source
-from litepose_nas.data.toy import write_toy
 from litepose_nas.layers.conv import conv_bn, dense
 from litepose_nas.pose.task import Task
 from litepose_nas.scoring import Candidates, Judge, Protocol
@@ -47,6 +46,7 @@ from litepose_nas.searching.agreement import audit, between
 from litepose_nas.space import Arch, Space
 from litepose_nas.steps.common import read_data, task_of
 from litepose_nas.supernet import Supernet, window
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe, changed, named
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee, Trainee
 

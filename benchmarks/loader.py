@@ -29,7 +29,6 @@ import torch
 from timing import ratio, seconds
 
 from litepose_nas.data import augment as aug
-from litepose_nas.data import toy
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.coco import Dataset, load_picture, read_coco
 from litepose_nas.data.loader import Pictures, cached, train_batch
@@ -38,6 +37,7 @@ from litepose_nas.data.source import open_source
 from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth
 from litepose_nas.network import build
 from litepose_nas.pose.targets import bottomup_targets
+from litepose_nas.synthetic.dataset import toy_split, write_toy
 from litepose_nas.target import resolve
 
 SIGMA = 2.0
@@ -200,8 +200,8 @@ def main() -> None:
         if args.data:
             dataset = open_source(args.data).read("train")
         else:
-            toy.write_toy(Path(room) / "large", train=48, val=1, size=640, setting="hard")
-            dataset = read_coco(*toy.toy_split(Path(room) / "large", "train"))
+            write_toy(Path(room) / "large", train=48, val=1, size=640, setting="hard")
+            dataset = read_coco(*toy_split(Path(room) / "large", "train"))
         some = dataset.records[:48]
         pixels = statistics.mean(load_picture(record).size / 3 for record in some)
         kilobytes = statistics.mean(record.path.stat().st_size for record in some) / 1024
@@ -213,8 +213,8 @@ def main() -> None:
         for size in args.sizes:
             print(row(dataset, size, args.batch, args.rounds), flush=True)
         print(half_size(dataset))
-        toy.write_toy(Path(room) / "val", train=1, val=150)
-        print(judging(read_coco(*toy.toy_split(Path(room) / "val", "val"))))
+        write_toy(Path(room) / "val", train=1, val=150)
+        print(judging(read_coco(*toy_split(Path(room) / "val", "val"))))
 
 
 if __name__ == "__main__":

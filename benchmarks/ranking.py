@@ -23,11 +23,11 @@ import litepose_nas as ln
 from litepose_nas import costs, devices
 from litepose_nas.data.loader import batches
 from litepose_nas.data.source import open_source
-from litepose_nas.data.toy import write_toy
 from litepose_nas.demo.scale import FULL
 from litepose_nas.runs.run import Run
 from litepose_nas.scoring import Candidates, Judge, Protocol
 from litepose_nas.steps.common import Data, read_data, task_of
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import Recipe, changed
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee, Trainee

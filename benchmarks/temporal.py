@@ -35,7 +35,6 @@ from litepose_nas import devices, resources, weights
 from litepose_nas.budget import Budget
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.data.source import open_source
-from litepose_nas.data.toy import write_toy
 from litepose_nas.evaluation import predict_batches
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.metrics.coco import fast_ap, read_truth
@@ -50,6 +49,7 @@ from litepose_nas.space import Arch, Space
 from litepose_nas.steps.common import Data, describe, read_data, task_of
 from litepose_nas.steps.keyframe import load_key, space_with_key
 from litepose_nas.supernet import Supernet, calibrate, extract
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.target import subnet_of
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import TOPDOWN, Recipe

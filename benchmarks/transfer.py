@@ -22,7 +22,6 @@ import torch
 from litepose_nas import weights
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.source import Source, open_source
-from litepose_nas.data.toy import write_toy
 from litepose_nas.evaluation import evaluate
 from litepose_nas.metrics import coco, pck
 from litepose_nas.runs.run import Run
@@ -30,6 +29,7 @@ from litepose_nas.scoring import Judge, Protocol
 from litepose_nas.steps import train_supernet
 from litepose_nas.steps.common import task_of
 from litepose_nas.supernet import calibrate, extract
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every
 from litepose_nas.train.recipe import TOPDOWN, Length, changed
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from litepose_nas.data import toy
 from litepose_nas.data.coco import Dataset, ignored_mask, load_picture, read_coco, read_image, split
 from litepose_nas.data.regions import run_lengths
 from litepose_nas.data.skeleton import OTHER_SIGMA, make_skeleton
 from litepose_nas.errors import UserError
+from litepose_nas.synthetic.dataset import toy_split, write_toy
 
 NAMES = ["nose", "left_knee", "right_knee"]
 
@@ -129,8 +129,8 @@ def test_packed_run_lengths_are_those_of_pycocotools():
 
 
 def test_drawn_people_are_read_as_drawn(tmp_path):
-    toy.write_toy(tmp_path / "people", train=1, val=12, seed=3)
-    data = read_coco(*toy.toy_split(tmp_path / "people", "val"))
+    write_toy(tmp_path / "people", train=1, val=12, seed=3)
+    data = read_coco(*toy_split(tmp_path / "people", "val"))
     raw = json.loads(data.annotations.read_text())
     assert len(data.records) == 12
     assert sum(len(r.joints) for r in data.records) == sum(not a["iscrowd"] for a in raw["annotations"])
@@ -166,8 +166,8 @@ def test_a_damaged_picture_is_named(tmp_path, kind):
 
 
 def test_split_goes_by_image_id(tmp_path):
-    toy.write_toy(tmp_path / "people", train=1, val=20)
-    data = read_coco(*toy.toy_split(tmp_path / "people", "val"))
+    write_toy(tmp_path / "people", train=1, val=20)
+    data = read_coco(*toy_split(tmp_path / "people", "val"))
     ids = {r.image_id for r in data.records}
     rest, part = split(data, 0.25, seed=1)
     assert len(part.records) == 5

@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 from commands import run
 
-from litepose_nas.data import toy
 from litepose_nas.data.check.checkup import Part, Report, check_parts, check_source
 from litepose_nas.data.check.finding import KINDS, SEVERITIES, Finding
 from litepose_nas.data.check.page import page
@@ -32,6 +31,7 @@ from litepose_nas.data.coco import load_picture, read_coco, read_document
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
+from litepose_nas.synthetic.dataset import toy_split, write_toy
 
 Document = dict[str, Any]
 LEFTS = range(1, 17, 2)
@@ -40,7 +40,7 @@ LEFTS = range(1, 17, 2)
 @pytest.fixture(scope="session")
 def people(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("check") / "people"
-    toy.write_toy(folder, train=40, val=6, size=96, seed=5)
+    write_toy(folder, train=40, val=6, size=96, seed=5)
     return folder
 
 
@@ -51,7 +51,7 @@ def own(people, tmp_path) -> Path:
 
 
 def document_of(folder: Path, split: str = "train") -> Document:
-    return json.loads(toy.toy_split(folder, split)[0].read_text())
+    return json.loads(toy_split(folder, split)[0].read_text())
 
 
 def persons(document: Document) -> list[dict[str, Any]]:
@@ -63,14 +63,14 @@ def crowds(document: Document) -> list[dict[str, Any]]:
 
 
 def write(folder: Path, document: Document | str) -> Path:
-    path = toy.toy_split(folder, "train")[0]
+    path = toy_split(folder, "train")[0]
     path.write_text(document if isinstance(document, str) else json.dumps(document))
     return path
 
 
 def look(folder: Path, document: Document | str, skeleton: Skeleton | None = None) -> Report:
     part = part_of("train", write(folder, document), folder / "train", skeleton)
-    return check_parts("people", [part, part_of("val", *toy.toy_split(folder, "val"))])
+    return check_parts("people", [part, part_of("val", *toy_split(folder, "val"))])
 
 
 def part_of(name: str, path: Path, images: Path, skeleton: Skeleton | None = None) -> Part:
@@ -509,7 +509,7 @@ def test_what_the_check_lets_pass_can_be_trained_on(own):
     crowds(document)[0]["segmentation"] = [[-500, -3, 50, 2, 4, 60]]
     report = look(own, document)
     assert report.trainable
-    data = read_coco(*toy.toy_split(own, "train"))
+    data = read_coco(*toy_split(own, "train"))
     for record in data.records:
         load_picture(record)
         np.testing.assert_allclose(record.areas, 0.53 * record.boxes[:, 2] * record.boxes[:, 3], rtol=1e-5)

@@ -17,7 +17,7 @@ from test_metric_crowdpose import drawn_crowd
 from test_metric_mpii import drawn_truth, write_truth
 from test_metric_posetrack import drawn_video
 
-from litepose_nas.data.formats.crowdpose import SPLIT_RULES
+from litepose_nas.data.layouts.crowdpose import SPLIT_RULES
 from litepose_nas.data.skeleton import sigmas_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics import mpii

@@ -15,12 +15,12 @@ from test_metric_mpii import write_truth
 
 import litepose_nas as ln
 from litepose_nas import weights
-from litepose_nas.data import toy
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.source import open_source
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.metrics.mpii import HeadTruth
 from litepose_nas.steps import common
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe
 
 SPACE = str(tiny.ROOT / "search_spaces" / "topdown-tiny.yaml")
@@ -29,7 +29,7 @@ SPACE = str(tiny.ROOT / "search_spaces" / "topdown-tiny.yaml")
 @pytest.fixture
 def room(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    toy.write_toy(tmp_path / "people", train=2, val=4, size=64)
+    write_toy(tmp_path / "people", train=2, val=4, size=64)
     return tmp_path
 
 

@@ -17,7 +17,6 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
 
 from litepose_nas import evaluation
-from litepose_nas.data import toy
 from litepose_nas.data.coco import Dataset, read_coco, split
 from litepose_nas.data.loader import Fitted, Pictures, eval_batches
 from litepose_nas.errors import UserError
@@ -26,6 +25,7 @@ from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth, ten_lin
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.decode import DivergedError
 from litepose_nas.pose.targets import bottomup_targets
+from litepose_nas.synthetic.dataset import toy_split, write_toy
 
 SIZE = (128, 128)
 
@@ -33,8 +33,8 @@ SIZE = (128, 128)
 @pytest.fixture(scope="module")
 def people(tmp_path_factory) -> Dataset:
     folder = tmp_path_factory.mktemp("people") / "toy"
-    toy.write_toy(folder, train=1, val=40)
-    return read_coco(*toy.toy_split(folder, "val"))
+    write_toy(folder, train=1, val=40)
+    return read_coco(*toy_split(folder, "val"))
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,11 @@ from commands import run
 import litepose_nas as ln
 from litepose_nas import weights
 from litepose_nas.cli import console
-from litepose_nas.data import toy
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.frames import open_frames
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.steps import common
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe
 from litepose_nas.video.film_writer import FilmWriter
 
@@ -29,7 +29,7 @@ CLIP = "500001_drawn_val"
 def made(tmp_path_factory):
     """A drawn dataset of videos, a video file, and untrained networks of both kinds for its joints."""
     room = tmp_path_factory.mktemp("films")
-    toy.write_toy(room / "films", train=1, val=1, size=64, subject="video", setting="easy", frames=FRAMES)
+    write_toy(room / "films", train=1, val=1, size=64, subject="video", setting="easy", frames=FRAMES)
     with FilmWriter(room / "clip.mp4", 12) as film:
         for image in open_frames(room / "films/images/val" / CLIP).images():
             film.add(image)

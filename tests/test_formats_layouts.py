@@ -10,11 +10,11 @@ import pytest
 
 from litepose_nas.data.coco import document_of, read_coco
 from litepose_nas.data.dataset_yaml import known_names, known_skeleton
-from litepose_nas.data.formats import crowdpose, halpe, humanart, jhmdb, mpii, mpii_trb, ochuman, posetrack18
-from litepose_nas.data.formats.building import ids_of, labelled_box
-from litepose_nas.data.formats.detections import read_detections
-from litepose_nas.data.formats.picture_size import picture_size
-from litepose_nas.data.formats.yolo_pose import label_file
+from litepose_nas.data.layouts import crowdpose, halpe, humanart, jhmdb, mpii, mpii_trb, ochuman, posetrack18
+from litepose_nas.data.layouts.building import ids_of, labelled_box
+from litepose_nas.data.layouts.detections import read_detections
+from litepose_nas.data.layouts.picture_size import picture_size
+from litepose_nas.data.layouts.yolo_pose import label_file
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
 

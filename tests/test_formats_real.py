@@ -12,7 +12,7 @@ import pytest
 
 from litepose_nas.data import conversion
 from litepose_nas.data.coco import ignored_mask, load_picture
-from litepose_nas.data.formats.detections import read_detections
+from litepose_nas.data.layouts.detections import read_detections
 from litepose_nas.data.source import open_source
 from litepose_nas.data.statistics import crowding
 

@@ -12,9 +12,9 @@ import pytest
 from litepose_nas.data.coco import split
 from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_in
 from litepose_nas.data.skeleton import make_skeleton, mirror_of, side
-from litepose_nas.data.source import DATA_FOLDER, DRAWN, open_source
-from litepose_nas.data.toy import write_toy
+from litepose_nas.data.source import DATA_FOLDER, open_source
 from litepose_nas.errors import UserError
+from litepose_nas.synthetic.dataset import DRAWN, open_or_draw, write_toy
 
 
 def written(folder: Path, text: str) -> str:
@@ -103,7 +103,7 @@ def test_toy_folders_and_names(tmp_path, monkeypatch):
     for name in ("people", "toy:people"):
         assert len(open_source(name).read("val").records) == 2
     write_toy(DRAWN, train=3, val=2, size=64)
-    assert len(open_source("toy").read("train").records) == len(open_source(None).read("train").records) == 3
+    assert len(open_source("toy").read("train").records) == len(open_or_draw(None).read("train").records) == 3
     write_toy("coco", train=3, val=2, size=64)
     assert len(open_source("coco").read("val").records) == 2  # a drawn folder goes before the name
 

@@ -22,11 +22,11 @@ from litepose_nas.blocks import Part
 from litepose_nas.blocks.davit import ChannelBlock, PatchEmbed, PatchStem, PlaceNorm, WindowBlock
 from litepose_nas.blocks.deconv import Answer
 from litepose_nas.channels import sort_channels
-from litepose_nas.data.toy import write_toy
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.layers.davit import PatchConv
 from litepose_nas.network import Network
+from litepose_nas.synthetic.dataset import write_toy
 
 POINTS = {
     "higherhrnet-w32": (28_645_331, 46_203_404_288, "46.2034"),

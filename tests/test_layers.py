@@ -44,7 +44,7 @@ NO_TORCH = {
     *("errors", "resources", "files", "extras", "space_file", "runs", "blocks", "families", "space", "costs"),
     *("budget", "formats", "executors", "searching", "report", "target", "metrics", "cli"),
 }
-DATA = {"data", "pose"}  # never import networks, and networks never import them
+DATA = {"data", "pose", "synthetic"}  # never import networks, and networks never import them
 BELOW_DATA = {"errors", "files", "resources"}
 ABOVE_DATA = RANK["metrics"]
 

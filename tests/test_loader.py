@@ -17,13 +17,14 @@ import torch
 from commands import run
 
 from litepose_nas.data import augment as aug
-from litepose_nas.data import loader, pixels, toy
+from litepose_nas.data import loader, pixels
 from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.coco import Dataset, Ignored, Record, load_picture, read_coco
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.loader import Batch, Pictures, train_batch
 from litepose_nas.errors import UserError
+from litepose_nas.synthetic.dataset import toy_split, write_toy
 
 SIZE = (64, 96)
 
@@ -31,13 +32,13 @@ SIZE = (64, 96)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     place = tmp_path_factory.mktemp("people") / "toy"
-    toy.write_toy(place, train=13, val=2, size=96)
+    write_toy(place, train=13, val=2, size=96)
     return place
 
 
 @pytest.fixture(scope="module")
 def dataset(folder) -> Dataset:
-    return read_coco(*toy.toy_split(folder, "train"))
+    return read_coco(*toy_split(folder, "train"))
 
 
 def same(one: Batch, other: Batch) -> bool:

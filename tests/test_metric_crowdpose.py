@@ -15,7 +15,7 @@ from drawn_results import drawn_pair
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from litepose_nas.data.formats.crowdpose import SPLIT_RULES, split_of
+from litepose_nas.data.layouts.crowdpose import SPLIT_RULES, split_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.crowdpose import CrowdScores, crowd_truth, crowdpose_ap, nine_lines
 

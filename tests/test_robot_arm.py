@@ -14,7 +14,6 @@ import torch
 from commands import run
 
 import litepose_nas as ln
-from litepose_nas.data import robot_arm, toy
 from litepose_nas.data.augment import warp_joints
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.data.source import Source, open_source
@@ -25,13 +24,15 @@ from litepose_nas.metrics.reports import METRICS, Given
 from litepose_nas.runs.run import Run
 from litepose_nas.steps.common import task_of
 from litepose_nas.supernet import calibrate
+from litepose_nas.synthetic import robot_arm
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import changed, named
 from litepose_nas.train.trainee import NetTrainee
 
 
 def drawn(folder: Path, train: int, val: int, size: int, seed: int = 0) -> Source:
-    toy.write_toy(folder, train=train, val=val, size=size, seed=seed, subject="arm")
+    write_toy(folder, train=train, val=val, size=size, seed=seed, subject="arm")
     return open_source(str(folder))
 
 
@@ -46,9 +47,8 @@ def arms(tmp_path_factory) -> Source:
 
 def test_the_same_bytes_for_a_seed_in_any_process(tmp_path):
     drawn(tmp_path / "a", 4, 2, 64, seed=3)
-    code = (
-        f"from litepose_nas.data.toy import write_toy; write_toy({str(tmp_path / 'b')!r}, 4, 2, 64, 3, subject='arm')"
-    )
+    code = "from litepose_nas.synthetic.dataset import write_toy"
+    code += f"; write_toy({str(tmp_path / 'b')!r}, 4, 2, 64, 3, subject='arm')"
     subprocess.run([sys.executable, "-c", code], check=True)
     drawn(tmp_path / "c", 4, 2, 64, seed=4)
     drawn(tmp_path / "longer", 5, 2, 64, seed=3)
@@ -124,9 +124,9 @@ def test_a_straight_arm_points_up():
 
 def test_words_that_are_not_of_arms_are_refused(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="'arms' is not one; did you mean"):
-        toy.write_toy(tmp_path / "a", subject="arms")
+        write_toy(tmp_path / "a", subject="arms")
     with pytest.raises(UserError, match="'easy' is one of people"):
-        toy.write_toy(tmp_path / "a", subject="arm", setting="easy")
+        write_toy(tmp_path / "a", subject="arm", setting="easy")
     assert not (tmp_path / "a").exists()
     assert run(f"litepose-nas data toy {tmp_path}/a --subject arn", monkeypatch) == 2
     assert "arm" in capsys.readouterr().err

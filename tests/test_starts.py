@@ -11,7 +11,6 @@ from commands import run
 
 import litepose_nas as ln
 from litepose_nas import Space, Supernet, UserError, weights
-from litepose_nas.data import toy
 from litepose_nas.data.coco import read_coco
 from litepose_nas.data.loader import Pictures
 from litepose_nas.export import Parity
@@ -22,6 +21,7 @@ from litepose_nas.pose.topdown import TopDown
 from litepose_nas.prediction import look
 from litepose_nas.runs.run import Run
 from litepose_nas.steps.evaluate import load
+from litepose_nas.synthetic.dataset import toy_split, write_toy
 
 YAML = """\
 family: mobilevitpose
@@ -48,7 +48,7 @@ def room(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    toy.write_toy(tmp_path / "people", train=12, val=2, size=64)
+    write_toy(tmp_path / "people", train=12, val=2, size=64)
     (tmp_path / "small.yaml").write_text(YAML)
     yield tmp_path
     torch.set_num_threads(threads)
@@ -148,8 +148,8 @@ def test_a_network_of_ours_starts_a_supernet_at_its_own_place(name, maps, tmp_pa
 @pytest.mark.parametrize("task", [TopDown(17, pixels="unit"), BottomUp(17, pixels="unit")], ids=["topdown", "bottomup"])
 def test_every_look_at_a_picture_is_prepared_alike(task, tmp_path):
     """Training, scoring and prediction show the same values: those of bytes over 255, and nothing else."""
-    toy.write_toy(tmp_path / "people", train=3, val=1, size=64)
-    pictures = Pictures(read_coco(*toy.toy_split(tmp_path / "people", "train")))
+    write_toy(tmp_path / "people", train=3, val=1, size=64)
+    pictures = Pictures(read_coco(*toy_split(tmp_path / "people", "train")))
     shown = [task.train_batch(pictures, (64, 48), 2, 0, 0, None).images]
     shown += [batch.images for batch, _ in task.eval_batches(pictures, (64, 48))]
 

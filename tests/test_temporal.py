@@ -23,7 +23,6 @@ from litepose_nas.data.boxes import crop_warp, padded
 from litepose_nas.data.coco import Dataset
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.source import open_source
-from litepose_nas.data.toy import write_toy
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import evaluate
 from litepose_nas.families.temporal import key_everywhere
@@ -40,6 +39,7 @@ from litepose_nas.space import Space
 from litepose_nas.steps.common import describe, read_data
 from litepose_nas.steps.keyframe import load_key, space_with_key
 from litepose_nas.supernet import Supernet, calibrate, extract
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.target import subnet_of
 from litepose_nas.train.recipe import TOPDOWN, changed, kept
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee

@@ -15,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import litepose_nas as ln
-from litepose_nas.data import toy
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.boxes import PADDING
 from litepose_nas.data.coco import Dataset, read_coco
@@ -29,6 +28,7 @@ from litepose_nas.pose.losses import LossSettings
 from litepose_nas.pose.similarity import oks, oks_nms
 from litepose_nas.pose.task import Seen
 from litepose_nas.pose.topdown import TopDown, joint_weights
+from litepose_nas.synthetic.dataset import toy_split, write_toy
 from litepose_nas.train.recipe import OWN, TOPDOWN, VIPNAS, Recipe, changed, from_mapping, kept, named
 
 SIZE = (128, 96)
@@ -38,8 +38,8 @@ PLAIN = LossSettings()
 @pytest.fixture(scope="module")
 def people(tmp_path_factory) -> Dataset:
     folder = tmp_path_factory.mktemp("people") / "toy"
-    toy.write_toy(folder, train=1, val=30)
-    return read_coco(*toy.toy_split(folder, "val"))
+    write_toy(folder, train=1, val=30)
+    return read_coco(*toy_split(folder, "val"))
 
 
 def task_for(dataset: Dataset, **how) -> TopDown:
@@ -319,7 +319,7 @@ def test_recipes_have_a_task():
 @pytest.fixture
 def room(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    toy.write_toy(tmp_path / "people", train=12, val=4, size=64)
+    write_toy(tmp_path / "people", train=12, val=4, size=64)
     return tmp_path
 
 
@@ -337,7 +337,7 @@ def test_every_step_takes_a_topdown_space(room, monkeypatch, capsys):
     said("finetune subnet.safetensors --steps 2")
     assert ln.load("subnet-finetuned.safetensors").meta["codec"] == "udp"
     assert "true boxes" in said("evaluate subnet-finetuned.safetensors --flip")
-    dataset = read_coco(*toy.toy_split(room / "people", "val"))
+    dataset = read_coco(*toy_split(room / "people", "val"))
     detections(
         dataset, room / "boxes.json", 2.0, [{"image_id": 999, "category_id": 1, "bbox": [0, 0, 5, 5], "score": 0.1}]
     )
@@ -384,8 +384,8 @@ def test_a_killed_training_resumes_to_the_same_bytes(room):
 
 def test_a_few_drawn_people_are_learned_by_heart(tmp_path):
     """The figure is from the pictures that were learned; about 0.95, in 6 seconds on one core."""
-    toy.write_toy(tmp_path / "people", train=5, val=1, size=128, setting="easy")
-    dataset = read_coco(*toy.toy_split(tmp_path / "people", "train"))
+    write_toy(tmp_path / "people", train=5, val=1, size=128, setting="easy")
+    dataset = read_coco(*toy_split(tmp_path / "people", "train"))
     assert sum(len(record.joints) for record in dataset.records) >= 8
     space = ln.Space.load("topdown-tiny")
     wider = {"stages.1.width": 32, "stages.2.width": 64, "stages.1.kernel": 5, "stages.2.kernel": 5}

@@ -15,8 +15,9 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from litepose_nas.data import backdrop, figure, paint, scene, toy
 from litepose_nas.errors import UserError
+from litepose_nas.synthetic import backdrop, figure, paint, scene
+from litepose_nas.synthetic.dataset import picture_rng, toy_settings, toy_split, write_toy
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -24,7 +25,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def annotations_of(folder: Path, split: str) -> list[dict]:
-    return json.loads(toy.toy_split(folder, split)[0].read_text())["annotations"]
+    return json.loads(toy_split(folder, split)[0].read_text())["annotations"]
 
 
 def quiet_coco(path: Path) -> COCO:
@@ -35,30 +36,28 @@ def quiet_coco(path: Path) -> COCO:
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("toy") / "people"
-    toy.write_toy(folder, train=60, val=120)
+    write_toy(folder, train=60, val=120)
     return folder
 
 
 def test_a_rerun_writes_the_same_bytes(tmp_path):
     steps = []
-    first = toy.write_toy(
-        tmp_path / "a", train=4, val=3, seed=5, progress=lambda done, total: steps.append((done, total))
-    )
-    toy.write_toy(tmp_path / "b", train=4, val=3, seed=5)
+    first = write_toy(tmp_path / "a", train=4, val=3, seed=5, progress=lambda done, total: steps.append((done, total)))
+    write_toy(tmp_path / "b", train=4, val=3, seed=5)
     one, two = files_of(tmp_path / "a"), files_of(tmp_path / "b")
     assert one == two
     assert len(one) == 4 + 3 + 2 + 1
     assert steps == [(k, 7) for k in range(1, 8)]
     assert first.pictures == (4, 3)
     assert first.people[0] == sum(not a["iscrowd"] for a in annotations_of(tmp_path / "a", "train"))
-    toy.write_toy(tmp_path / "c", train=4, val=3, seed=6)
+    write_toy(tmp_path / "c", train=4, val=3, seed=6)
     assert files_of(tmp_path / "c").keys() == one.keys()
     assert files_of(tmp_path / "c") != one
 
 
 def test_a_longer_split_begins_with_a_shorter_one(tmp_path):
-    toy.write_toy(tmp_path / "short", train=2, val=1)
-    toy.write_toy(tmp_path / "long", train=3, val=2)
+    write_toy(tmp_path / "short", train=2, val=1)
+    write_toy(tmp_path / "long", train=3, val=2)
     short, longer = files_of(tmp_path / "short"), files_of(tmp_path / "long")
     pictures = [name for name in short if name.endswith(".jpg")]
     assert len(pictures) == 3
@@ -66,24 +65,24 @@ def test_a_longer_split_begins_with_a_shorter_one(tmp_path):
 
 
 def test_the_hard_setting_differs_and_repeats(tmp_path):
-    toy.write_toy(tmp_path / "a", train=1, val=2, size=256, setting="hard")
-    toy.write_toy(tmp_path / "b", train=1, val=2, size=256, setting="hard")
+    write_toy(tmp_path / "a", train=1, val=2, size=256, setting="hard")
+    write_toy(tmp_path / "b", train=1, val=2, size=256, setting="hard")
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
-    pictures = [scene.draw_picture(toy.picture_rng(0, "val", k), 256, scene.HARD) for k in range(25)]
+    pictures = [scene.draw_picture(picture_rng(0, "val", k), 256, scene.HARD) for k in range(25)]
     assert min(len(p.people) for p in pictures) < 3
     assert max(len(p.people) for p in pictures) > 7
     assert len({p.image.shape for p in pictures}) == 3
 
 
 def test_the_easy_setting_is_easy_to_see_and_hard_to_guess(tmp_path):
-    toy.write_toy(tmp_path / "people", train=60, val=128, size=128, setting="easy")
+    write_toy(tmp_path / "people", train=60, val=128, size=128, setting="easy")
     people = [a for a in annotations_of(tmp_path / "people", "val") if not a["iscrowd"]]
     per_image = np.unique([a["image_id"] for a in people], return_counts=True)[1]
     assert set(per_image) == {2, 3, 4}
     flags = np.array([a["keypoints"][2::3] for a in people])
     assert (flags == 1).sum() / (flags > 0).sum() >= 0.205
     assert 0 <= mean_pose_ap(tmp_path / "people") <= 0.15
-    drawn = [scene.draw_picture(toy.picture_rng(0, "val", k), 128, scene.EASY) for k in range(40)]
+    drawn = [scene.draw_picture(picture_rng(0, "val", k), 128, scene.EASY) for k in range(40)]
     assert {person.stance for picture in drawn for person in picture.people} == set(scene.EASY.stances)
     facing = np.array([person.facing for picture in drawn for person in picture.people])
     assert np.abs(facing).max() < 60  # nobody turns their back
@@ -93,19 +92,19 @@ def test_the_easy_setting_is_easy_to_see_and_hard_to_guess(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_a_fifth_is_hidden_whatever_the_seed(tmp_path, seed):
-    made = toy.write_toy(tmp_path / "people", train=1, val=128, size=128, seed=seed, setting="easy")
+    made = write_toy(tmp_path / "people", train=1, val=128, size=128, seed=seed, setting="easy")
     assert made.hidden[1] >= 0.205
 
 
 def test_a_misspelt_setting_is_named(tmp_path):
     with pytest.raises(UserError, match="did you mean 'easy'"):
-        toy.write_toy(tmp_path / "people", setting="esy")
+        write_toy(tmp_path / "people", setting="esy")
 
 
 # pycocotools 2.0 decodes masks in a way that numpy 2 warns about
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_pycocotools_reads_it(drawn):
-    coco = quiet_coco(toy.toy_split(drawn, "val")[0])
+    coco = quiet_coco(toy_split(drawn, "val")[0])
     assert len(coco.imgs) == 120
     category = coco.loadCats([1])[0]
     assert (category["name"], len(category["keypoints"]), category["keypoints"][0]) == ("person", 17, "nose")
@@ -166,7 +165,7 @@ def mean_pose(annotations: list[dict]) -> np.ndarray:
 
 def ap_of(folder: Path, answer) -> float:
     """The AP that pycocotools gives to answer(annotation) -> (17, 2) for each person of val."""
-    truth = quiet_coco(toy.toy_split(folder, "val")[0])
+    truth = quiet_coco(toy_split(folder, "val")[0])
     results = []
     for annotation in truth.anns.values():
         if not annotation["iscrowd"]:
@@ -246,7 +245,7 @@ def test_a_thing_hides_and_the_border_cuts():
 def test_seen_joints_lie_on_their_person_and_hidden_ones_do_not_show():
     hidden_by_others = 0
     for k in range(25):
-        picture = scene.draw_picture(toy.picture_rng(1, "val", k), 160)
+        picture = scene.draw_picture(picture_rng(1, "val", k), 160)
         owner = picture.labels.astype(int) // 16 - 1
         for number, person in enumerate(picture.people):
             for joint, (x, y, flag) in enumerate(person.joints):
@@ -329,23 +328,23 @@ def test_foreign_folders_stay(tmp_path):
     mine.mkdir()
     (mine / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="something other than drawn people"):
-        toy.write_toy(mine, train=1, val=1)
+        write_toy(mine, train=1, val=1)
     assert files_of(mine) == {"thesis.txt": b"years of work"}
-    toy.write_toy(mine, train=1, val=1, force=True)
+    write_toy(mine, train=1, val=1, force=True)
     numbers = {"train": 1, "val": 1, "size": 160, "seed": 0, "setting": "standard"}
-    assert toy.toy_settings(mine) == {"what": "people drawn by litepose-nas", "version": 1, **numbers}
-    toy.write_toy(mine, train=2, val=1)  # its own kind is replaced without being told
+    assert toy_settings(mine) == {"what": "people drawn by litepose-nas", "version": 1, **numbers}
+    write_toy(mine, train=2, val=1)  # its own kind is replaced without being told
     assert len(list((mine / "train").iterdir())) == 2
     (mine / "notes.txt").write_text("added later")
     with pytest.raises(UserError, match="force"):
-        toy.write_toy(mine, train=1, val=1)
+        write_toy(mine, train=1, val=1)
     assert (mine / "notes.txt").exists()
     assert os.listdir(tmp_path) == ["mine"]
 
 
 def test_an_interruption_leaves_what_was_there(tmp_path):
     target = tmp_path / "people"
-    toy.write_toy(target, train=2, val=1)
+    write_toy(target, train=2, val=1)
     before = files_of(target)
 
     def stop(done: int, total: int) -> None:
@@ -353,9 +352,9 @@ def test_an_interruption_leaves_what_was_there(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        toy.write_toy(target, train=3, val=1, seed=9, progress=stop)
+        write_toy(target, train=3, val=1, seed=9, progress=stop)
     with pytest.raises(KeyboardInterrupt):
-        toy.write_toy(tmp_path / "new", train=3, val=1, progress=stop)
+        write_toy(tmp_path / "new", train=3, val=1, progress=stop)
     assert files_of(target) == before
     assert os.listdir(tmp_path) == ["people"]
 
@@ -366,14 +365,14 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"No space left on device.*free some space"):
-        toy.write_toy(tmp_path / "people", train=1, val=1)
+        write_toy(tmp_path / "people", train=1, val=1)
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("wrong", [{"train": 0}, {"val": 0}, {"size": 8}, {"seed": -1}])
 def test_wrong_numbers_are_named(tmp_path, wrong):
     with pytest.raises(UserError, match=f"{next(iter(wrong))} = "):
-        toy.write_toy(tmp_path / "people", **{"train": 1, "val": 1, **wrong})
+        write_toy(tmp_path / "people", **{"train": 1, "val": 1, **wrong})
     assert os.listdir(tmp_path) == []
 
 
@@ -382,8 +381,8 @@ def test_the_current_folder_and_files_are_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     for target in (".", "..", tmp_path):
         with pytest.raises(UserError, match="name a new folder"):
-            toy.write_toy(target, train=1, val=1, force=True)
+            write_toy(target, train=1, val=1, force=True)
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="not a folder"):
-        toy.write_toy(tmp_path / "file", train=1, val=1, force=True)
+        write_toy(tmp_path / "file", train=1, val=1, force=True)
     assert (tmp_path / "file").read_text() == "x"

@@ -12,13 +12,13 @@ import yaml
 from commands import run
 
 from litepose_nas.data.dataset_yaml import known_skeleton
-from litepose_nas.data.figure import JOINTS
-from litepose_nas.data.scene import SETTINGS, draw_picture
 from litepose_nas.data.source import Source, open_source
-from litepose_nas.data.toy import picture_rng, toy_settings, toy_split, write_toy
-from litepose_nas.data.toy_mpii import mpii_joints
 from litepose_nas.errors import UserError
 from litepose_nas.metrics import mpii
+from litepose_nas.synthetic.dataset import picture_rng, toy_settings, toy_split, write_toy
+from litepose_nas.synthetic.figure import JOINTS
+from litepose_nas.synthetic.mpii import mpii_joints
+from litepose_nas.synthetic.scene import SETTINGS, draw_picture
 
 SPACE = {
     "family": "levitpose",

@@ -6,12 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from litepose_nas.data import film, film_script, film_truth, motion, toy
 from litepose_nas.data.check.checkup import check_source
-from litepose_nas.data.figure import LIMITS, draw_body, place
 from litepose_nas.data.source import open_source
 from litepose_nas.data.statistics import statistics_of
 from litepose_nas.errors import UserError
+from litepose_nas.synthetic import motion
+from litepose_nas.synthetic import video as film
+from litepose_nas.synthetic import video_labels as film_truth
+from litepose_nas.synthetic import video_scene as film_script
+from litepose_nas.synthetic.dataset import toy_settings, write_toy
+from litepose_nas.synthetic.figure import LIMITS, draw_body, place
 
 FRAMES = 12
 
@@ -19,7 +23,7 @@ FRAMES = 12
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films") / "films"
-    made = toy.write_toy(folder, train=2, val=1, size=96, subject="video", frames=FRAMES)
+    made = write_toy(folder, train=2, val=1, size=96, subject="video", frames=FRAMES)
     return folder, made
 
 
@@ -33,13 +37,13 @@ def bytes_of(folder):
 
 def test_a_rerun_writes_the_same_bytes_and_more_videos_begin_with_the_same(drawn, tmp_path):
     folder, _ = drawn
-    toy.write_toy(tmp_path / "more", train=3, val=1, size=96, subject="video", frames=FRAMES)
+    write_toy(tmp_path / "more", train=3, val=1, size=96, subject="video", frames=FRAMES)
     more = bytes_of(tmp_path / "more")
     assert all(more[name] == data for name, data in bytes_of(folder).items() if name != "toy.json")
-    toy.write_toy(tmp_path / "other", train=2, val=1, size=96, subject="video", frames=FRAMES, seed=1)
+    write_toy(tmp_path / "other", train=2, val=1, size=96, subject="video", frames=FRAMES, seed=1)
     other = bytes_of(tmp_path / "other")
     assert all(other[name] != data for name, data in bytes_of(folder).items() if name.endswith(".jpg"))
-    assert toy.toy_settings(folder)["subject"] == "video"
+    assert toy_settings(folder)["subject"] == "video"
 
 
 def test_the_layout_is_posetrack18s(drawn):
@@ -234,11 +238,11 @@ def test_a_quick_movement_is_blurred():
 
 def test_wrong_numbers_are_named(tmp_path):
     with pytest.raises(UserError, match="frames are for videos"):
-        toy.write_toy(tmp_path / "a", train=1, val=1, frames=3)
+        write_toy(tmp_path / "a", train=1, val=1, frames=3)
     with pytest.raises(UserError, match="frames = 0 is outside"):
-        toy.write_toy(tmp_path / "a", train=1, val=1, frames=0, subject="video")
+        write_toy(tmp_path / "a", train=1, val=1, frames=0, subject="video")
     with pytest.raises(UserError, match="video"):
-        toy.write_toy(tmp_path / "a", train=1, val=1, subject="vidoe")
+        write_toy(tmp_path / "a", train=1, val=1, subject="vidoe")
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 6, 24])

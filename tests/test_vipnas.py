@@ -16,12 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import litepose_nas as ln
 from litepose_nas import costs, resources
-from litepose_nas.data.toy import write_toy
 from litepose_nas.errors import UserError
 from litepose_nas.export import to_onnx
 from litepose_nas.formats import subnet_file
 from litepose_nas.searching.genome import Genome
 from litepose_nas.space import Space
+from litepose_nas.synthetic.dataset import write_toy
 
 PUBLISHED = {  # parameters and MACs at 256x192 with 17 joints
     "s_vipnas-res50": (7_286_772, 1_462_930_272),

@@ -13,14 +13,15 @@ import torch
 import yaml
 from commands import run
 
-from litepose_nas.data import toy, zipped
+from litepose_nas.data import zipped
 from litepose_nas.data.coco import read_image
-from litepose_nas.data.formats.building import pictures_in
-from litepose_nas.data.formats.picture_size import picture_size
+from litepose_nas.data.layouts.building import pictures_in
+from litepose_nas.data.layouts.picture_size import picture_size
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
 from litepose_nas.prediction import find_pictures
+from litepose_nas.synthetic.dataset import write_toy
 
 
 def pack(target: Path, folder: Path, top: str = "", method: int = zipfile.ZIP_STORED) -> None:
@@ -32,7 +33,7 @@ def pack(target: Path, folder: Path, top: str = "", method: int = zipfile.ZIP_ST
 @pytest.fixture
 def room(tmp_path) -> Path:
     """Drawn people with their pictures in zips: `train` at the top of one, `val` in a folder of the other."""
-    toy.write_toy(tmp_path / "people", train=9, val=4, size=64)
+    write_toy(tmp_path / "people", train=9, val=4, size=64)
     pack(tmp_path / "train.zip", tmp_path / "people" / "train", method=zipfile.ZIP_DEFLATED)
     pack(tmp_path / "val.zip", tmp_path / "people" / "val", "deep/er/")
     places = {"train": "train.zip", "val": "val.zip/deep/er"}

@@ -14,10 +14,10 @@ import torch
 import litepose_nas as ln
 from litepose_nas import weights
 from litepose_nas.data.source import open_source
-from litepose_nas.data.toy import write_toy
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.runs.run import Run
 from litepose_nas.steps import common, finetune, train_supernet
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train import checkpoint
 from litepose_nas.train.loop import CHECKPOINT, Every
 from litepose_nas.train.recipe import Length, Recipe, changed

@@ -28,10 +28,10 @@ def check(
     from litepose_nas.data.check.checkup import check_source
     from litepose_nas.data.check.page import page
     from litepose_nas.data.check.words import lines, tree
-    from litepose_nas.data.source import open_source
     from litepose_nas.files import replacing
+    from litepose_nas.synthetic.dataset import open_or_draw
 
-    opened = open_source(source)
+    opened = open_or_draw(source)
     with console.progress("decoding") as step:
         report = check_source(opened, tuple(dict.fromkeys(split or ())), images, step)
     if html:

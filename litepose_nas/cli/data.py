@@ -50,7 +50,7 @@ def toy(
     Examples: litepose-nas data toy people --train 200 --val 50
     litepose-nas data toy films --subject video --train 8 --val 2
     """
-    from litepose_nas.data.toy import write_toy
+    from litepose_nas.synthetic.dataset import write_toy
 
     with console.progress("drawing") as step:
         made = write_toy(folder, train, val, size, seed, setting, force, step, subject, frames, skeleton)

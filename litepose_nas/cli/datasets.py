@@ -25,10 +25,10 @@ def stats(
 
     Example: litepose-nas data stats people.yaml
     """
-    from litepose_nas.data.source import open_source
     from litepose_nas.data.statistics import crowding, statistics_of
+    from litepose_nas.synthetic.dataset import open_or_draw
 
-    opened = open_source(source)
+    opened = open_or_draw(source)
     names = [split] if split else [name for name in opened.splits if name != "test"] or list(opened.splits)
     found = {}
     for name in names:
@@ -57,10 +57,10 @@ def convert(
     Example: litepose-nas data convert mpii:/data/mpii mpii-coco --to coco
     """
     from litepose_nas.data import conversion
-    from litepose_nas.data.source import open_source
+    from litepose_nas.synthetic.dataset import open_or_draw
 
     with console.progress("writing") as step:
-        written = conversion.convert(open_source(source), out, to, images, step)
+        written = conversion.convert(open_or_draw(source), out, to, images, step)
     _print_written(written)
     console.out(f"next: litepose-nas data stats {out / 'data.yaml'}")
 
@@ -77,9 +77,9 @@ def split(
     Example: litepose-nas data split all.json --fraction 0.1 --out divided
     """
     from litepose_nas.data import conversion
-    from litepose_nas.data.source import open_source
+    from litepose_nas.synthetic.dataset import open_or_draw
 
-    written = conversion.divide(open_source(source), out, fraction, seed, of)
+    written = conversion.divide(open_or_draw(source), out, fraction, seed, of)
     _print_written(written)
     console.out(f"next: litepose-nas train-supernet --data {out / 'data.yaml'}")
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def open_data(what: str | None) -> Source:
     """Open a dataset; without a name, draw people and show a progress bar."""
-    from litepose_nas.data.source import DRAWN, open_source
+    from litepose_nas.synthetic.dataset import open_or_draw
 
     with console.progress("drawing people") as step:
-        return open_source(None if what in (None, str(DRAWN)) else what, step)
+        return open_or_draw(what, step)
 
 
 def unfinished(verb: str, out: Path | None) -> Run:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.augment import Augment, Matrix, Size
-from litepose_nas.data.formats.detections import read_detections
+from litepose_nas.data.layouts.detections import read_detections
 from litepose_nas.errors import UserError
 
 PADDING = 1.25  # how much more than the box a cut-out shows

@@ -15,8 +15,8 @@ import yaml
 from litepose_nas.data import zipped
 from litepose_nas.data.coco import Document, dataset_of, is_labelled, keypoint_category, split
 from litepose_nas.data.dataset_yaml import plain_words
-from litepose_nas.data.formats.building import category_for
-from litepose_nas.data.formats.yolo_pose import line_of
+from litepose_nas.data.layouts.building import category_for
+from litepose_nas.data.layouts.yolo_pose import line_of
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import WHOLE, Source
 from litepose_nas.errors import UserError, nearest

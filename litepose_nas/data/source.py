@@ -1,18 +1,18 @@
-"""Where pictures come from: a dataset YAML, a JSON, a name such as coco, or people drawn by the program."""
+"""Where pictures come from: a dataset YAML, a JSON, a name such as coco, or a folder of `data toy`."""
 
 from __future__ import annotations
 
 import functools
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from litepose_nas.data import dataset_yaml, zipped
 from litepose_nas.data.coco import Dataset, Document, check_lists, dataset_of, keypoint_category, read_json
 from litepose_nas.data.dataset_yaml import known_names, known_tree, read_tree, skeleton_in
-from litepose_nas.data.formats import (
+from litepose_nas.data.layouts import (
     crowdpose,
     halpe,
     humanart,
@@ -23,14 +23,13 @@ from litepose_nas.data.formats import (
     posetrack18,
     yolo_pose,
 )
-from litepose_nas.data.formats.building import category_for, ids_of, pictures_in, with_sizes
-from litepose_nas.data.formats.detections import Detections, read_detections
-from litepose_nas.data.formats.yolo_pose import Wording
+from litepose_nas.data.layouts.building import category_for, ids_of, pictures_in, with_sizes
+from litepose_nas.data.layouts.detections import Detections, read_detections
+from litepose_nas.data.layouts.toy import DRAWN, toy_settings, toy_split
+from litepose_nas.data.layouts.yolo_pose import Wording
 from litepose_nas.data.skeleton import Skeleton
-from litepose_nas.data.toy import toy_settings, toy_split, write_toy
 from litepose_nas.errors import UserError, nearest
 
-DRAWN = Path("runs") / "drawn-people"
 DATA_FOLDER = "LITEPOSE_DATA"  # the environment variable that names the folder of all datasets
 SPLITS = ("train", "val", "test")
 WHOLE = "all"  # the one split of a JSON: it is whatever is asked for
@@ -98,20 +97,18 @@ class Source(NamedTuple):
         return read_detections(split.detections, min_score=min_score)
 
 
-def open_source(what: str | None, progress: Callable[[int, int], None] | None = None) -> Source:
-    """Return the dataset that a YAML, a JSON, a folder of `data toy` or a name means; with None, people drawn once.
+def open_source(what: str) -> Source:
+    """Return the dataset that a YAML, a JSON, a folder of `data toy` or a name means.
 
-    A name is `coco`, whose folder is looked for, or `coco:FOLDER`.
+    A name is `coco`, whose folder is looked for, or `coco:FOLDER`; `toy` is what was drawn where nothing was named.
     """
-    if what is None or what == "toy":
-        if toy_settings(DRAWN) is None:
-            write_toy(DRAWN, progress=progress)
-        return _toy(DRAWN)
+    if what == "toy":
+        what = str(DRAWN)
     path, (name, _, folder) = Path(what), what.partition(":")
     if name in known_names() and not path.is_file() and toy_settings(path) is None:
         return _known(what, name, Path(folder) if folder else None)
     if name == "toy":
-        return open_source(folder, progress)
+        return open_source(folder)
     if path.is_dir():
         if toy_settings(path) is not None:
             return _toy(path)

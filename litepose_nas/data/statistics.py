@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.coco import Dataset, Document
-from litepose_nas.data.formats.crowdpose import DIFFICULTIES, SPLIT_RULES, split_of
+from litepose_nas.data.layouts.crowdpose import DIFFICULTIES, SPLIT_RULES, split_of
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # COCO's bounds: people below the first area are small (and not evaluated), from the second on large.

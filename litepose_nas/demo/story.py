@@ -15,7 +15,6 @@ import torch
 from litepose_nas import doctor, weights
 from litepose_nas.budget import Budget
 from litepose_nas.data.source import Source, open_source
-from litepose_nas.data.toy import write_toy
 from litepose_nas.demo import contenders, ending, networks
 from litepose_nas.demo import scale as scales
 from litepose_nas.demo.clock import Clock, forecast
@@ -33,6 +32,7 @@ from litepose_nas.steps import pictures, train_supernet
 from litepose_nas.steps import search as searching
 from litepose_nas.steps.common import Data, Say, duration, seconds_a_step
 from litepose_nas.supernet import Supernet
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every, Progress
 from litepose_nas.train.recipe import Length, Recipe, changed
 from litepose_nas.train.trainee import SupernetTrainee

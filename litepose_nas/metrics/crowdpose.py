@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pycocotools.cocoeval import COCOeval
 
 from litepose_nas.data.dataset_yaml import known_skeleton
-from litepose_nas.data.formats.crowdpose import DIFFICULTIES, SPLIT_RULES, split_of
+from litepose_nas.data.layouts.crowdpose import DIFFICULTIES, SPLIT_RULES, split_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.coco import Truth, judged, truth_of
 from litepose_nas.metrics.results import Result

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litepose_nas.data.coco import Document, dataset_of
-from litepose_nas.data.formats import mpii as mpii_format
-from litepose_nas.data.formats import posetrack18
+from litepose_nas.data.layouts import mpii as mpii_format
+from litepose_nas.data.layouts import posetrack18
 from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError, nearest

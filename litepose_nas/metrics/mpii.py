@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from litepose_nas.data.coco import Document, keypoint_category
 from litepose_nas.data.fields import is_id
-from litepose_nas.data.formats.mpii import read_truth
+from litepose_nas.data.layouts.mpii import read_truth
 from litepose_nas.data.person import head_size, points_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.results import Result, tabulate

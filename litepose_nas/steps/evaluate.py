@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from litepose_nas import devices, weights
 from litepose_nas.data.boxes import boxes_of_file, clipped, read_boxes
 from litepose_nas.data.coco import Dataset, Document, document_of, keypoint_category
+from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.pixels import DEFAULT, named_pixels
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
@@ -224,11 +225,10 @@ def _skeleton(info: Any, joints: int, where: str) -> Skeleton:
         limbs = [(int(a), int(b)) for a, b in info.get("skeleton", [])]
         pairs = [(int(a), int(b)) for a, b in info["flip_pairs"]] if "flip_pairs" in info else None
         return make_skeleton(info["keypoints"], limbs, info.get("sigmas"), pairs)
-    from litepose_nas.data.figure import JOINTS, LIMBS
-
-    if joints != len(JOINTS):
+    coco = known_skeleton("coco")
+    if joints != len(coco.names):
         raise UserError(f"{where}: says nothing of its {joints} keypoints; only files that this program trained do")
-    return make_skeleton(JOINTS, LIMBS)
+    return coco
 
 
 def default_target() -> str:

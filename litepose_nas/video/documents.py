@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from litepose_nas.data.dataset_yaml import known_skeleton
-from litepose_nas.data.formats.building import category_for
 from litepose_nas.data.frames import Frames
+from litepose_nas.data.layouts.building import category_for
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.video.following import Person
 

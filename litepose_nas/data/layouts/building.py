@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data import zipped
-from litepose_nas.data.formats.picture_size import picture_size
+from litepose_nas.data.layouts.picture_size import picture_size
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.figure import Figure, Floats
+from litepose_nas.synthetic.figure import Figure, Floats
 
 Canvas = NDArray[np.uint8]
 Colour = tuple[float, float, float]  # blue, green, red

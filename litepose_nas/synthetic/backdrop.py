@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from litepose_nas.data.paint import HAIRS, SKINS, THING, Canvas, Colour, any_colour, fill_hull, shade_hull
+from litepose_nas.synthetic.paint import HAIRS, SKINS, THING, Canvas, Colour, any_colour, fill_hull, shade_hull
 
 CROWD = 1  # the label of a crowd's pixels: below every figure's
 NOTHING = 0

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from litepose_nas.data import backdrop, paint
-from litepose_nas.data.backdrop import Light
-from litepose_nas.data.figure import Floats
-from litepose_nas.data.paint import Colour
-from litepose_nas.data.scene import FINE, STANDARD, DrawnPerson, Picture, expose, picture_point, shown_of
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
+from litepose_nas.synthetic import backdrop, paint
+from litepose_nas.synthetic.backdrop import Light
+from litepose_nas.synthetic.figure import Floats
+from litepose_nas.synthetic.paint import Colour
+from litepose_nas.synthetic.scene import FINE, STANDARD, DrawnPerson, Picture, expose, picture_point, shown_of
 
 # Left and right are those of somebody who looks along the arm, so the fingers change places in a mirrored picture.
 SKELETON: Skeleton = make_skeleton(

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data import backdrop, paint
-from litepose_nas.data.figure import Body, Pose, draw_body
-from litepose_nas.data.motion import Manner, draw_manner, gestures
-from litepose_nas.data.scene import EASY, FINE, HARD, STANDARD, Setting, draw_tones
+from litepose_nas.synthetic import backdrop, paint
+from litepose_nas.synthetic.figure import Body, Pose, draw_body
+from litepose_nas.synthetic.motion import Manner, draw_manner, gestures
+from litepose_nas.synthetic.scene import EASY, FINE, HARD, STANDARD, Setting, draw_tones
 
 RATE = 12.0  # frames a second
 MARGIN = (0.25, 0.12)  # of the view's width and height: what is painted beyond its borders for the camera to turn to

@@ -16,18 +16,20 @@ import cv2
 import numpy as np
 import yaml
 
-from litepose_nas.data import robot_arm, toy_mpii
 from litepose_nas.data.dataset_yaml import plain_words
-from litepose_nas.data.figure import JOINTS, LIMBS
-from litepose_nas.data.film import draw_film
-from litepose_nas.data.film_script import FILMS
-from litepose_nas.data.film_truth import Annotated
-from litepose_nas.data.formats.building import category_for
-from litepose_nas.data.scene import SETTINGS, DrawnCrowd, DrawnPerson, Picture, draw_picture
-from litepose_nas.data.toy_video import write_films
+from litepose_nas.data.layouts.building import category_for
+from litepose_nas.data.layouts.toy import ANNOTATIONS, DRAWN, MARKER, SPLITS, WHAT, YAML, toy_settings, toy_split
+from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.synthetic import mpii as toy_mpii
+from litepose_nas.synthetic import robot_arm
+from litepose_nas.synthetic.figure import JOINTS, LIMBS
+from litepose_nas.synthetic.scene import SETTINGS, DrawnCrowd, DrawnPerson, Picture, draw_picture
+from litepose_nas.synthetic.video import draw_film
+from litepose_nas.synthetic.video_dataset import write_films
+from litepose_nas.synthetic.video_labels import Annotated
+from litepose_nas.synthetic.video_scene import FILMS
 
-SPLITS = ("train", "val")
 SIZES = {"easy": 160, "standard": 160, "hard": 512}  # pixels, if not given
 SMALLEST, LARGEST = 48, 4096
 FILM_SIZES = {"easy": 192, "standard": 224, "hard": 512}  # of videos
@@ -36,11 +38,9 @@ FRAMES = 24  # of a video, if not given
 MOST_FRAMES = 9999
 MOST_PICTURES = 1_000_000  # a split: the ids of val begin above those of train
 QUALITY = 92
-_WHAT = "people drawn by litepose-nas"
 SUBJECTS = ("people", "arm", "video")
 SKELETONS = ("coco", "mpii")
-_MARKER, _YAML, _BOXES = "toy.json", "data.yaml", "annotations/boxes_{}.json"
-_OWN = {"annotations", "images", "train", "val", _MARKER, _YAML}
+_BOXES = "annotations/boxes_{}.json"
 
 Progress = Callable[[int, int], None]
 
@@ -119,7 +119,7 @@ def write_toy(
             else:
                 counts = _write_splits(partial, (train, val), size, seed, setting, subject, skeleton, progress)
             settings = {
-                "what": _WHAT,
+                "what": WHAT,
                 "version": 1,
                 "train": train,
                 "val": val,
@@ -130,7 +130,7 @@ def write_toy(
                 **({"frames": frames} if films else {}),
                 **({} if skeleton == "coco" else {"skeleton": skeleton}),
             }
-            _write_json(partial / _MARKER, settings)
+            _write_json(partial / MARKER, settings)
             _move_into_place(partial, target)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -152,30 +152,18 @@ def write_toy(
     )
 
 
-def toy_settings(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """Return the settings a drawn dataset was made with, or None where the folder is no such dataset."""
-    path = Path(folder)
-    try:
-        if not set(os.listdir(path)) <= _OWN:
-            return None  # somebody keeps other things here
-        settings = json.loads((path / _MARKER).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return settings if isinstance(settings, dict) and settings.get("what") == _WHAT else None
-
-
-def toy_split(folder: str | os.PathLike[str], split: str) -> tuple[Path, Path]:
-    """Return the annotation file and the picture folder of a drawn dataset's train or val split."""
-    return Path(folder) / "annotations" / _annotation_file(split), Path(folder) / split
-
-
-def _annotation_file(split: str) -> str:
-    return f"person_keypoints_{split}.json"
-
-
 def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
     """Return the generator that draws one picture: no picture depends on how many are drawn beside it."""
     return np.random.default_rng([seed, SPLITS.index(split), index])
+
+
+def open_or_draw(what: str | None, progress: Progress | None = None) -> Source:
+    """Return the dataset that `what` names; None and `toy` mean people who are drawn once, into a folder of runs/."""
+    if what in (None, "toy", str(DRAWN)):
+        if toy_settings(DRAWN) is None:
+            write_toy(DRAWN, progress=progress)
+        what = "toy"
+    return open_source(what)
 
 
 def _check_numbers(train: int, val: int, size: int, seed: int, frames: int) -> None:
@@ -278,9 +266,9 @@ def _write_splits(
             boxes = [{key: a[key] for key in ("image_id", "category_id", "bbox")} | {"score": 1.0} for a in annotations]
             (folder / _BOXES.format(split)).write_text(json.dumps(boxes), encoding="utf-8")
     if arms:
-        _write_yaml(folder / _YAML)
+        _write_yaml(folder / YAML)
     if mpii:
-        toy_mpii.write_yaml(folder / _YAML)
+        toy_mpii.write_yaml(folder / YAML)
     return counts
 
 
@@ -288,7 +276,7 @@ def _write_yaml(path: Path) -> None:
     places = {
         split: {
             "images": split,
-            "annotations": f"annotations/{_annotation_file(split)}",
+            "annotations": ANNOTATIONS.format(split),
             "detections": _BOXES.format(split),
         }
         for split in SPLITS

@@ -11,10 +11,10 @@ import numpy as np
 import yaml
 
 from litepose_nas.data.dataset_yaml import known_skeleton
-from litepose_nas.data.film import Frame
-from litepose_nas.data.film_truth import Annotated, annotate
-from litepose_nas.data.formats.building import category_for
+from litepose_nas.data.layouts.building import category_for
 from litepose_nas.errors import UserError
+from litepose_nas.synthetic.video import Frame
+from litepose_nas.synthetic.video_labels import Annotated, annotate
 
 SPLITS = ("train", "val")
 FIRST = {"train": 1, "val": 500_001}  # numbers of the first videos: a video has its number to itself

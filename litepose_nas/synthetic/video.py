@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data import backdrop, paint
-from litepose_nas.data.figure import Figure, Floats, place
-from litepose_nas.data.film_script import MARGIN, RATE, STANDARD_FILM, Filming, Scene, Thing, draw_scene
-from litepose_nas.data.motion import at_time, going
-from litepose_nas.data.scene import (
+from litepose_nas.synthetic import backdrop, paint
+from litepose_nas.synthetic.figure import Figure, Floats, place
+from litepose_nas.synthetic.motion import at_time, going
+from litepose_nas.synthetic.scene import (
     FINE,
     Actor,
     DrawnCrowd,
@@ -23,6 +22,7 @@ from litepose_nas.data.scene import (
     head_truth,
     joints_truth,
 )
+from litepose_nas.synthetic.video_scene import MARGIN, RATE, STANDARD_FILM, Filming, Scene, Thing, draw_scene
 
 MOST_MOMENTS = 7  # that are averaged for a blurred frame
 BLUR_STEP = 2.0  # pixels: the movement between two of these

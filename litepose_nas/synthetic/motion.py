@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from litepose_nas.data.figure import LIMITS, STANCES, Pose, draw_pose
+from litepose_nas.synthetic.figure import LIMITS, STANCES, Pose, draw_pose
 
 _LIMIT_NAMES = {
     **{key: f"shoulder_{key}" for key in ("raise", "out", "roll")},

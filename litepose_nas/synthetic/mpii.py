@@ -10,10 +10,10 @@ import numpy as np
 import yaml
 
 from litepose_nas.data.dataset_yaml import known_skeleton, plain_words
-from litepose_nas.data.figure import JOINTS as COCO
-from litepose_nas.data.figure import Floats
-from litepose_nas.data.formats.mpii import HEIGHT, LOWER
-from litepose_nas.data.scene import DrawnPerson
+from litepose_nas.data.layouts.mpii import HEIGHT, LOWER
+from litepose_nas.synthetic.figure import JOINTS as COCO
+from litepose_nas.synthetic.figure import Floats
+from litepose_nas.synthetic.scene import DrawnPerson
 
 SPLITS = ("train", "val")
 FIRST_PIXEL = 1

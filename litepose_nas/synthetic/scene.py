@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data import backdrop, paint
-from litepose_nas.data.backdrop import Box
-from litepose_nas.data.figure import STANCES, Figure, Floats, draw_body, draw_pose, place
+from litepose_nas.synthetic import backdrop, paint
+from litepose_nas.synthetic.backdrop import Box
+from litepose_nas.synthetic.figure import STANCES, Figure, Floats, draw_body, draw_pose, place
 
 Point = tuple[float, float, float]  # x, y, flag: 0 not labelled, 1 hidden, 2 seen
 FINE = 2  # painted so many times finer than the picture: smooth edges without blending labels

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from litepose_nas.data.coco import Document, read_document
-from litepose_nas.data.formats.building import labelled_box
-from litepose_nas.data.formats.mpii import one_less
+from litepose_nas.data.layouts.building import labelled_box
+from litepose_nas.data.layouts.mpii import one_less
 
 
 def read(path: Path, images: Path | None = None) -> Document:

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.figure import Floats
-from litepose_nas.data.film import Filmed, Frame
-from litepose_nas.data.formats.building import labelled_box
-from litepose_nas.data.scene import DrawnCrowd
+from litepose_nas.data.layouts.building import labelled_box
+from litepose_nas.synthetic.figure import Floats
+from litepose_nas.synthetic.scene import DrawnCrowd
+from litepose_nas.synthetic.video import Filmed, Frame
 
 REMEMBERED = 5  # frames before and after in which a hidden joint must be seen
 FEWEST_SEEN = 3  # joints of a person who is labelled

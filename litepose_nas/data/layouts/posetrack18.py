@@ -10,7 +10,7 @@ import numpy as np
 from litepose_nas.data.coco import Document, check_lists, read_json
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.fields import numbers
-from litepose_nas.data.formats.building import category_for, labelled_box, with_sizes
+from litepose_nas.data.layouts.building import category_for, labelled_box, with_sizes
 from litepose_nas.data.person import AREA_OF_BOX, box_of
 from litepose_nas.errors import UserError
 

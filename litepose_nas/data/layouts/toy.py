@@ -1,0 +1,32 @@
+"""Folders that `data toy` makes: people in COCO's layout, or with a data.yaml that says what else."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+DRAWN = Path("runs") / "drawn-people"  # where people are drawn if no dataset is named
+SPLITS = ("train", "val")
+MARKER, YAML = "toy.json", "data.yaml"
+ANNOTATIONS = "annotations/person_keypoints_{}.json"
+WHAT = "people drawn by litepose-nas"  # in the marker
+_OWN = {"annotations", "images", *SPLITS, MARKER, YAML}
+
+
+def toy_settings(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """Return the settings a drawn dataset was made with, or None where the folder is no such dataset."""
+    path = Path(folder)
+    try:
+        if not set(os.listdir(path)) <= _OWN:
+            return None  # somebody keeps other things here
+        settings = json.loads((path / MARKER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return settings if isinstance(settings, dict) and settings.get("what") == WHAT else None
+
+
+def toy_split(folder: str | os.PathLike[str], split: str) -> tuple[Path, Path]:
+    """Return the annotation file and the picture folder of a drawn dataset's train or val split."""
+    return Path(folder) / ANNOTATIONS.format(split), Path(folder) / split
