@@ -31,13 +31,14 @@ from timing import ratio, seconds
 from litepose_nas.data import augment as aug
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.coco import Dataset, load_picture, read_coco
+from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Pictures, cached, train_batch
 from litepose_nas.data.pixels import CONVENTIONS, DEFAULT
 from litepose_nas.data.source import open_source
 from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth
 from litepose_nas.network import build
 from litepose_nas.pose.targets import bottomup_targets
-from litepose_nas.synthetic.dataset import toy_split, write_toy
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.target import resolve
 
 SIGMA = 2.0

@@ -12,10 +12,11 @@ import pytest
 from pycocotools import mask as rle
 
 from litepose_nas.data.coco import Dataset, ignored_mask, load_picture, read_coco, read_image, split
+from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.regions import run_lengths
 from litepose_nas.data.skeleton import OTHER_SIGMA, make_skeleton
 from litepose_nas.errors import UserError
-from litepose_nas.synthetic.dataset import toy_split, write_toy
+from litepose_nas.synthetic.dataset import write_toy
 
 NAMES = ["nose", "left_knee", "right_knee"]
 

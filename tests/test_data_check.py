@@ -28,10 +28,11 @@ from litepose_nas.data.check.sides import check_sides
 from litepose_nas.data.check.sigmas import check_sigmas
 from litepose_nas.data.check.words import lines
 from litepose_nas.data.coco import load_picture, read_coco, read_document
+from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
-from litepose_nas.synthetic.dataset import toy_split, write_toy
+from litepose_nas.synthetic.dataset import write_toy
 
 Document = dict[str, Any]
 LEFTS = range(1, 17, 2)

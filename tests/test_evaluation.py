@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from litepose_nas import evaluation
 from litepose_nas.data.coco import Dataset, read_coco, split
+from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Fitted, Pictures, eval_batches
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import evaluate, predict_batches
@@ -25,7 +26,7 @@ from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth, ten_lin
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.decode import DivergedError
 from litepose_nas.pose.targets import bottomup_targets
-from litepose_nas.synthetic.dataset import toy_split, write_toy
+from litepose_nas.synthetic.dataset import write_toy
 
 SIZE = (128, 128)
 

@@ -11,10 +11,11 @@ import pytest
 
 from litepose_nas.data.coco import split
 from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_in
+from litepose_nas.data.layouts.toy import DRAWN
 from litepose_nas.data.skeleton import make_skeleton, mirror_of, side
 from litepose_nas.data.source import DATA_FOLDER, open_source
 from litepose_nas.errors import UserError
-from litepose_nas.synthetic.dataset import DRAWN, open_or_draw, write_toy
+from litepose_nas.synthetic.dataset import open_or_draw, write_toy
 
 
 def written(folder: Path, text: str) -> str:

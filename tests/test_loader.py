@@ -22,9 +22,10 @@ from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.coco import Dataset, Ignored, Record, load_picture, read_coco
 from litepose_nas.data.dataset_yaml import known_skeleton
+from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Batch, Pictures, train_batch
 from litepose_nas.errors import UserError
-from litepose_nas.synthetic.dataset import toy_split, write_toy
+from litepose_nas.synthetic.dataset import write_toy
 
 SIZE = (64, 96)
 

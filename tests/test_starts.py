@@ -12,6 +12,7 @@ from commands import run
 import litepose_nas as ln
 from litepose_nas import Space, Supernet, UserError, weights
 from litepose_nas.data.coco import read_coco
+from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Pictures
 from litepose_nas.export import Parity
 from litepose_nas.formats.subnet_file import Subnet
@@ -21,7 +22,7 @@ from litepose_nas.pose.topdown import TopDown
 from litepose_nas.prediction import look
 from litepose_nas.runs.run import Run
 from litepose_nas.steps.evaluate import load
-from litepose_nas.synthetic.dataset import toy_split, write_toy
+from litepose_nas.synthetic.dataset import write_toy
 
 YAML = """\
 family: mobilevitpose

@@ -18,6 +18,7 @@ import litepose_nas as ln
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.boxes import PADDING
 from litepose_nas.data.coco import Dataset, read_coco
+from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import evaluate
@@ -28,7 +29,7 @@ from litepose_nas.pose.losses import LossSettings
 from litepose_nas.pose.similarity import oks, oks_nms
 from litepose_nas.pose.task import Seen
 from litepose_nas.pose.topdown import TopDown, joint_weights
-from litepose_nas.synthetic.dataset import toy_split, write_toy
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import OWN, TOPDOWN, VIPNAS, Recipe, changed, from_mapping, kept, named
 
 SIZE = (128, 96)

@@ -15,9 +15,11 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from litepose_nas.data.layouts.toy import toy_settings, toy_split
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic import backdrop, figure, paint, scene
-from litepose_nas.synthetic.dataset import picture_rng, toy_settings, toy_split, write_toy
+from litepose_nas.synthetic.dataset import write_toy
+from litepose_nas.synthetic.picture_dataset import picture_rng
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

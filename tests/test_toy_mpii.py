@@ -12,12 +12,14 @@ import yaml
 from commands import run
 
 from litepose_nas.data.dataset_yaml import known_skeleton
+from litepose_nas.data.layouts.toy import toy_settings, toy_split
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError
 from litepose_nas.metrics import mpii
-from litepose_nas.synthetic.dataset import picture_rng, toy_settings, toy_split, write_toy
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.synthetic.figure import JOINTS
 from litepose_nas.synthetic.mpii import mpii_joints
+from litepose_nas.synthetic.picture_dataset import picture_rng
 from litepose_nas.synthetic.scene import SETTINGS, draw_picture
 
 SPACE = {

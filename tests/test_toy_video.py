@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 
 from litepose_nas.data.check.checkup import check_source
+from litepose_nas.data.layouts.toy import toy_settings
 from litepose_nas.data.source import open_source
 from litepose_nas.data.statistics import statistics_of
 from litepose_nas.errors import UserError
-from litepose_nas.synthetic import motion
-from litepose_nas.synthetic import video as film
-from litepose_nas.synthetic import video_labels as film_truth
-from litepose_nas.synthetic import video_scene as film_script
-from litepose_nas.synthetic.dataset import toy_settings, write_toy
+from litepose_nas.synthetic import motion, video, video_labels, video_scene
+from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.synthetic.figure import LIMITS, draw_body, place
 
 FRAMES = 12
@@ -55,7 +53,7 @@ def test_the_layout_is_posetrack18s(drawn):
             assert category["name"] == "person"
             assert category["keypoints"][:5] == ["nose", "head_bottom", "head_top", "left_ear", "right_ear"]
             images = {image["id"]: image for image in document["images"]}
-            assert [image["is_labeled"] for image in document["images"]] == film_truth.labelled_frames(FRAMES)
+            assert [image["is_labeled"] for image in document["images"]] == video_labels.labelled_frames(FRAMES)
             for number, image in enumerate(document["images"]):
                 assert image["file_name"].startswith(f"images/{split}/{image['vid_id']}_drawn_{split}/")
                 assert image["file_name"].endswith(f"{number:06d}.jpg")
@@ -92,12 +90,12 @@ def test_the_reader_of_posetrack18_opens_it_with_and_without_unlabelled_frames(d
     source = open_source(str(folder))
     assert source.split("val").format == "posetrack18"
     labelled = source.read("train")
-    assert len(labelled.records) == 2 * sum(film_truth.labelled_frames(FRAMES))
+    assert len(labelled.records) == 2 * sum(video_labels.labelled_frames(FRAMES))
     assert all(record.labelled for record in labelled.records)
     assert sum(len(record.joints) for record in labelled.records) == made.people[0]
     assert all((record.head_sizes > 0).all() and (record.track_ids >= 0).all() for record in labelled.records)
     every = source.read("train", unlabelled=True)
-    assert [record.labelled for record in every.records] == 2 * film_truth.labelled_frames(FRAMES)
+    assert [record.labelled for record in every.records] == 2 * video_labels.labelled_frames(FRAMES)
     assert [record.frame for record in every.records] == 2 * list(range(FRAMES))
     assert all(not len(record.joints) for record in every.records if not record.labelled)
     gone = every.records[1].path
@@ -135,7 +133,7 @@ def test_heads_are_where_heads_are():
     """Seen from any side: the crown beyond the neck, and both, with the nose, in the head's box or at its edge."""
     checked = 0
     for seed in range(3):
-        for frame in list(film.draw_film(np.random.default_rng(seed), 96, 8))[::4]:
+        for frame in list(video.draw_video(np.random.default_rng(seed), 96, 8))[::4]:
             for person in frame.people:
                 left, top, wide, high = person.head
                 hips = person.joints[11:13, :2].mean(0)
@@ -158,7 +156,7 @@ def test_what_an_annotator_places():
     points = rng.random((16, 3, 17, 2))
     points[rng.random((16, 3, 17)) < 0.2] = np.nan  # outside the frame
     seen &= ~np.isnan(points[..., 0])
-    told = film_truth._told(points, seen)
+    told = video_labels._placed(points, seen)
     for time, person, joint in np.ndindex(told.shape):
         nearby = any(seen[other, person, joint] for other in range(16) if abs(other - time) <= 5)
         assert told[time, person, joint] == (nearby and not np.isnan(points[time, person, joint, 0]))
@@ -170,7 +168,7 @@ def test_people_come_and_go_hide_each_other_and_the_camera_moves():
     entered = hidden = 0
     moved = []
     for seed in range(6):
-        frames = list(film.draw_film(np.random.default_rng(seed), 96, 10))
+        frames = list(video.draw_video(np.random.default_rng(seed), 96, 10))
         flags = np.array([[person.joints[:, 2] for person in frame.people] for frame in frames])  # (T, P, 17)
         there = (flags > 0).any(axis=2)
         entered += int((there.any(axis=0) & ~there.all(axis=0)).sum())
@@ -185,11 +183,11 @@ def test_people_come_and_go_hide_each_other_and_the_camera_moves():
 def test_joints_move_smoothly():
     """From one moment to the next in an eighth of a frame nobody jumps, whatever they do."""
     for seed in range(4):
-        scene = film_script.draw_scene(np.random.default_rng(seed), 96, 1.5, film_script.HARD_FILM)
-        times = np.arange(0, 1.5, 1 / film_script.RATE / 8)
+        scene = video_scene.draw_scene(np.random.default_rng(seed), 96, 1.5, video_scene.HARD_VIDEO)
+        times = np.arange(0, 1.5, 1 / video_scene.RATE / 8)
         spots = np.array(
             [
-                [(a.figure.joints[:, :2] * a.scale + a.origin) / scene.size[1] for a in film._moment(scene, t).actors]
+                [(a.figure.joints[:, :2] * a.scale + a.origin) / scene.size[1] for a in video._moment(scene, t).actors]
                 for t in times.tolist()
             ]
         )
@@ -228,12 +226,12 @@ def test_gestures_pass_their_keys_and_rest_in_them():
 def test_a_quick_movement_is_blurred():
     def sharpness(shutter):
         rng = np.random.default_rng(5)
-        scene = film_script.draw_scene(rng, 96, 1.0, film_script.STANDARD_FILM)._replace(noise=0)
+        scene = video_scene.draw_scene(rng, 96, 1.0, video_scene.STANDARD_VIDEO)._replace(noise=0)
         roles = [role._replace(route=role.route._replace(speed=6.0, heading=np.pi / 2)) for role in scene.roles]
-        image = film._frame(rng, scene._replace(roles=roles, shutter=shutter), roles[0].route.time).image
+        image = video._frame(rng, scene._replace(roles=roles, shutter=shutter), roles[0].route.time).image
         return cv2.Laplacian(image, cv2.CV_64F).var()
 
-    assert sharpness(1 / film_script.RATE) < 0.9 * sharpness(0.0)
+    assert sharpness(1 / video_scene.RATE) < 0.9 * sharpness(0.0)
 
 
 def test_wrong_numbers_are_named(tmp_path):
@@ -247,7 +245,7 @@ def test_wrong_numbers_are_named(tmp_path):
 
 @pytest.mark.parametrize("frames", [1, 2, 5, 6, 24])
 def test_some_frames_of_every_video_are_labelled(frames):
-    labelled = film_truth.labelled_frames(frames)
+    labelled = video_labels.labelled_frames(frames)
     assert len(labelled) == frames
     assert labelled[0]
     assert sum(labelled) >= frames / 2

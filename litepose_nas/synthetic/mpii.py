@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from litepose_nas.data.dataset_yaml import known_skeleton, plain_words
 from litepose_nas.data.layouts.mpii import HEIGHT, LOWER
+from litepose_nas.data.layouts.toy import SPLITS
 from litepose_nas.synthetic.figure import JOINTS as COCO
 from litepose_nas.synthetic.figure import Floats
+from litepose_nas.synthetic.files import write_yaml
 from litepose_nas.synthetic.scene import DrawnPerson
 
-SPLITS = ("train", "val")
 FIRST_PIXEL = 1
 # As the .mat file spells the joints.
 NAMES = (
@@ -78,11 +78,10 @@ def write_people(folder: Path, split: str, people: list[tuple[str, DrawnPerson]]
         savemat(folder / "annotations" / "mpii_gt_val.mat", truth([person for _, person in people]))
 
 
-def write_yaml(path: Path) -> None:
+def write_places(path: Path) -> None:
     """Write what tells a reader of datasets where everything lies."""
     places: dict[str, dict[str, str]] = {
         split: {"images": split, "annotations": f"annotations/mpii_{split}.json"} for split in SPLITS
     }
     places["val"]["truth"] = "annotations/mpii_gt_val.mat"
-    tree = {"format": "mpii", **places, **plain_words(known_skeleton("mpii"))}
-    path.write_text(yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=120), encoding="utf-8")
+    write_yaml(path, {"format": "mpii", **places, **plain_words(known_skeleton("mpii"))})

@@ -12,7 +12,7 @@ from litepose_nas.synthetic import backdrop, paint
 from litepose_nas.synthetic.backdrop import Light
 from litepose_nas.synthetic.figure import Floats
 from litepose_nas.synthetic.paint import Colour
-from litepose_nas.synthetic.scene import FINE, STANDARD, DrawnPerson, Picture, expose, picture_point, shown_of
+from litepose_nas.synthetic.scene import FINE, STANDARD, DrawnPerson, DrawnPicture, expose, picture_point, shown_of
 
 # Left and right are those of somebody who looks along the arm, so the fingers change places in a mirrored picture.
 SKELETON: Skeleton = make_skeleton(
@@ -41,7 +41,7 @@ class Arm(NamedTuple):
     trim: Colour  # of the joints and fingers
 
 
-def draw_picture(rng: np.random.Generator, size: int) -> Picture:
+def draw_picture(rng: np.random.Generator, size: int) -> DrawnPicture:
     """Return a square picture of one or two arms; it is drawn again while too much of one is hidden."""
     for _ in range(12):
         picture = _draw_once(rng, size)
@@ -68,7 +68,7 @@ def _upwards(angle: float) -> Floats:
     return np.array((np.sin(angle), -np.cos(angle)))
 
 
-def _draw_once(rng: np.random.Generator, size: int) -> Picture:
+def _draw_once(rng: np.random.Generator, size: int) -> DrawnPicture:
     side = size * FINE
     canvas = np.zeros((side, side, 4), np.uint8)
     angle = rng.uniform(-0.85, 0.85)  # the light comes from above, from either side
@@ -86,7 +86,7 @@ def _draw_once(rng: np.random.Generator, size: int) -> Picture:
     small = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
     image = expose(np.ascontiguousarray(small[..., :3]), rng, STANDARD)
     labels = np.ascontiguousarray(canvas[..., 3])
-    return Picture(image, labels, [_truth(labels, number, arm) for number, arm in enumerate(arms)], None)
+    return DrawnPicture(image, labels, [_truth(labels, number, arm) for number, arm in enumerate(arms)], None)
 
 
 def _place(rng: np.random.Generator, slot: float, room: float, side: int) -> Arm:

@@ -16,7 +16,7 @@ Point = tuple[float, float, float]  # x, y, flag: 0 not labelled, 1 hidden, 2 se
 FINE = 2  # painted so many times finer than the picture: smooth edges without blending labels
 
 
-class Setting(NamedTuple):
+class SceneConfig(NamedTuple):
     """How crowded, hidden and disturbed the pictures are; pairs are the ends of a range, shares are probabilities."""
 
     people: tuple[int, int]
@@ -39,12 +39,12 @@ class Setting(NamedTuple):
     aspects: tuple[float, ...]
 
 
-STANDARD = Setting(
+STANDARD = SceneConfig(
     people=(2, 4), lively=0.4, stances=tuple(STANCES), arms=None, facing=None,
     tall=(0.52, 0.95), things=0.35, cut=0.25, crowd=0.15, shapes=(2, 7), sticks=(1, 3),
     muted=True, noise=(0, 5), blur=0.0, motion=0.0, dim=(0.8, 1.15), shown_joints=7, aspects=(1.0,),
 )  # fmt: skip
-HARD = Setting(
+HARD = SceneConfig(
     people=(1, 10), lively=1.0, stances=tuple(STANCES), arms=None, facing=None,
     tall=(0.14, 0.95), things=0.45, cut=0.30, crowd=0.35, shapes=(5, 20), sticks=(2, 9),
     muted=False, noise=(0, 24), blur=0.20, motion=0.25, dim=(0.45, 1.3), shown_joints=4, aspects=(1.0, 0.75, 4 / 3),
@@ -80,7 +80,7 @@ class DrawnCrowd(NamedTuple):
     area: float
 
 
-class Picture(NamedTuple):
+class DrawnPicture(NamedTuple):
     """A drawn picture and its truth."""
 
     image: NDArray[np.uint8]  # (H, W, 3) blue, green, red
@@ -98,7 +98,7 @@ class Actor(NamedTuple):
     box: tuple[float, float, float, float]  # left, top, right, bottom
 
 
-def draw_picture(rng: np.random.Generator, size: int, setting: Setting = STANDARD) -> Picture:
+def draw_picture(rng: np.random.Generator, size: int, setting: SceneConfig = STANDARD) -> DrawnPicture:
     """Return a picture whose longer side is size pixels; it is drawn again while somebody in it is almost hidden."""
     for _ in range(12):
         picture = _draw_once(rng, size, setting)
@@ -110,7 +110,7 @@ def draw_picture(rng: np.random.Generator, size: int, setting: Setting = STANDAR
     return picture
 
 
-def _draw_once(rng: np.random.Generator, size: int, setting: Setting) -> Picture:
+def _draw_once(rng: np.random.Generator, size: int, setting: SceneConfig) -> DrawnPicture:
     aspect = setting.aspects[int(rng.integers(len(setting.aspects)))]
     width, height = (size, round(size / aspect)) if aspect >= 1 else (round(size * aspect), size)
     canvas = np.zeros((height * FINE, width * FINE, 4), np.uint8)
@@ -128,10 +128,10 @@ def _draw_once(rng: np.random.Generator, size: int, setting: Setting) -> Picture
     image = expose(np.ascontiguousarray(small[..., :3]), rng, setting)
     labels = np.ascontiguousarray(canvas[..., 3])
     people = [person_truth(labels, number, actor) for number, actor in enumerate(actors)]
-    return Picture(image, labels, people, crowd_truth(labels))
+    return DrawnPicture(image, labels, people, crowd_truth(labels))
 
 
-def _arrange(rng: np.random.Generator, width: int, height: int, setting: Setting) -> list[Actor]:
+def _arrange(rng: np.random.Generator, width: int, height: int, setting: SceneConfig) -> list[Actor]:
     count = int(rng.integers(setting.people[0], setting.people[1] + 1))
     low, high = setting.tall
     # Even steps of the logarithm: a picture of many scales, not mostly of large ones.
@@ -150,7 +150,7 @@ def _arrange(rng: np.random.Generator, width: int, height: int, setting: Setting
 
 
 def _stand(
-    rng: np.random.Generator, figure: Figure, scale: float, slot: float, width: int, height: int, setting: Setting
+    rng: np.random.Generator, figure: Figure, scale: float, slot: float, width: int, height: int, setting: SceneConfig
 ) -> Actor:
     low, high = extent_of(figure, scale)
     wide, tall = high - low
@@ -190,7 +190,12 @@ def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
 
 
 def _paint_actor(
-    canvas: paint.Canvas, rng: np.random.Generator, number: int, actor: Actor, light: backdrop.Light, setting: Setting
+    canvas: paint.Canvas,
+    rng: np.random.Generator,
+    number: int,
+    actor: Actor,
+    light: backdrop.Light,
+    setting: SceneConfig,
 ) -> None:
     figure, scale, origin = actor.figure, actor.scale, actor.origin
     left, _, right, bottom = actor.box
@@ -203,7 +208,7 @@ def _paint_actor(
         backdrop.paint_thing(canvas, rng, actor.box, scale, light)
 
 
-def expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: Setting) -> NDArray[np.uint8]:
+def expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: SceneConfig) -> NDArray[np.uint8]:
     """Return a picture as a camera would take it: blurred now and then, lighter or darker, with noise."""
     if rng.random() < setting.motion:
         length = int(rng.integers(3, max(4, image.shape[1] // 40)))
@@ -218,7 +223,7 @@ def expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: Setting)
     return add_noise(image, rng, int(rng.integers(setting.noise[0], setting.noise[1] + 1)))
 
 
-def draw_tones(rng: np.random.Generator, setting: Setting) -> NDArray[np.uint8]:
+def draw_tones(rng: np.random.Generator, setting: SceneConfig) -> NDArray[np.uint8]:
     """Return what a camera makes of each level of each colour, as a table (1, 256, 3)."""
     levels = np.arange(256) * rng.uniform(*setting.dim) * rng.uniform(0.95, 1.05, (3, 1)) + rng.uniform(-8, 8)
     return np.ascontiguousarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8).T[None])

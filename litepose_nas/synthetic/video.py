@@ -22,14 +22,14 @@ from litepose_nas.synthetic.scene import (
     head_truth,
     joints_truth,
 )
-from litepose_nas.synthetic.video_scene import MARGIN, RATE, STANDARD_FILM, Filming, Scene, Thing, draw_scene
+from litepose_nas.synthetic.video_scene import MARGIN, RATE, STANDARD_VIDEO, Scene, Thing, VideoConfig, draw_scene
 
 MOST_MOMENTS = 7  # that are averaged for a blurred frame
 BLUR_STEP = 2.0  # pixels: the movement between two of these
 FEET = 0.026  # radius of a foot
 
 
-class Filmed(NamedTuple):
+class FramePerson(NamedTuple):
     """What a frame shows of one person, in its pixels."""
 
     joints: Floats  # (17, 3): x, y, flag: 0 not labelled, 1 hidden, 2 seen
@@ -39,17 +39,19 @@ class Filmed(NamedTuple):
     seen: tuple[float, float, float, float, float]  # left, top, width, height and area of what is seen
 
 
-class Frame(NamedTuple):
+class DrawnFrame(NamedTuple):
     """A drawn frame and its truth."""
 
     image: NDArray[np.uint8]  # (H, W, 3) blue, green, red
-    people: list[Filmed]  # one for each role, also for those who are not in the frame
+    people: list[FramePerson]  # one for each role, also for those who are not in the frame
     crowd: DrawnCrowd | None
 
 
-def draw_film(rng: np.random.Generator, size: int, frames: int, filming: Filming = STANDARD_FILM) -> Iterator[Frame]:
+def draw_video(
+    rng: np.random.Generator, size: int, frames: int, config: VideoConfig = STANDARD_VIDEO
+) -> Iterator[DrawnFrame]:
     """Yield the frames of a new video whose longer side is size pixels."""
-    scene = draw_scene(rng, size, frames / RATE, filming)
+    scene = draw_scene(rng, size, frames / RATE, config)
     for frame in range(frames):
         yield _frame(rng, scene, frame / RATE)
 
@@ -62,7 +64,7 @@ class _Moment(NamedTuple):
     camera: tuple[float, float, float]
 
 
-def _frame(rng: np.random.Generator, scene: Scene, time: float) -> Frame:
+def _frame(rng: np.random.Generator, scene: Scene, time: float) -> DrawnFrame:
     now = _moment(scene, time)
     moves = 0.0
     if scene.shutter:
@@ -82,7 +84,7 @@ def _frame(rng: np.random.Generator, scene: Scene, time: float) -> Frame:
     image = add_noise(cv2.LUT(small, scene.tones).astype(np.uint8), rng, scene.noise)
     labels = np.ascontiguousarray(canvas[..., 3])
     people = [_truth(labels, number, actor) for number, actor in enumerate(now.actors)]
-    return Frame(image, people, crowd_truth(labels))
+    return DrawnFrame(image, people, crowd_truth(labels))
 
 
 def _moment(scene: Scene, time: float) -> _Moment:
@@ -176,9 +178,9 @@ def _paint_thing(canvas: paint.Canvas, scene: Scene, thing: Thing, camera: tuple
     backdrop.paint_thing(canvas, np.random.default_rng(thing.seed), box, scale, scene.light)  # alike in every frame
 
 
-def _truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> Filmed:
+def _truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> FramePerson:
     neck, crown, head = head_truth(labels, number, actor)
     mask = (labels >> 4 == number + 1).astype(np.uint8)
     x, y, wide, high = (side / FINE for side in cv2.boundingRect(mask))
     seen = (x, y, wide, high, cv2.countNonZero(mask) / FINE**2)
-    return Filmed(joints_truth(labels, number, actor), neck, crown, head, seen)
+    return FramePerson(joints_truth(labels, number, actor), neck, crown, head, seen)

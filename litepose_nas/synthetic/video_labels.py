@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from litepose_nas.data.layouts.building import labelled_box
 from litepose_nas.synthetic.figure import Floats
 from litepose_nas.synthetic.scene import DrawnCrowd
-from litepose_nas.synthetic.video import Filmed, Frame
+from litepose_nas.synthetic.video import DrawnFrame, FramePerson
 
 REMEMBERED = 5  # frames before and after in which a hidden joint must be seen
 FEWEST_SEEN = 3  # joints of a person who is labelled
@@ -31,7 +31,7 @@ def labelled_frames(frames: int) -> list[bool]:
     return [end <= frame < frames - end or frame % SPARSE == 0 for frame in range(frames)]
 
 
-class Annotated(NamedTuple):
+class VideoLabels(NamedTuple):
     """The annotations of one video, and counts of them."""
 
     document: dict[str, Any]
@@ -44,8 +44,8 @@ class Annotated(NamedTuple):
 
 
 def annotate(
-    frames: Sequence[Frame], size: tuple[int, int], names: Sequence[str], video: int, category: dict[str, Any]
-) -> Annotated:
+    frames: Sequence[DrawnFrame], size: tuple[int, int], names: Sequence[str], video: int, category: dict[str, Any]
+) -> VideoLabels:
     """Return the annotations of one video, whose frames (width, height) lie in files of these names.
 
     Of the frames' pictures nothing is asked.
@@ -53,7 +53,7 @@ def annotate(
     points, seen = _points(frames)
     labelled = np.array(labelled_frames(len(frames)))
     shown = (seen.sum(axis=2) >= FEWEST_SEEN) & labelled[:, None]
-    told = _told(points, seen) & shown[..., None]
+    placed = _placed(points, seen) & shown[..., None]
     images, annotations, found = [], [], []
     for number, (frame, name) in enumerate(zip(frames, names, strict=True)):
         image_id = 10_000_000_000 + video * 10_000 + number  # 1, six digits of the video, four of the frame
@@ -75,7 +75,7 @@ def annotate(
             }
         )
         for place, person in enumerate(np.flatnonzero(shown[number]).tolist()):
-            known = told[number, person]
+            known = placed[number, person]
             joints = np.column_stack([np.where(known[:, None], points[number, person], 0), known])
             annotations.append(
                 {
@@ -90,11 +90,11 @@ def annotate(
                 }
             )
     document = {"images": images, "annotations": annotations, "categories": [category]}
-    counts = labelled.sum(), len(annotations), shown.any(axis=0).sum(), len(found), told.sum(), (told & ~seen).sum()
-    return Annotated(document, *map(int, counts))
+    counts = labelled.sum(), len(annotations), shown.any(axis=0).sum(), len(found), placed.sum(), (placed & ~seen).sum()
+    return VideoLabels(document, *map(int, counts))
 
 
-def _points(frames: Sequence[Frame]) -> tuple[Floats, NDArray[np.bool_]]:
+def _points(frames: Sequence[DrawnFrame]) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the joints (T, P, 17, 2), NaN where they cannot be labelled, and which are seen (T, P, 17)."""
     all_points = np.array([[_slots(person) for person in frame.people] for frame in frames]).reshape(
         len(frames), -1, JOINTS, 3
@@ -103,13 +103,13 @@ def _points(frames: Sequence[Frame]) -> tuple[Floats, NDArray[np.bool_]]:
     return np.where(flags[..., None] > 0, all_points[..., :2], np.nan), flags == 2
 
 
-def _slots(person: Filmed) -> Floats:
+def _slots(person: FramePerson) -> Floats:
     slots = np.zeros((JOINTS, 3))
     slots[0], slots[1], slots[2], slots[5:] = person.joints[0], person.neck, person.crown, person.joints[5:]
     return slots
 
 
-def _told(points: Floats, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _placed(points: Floats, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return which joints are labelled (T, P, 17): in the frame, and seen in one that is not far."""
     near = np.zeros_like(seen)
     for away in range(-REMEMBERED, REMEMBERED + 1):
@@ -121,14 +121,14 @@ def _told(points: Floats, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
 Region = tuple[list[float], list[float]]  # x and y of the corners
 
 
-def _regions(frame: Frame, shown: NDArray[np.bool_], size: tuple[int, int]) -> list[Region]:
+def _regions(frame: DrawnFrame, shown: NDArray[np.bool_], size: tuple[int, int]) -> list[Region]:
     """Return where people are whom nobody labels."""
     others = [person for person, named in zip(frame.people, shown, strict=True) if not named]
     regions = [_box_region(person) for person in others if person.seen[4] >= LEAST_SEEN]
     return regions + _crowd_regions(frame.crowd, *size)
 
 
-def _box_region(person: Filmed) -> Region:
+def _box_region(person: FramePerson) -> Region:
     left, top, wide, high, _ = person.seen
     return [left, left + wide, left + wide, left], [top, top, top + high, top + high]
 

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from litepose_nas.synthetic import backdrop, paint
 from litepose_nas.synthetic.figure import Body, Pose, draw_body
 from litepose_nas.synthetic.motion import Manner, draw_manner, gestures
-from litepose_nas.synthetic.scene import EASY, FINE, HARD, STANDARD, Setting, draw_tones
+from litepose_nas.synthetic.scene import EASY, FINE, HARD, STANDARD, SceneConfig, draw_tones
 
 RATE = 12.0  # frames a second
 MARGIN = (0.25, 0.12)  # of the view's width and height: what is painted beyond its borders for the camera to turn to
 
 
-class Filming(NamedTuple):
+class VideoConfig(NamedTuple):
     """How videos differ from pictures: who moves how much, and the camera with them."""
 
-    setting: Setting
+    setting: SceneConfig
     go: float  # the share of people who walk or run
     run: float  # of these
     headings: tuple[float, float]  # degrees from the viewer in which they go, to either side
@@ -32,18 +32,18 @@ class Filming(NamedTuple):
     shutter: tuple[float, float]  # the share of the time between two frames for which it is open
 
 
-STANDARD_FILM = Filming(
+STANDARD_VIDEO = VideoConfig(
     STANDARD._replace(tall=(0.5, 0.9), aspects=(4 / 3, 16 / 9)), 0.6, 0.15, (20.0, 160.0), 30.0, 1.0, (0.05, 0.6)
 )
-EASY_FILM = Filming(
+EASY_VIDEO = VideoConfig(
     EASY._replace(people=(2, 3), tall=(0.5, 0.85), things=0.35, aspects=(4 / 3,)),
     0.5, 0.0, (35.0, 75.0), 10.0, 0.4, (0.05, 0.4),
 )  # fmt: skip
-HARD_FILM = Filming(
+HARD_VIDEO = VideoConfig(
     HARD._replace(tall=(0.16, 0.9), people=(2, 9), aspects=(4 / 3, 16 / 9, 3 / 4)),
     0.65, 0.25, (0.0, 180.0), 50.0, 1.6, (0.1, 1.0),
 )  # fmt: skip
-FILMS = {"easy": EASY_FILM, "standard": STANDARD_FILM, "hard": HARD_FILM}
+VIDEO_CONFIGS = {"easy": EASY_VIDEO, "standard": STANDARD_VIDEO, "hard": HARD_VIDEO}
 
 
 class Route(NamedTuple):
@@ -131,9 +131,9 @@ class Scene(NamedTuple):
     shutter: float  # seconds
 
 
-def draw_scene(rng: np.random.Generator, size: int, seconds: float, filming: Filming) -> Scene:
+def draw_scene(rng: np.random.Generator, size: int, seconds: float, config: VideoConfig) -> Scene:
     """Return what is needed to draw any moment of a new video."""
-    setting = filming.setting
+    setting = config.setting
     aspect = setting.aspects[int(rng.integers(len(setting.aspects)))]
     width, height = (size, round(size / aspect)) if aspect >= 1 else (round(size * aspect), size)
     width, height = width * FINE, height * FINE
@@ -145,9 +145,9 @@ def draw_scene(rng: np.random.Generator, size: int, seconds: float, filming: Fil
     return Scene(
         (width, height),
         _paint_world(rng, width, height, setting, light),
-        roles := _draw_roles(rng, width / height, seconds, filming),
+        roles := _draw_roles(rng, width / height, seconds, config),
         [_draw_thing(rng, roles) for _ in range(int(rng.binomial(len(roles), setting.things)))],
-        _draw_camera(rng, filming.camera),
+        _draw_camera(rng, config.camera),
         float(height),
         eyes,
         above,
@@ -155,12 +155,12 @@ def draw_scene(rng: np.random.Generator, size: int, seconds: float, filming: Fil
         light,
         draw_tones(rng, setting),
         int(rng.integers(setting.noise[0], setting.noise[1] + 1)),
-        float(rng.uniform(*filming.shutter)) / RATE,
+        float(rng.uniform(*config.shutter)) / RATE,
     )
 
 
 def _paint_world(
-    rng: np.random.Generator, width: int, height: int, setting: Setting, light: backdrop.Light
+    rng: np.random.Generator, width: int, height: int, setting: SceneConfig, light: backdrop.Light
 ) -> paint.Canvas:
     across, down = (1 + 2 * margin for margin in MARGIN)
     world = np.zeros((round(height * down), round(width * across), 4), np.uint8)
@@ -172,22 +172,22 @@ def _paint_world(
     return world
 
 
-def _draw_roles(rng: np.random.Generator, aspect: float, seconds: float, filming: Filming) -> list[Role]:
-    setting = filming.setting
+def _draw_roles(rng: np.random.Generator, aspect: float, seconds: float, config: VideoConfig) -> list[Role]:
+    setting = config.setting
     count = int(rng.integers(setting.people[0], setting.people[1] + 1))
-    return [_draw_role(rng, (slot + 0.5) / count, aspect, seconds, filming) for slot in rng.permutation(count).tolist()]
+    return [_draw_role(rng, (slot + 0.5) / count, aspect, seconds, config) for slot in rng.permutation(count).tolist()]
 
 
-def _draw_role(rng: np.random.Generator, slot: float, aspect: float, seconds: float, filming: Filming) -> Role:
-    setting = filming.setting
+def _draw_role(rng: np.random.Generator, slot: float, aspect: float, seconds: float, config: VideoConfig) -> Role:
+    setting = config.setting
     body, outfit, tall = draw_body(rng), paint.draw_outfit(rng), float(rng.uniform(0.88, 1.1))
     phase, seed = float(rng.random()), int(rng.integers(2**31))
     far, near = 1 / setting.tall[0], 1 / setting.tall[1]  # Z, as bodies are focal / Z high, and focal is a height
-    if rng.random() < filming.go:
-        manner = draw_manner(rng, bool(rng.random() < filming.run))
+    if rng.random() < config.go:
+        manner = draw_manner(rng, bool(rng.random() < config.run))
         cadence = float(rng.uniform(*manner.gait.cadence))
         speed = cadence * manner.gait.stride * manner.size
-        route = _draw_route(rng, aspect, seconds, speed, (near, far), filming)
+        route = _draw_route(rng, aspect, seconds, speed, (near, far), config)
         return Role(body, outfit, tall, route, manner, phase, cadence, ([], []), seed)
     z = float(np.exp(rng.uniform(np.log(near), np.log(far))))
     x = (slot - 0.5 + float(rng.normal(0, 0.08))) * aspect * z
@@ -207,7 +207,7 @@ def _draw_route(
     seconds: float,
     speed: float,
     depths: tuple[float, float],
-    filming: Filming,
+    config: VideoConfig,
 ) -> Route:
     """Return a way that leads through the view at some time, and not too near to the camera at any."""
     near, far = depths
@@ -215,8 +215,8 @@ def _draw_route(
         z = float(np.exp(rng.uniform(np.log(near), np.log(far))))
         # Half of them come by at the border: they enter, or leave.
         x = float(rng.choice((-0.5, 0.5)) if rng.random() < 0.5 else rng.uniform(-0.45, 0.45)) * aspect * z
-        heading = np.radians(rng.uniform(*filming.headings)) * rng.choice((-1, 1))
-        turn = np.radians(rng.uniform(-filming.turns, filming.turns))
+        heading = np.radians(rng.uniform(*config.headings)) * rng.choice((-1, 1))
+        turn = np.radians(rng.uniform(-config.turns, config.turns))
         if attempt == 29:
             heading, turn = np.radians(90) * rng.choice((-1, 1)), 0.0
         route = Route(x, z, float(rng.uniform(0.1, 0.9)) * seconds, float(heading), float(turn), speed)
