@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from litepose_nas.data.coco import Dataset
+from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.demo.contenders import SEARCHED

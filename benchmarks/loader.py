@@ -29,8 +29,10 @@ import torch
 from timing import ratio, seconds
 
 from litepose_nas.data import augment as aug
+from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.augment import Augment
-from litepose_nas.data.coco import Dataset, load_picture, read_coco
+from litepose_nas.data.dataset import Dataset
+from litepose_nas.data.images import load_picture
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Pictures, cached, train_batch
 from litepose_nas.data.pixels import CONVENTIONS, DEFAULT

@@ -46,7 +46,7 @@ import literal_pose
 import litepose_nas as ln
 from litepose_nas.budget import Budget
 from litepose_nas.data import augment as aug
-from litepose_nas.data.coco import Record
+from litepose_nas.data.dataset import Record
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.evaluation import predict_batches, to_files
 from litepose_nas.metrics.coco import fast_ap

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from litepose_nas.data.augment import Matrix, Size, to_files
-from litepose_nas.data.coco import Dataset
+from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.loader import Fitted, Pictures
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.metrics.coco import Scores, coco_ap, read_truth

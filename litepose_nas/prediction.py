@@ -17,7 +17,7 @@ from torch import inference_mode
 from litepose_nas import files
 from litepose_nas.data import zipped
 from litepose_nas.data.augment import HALF, Image, Size, warp_picture
-from litepose_nas.data.coco import read_image
+from litepose_nas.data.images import read_image
 from litepose_nas.data.loader import to_input
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError

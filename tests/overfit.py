@@ -9,7 +9,7 @@ import torch
 
 import litepose_nas as ln
 from litepose_nas.data.augment import Size
-from litepose_nas.data.coco import Dataset, Record
+from litepose_nas.data.dataset import Dataset, Record
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.evaluation import evaluate
 from litepose_nas.pose.bottomup import BottomUp

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from litepose_nas.data.clips import Clip, clips
-from litepose_nas.data.coco import Dataset, Record
+from litepose_nas.data.dataset import Dataset, Record
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.errors import UserError
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from litepose_nas.data.coco import Dataset, ignored_mask, load_picture, read_coco, read_image, split
+from litepose_nas.data.annotations import read_coco
+from litepose_nas.data.dataset import Dataset, split
+from litepose_nas.data.images import ignored_mask, load_picture, read_image
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.regions import run_lengths
 from litepose_nas.data.skeleton import OTHER_SIGMA, make_skeleton

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from commands import run
 
+from litepose_nas.data.annotations import read_coco, read_document
 from litepose_nas.data.check.checkup import Part, Report, check_parts, check_source
 from litepose_nas.data.check.finding import KINDS, SEVERITIES, Finding
 from litepose_nas.data.check.page import page
@@ -27,7 +28,7 @@ from litepose_nas.data.check.samples import draw_pair
 from litepose_nas.data.check.sides import check_sides
 from litepose_nas.data.check.sigmas import check_sigmas
 from litepose_nas.data.check.words import lines
-from litepose_nas.data.coco import load_picture, read_coco, read_document
+from litepose_nas.data.images import load_picture
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import open_source

@@ -17,11 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from litepose_nas.data.annotations import read_coco, read_document
 from litepose_nas.data.check.checkup import Part, Report, check_parts
 from litepose_nas.data.check.finding import clean
 from litepose_nas.data.check.page import page
 from litepose_nas.data.check.words import lines, tree
-from litepose_nas.data.coco import ignored_mask, load_picture, read_coco, read_document, read_image
+from litepose_nas.data.images import ignored_mask, load_picture, read_image
 from litepose_nas.errors import UserError
 
 NAMES = ["nose", "left_knee", "right_knee"]

@@ -17,7 +17,8 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
 
 from litepose_nas import evaluation
-from litepose_nas.data.coco import Dataset, read_coco, split
+from litepose_nas.data.annotations import read_coco
+from litepose_nas.data.dataset import Dataset, split
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Fitted, Pictures, eval_batches
 from litepose_nas.errors import UserError

@@ -14,7 +14,7 @@ import yaml
 from commands import run
 
 from litepose_nas.data import conversion
-from litepose_nas.data.coco import Dataset
+from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError

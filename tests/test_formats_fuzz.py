@@ -16,8 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from litepose_nas.data.coco import dataset_of, ignored_mask, read_coco
+from litepose_nas.data.annotations import dataset_of, read_coco
 from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_in
+from litepose_nas.data.images import ignored_mask
 from litepose_nas.data.layouts.detections import read_detections
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source, open_source

@@ -8,7 +8,7 @@ import layouts
 import numpy as np
 import pytest
 
-from litepose_nas.data.coco import document_of, read_coco
+from litepose_nas.data.annotations import document_of, read_coco
 from litepose_nas.data.dataset_yaml import known_names, known_skeleton
 from litepose_nas.data.layouts import crowdpose, halpe, humanart, jhmdb, mpii, mpii_trb, ochuman, posetrack18
 from litepose_nas.data.layouts.building import ids_of, labelled_box

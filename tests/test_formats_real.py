@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from litepose_nas.data import conversion
-from litepose_nas.data.coco import ignored_mask, load_picture
+from litepose_nas.data.images import ignored_mask, load_picture
 from litepose_nas.data.layouts.detections import read_detections
 from litepose_nas.data.source import open_source
 from litepose_nas.data.statistics import crowding

@@ -9,7 +9,7 @@ from pathlib import Path
 import layouts
 import pytest
 
-from litepose_nas.data.coco import split
+from litepose_nas.data.dataset import split
 from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_in
 from litepose_nas.data.layouts.toy import DRAWN
 from litepose_nas.data.skeleton import make_skeleton, mirror_of, side

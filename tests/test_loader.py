@@ -19,11 +19,14 @@ from commands import run
 from litepose_nas.data import augment as aug
 from litepose_nas.data import loader, pixels
 from litepose_nas.data.ahead import work_ahead
+from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.augment import Augment
-from litepose_nas.data.coco import Dataset, Ignored, Record, load_picture, read_coco
+from litepose_nas.data.dataset import Dataset, Record
 from litepose_nas.data.dataset_yaml import known_skeleton
+from litepose_nas.data.images import load_picture
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Batch, Pictures, train_batch
+from litepose_nas.data.regions import Ignored
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic.dataset import write_toy
 

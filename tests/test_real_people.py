@@ -14,7 +14,8 @@ import pytest
 import torch
 
 import litepose_nas as ln
-from litepose_nas.data.coco import Dataset, read_coco
+from litepose_nas.data.annotations import read_coco
+from litepose_nas.data.dataset import Dataset
 
 REAL = os.environ.get("POSE_REAL_DATA")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not REAL, reason="POSE_REAL_DATA is not set")]

@@ -11,7 +11,7 @@ from commands import run
 
 import litepose_nas as ln
 from litepose_nas import Space, Supernet, UserError, weights
-from litepose_nas.data.coco import read_coco
+from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Pictures
 from litepose_nas.export import Parity

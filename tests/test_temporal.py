@@ -20,7 +20,7 @@ from litepose_nas.budget import Budget
 from litepose_nas.channels import sort_channels
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.boxes import crop_warp, padded
-from litepose_nas.data.coco import Dataset
+from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError

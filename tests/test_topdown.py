@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import litepose_nas as ln
+from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.boxes import PADDING
-from litepose_nas.data.coco import Dataset, read_coco
+from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.errors import UserError

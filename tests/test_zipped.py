@@ -14,7 +14,7 @@ import yaml
 from commands import run
 
 from litepose_nas.data import zipped
-from litepose_nas.data.coco import read_image
+from litepose_nas.data.images import read_image
 from litepose_nas.data.layouts.building import pictures_in
 from litepose_nas.data.layouts.picture_size import picture_size
 from litepose_nas.data.loader import Pictures, batches

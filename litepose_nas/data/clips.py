@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from litepose_nas.data.coco import Dataset, Record
+from litepose_nas.data.dataset import Dataset, Record
 from litepose_nas.errors import UserError
 
 

@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from litepose_nas.data import zipped
-from litepose_nas.data.coco import Document, dataset_of, is_labelled, keypoint_category, split
+from litepose_nas.data.annotations import dataset_of, keypoint_category
+from litepose_nas.data.dataset import Document, split
 from litepose_nas.data.dataset_yaml import plain_words
+from litepose_nas.data.image_entry import is_labelled
 from litepose_nas.data.layouts.building import category_for
 from litepose_nas.data.layouts.yolo_pose import line_of
 from litepose_nas.data.skeleton import Skeleton

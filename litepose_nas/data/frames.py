@@ -12,7 +12,7 @@ import cv2
 
 from litepose_nas.data import zipped
 from litepose_nas.data.augment import Image
-from litepose_nas.data.coco import read_image
+from litepose_nas.data.images import read_image
 from litepose_nas.data.layouts.building import SUFFIXES
 from litepose_nas.errors import UserError
 

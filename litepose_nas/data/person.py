@@ -3,17 +3,45 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.fields import LARGEST, numbers
+from litepose_nas.data.fields import LARGEST, is_id, numbers
+from litepose_nas.data.regions import Ignored
 from litepose_nas.errors import UserError
 
 # The share of its box that a person fills, where annotations have boxes but no areas.
 AREA_OF_BOX = 0.53
 HEAD_OF_BOX = 0.6  # a head's size is this share of the diagonal of its box: 0.8 by 0.75 in MPII's own toolkit
+
+
+class LabelledPerson(NamedTuple):
+    """One person with labelled joints."""
+
+    points: NDArray[np.float32]
+    box: tuple[float, float, float, float]
+    area: float
+    annotation_id: int
+    head: float
+    track: int
+
+
+def read_person(where: str, annotation: dict[str, Any], joints: int) -> LabelledPerson | Ignored:
+    """Return a person, or the region of somebody without labelled joints; `where` begins every error."""
+    box = box_of(where, annotation)
+    crowd = bool(annotation.get("iscrowd", 0))
+    points = points_of(where, annotation, joints)
+    if crowd or not (points[:, 2] > 0).any():
+        return Ignored(box, annotation.get("segmentation") or None, crowd)
+    area = area_of(where, annotation, box)
+    if not is_id(annotation.get("id")):
+        raise UserError(f"{where}: 'id' must be a whole number; mend it")
+    track = annotation.get("track_id", -1)
+    if not is_id(track):
+        raise UserError(f"{where}: 'track_id' must be a whole number, not {track!r:.40}; mend it")
+    return LabelledPerson(points, box, area, annotation["id"], head_size(where, annotation), track)
 
 
 def points_of(where: str, annotation: dict[str, Any], joints: int) -> NDArray[np.float32]:

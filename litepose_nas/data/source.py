@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from litepose_nas.data import dataset_yaml, zipped
-from litepose_nas.data.coco import Dataset, Document, check_lists, dataset_of, keypoint_category, read_json
+from litepose_nas.data.annotations import check_lists, dataset_of, keypoint_category, read_json
+from litepose_nas.data.dataset import Dataset, Document
 from litepose_nas.data.dataset_yaml import known_names, known_tree, read_tree, skeleton_in
 from litepose_nas.data.layouts import (
     crowdpose,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.coco import Dataset, Document
+from litepose_nas.data.dataset import Dataset, Document
 from litepose_nas.data.layouts.crowdpose import DIFFICULTIES, SPLIT_RULES, split_of
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from litepose_nas.data.coco import Dataset
+from litepose_nas.data.dataset import Dataset
 from litepose_nas.demo import networks
 from litepose_nas.demo.contenders import SCALED, SEARCHED, label
 from litepose_nas.demo.scale import Scale

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from litepose_nas.data import coco
-from litepose_nas.data.coco import Dataset
+from litepose_nas.data.annotations import document_of, keypoint_category, read_document, skeleton_of
+from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.person import AREA_OF_BOX, area_of, box_of, points_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics import oks
@@ -68,13 +68,13 @@ def read_truth(source: Source, image_ids: Collection[int] | None = None) -> Trut
     if isinstance(source, Truth):
         return source if image_ids is None else source._replace(image_ids=_known(source, image_ids, "the truth"))
     if isinstance(source, Dataset):
-        path, document = source.annotations, coco.document_of(source)
+        path, document = source.annotations, document_of(source)
         truth = truth_of(document, path, source.skeleton.sigmas, [record.image_id for record in source.records])
     else:
         path = Path(source)
-        document = coco.read_document(path)
-        category = coco.keypoint_category(path, document["categories"])
-        truth = truth_of(document, path, coco.skeleton_of(path, category).sigmas)
+        document = read_document(path)
+        category = keypoint_category(path, document["categories"])
+        truth = truth_of(document, path, skeleton_of(path, category).sigmas)
     return truth if image_ids is None else truth._replace(image_ids=_known(truth, image_ids, str(path)))
 
 
@@ -89,7 +89,7 @@ def truth_of(
 
     With `box_areas` every area is 0.53 of the box, whatever the document says.
     """
-    category = coco.keypoint_category(path, document["categories"])
+    category = keypoint_category(path, document["categories"])
     if len(sigmas) != len(category["keypoints"]):
         raise UserError(
             f"{path}: {len(category['keypoints'])} joints a person, but {len(sigmas)} sigmas; "

@@ -6,7 +6,8 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from litepose_nas.data.coco import Document, dataset_of
+from litepose_nas.data.annotations import dataset_of
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.layouts import mpii as mpii_format
 from litepose_nas.data.layouts import posetrack18
 from litepose_nas.data.person import AREA_OF_BOX

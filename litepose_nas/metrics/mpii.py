@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.coco import Document, keypoint_category
+from litepose_nas.data.annotations import keypoint_category
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.fields import is_id
 from litepose_nas.data.layouts.mpii import read_truth
 from litepose_nas.data.person import head_size, points_of

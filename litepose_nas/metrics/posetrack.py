@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.coco import Document, keypoint_category
+from litepose_nas.data.annotations import keypoint_category
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.person import head_size
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.results import Result, check_image

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from litepose_nas.data.coco import Document
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.layouts.crowdpose import SPLIT_RULES
 from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.errors import UserError

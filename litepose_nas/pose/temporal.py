@@ -20,7 +20,7 @@ from litepose_nas.data import loader
 from litepose_nas.data.augment import Augment, Matrix, Size
 from litepose_nas.data.boxes import Box
 from litepose_nas.data.clips import Clip
-from litepose_nas.data.coco import Dataset
+from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.loader import Batch, Fitted, Pictures, Sample, View
 from litepose_nas.errors import UserError
 from litepose_nas.pose.decode import People

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from litepose_nas.data.boxes import Boxes, read_boxes
-from litepose_nas.data.coco import Dataset, split
+from litepose_nas.data.dataset import Dataset, split
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas import devices, weights
+from litepose_nas.data.annotations import document_of, keypoint_category
 from litepose_nas.data.boxes import boxes_of_file, clipped, read_boxes
-from litepose_nas.data.coco import Dataset, Document, document_of, keypoint_category
+from litepose_nas.data.dataset import Dataset, Document
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.loader import Pictures
 from litepose_nas.data.pixels import DEFAULT, named_pixels

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from litepose_nas.data.augment import HALF, Size
-from litepose_nas.data.coco import Dataset, load_picture
+from litepose_nas.data.dataset import Dataset
+from litepose_nas.data.images import load_picture
 from litepose_nas.data.loader import Batch, Pictures, continuous, to_picture
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from litepose_nas.data import coco
+from litepose_nas.data.annotations import read_document
 from litepose_nas.data.check.files import Progress, by_path, check_files, check_sameness, look_at
 from litepose_nas.data.check.finding import ERROR, SEVERITIES, Finding, by_severity, clean, finding
 from litepose_nas.data.check.lenient import Gathered, nothing, read_leniently
@@ -16,7 +16,7 @@ from litepose_nas.data.check.pairs import best_mirror, check_pairs, usual_distan
 from litepose_nas.data.check.places import check_places
 from litepose_nas.data.check.sides import check_sides
 from litepose_nas.data.check.sigmas import check_sigmas
-from litepose_nas.data.coco import Document
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
@@ -91,7 +91,7 @@ def _read(part: Part) -> Gathered:
     except UserError as error:
         broken = tuple(finding("unreadable", name, [clean(str(error))]))
     try:  # a layout's reader stops at its first fault: most layouts are COCO's with more words
-        read = read_leniently(name, place, folder, coco.read_document(place), part.skeleton, part.people)
+        read = read_leniently(name, place, folder, read_document(place), part.skeleton, part.people)
     except UserError:
         read = nothing(name, place, folder)
     return read._replace(findings=broken + read.findings)

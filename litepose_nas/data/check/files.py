@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from litepose_nas.data import coco, zipped
+from litepose_nas.data import zipped
 from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.check.finding import Finding, clean, finding
 from litepose_nas.data.check.lenient import Gathered, Picture
+from litepose_nas.data.images import decode_image
 from litepose_nas.errors import UserError
 
 Progress = Callable[[int, int], None]
@@ -87,11 +88,11 @@ def _look(picture: Picture) -> Look:
         return Look(str(picture.path), cause=clean(str(error)))
     digest = hashlib.sha256(data).hexdigest()
     try:
-        image = coco.decode_image(picture.path, data)
+        image = decode_image(picture.path, data)
         size = image.shape[1], image.shape[0]
         upright = size
         if size != (picture.width, picture.height):
-            image = coco.decode_image(picture.path, data, upright=True)
+            image = decode_image(picture.path, data, upright=True)
             upright = image.shape[1], image.shape[0]
     except UserError as error:
         return Look(digest, cause=clean(str(error).removeprefix(f"cannot read the picture {picture.path}: ")))

@@ -13,10 +13,13 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data import coco, zipped
+from litepose_nas.data import zipped
+from litepose_nas.data.annotations import keypoint_category, skeleton_of
 from litepose_nas.data.check.finding import Finding, clean, finding
-from litepose_nas.data.coco import Document
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.fields import LARGEST, is_id
+from litepose_nas.data.image_entry import check_image, ignored_regions, is_labelled
+from litepose_nas.data.person import LabelledPerson, read_person
 from litepose_nas.data.regions import Ignored, region_fault
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.errors import UserError
@@ -102,14 +105,14 @@ def _skeleton(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what they say is found by checks of its own
         with _named(faults, "no-category", place):
-            category = coco.keypoint_category(place, categories)
+            category = keypoint_category(place, categories)
             count = len(category["keypoints"])
             if given is not None and len(given.names) == count:
                 return category, given
             if given is not None:
                 faults["bad-skeleton"].append(clean(f"{place}: {count} joints, but {len(given.names)} in the skeleton"))
             with _named(faults, "bad-skeleton", place):
-                return category, coco.skeleton_of(place, category)
+                return category, skeleton_of(place, category)
             return category, make_skeleton([f"joint {i}" for i in range(count)])
     return None, given
 
@@ -123,7 +126,7 @@ def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> t
     regions = 0
     for image in images:
         try:
-            coco.check_image(place, image, not isinstance(image, dict) or coco.is_labelled(image))
+            check_image(place, image, not isinstance(image, dict) or is_labelled(image))
         except UserError as error:
             faults["bad-image"].append(_cause(place, error))
             continue
@@ -132,7 +135,7 @@ def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> t
             faults["duplicate-image"].append(_image(number, image["file_name"]))
             continue
         seen.add(number)
-        if not coco.is_labelled(image):  # a frame of a video between those that are labelled
+        if not is_labelled(image):  # a frame of a video between those that are labelled
             continue
         if file.parent not in present:
             present[file.parent] = {one: Path(one).stem.lower() for one in _names_in(file.parent)}
@@ -163,7 +166,7 @@ def _names_in(folder: Path) -> list[str]:
 
 def _regions(place: Path, image: dict[str, Any], picture: Picture, faults: Faults) -> int:
     try:
-        regions = coco.ignored_regions(place, image)
+        regions = ignored_regions(place, image)
     except UserError as error:
         faults["bad-segmentation"].append(_cause(place, error))
         return 0
@@ -189,7 +192,7 @@ def _people(
     listed = {image["id"]: image for image in images if isinstance(image, dict) and is_id(image.get("id"))}
     where = {picture.image_id: index for index, picture in enumerate(pictures)}
     count = len(category["keypoints"]) if category is not None else 0
-    rows: list[tuple[str, int, coco.Person]] = []
+    rows: list[tuple[str, int, LabelledPerson]] = []
     ids: set[int] = set()
     crowds = alone = 0
     for annotation in annotations:
@@ -207,11 +210,11 @@ def _people(
                 faults["duplicate-annotation"].append(name)
             ids.add(number)
         index = where.get(image_id, -1) if is_id(image_id) else -1
-        if index < 0 and is_id(image_id) and not coco.is_labelled(listed.get(image_id, {})):
+        if index < 0 and is_id(image_id) and not is_labelled(listed.get(image_id, {})):
             continue
         try:
             # The strict reader's own words decide, so that it never refuses what passes here.
-            found = coco.read_person("", annotation, count)
+            found = read_person("", annotation, count)
         except UserError as error:
             for code, cause in _causes(annotation, count) or [("bad-annotation", _cause(None, error))]:
                 faults[code].append(clean(f"{name}: {cause}"))
@@ -269,7 +272,7 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _table(rows: list[tuple[str, int, coco.Person]], joints: int) -> People:
+def _table(rows: list[tuple[str, int, LabelledPerson]], joints: int) -> People:
     return People(
         tuple(name for name, _, _ in rows),
         np.array([index for _, index, _ in rows], np.int64),

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data import coco
 from litepose_nas.data.check.lenient import Gathered
+from litepose_nas.data.images import read_image
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.pose.draw import draw_people
@@ -55,7 +55,7 @@ def draw_samples(split: Gathered, places: Iterable[int]) -> list[Sample]:
         if picture is None or skeleton is None:
             continue
         try:
-            image = coco.read_image(picture.path)
+            image = read_image(picture.path)
         except UserError:
             continue
         if image.shape[:2] != (picture.height, picture.width):

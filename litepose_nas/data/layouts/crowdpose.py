@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from litepose_nas.data.coco import Document, read_document
+from litepose_nas.data.annotations import read_document
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.fields import number
 from litepose_nas.data.person import AREA_OF_BOX, box_of
 from litepose_nas.errors import UserError, nearest

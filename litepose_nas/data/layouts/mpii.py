@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.coco import Document
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.fields import load_json, number, numbers
 from litepose_nas.data.layouts.building import category_for, ids_of, labelled_box, with_sizes

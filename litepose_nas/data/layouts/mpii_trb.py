@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from litepose_nas.data.coco import Document, read_document
+from litepose_nas.data.annotations import read_document
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.layouts.building import labelled_box
 from litepose_nas.data.layouts.mpii import one_less
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from litepose_nas.data.coco import Document, check_lists, read_json
+from litepose_nas.data.annotations import check_lists, read_json
+from litepose_nas.data.dataset import Document
 from litepose_nas.errors import UserError
 
 

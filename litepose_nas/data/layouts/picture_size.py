@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from litepose_nas.data import zipped
-from litepose_nas.data.coco import read_image
+from litepose_nas.data.images import read_image
 from litepose_nas.errors import UserError
 
 # Markers of JPEG that begin a frame, and so are followed by its size: all of C0 to CF but tables and arithmetic.

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from litepose_nas.data.coco import Document, check_lists, read_json
+from litepose_nas.data.annotations import check_lists, read_json
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.fields import numbers
 from litepose_nas.data.layouts.building import category_for, labelled_box, with_sizes

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data import zipped
-from litepose_nas.data.coco import Document
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.layouts.building import category_for, ids_of, pictures_in, with_sizes
 from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.data.skeleton import Skeleton

@@ -1,0 +1,202 @@
+"""COCO-keypoints annotations as plain arrays: any number of joints, every fault named with its place."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from litepose_nas.data import zipped
+from litepose_nas.data.dataset import Dataset, Document, Record
+from litepose_nas.data.dataset_yaml import skeleton_named
+from litepose_nas.data.fields import is_id, load_json
+from litepose_nas.data.image_entry import check_image, ignored_regions, is_labelled, place_in_video
+from litepose_nas.data.person import LabelledPerson, read_person
+from litepose_nas.data.skeleton import Skeleton, make_skeleton
+from litepose_nas.errors import UserError
+
+
+def read_coco(
+    annotations: str | os.PathLike[str], images: str | os.PathLike[str], skeleton: Skeleton | None = None
+) -> Dataset:
+    """Read an annotation file and check it against the folder of its pictures.
+
+    The skeleton comes from the file's keypoint category unless one is given (with other sigmas, say).
+    """
+    return dataset_of(read_document(Path(annotations)), Path(annotations), Path(images), skeleton)
+
+
+def dataset_of(
+    document: Document,
+    path: Path,
+    folder: Path,
+    skeleton: Skeleton | None = None,
+    reread: Callable[[], Document] | None = None,
+    pictures: bool = True,
+    people: bool = True,
+    unlabelled: bool = False,
+) -> Dataset:
+    """Return a document as arrays; `path`, where it was read, begins every error.
+
+    Without `pictures` nothing is asked of the folder, and sizes may be missing; without `people` there may be none.
+    Frames of videos that the document calls not labelled are left out, or with `unlabelled` stay where they are there.
+    """
+    if not document["images"]:
+        raise UserError(f"{path} lists no images: the dataset is empty; give a file with pictures and people")
+    category = keypoint_category(path, document["categories"])
+    found = skeleton_of(path, category) if skeleton is None else skeleton
+    if len(found.names) != len(category["keypoints"]):
+        raise UserError(
+            f"{path} has {len(category['keypoints'])} joints a person and the skeleton {len(found.names)}; "
+            "let both have the same keypoints"
+        )
+    entries = _image_entries(path, folder, document["images"], pictures, unlabelled)
+    per_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    seen: set[int] = set()
+    for annotation in document["annotations"]:
+        if not isinstance(annotation, dict):
+            raise UserError(f"{path}: an annotation is {annotation!r:.40}, not an object; mend or remove it")
+        if annotation.get("category_id") != category.get("id"):
+            continue
+        number_of, image_id = annotation.get("id"), annotation.get("image_id")
+        if not is_id(image_id) or image_id not in entries:
+            raise UserError(
+                f"{path}: annotation {number_of!r:.40} belongs to image {image_id!r:.40}, "
+                "which the file does not list; add the image or remove the annotation"
+            )
+        if is_id(number_of):
+            if number_of in seen:
+                raise UserError(f"{path}: annotation {number_of} stands twice; give each its own id")
+            seen.add(number_of)
+        per_image[image_id].append(annotation)
+    records = tuple(
+        _record(path, folder, entries[image_id], per_image[image_id], len(found.names))
+        for image_id in sorted(entries)
+        if unlabelled or is_labelled(entries[image_id])
+    )
+    if people and not any(len(record.joints) for record in records):
+        raise UserError(f"{path} holds no person with labelled joints; give a file that does")
+    return Dataset(path, folder, found, records, reread)
+
+
+def document_of(dataset: Dataset) -> Document:
+    """Return the document that a dataset was read from, read again: all its pictures, also those split off since."""
+    return read_document(dataset.annotations) if dataset.reread is None else dataset.reread()
+
+
+def read_document(path: Path) -> Document:
+    """Return what an annotation file holds, its three lists at least."""
+    document = read_json(path)
+    return check_lists(path, document)
+
+
+def check_lists(path: Path, document: Document) -> Document:
+    """Return a document that has its three lists, or say which it lacks."""
+    for key in ("images", "annotations", "categories"):
+        if not isinstance(document.get(key), list):
+            raise UserError(
+                f"{path} is not a COCO-keypoints file: it has no list {key!r}; give a person_keypoints JSON"
+            )
+    return document
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object that a JSON file holds."""
+    document = load_json(path)
+    if not isinstance(document, dict):
+        raise UserError(f"{path} holds a {type(document).__name__}, not a COCO-keypoints object; give another file")
+    return document
+
+
+def keypoint_category(path: Path, categories: list[Any]) -> dict[str, Any]:
+    """Return the category of an annotation file that has joints."""
+    known = [c for c in categories if isinstance(c, dict) and isinstance(c.get("keypoints"), list) and c["keypoints"]]
+    people = [category for category in known if category.get("name") == "person"] or known
+    if len(people) != 1:
+        raise UserError(
+            f"{path} has {len(people)} categories with keypoints; one is needed (or one of them called 'person')"
+        )
+    return people[0]
+
+
+def skeleton_of(path: Path, category: dict[str, Any]) -> Skeleton:
+    """Return the skeleton of a keypoint category: what is published for its joints, else what it describes."""
+    names = [str(name) for name in category["keypoints"]]
+    known = skeleton_named(tuple(names))
+    if known is not None:  # the limbs of some published files are those of other joints
+        return known
+    limbs = category.get("skeleton") or []
+    try:
+        pairs = [(int(a), int(b)) for a, b in limbs]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"{path}: the skeleton of its category is not a list of pairs of joint numbers; mend it"
+        ) from error
+    first = 0 if any(0 in pair for pair in pairs) else 1  # COCO counts joints from one here, some of its heirs do not
+    try:
+        return make_skeleton(names, [(a - first, b - first) for a, b in pairs])
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _image_entries(
+    path: Path, folder: Path, images: list[Any], pictures: bool, unlabelled: bool
+) -> dict[int, dict[str, Any]]:
+    entries: dict[int, dict[str, Any]] = {}
+    present: dict[Path, set[str]] = {}
+    for image in images:
+        shown = pictures and isinstance(image, dict) and is_labelled(image)
+        check_image(path, image, shown)
+        if image["id"] in entries:
+            raise UserError(f"{path} lists image {image['id']} twice; keep one")
+        file = folder / image["file_name"]
+        there = not (shown or (pictures and unlabelled)) or file.name in _names_in(file.parent, present)
+        if not there and shown:
+            raise UserError(
+                f"{path}: image {image['id']} has no file {file}{zipped.elsewhere(file)}; "
+                "check the picture folder, or remove the image from the list"
+            )
+        if there:  # many keep of a video what is labelled
+            entries[image["id"]] = image
+    return entries
+
+
+def _names_in(folder: Path, present: dict[Path, set[str]]) -> set[str]:
+    if folder not in present:  # one look at a folder instead of one at every file
+        try:
+            present[folder] = set(zipped.names_in(folder))
+        except (OSError, ValueError):  # ValueError: a name that no file system can have
+            present[folder] = set()
+    return present[folder]
+
+
+def _record(path: Path, folder: Path, image: dict[str, Any], annotations: list[dict[str, Any]], joints: int) -> Record:
+    people: list[LabelledPerson] = []
+    ignored = ignored_regions(path, image)
+    for annotation in annotations:
+        where = f"{path}: annotation {annotation.get('id')!r:.40}"
+        found = read_person(where, annotation, joints)
+        if isinstance(found, LabelledPerson):
+            people.append(found)
+        else:
+            ignored.append(found)
+    count = len(people)
+    return Record(
+        image["id"],
+        folder / image["file_name"],
+        image.get("width", 0),
+        image.get("height", 0),
+        np.array([person.points for person in people], np.float32).reshape(count, joints, 3),
+        np.array([person.box for person in people], np.float32).reshape(count, 4),
+        np.array([person.area for person in people], np.float32),
+        np.array([person.annotation_id for person in people], np.int64),
+        tuple(ignored),
+        np.array([person.head for person in people], np.float32) if any(p.head for p in people) else None,
+        np.array([person.track for person in people], np.int64) if any(p.track >= 0 for p in people) else None,
+        *place_in_video(image),
+        is_labelled(image),
+    )
