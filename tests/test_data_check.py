@@ -20,14 +20,14 @@ import pytest
 from commands import run
 
 from litepose_nas.data.annotations import read_coco, read_document
-from litepose_nas.data.check.checkup import Part, Report, check_parts, check_source
-from litepose_nas.data.check.finding import KINDS, SEVERITIES, Finding
+from litepose_nas.data.check.checkup import CheckReport, SplitToCheck, check_parts, check_source
+from litepose_nas.data.check.finding import KINDS, SEVERITIES, DataFinding
+from litepose_nas.data.check.messages import lines
 from litepose_nas.data.check.page import page
 from litepose_nas.data.check.pairs import best_mirror, usual_distances
 from litepose_nas.data.check.samples import draw_pair
 from litepose_nas.data.check.sides import check_sides
 from litepose_nas.data.check.sigmas import check_sigmas
-from litepose_nas.data.check.words import lines
 from litepose_nas.data.images import load_picture
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
@@ -70,16 +70,16 @@ def write(folder: Path, document: Document | str) -> Path:
     return path
 
 
-def look(folder: Path, document: Document | str, skeleton: Skeleton | None = None) -> Report:
+def look(folder: Path, document: Document | str, skeleton: Skeleton | None = None) -> CheckReport:
     part = part_of("train", write(folder, document), folder / "train", skeleton)
     return check_parts("people", [part, part_of("val", *toy_split(folder, "val"))])
 
 
-def part_of(name: str, path: Path, images: Path, skeleton: Skeleton | None = None) -> Part:
-    return Part(name, path, images, lambda: read_document(path), skeleton)
+def part_of(name: str, path: Path, images: Path, skeleton: Skeleton | None = None) -> SplitToCheck:
+    return SplitToCheck(name, path, images, lambda: read_document(path), skeleton)
 
 
-def serious(report: Report) -> dict[str, Finding]:
+def serious(report: CheckReport) -> dict[str, DataFinding]:
     return {found.code: found for found in report.findings if found.severity != "note"}
 
 

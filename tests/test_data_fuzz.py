@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from litepose_nas.data.annotations import read_coco, read_document
-from litepose_nas.data.check.checkup import Part, Report, check_parts
+from litepose_nas.data.check.checkup import CheckReport, SplitToCheck, check_parts
 from litepose_nas.data.check.finding import clean
+from litepose_nas.data.check.messages import lines, tree
 from litepose_nas.data.check.page import page
-from litepose_nas.data.check.words import lines, tree
 from litepose_nas.data.images import ignored_mask, load_picture, read_image
 from litepose_nas.errors import UserError
 
@@ -59,9 +59,9 @@ def folder(tmp_path_factory) -> Path:
     return images
 
 
-def look(path: Path, folder: Path) -> Report:
+def look(path: Path, folder: Path) -> CheckReport:
     """Check a file, and say all that can be said of it."""
-    report = check_parts("fuzz", [Part("train", path, folder, lambda: read_document(path))])
+    report = check_parts("fuzz", [SplitToCheck("train", path, folder, lambda: read_document(path))])
     "\n".join(lines(report)).encode()
     json.dumps(tree(report)).encode()
     page(report).encode()

@@ -156,12 +156,12 @@ def test_what_an_annotator_places():
     points = rng.random((16, 3, 17, 2))
     points[rng.random((16, 3, 17)) < 0.2] = np.nan  # outside the frame
     seen &= ~np.isnan(points[..., 0])
-    told = video_labels._placed(points, seen)
-    for time, person, joint in np.ndindex(told.shape):
+    wrong = video_labels._placed(points, seen)
+    for time, person, joint in np.ndindex(wrong.shape):
         nearby = any(seen[other, person, joint] for other in range(16) if abs(other - time) <= 5)
-        assert told[time, person, joint] == (nearby and not np.isnan(points[time, person, joint, 0]))
-    assert told.any()
-    assert not told.all()
+        assert wrong[time, person, joint] == (nearby and not np.isnan(points[time, person, joint, 0]))
+    assert wrong.any()
+    assert not wrong.all()
 
 
 def test_people_come_and_go_hide_each_other_and_the_camera_moves():

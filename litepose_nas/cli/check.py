@@ -26,8 +26,8 @@ def check(
     Example: litepose-nas data check people --html check.html
     """
     from litepose_nas.data.check.checkup import check_source
+    from litepose_nas.data.check.messages import lines, tree
     from litepose_nas.data.check.page import page
-    from litepose_nas.data.check.words import lines, tree
     from litepose_nas.files import replacing
     from litepose_nas.synthetic.dataset import open_or_draw
 

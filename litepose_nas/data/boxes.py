@@ -19,10 +19,10 @@ from litepose_nas.errors import UserError
 
 PADDING = 1.25  # how much more than the box a cut-out shows
 HALF_PADDING = 1.5  # the same around half a body, whose box is drawn tightly around joints
-MANY = 8  # joints: of people with no more labelled, half a body would be too few
-FEW = 3  # joints: the least that half a body needs
-UPPER = 0.7  # how often the upper half is taken
-BELOW = ("hip", "knee", "ankle", "foot", "toe", "heel")  # in the names of joints of the lower half
+WHOLE_BODY_JOINTS = 8  # joints: of people with no more labelled, half a body would be too few
+HALF_BODY_JOINTS = 3  # joints: the least that half a body needs
+UPPER_HALF_SHARE = 0.7  # how often the upper half is taken
+LOWER_JOINTS = ("hip", "knee", "ankle", "foot", "toe", "heel")  # in the names of joints of the lower half
 
 Box = tuple[float, float, float, float]
 Boxes = dict[int | str, NDArray[np.float64]]  # by image: (N, 5) left, top, width, height, score
@@ -74,7 +74,7 @@ def draw_crop(
 ) -> tuple[Matrix, bool]:
     """Draw the map from a picture to a cut-out of a person with these joints (J, 3); say whether it mirrors."""
     # Every number is drawn whatever the settings are, so that changing one setting leaves the other draws alone.
-    halved, upper = rng.random() < augment.half_body, rng.random() < UPPER
+    halved, upper = rng.random() < augment.half_body, rng.random() < UPPER_HALF_SHARE
     angle = math.radians(rng.uniform(-1, 1) * augment.rotation)
     scale = rng.uniform(*augment.scale)
     shift = rng.uniform(-1, 1, 2) * augment.translate
@@ -88,11 +88,11 @@ def draw_crop(
 def half_body(joints: NDArray[np.float32], lower: NDArray[np.bool_], upper: bool) -> Box | None:
     """Return the box of the labelled joints of one half, the other half where that has too few, or None."""
     labelled = joints[:, 2] > 0
-    if labelled.sum() <= MANY:
+    if labelled.sum() <= WHOLE_BODY_JOINTS:
         return None
     for half in (~lower, lower) if upper else (lower, ~lower):
         points = joints[labelled & half, :2].astype(np.float64)
-        if FEW <= len(points) < labelled.sum():
+        if HALF_BODY_JOINTS <= len(points) < labelled.sum():
             low, high = points.min(0), points.max(0)
             if (high > low).all():
                 return (*low.tolist(), *(high - low).tolist())
@@ -101,7 +101,7 @@ def half_body(joints: NDArray[np.float32], lower: NDArray[np.bool_], upper: bool
 
 def lower_half(names: Sequence[str]) -> NDArray[np.bool_]:
     """Return which joints belong to the lower half of a body, by their names; none where no name tells."""
-    return np.array([any(part in name.lower() for part in BELOW) for name in names], bool)
+    return np.array([any(part in name.lower() for part in LOWER_JOINTS) for name in names], bool)
 
 
 def read_boxes(path: Path, least_score: float = 0.0, category_id: int = 1) -> Boxes:

@@ -18,7 +18,7 @@ JOINT_KEYS = (
     *("keypoints", "flip_pairs", "skeleton", "sigmas"),
     *("kpt_shape", "flip_idx", "kpt_names", "kpt_oks_sigmas"),  # as YOLO-pose says it
 )
-MOST_JOINTS = 1000
+MAX_JOINTS = 1000
 
 
 def read_tree(path: Path) -> dict[str, Any]:
@@ -107,13 +107,13 @@ def _names(tree: Mapping[str, Any], where: str) -> tuple[str, ...] | None:
         of_class = tree["kpt_names"]
         words = next(iter(of_class.values()), None) if isinstance(of_class, Mapping) else of_class
     if words is None and shape is not None:
-        if not 1 <= shape[0] <= MOST_JOINTS:
-            raise UserError(f"{where}: kpt_shape: {shape[0]} joints; expected 1 to {MOST_JOINTS}")
+        if not 1 <= shape[0] <= MAX_JOINTS:
+            raise UserError(f"{where}: kpt_shape: {shape[0]} joints; expected 1 to {MAX_JOINTS}")
         coco = known_skeleton("coco").names
         words = list(coco) if shape[0] == len(coco) else [f"point_{number}" for number in range(shape[0])]
     if words is None:
         return None
-    if not isinstance(words, list) or not 1 <= len(words) <= MOST_JOINTS or not all(_is_word(w) for w in words):
+    if not isinstance(words, list) or not 1 <= len(words) <= MAX_JOINTS or not all(_is_word(w) for w in words):
         raise UserError(f"{where}: keypoints: expected a list of names or the name of a dataset, got {words!r:.60}")
     if shape is not None and shape[0] != len(words):
         raise UserError(f"{where}: kpt_shape says {shape[0]} joints and the names are {len(words)}; let them agree")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from litepose_nas.errors import UserError
 
-LARGEST = 1e7  # of a coordinate or a side in pixels; no picture comes near
+MAX_COORDINATE = 1e7  # of a coordinate or a side in pixels; no picture comes near
 
 
 def load_json(path: Path) -> Any:
@@ -41,14 +41,14 @@ def numbers(where: str, what: str, value: Any, count: int | None = None) -> NDAr
         wanted = "numbers" if count is None else f"{count} numbers"
         raise UserError(f"{where}: {what!r} must be a list of {wanted}, not {value!r:.60}; mend it")
     result = array.astype(np.float64)
-    if not (np.abs(result) <= LARGEST).all():  # false for NaN as well
+    if not (np.abs(result) <= MAX_COORDINATE).all():  # false for NaN as well
         raise UserError(f"{where}: {what!r} must hold finite numbers of pixels, not {value!r:.60}; mend it")
     return result
 
 
 def number(where: str, what: str, value: Any) -> float:
     """Return one finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_COORDINATE:
         raise UserError(f"{where}: {what!r} must be a number, not {value!r:.60}; mend it")
     return float(value)
 

@@ -10,7 +10,7 @@ from litepose_nas.data.fields import is_id, numbers
 from litepose_nas.data.regions import Ignored
 from litepose_nas.errors import UserError
 
-MOST_PIXELS = 100_000  # of a side
+MAX_SIDE = 100_000  # of a side
 
 
 def check_image(path: Path, image: Any, sizes: bool = True) -> None:
@@ -20,7 +20,7 @@ def check_image(path: Path, image: Any, sizes: bool = True) -> None:
     if missing:
         raise UserError(f"{path}: image {image!r:.60} has no {missing[0]!r}; write it into the file")
     sides = [image[key] for key in ("width", "height") if key in image]
-    if not is_id(image["id"]) or not all(is_id(side) and 0 < side <= MOST_PIXELS for side in sides):
+    if not is_id(image["id"]) or not all(is_id(side) and 0 < side <= MAX_SIDE for side in sides):
         raise UserError(
             f"{path}: image {image['id']!r:.40}: 'id', 'width' and 'height' must be whole numbers; mend them"
         )

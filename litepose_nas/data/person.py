@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.fields import LARGEST, is_id, numbers
+from litepose_nas.data.fields import MAX_COORDINATE, is_id, numbers
 from litepose_nas.data.regions import Ignored
 from litepose_nas.errors import UserError
 
@@ -62,7 +62,7 @@ def points_of(where: str, annotation: dict[str, Any], joints: int) -> NDArray[np
         raise UserError(f"{where} has something other than numbers in 'keypoints'; mend it")
     points = points.astype(np.float64).reshape(joints, 3)
     flags = points[:, 2]
-    if not (np.abs(points) <= LARGEST).all() or not ((flags == 0) | (flags == 1) | (flags == 2)).all():
+    if not (np.abs(points) <= MAX_COORDINATE).all() or not ((flags == 0) | (flags == 1) | (flags == 2)).all():
         raise UserError(f"{where}: coordinates must be finite and flags 0, 1 or 2; mend its 'keypoints'")
     return points.astype(np.float32)
 
@@ -73,7 +73,7 @@ def box_of(where: str, annotation: dict[str, Any]) -> tuple[float, float, float,
     if not isinstance(box, list | tuple) or len(box) != 4 or not all(_is_number(side) for side in box):
         raise UserError(f"{where} has no 'bbox' of four numbers (left, top, width, height); add it")
     left, top, wide, high = (float(side) for side in box)
-    if not all(abs(side) <= LARGEST for side in (left, top, wide, high)) or wide < 0 or high < 0:
+    if not all(abs(side) <= MAX_COORDINATE for side in (left, top, wide, high)) or wide < 0 or high < 0:
         raise UserError(f"{where}: 'bbox' must be finite with a width and height of 0 or more; mend it")
     return left, top, wide, high
 
@@ -83,7 +83,7 @@ def area_of(where: str, annotation: dict[str, Any], box: tuple[float, float, flo
     area = annotation.get("area")
     if area is None:
         return box[2] * box[3] * AREA_OF_BOX
-    if not _is_number(area) or not 0 <= area <= LARGEST**2:
+    if not _is_number(area) or not 0 <= area <= MAX_COORDINATE**2:
         raise UserError(f"{where}: 'area' a number of 0 or more, not {area!r:.40}; mend it")
     return float(area) or box[2] * box[3] * AREA_OF_BOX
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from litepose_nas.errors import UserError
 
-MOST_BYTES = 2**30  # of one file in a zip
+MAX_BYTES = 2**30  # of one file in a zip
 _HEADER = 30  # bytes in front of a file's name
 _HIDDEN = "__MACOSX/"  # what a Mac adds, of the same names as the pictures
 
@@ -122,7 +122,7 @@ def _fault(member: Member) -> str | None:
         return "it is encrypted; pack it without a password"
     if member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "it is packed in a rare way; pack it with deflate, or store it"
-    if max(member.size, member.packed) > MOST_BYTES:
+    if max(member.size, member.packed) > MAX_BYTES:
         return f"it would take {member.size / 2**30:.1f} GiB, too much for a picture"
     return None
 

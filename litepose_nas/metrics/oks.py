@@ -19,7 +19,7 @@ Flags = NDArray[np.bool_]
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
 AREAS = ((0.0, 1e10), (32.0**2, 96.0**2), (96.0**2, 1e10))  # all, medium, large
-MOST = 20  # results a picture
+MAX_DETECTIONS = 20  # results a picture
 CHUNK = 50_000  # pairs of a result and a person that are compared at a time: the arrays stay in the cache
 
 
@@ -160,7 +160,7 @@ def _best(found: Found) -> Found:
     order = np.lexsort((-found.scores, found.image))
     image = found.image[order]
     rank = np.arange(len(image)) - np.searchsorted(image, image, "left")
-    kept = order[rank < MOST]
+    kept = order[rank < MAX_DETECTIONS]
     return Found(found.image[kept], found.joints[kept], found.scores[kept], found.areas[kept])
 
 
@@ -189,7 +189,7 @@ def _choose(labels: Labels, found: Found, excuses: Flags) -> tuple[Flags, Flags]
     excused = np.zeros_like(hit)
     taken = np.zeros((len(labels.image), ranges, thresholds), bool)
     regular = ~excuses.T
-    for turn in range(MOST):
+    for turn in range(MAX_DETECTIONS):
         begin, end = np.searchsorted(rank, (turn, turn + 1))
         if begin == end:
             continue

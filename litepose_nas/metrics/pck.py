@@ -14,7 +14,7 @@ from litepose_nas.metrics import oks
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-LEAST = 0.1  # similarity at which a result may be a person at all
+MIN_SIMILARITY = 0.1  # similarity at which a result may be a person at all
 TORSO = ("left_shoulder", "right_hip")
 
 
@@ -81,7 +81,7 @@ def people_found(errors: Errors) -> int:
 
 def _pairs(labels: oks.Labels, found: oks.Found) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return people and the results that are taken for them, greedily by similarity."""
-    result, person, similar = oks.close_pairs(labels, found, LEAST)
+    result, person, similar = oks.close_pairs(labels, found, MIN_SIMILARITY)
     free_people, free_results = np.ones(len(labels.image), bool), np.ones(len(found.image), bool)
     chosen = []
     for pair in np.argsort(-similar, kind="stable"):

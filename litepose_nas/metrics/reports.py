@@ -145,8 +145,8 @@ def report_pck(given: Given) -> Report:
     torsos = int(np.isfinite(errors.torsos).sum())
     notes = [
         *notes,
-        f"{found} of {people} people were found (similarity {pck.LEAST} or more, the most similar first); joints of "
-        "the others are wrong in PCK and not in the median",
+        f"{found} of {people} people were found (similarity {pck.MIN_SIMILARITY} or more, the most similar first); "
+        "joints of the others are wrong in PCK and not in the median",
         "box: its longer side" + (f"; torso: left shoulder to right hip, of {torsos} people" if torsos else ""),
     ]
     figures = {
@@ -189,11 +189,15 @@ def _conditions(given: Given, truth: coco.Truth, notes: Sequence[str]) -> Condit
     for result in given.results:
         counts[result["image_id"]] = counts.get(result["image_id"], 0) + 1
     empty = len(truth.image_ids) - len(counts)
-    crowded = sum(count > oks.MOST for count in counts.values())
+    most = oks.MAX_DETECTIONS
+    crowded = sum(count > most for count in counts.values())
     if empty:
         notes = [*notes, f"no result in {empty} of {len(truth.image_ids)} pictures"]
     if crowded:
-        notes = [*notes, f"more than {oks.MOST} results in {crowded} pictures: the best {oks.MOST} count"]
+        notes = [
+            *notes,
+            f"more than {most} results in {crowded} pictures: the best {most} count",
+        ]
     return Conditions(len(truth.image_ids), people, given.made, tuple(notes))
 
 

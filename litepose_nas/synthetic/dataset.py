@@ -14,7 +14,7 @@ from litepose_nas.data.layouts.toy import DRAWN, MARKER, WHAT, toy_settings
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.synthetic.files import write_json
-from litepose_nas.synthetic.picture_dataset import MOST_PICTURES, DrawnCounts, Progress, picture_rng, write_pictures
+from litepose_nas.synthetic.picture_dataset import MAX_PICTURES, DrawnCounts, Progress, picture_rng, write_pictures
 from litepose_nas.synthetic.scene import SETTINGS
 from litepose_nas.synthetic.video import draw_video
 from litepose_nas.synthetic.video_dataset import write_videos
@@ -26,7 +26,7 @@ SMALLEST, LARGEST = 48, 4096
 VIDEO_SIZES = {"easy": 192, "standard": 224, "hard": 512}  # of videos
 NUMBERS = {"people": (1500, 150), "arm": (1500, 150), "video": (40, 10)}  # train and val, if not given
 FRAMES = 24  # of a video, if not given
-MOST_FRAMES = 9999
+MAX_FRAMES = 9999
 SUBJECTS = ("people", "arm", "video")
 SKELETONS = ("coco", "mpii")
 
@@ -76,8 +76,8 @@ def write_toy(
         raise UserError(f"drawn people: setting {setting!r} is not one; {nearest(setting, SETTINGS)}")
     if frames is not None and subject != "video":
         raise UserError(f"drawn pictures: {frames} frames are for videos; add --subject video, or leave them out")
-    videos, (many, few) = subject == "video", NUMBERS[subject]
-    train, val = many if train is None else train, few if val is None else val
+    videos, (default_train, default_val) = subject == "video", NUMBERS[subject]
+    train, val = default_train if train is None else train, default_val if val is None else val
     size = (VIDEO_SIZES if videos else SIZES)[setting] if size is None else size
     frames = FRAMES if frames is None else frames
     _check_numbers(train, val, size, seed, frames)
@@ -140,9 +140,9 @@ def open_or_draw(what: str | None, progress: Progress | None = None) -> Source:
 
 def _check_numbers(train: int, val: int, size: int, seed: int, frames: int) -> None:
     for name, number, low, high in (
-        ("frames", frames, 1, MOST_FRAMES),
-        ("train", train, 1, MOST_PICTURES),
-        ("val", val, 1, MOST_PICTURES),
+        ("frames", frames, 1, MAX_FRAMES),
+        ("train", train, 1, MAX_PICTURES),
+        ("val", val, 1, MAX_PICTURES),
         ("size", size, SMALLEST, LARGEST),
         ("seed", seed, 0, 2**63 - 1),
     ):

@@ -17,7 +17,7 @@ from litepose_nas.synthetic.figure import JOINTS
 from litepose_nas.synthetic.files import write_jpeg, write_json, write_yaml
 from litepose_nas.synthetic.scene import SETTINGS, DrawnCrowd, DrawnPerson, DrawnPicture, draw_picture
 
-MOST_PICTURES = 1_000_000  # a split: the ids of val begin above those of train
+MAX_PICTURES = 1_000_000  # a split: the ids of val begin above those of train
 _BOXES = "annotations/boxes_{}.json"
 
 Progress = Callable[[int, int], None]
@@ -56,7 +56,7 @@ def write_pictures(
         for index in range(count):
             rng = picture_rng(seed, split, index)
             picture = robot_arm.draw_picture(rng, size) if arms else draw_picture(rng, size, SETTINGS[setting])
-            image_id = 1 + index + SPLITS.index(split) * MOST_PICTURES
+            image_id = 1 + index + SPLITS.index(split) * MAX_PICTURES
             name = f"{image_id:012d}.jpg"
             write_jpeg(folder / split / name, picture.image)
             height, width = picture.image.shape[:2]

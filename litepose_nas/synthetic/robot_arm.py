@@ -28,7 +28,7 @@ PARTS_AT_JOINT = (
     (FOOT_PART, COLUMN_PART), (COLUMN_PART, UPPER_PART), (UPPER_PART, FORE_PART), (FORE_PART, HAND_PART),
     (HAND_PART, LEFT_PART, RIGHT_PART), (LEFT_PART,), (RIGHT_PART,),
 )  # fmt: skip
-FEWEST_SEEN = 4  # joints of an arm, or the picture is drawn again
+MIN_SEEN_JOINTS = 4  # joints of an arm, or the picture is drawn again
 STEEL: Colour = (96, 92, 90)
 
 
@@ -45,7 +45,7 @@ def draw_picture(rng: np.random.Generator, size: int) -> DrawnPicture:
     """Return a square picture of one or two arms; it is drawn again while too much of one is hidden."""
     for _ in range(12):
         picture = _draw_once(rng, size)
-        if all((arm.joints[:, 2] == 2).sum() >= FEWEST_SEEN for arm in picture.people):
+        if all((arm.joints[:, 2] == 2).sum() >= MIN_SEEN_JOINTS for arm in picture.people):
             break
     return picture
 

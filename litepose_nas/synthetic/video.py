@@ -24,7 +24,7 @@ from litepose_nas.synthetic.scene import (
 )
 from litepose_nas.synthetic.video_scene import MARGIN, RATE, STANDARD_VIDEO, Scene, Thing, VideoConfig, draw_scene
 
-MOST_MOMENTS = 7  # that are averaged for a blurred frame
+MAX_MOMENTS = 7  # that are averaged for a blurred frame
 BLUR_STEP = 2.0  # pixels: the movement between two of these
 FEET = 0.026  # radius of a foot
 
@@ -70,7 +70,7 @@ def _frame(rng: np.random.Generator, scene: Scene, time: float) -> DrawnFrame:
     if scene.shutter:
         ends = [_moment(scene, time + side * scene.shutter / 2) for side in (-1, 1)]
         moves = _largest_move(scene, *ends) / FINE
-    count = min(1 + 2 * round(moves / BLUR_STEP / 2), MOST_MOMENTS)
+    count = min(1 + 2 * round(moves / BLUR_STEP / 2), MAX_MOMENTS)
     canvas = _paint(scene, now)
     colours = canvas[..., :3]
     if count > 1:

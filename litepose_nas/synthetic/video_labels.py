@@ -19,8 +19,8 @@ from litepose_nas.synthetic.scene import DrawnCrowd
 from litepose_nas.synthetic.video import DrawnFrame, FramePerson
 
 REMEMBERED = 5  # frames before and after in which a hidden joint must be seen
-FEWEST_SEEN = 3  # joints of a person who is labelled
-LEAST_SEEN = 12.0  # pixels of a person who is ignored: less of one nobody notices
+MIN_SEEN_JOINTS = 3  # joints of a person who is labelled
+MIN_SEEN_PIXELS = 12.0  # pixels of a person who is ignored: less of one nobody notices
 SPARSE = 4  # at the ends of a video every fourth frame is labelled
 JOINTS = 17  # slots of the layout; ears (3, 4) are never labelled
 
@@ -52,7 +52,7 @@ def annotate(
     """
     points, seen = _points(frames)
     labelled = np.array(labelled_frames(len(frames)))
-    shown = (seen.sum(axis=2) >= FEWEST_SEEN) & labelled[:, None]
+    shown = (seen.sum(axis=2) >= MIN_SEEN_JOINTS) & labelled[:, None]
     placed = _placed(points, seen) & shown[..., None]
     images, annotations, found = [], [], []
     for number, (frame, name) in enumerate(zip(frames, names, strict=True)):
@@ -124,7 +124,7 @@ Region = tuple[list[float], list[float]]  # x and y of the corners
 def _regions(frame: DrawnFrame, shown: NDArray[np.bool_], size: tuple[int, int]) -> list[Region]:
     """Return where people are whom nobody labels."""
     others = [person for person, named in zip(frame.people, shown, strict=True) if not named]
-    regions = [_box_region(person) for person in others if person.seen[4] >= LEAST_SEEN]
+    regions = [_box_region(person) for person in others if person.seen[4] >= MIN_SEEN_PIXELS]
     return regions + _crowd_regions(frame.crowd, *size)
 
 
@@ -143,6 +143,6 @@ def _crowd_regions(crowd: DrawnCrowd | None, width: int, height: int) -> list[Re
     regions = []
     for outline in outlines:
         corners = cv2.approxPolyDP(outline, 1.0, True)[:, 0]
-        if len(corners) >= 3 and cv2.contourArea(corners) >= LEAST_SEEN:
+        if len(corners) >= 3 and cv2.contourArea(corners) >= MIN_SEEN_PIXELS:
             regions.append((corners[:, 0].astype(float).tolist(), corners[:, 1].astype(float).tolist()))
     return regions

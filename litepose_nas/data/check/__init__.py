@@ -1,1 +1,1 @@
-"""A look at a whole dataset that names everything wrong in it, where the strict reader stops at the first fault."""
+"""Checks that name everything wrong in a dataset, where the strict reader stops at the first fault."""

@@ -1,4 +1,4 @@
-"""The whole look at a dataset: every check on every split, in one report."""
+"""Every check on every split of a dataset, in one report."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litepose_nas.data.annotations import read_document
-from litepose_nas.data.check.files import Progress, by_path, check_files, check_sameness, look_at
-from litepose_nas.data.check.finding import ERROR, SEVERITIES, Finding, by_severity, clean, finding
-from litepose_nas.data.check.lenient import Gathered, nothing, read_leniently
+from litepose_nas.data.check.finding import ERROR, SEVERITIES, DataFinding, by_severity, clean, finding
 from litepose_nas.data.check.pairs import best_mirror, check_pairs, usual_distances
+from litepose_nas.data.check.picture_files import Progress, check_duplicates, check_files, decode_all, files_by_path
 from litepose_nas.data.check.places import check_places
 from litepose_nas.data.check.sides import check_sides
 from litepose_nas.data.check.sigmas import check_sigmas
+from litepose_nas.data.check.tolerant_reader import CheckedSplit, read_tolerantly, unreadable_split
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 
 
-class Part(NamedTuple):
-    """One split to look at."""
+class SplitToCheck(NamedTuple):
+    """One split to check."""
 
     name: str
     place: Path  # what is called broken when it is
@@ -33,12 +33,12 @@ class Part(NamedTuple):
     people: bool = True  # whether somebody must be labelled
 
 
-class Report(NamedTuple):
+class CheckReport(NamedTuple):
     """What there is in a dataset and all that was found, the worst first."""
 
     name: str
-    splits: tuple[Gathered, ...]
-    findings: tuple[Finding, ...]
+    splits: tuple[CheckedSplit, ...]
+    findings: tuple[DataFinding, ...]
     opened: bool  # whether the pictures were decoded
 
     @property
@@ -53,51 +53,53 @@ class Report(NamedTuple):
 
 def check_source(
     source: Source, splits: Sequence[str] = (), pictures: bool = True, progress: Progress | None = None
-) -> Report:
-    """Look at some splits of a dataset, or all but `test`; without `pictures` no picture file is opened."""
+) -> CheckReport:
+    """Check some splits of a dataset, or all but `test`; without `pictures` no picture file is opened."""
     parts = []
     for name in splits or [name for name in source.splits if name != "test"] or source.splits:
         split = source.split(name)
         read = functools.partial(source.document, name)
         place = split.annotations or split.images
-        parts.append(Part(name, place, split.images, read, source.skeleton, name != "test"))
+        parts.append(SplitToCheck(name, place, split.images, read, source.skeleton, name != "test"))
     return check_parts(source.name, parts, pictures, progress)
 
 
-def check_parts(name: str, parts: Sequence[Part], pictures: bool = True, progress: Progress | None = None) -> Report:
-    """Look at splits, the first of which is what a network is trained on where there are several."""
+def check_parts(
+    name: str, parts: Sequence[SplitToCheck], pictures: bool = True, progress: Progress | None = None
+) -> CheckReport:
+    """Check splits, the first of which is what a network is trained on where there are several."""
     read = [_read(part) for part in parts]
     everything = [picture for split in read for picture in split.pictures]
-    looked = iter(look_at(everything, progress) if pictures else by_path(everything))
-    looks = [tuple(itertools.islice(looked, len(split.pictures))) for split in read]
-    findings: list[Finding] = []
-    for split, look in zip(read, looks, strict=True):
+    decoded = iter(decode_all(everything, progress) if pictures else files_by_path(everything))
+    files = [tuple(itertools.islice(decoded, len(split.pictures))) for split in read]
+    findings: list[DataFinding] = []
+    for split, file in zip(read, files, strict=True):
         findings += split.findings
-        findings += check_files(split, look) if pictures else []
+        findings += check_files(split, file) if pictures else []
         findings += check_places(split)
         if split.skeleton is not None:
             best = best_mirror(usual_distances(split.people), split.skeleton.mirror)
             findings += check_sides(split, best)
             findings += check_pairs(split, best)
         findings += check_sigmas(split.name, split.skeleton)
-    findings += check_sameness(list(zip(read, looks, strict=True)))
-    return Report(name, tuple(read), tuple(by_severity(findings)), pictures)
+    findings += check_duplicates(list(zip(read, files, strict=True)))
+    return CheckReport(name, tuple(read), tuple(by_severity(findings)), pictures)
 
 
-def _read(part: Part) -> Gathered:
+def _read(part: SplitToCheck) -> CheckedSplit:
     name, place, folder = part.name, part.place, part.folder
     try:
-        return read_leniently(name, place, folder, part.document(), part.skeleton, part.people)
+        return read_tolerantly(name, place, folder, part.document(), part.skeleton, part.people)
     except UserError as error:
         broken = tuple(finding("unreadable", name, [clean(str(error))]))
     try:  # a layout's reader stops at its first fault: most layouts are COCO's with more words
-        read = read_leniently(name, place, folder, read_document(place), part.skeleton, part.people)
+        read = read_tolerantly(name, place, folder, read_document(place), part.skeleton, part.people)
     except UserError:
-        read = nothing(name, place, folder)
+        read = unreadable_split(name, place, folder)
     return read._replace(findings=broken + read.findings)
 
 
-def verdict(report: Report) -> str:
+def verdict(report: CheckReport) -> str:
     """Return the last line of a report."""
     counts = [f"{count} {kind}{'s' * (count != 1)}" for kind in SEVERITIES if (count := report.count(kind))]
     found = ", ".join(counts) or "nothing to say"

@@ -9,7 +9,7 @@ ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
 
 
-class Finding(NamedTuple):
+class DataFinding(NamedTuple):
     """One kind of fault in one split, with every record that has it."""
 
     severity: str  # error: training would stop; warning: it would learn or score something wrong; note: good to know
@@ -131,16 +131,16 @@ KINDS: Mapping[str, Kind] = {
 
 def finding(
     code: str, split: str, examples: Iterable[str], severity: str | None = None, people: Sequence[int] = ()
-) -> list[Finding]:
+) -> list[DataFinding]:
     """Return the finding of one kind, or nothing where there is no example."""
     named = tuple(examples)
     if not named:
         return []
     kind = KINDS[code]
-    return [Finding(severity or kind.severity, code, split, kind.message, kind.remedy, named, tuple(people))]
+    return [DataFinding(severity or kind.severity, code, split, kind.message, kind.remedy, named, tuple(people))]
 
 
-def by_severity(findings: Iterable[Finding]) -> list[Finding]:
+def by_severity(findings: Iterable[DataFinding]) -> list[DataFinding]:
     """Return findings, the worst first, otherwise in their order."""
     return sorted(findings, key=lambda found: SEVERITIES.index(found.severity))
 

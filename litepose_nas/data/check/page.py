@@ -8,11 +8,11 @@ from html import escape
 
 import numpy as np
 
-from litepose_nas.data.check.checkup import Report, verdict
-from litepose_nas.data.check.finding import Finding, clean
+from litepose_nas.data.check.checkup import CheckReport, verdict
+from litepose_nas.data.check.finding import DataFinding, clean
 from litepose_nas.data.check.histogram import histogram, joint_bars
-from litepose_nas.data.check.lenient import Gathered
-from litepose_nas.data.check.samples import Sample, draw_samples, good_samples, jpeg
+from litepose_nas.data.check.samples import SampleDrawing, draw_samples, good_samples, jpeg
+from litepose_nas.data.check.tolerant_reader import CheckedSplit
 
 SAMPLES = 8  # a split
 SUSPECTS = 4  # a finding
@@ -30,7 +30,7 @@ svg text { font-family: system-ui, sans-serif; fill: #333 } b.left { color: #0b8
 """
 
 
-def page(report: Report) -> str:
+def page(report: CheckReport) -> str:
     """Return the whole page."""
     title = escape(clean(f"Check of {report.name}"))
     state = "good" if report.trainable else "error"
@@ -47,7 +47,7 @@ def page(report: Report) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{chr(10).join(body)}\n</body></html>\n'
 
 
-def _counts(splits: Iterable[Gathered]) -> str:
+def _counts(splits: Iterable[CheckedSplit]) -> str:
     head = ("", "pictures", "annotations", "people", "crowds", "without joints", "joints", "hidden")
     rows = [
         (split.name, *(f"{n:,}" for n in split.counts[:-1]), f"{split.counts.hidden / max(split.counts.joints, 1):.0%}")
@@ -60,7 +60,7 @@ def _counts(splits: Iterable[Gathered]) -> str:
     return f"<table><tr>{''.join(f'<th>{word}</th>' for word in head)}</tr>{''.join(cells)}</table>"
 
 
-def _findings(findings: Iterable[Finding]) -> str:
+def _findings(findings: Iterable[DataFinding]) -> str:
     rows = []
     for found in findings:
         items = "".join(f"<li>{escape(example)}</li>" for example in found.examples[:LISTED])
@@ -74,7 +74,7 @@ def _findings(findings: Iterable[Finding]) -> str:
     return f"<table>{''.join(rows)}</table>" if rows else '<p class="good">Nothing was found.</p>'
 
 
-def _split(split: Gathered, findings: Iterable[Finding]) -> list[str]:
+def _split(split: CheckedSplit, findings: Iterable[DataFinding]) -> list[str]:
     if not split.people.names or split.skeleton is None:
         return []
     parts = [f"<h2>{escape(split.name)}</h2>", f'<div class="row">{"".join(_charts(split))}</div>']
@@ -94,7 +94,7 @@ def _split(split: Gathered, findings: Iterable[Finding]) -> list[str]:
     return parts
 
 
-def _charts(split: Gathered) -> list[str]:
+def _charts(split: CheckedSplit) -> list[str]:
     people = split.people
     flags = people.joints[..., 2]
     where = people.picture[people.picture >= 0]
@@ -113,7 +113,7 @@ def _charts(split: Gathered) -> list[str]:
     ]
 
 
-def _figures(samples: Iterable[Sample]) -> str:
+def _figures(samples: Iterable[SampleDrawing]) -> str:
     figures = []
     for sample in samples:
         images = "".join(

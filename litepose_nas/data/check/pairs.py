@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.check.finding import Finding, finding
-from litepose_nas.data.check.lenient import Gathered, People
+from litepose_nas.data.check.finding import DataFinding, finding
+from litepose_nas.data.check.tolerant_reader import CheckedSplit, PeopleTable
 from litepose_nas.data.skeleton import Skeleton, side
 
-ENOUGH = 30  # people in whom a distance must be seen
-MOST = 20_000  # people looked at
+MIN_PEOPLE = 30  # people in whom a distance must be seen
+MAX_PEOPLE = 20_000  # that are compared
 LEAST_GAIN = 0.025  # of the logarithms of distances: right pairs match to 0.01, the most alike wrong ones miss by 0.04
 _FLOOR = 0.01  # of the box: below, rounding makes logarithms wild
 
@@ -35,7 +35,7 @@ class Distances(NamedTuple):
     error: NDArray[np.float64]
 
 
-def check_pairs(split: Gathered, best: Mirror) -> list[Finding]:
+def check_pairs(split: CheckedSplit, best: Mirror) -> list[DataFinding]:
     """Return which flip pairs are no mirror images by the best mirror, and which joints of one side have no partner."""
     skeleton = split.skeleton
     if skeleton is None:
@@ -46,17 +46,17 @@ def check_pairs(split: Gathered, best: Mirror) -> list[Finding]:
         for a, b in enumerate(skeleton.mirror)
         if a <= b and (best[a] != b or best[b] != a)
     ]
-    told = {joint for joint, fit in enumerate(best) if fit != skeleton.mirror[joint]}
+    mispaired = {joint for joint, fit in enumerate(best) if fit != skeleton.mirror[joint]}
     return [
         *finding("wrong-pair", split.name, wrong),
-        *finding("unpaired-sides", split.name, _unpaired(skeleton, told)),
+        *finding("unpaired-sides", split.name, _unpaired(skeleton, mispaired)),
     ]
 
 
-def usual_distances(people: People) -> Distances:
+def usual_distances(people: PeopleTable) -> Distances:
     """Return how far the joints of people usually are from each other."""
     whole = np.flatnonzero((people.boxes[:, 2:] > 0).all(1))
-    whole = whole[:: max(1, -(-len(whole) // MOST))]
+    whole = whole[:: max(1, -(-len(whole) // MAX_PEOPLE))]
     joints, boxes = people.joints[whole], people.boxes[whole]
     count = joints.shape[1]
     mean, error = np.full((2, count + 2, count + 2), np.nan)
@@ -70,7 +70,7 @@ def usual_distances(people: People) -> Distances:
         seen = np.maximum(both.sum(0), 1)
         centre = np.where(both, logs, 0).sum(0) / seen
         spread = np.where(both, (logs - centre) ** 2, 0).sum(0) / seen
-        mean[a] = np.where(seen >= ENOUGH, centre, np.nan)
+        mean[a] = np.where(seen >= MIN_PEOPLE, centre, np.nan)
         error[a] = np.sqrt(spread / seen)
     mean[count:], error[count:] = mean[:, count:].T, error[:, count:].T
     np.fill_diagonal(mean, np.nan)
@@ -133,10 +133,10 @@ def _fits(names: tuple[str, ...], joint: int, partner: int) -> str:
     return f"{names[joint]} fits {names[partner]}" if partner != joint else f"{names[joint]} fits no other joint"
 
 
-def _unpaired(skeleton: Skeleton, told: set[int]) -> list[str]:
+def _unpaired(skeleton: Skeleton, mispaired: set[int]) -> list[str]:
     """Name the joints whose name has a side, but which are their own mirror images."""
     return [
         name
         for joint, name in enumerate(skeleton.names)
-        if skeleton.mirror[joint] == joint and joint not in told and side(name)
+        if skeleton.mirror[joint] == joint and joint not in mispaired and side(name)
     ]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.check.finding import NOTE, WARNING, Finding, finding
-from litepose_nas.data.check.lenient import Gathered
+from litepose_nas.data.check.finding import NOTE, WARNING, DataFinding, finding
+from litepose_nas.data.check.tolerant_reader import CheckedSplit
 
 SLACK = 2.0  # pixels beyond an edge that rounding and different conventions explain
 OFF_BOX = 0.25  # of the box's longer side; limbs behind the picture's edge and loose boxes stay below, mostly
-MANY = 0.2  # the share of people from which on a habit becomes a fault
+HABIT_SHARE = 0.2  # the share of people from which on a habit becomes a fault
 
 Flags = NDArray[np.bool_]
 
 
-def check_places(split: Gathered) -> list[Finding]:
+def check_places(split: CheckedSplit) -> list[DataFinding]:
     """Return what is wrong with the places of a split's people."""
     people, name = split.people, split.name
     if not people.names:
@@ -36,20 +36,20 @@ def check_places(split: Gathered) -> list[Finding]:
     off = labelled & ~empty[:, None] & (gap > OFF_BOX * np.maximum(size.max(1, keepdims=True), 1))
     origin = labelled & (x == 0) & (y == 0)
     large = ~empty & (people.areas > 1.1 * size.prod(1) + 1)
-    many = off.any(1).mean() > MANY
+    habit = off.any(1).mean() > HABIT_SHARE
     return [
         *_of_people(split, "zero-box", empty),
         *_of_people(split, "box-outside", outside),
         *_of_people(split, "box-over-edge", over),
         *_of_joints(split, "point-outside", beyond),
-        *_of_joints(split, "point-off-box", off, WARNING if many else NOTE),
+        *_of_joints(split, "point-off-box", off, WARNING if habit else NOTE),
         *_of_joints(split, "point-at-origin", origin),
         *_of_people(split, "large-area", large),
         *finding("person-twice", name, *_twins(split)),
     ]
 
 
-def _of_people(split: Gathered, code: str, which: Flags) -> list[Finding]:
+def _of_people(split: CheckedSplit, code: str, which: Flags) -> list[DataFinding]:
     places = np.flatnonzero(which)
     boxes = (
         f"{split.people.names[i]}: box {', '.join(f'{v:g}' for v in split.people.boxes[i])}, "
@@ -59,7 +59,7 @@ def _of_people(split: Gathered, code: str, which: Flags) -> list[Finding]:
     return finding(code, split.name, boxes, people=places.tolist())
 
 
-def _of_joints(split: Gathered, code: str, which: Flags, severity: str | None = None) -> list[Finding]:
+def _of_joints(split: CheckedSplit, code: str, which: Flags, severity: str | None = None) -> list[DataFinding]:
     places = np.flatnonzero(which.any(1))
     joints = split.skeleton.names if split.skeleton else tuple(map(str, range(which.shape[1])))
     names = (
@@ -70,7 +70,7 @@ def _of_joints(split: Gathered, code: str, which: Flags, severity: str | None = 
     return finding(code, split.name, names, severity, places.tolist())
 
 
-def _twins(split: Gathered) -> tuple[list[str]]:
+def _twins(split: CheckedSplit) -> tuple[list[str]]:
     seen: dict[tuple[int, bytes], str] = {}
     twins = []
     for name, picture, joints in zip(split.people.names, split.people.picture, split.people.joints, strict=True):

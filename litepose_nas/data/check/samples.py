@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.check.lenient import Gathered
+from litepose_nas.data.check.tolerant_reader import CheckedSplit
 from litepose_nas.data.images import read_image
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
@@ -23,7 +23,7 @@ _FRAME = (200, 200, 200)
 Image = NDArray[np.uint8]
 
 
-class Sample(NamedTuple):
+class SampleDrawing(NamedTuple):
     """A person as it is labelled, and as training sees it in a mirrored picture."""
 
     caption: str
@@ -31,7 +31,7 @@ class Sample(NamedTuple):
     mirrored: Image
 
 
-def good_samples(split: Gathered, count: int) -> tuple[int, ...]:
+def good_samples(split: CheckedSplit, count: int) -> tuple[int, ...]:
     """Return the places of people to draw: one a picture, those with many joints, spread over the split."""
     people = split.people
     joints = (people.joints[..., 2] > 0).sum(1)
@@ -46,7 +46,7 @@ def good_samples(split: Gathered, count: int) -> tuple[int, ...]:
     return tuple(best[i * len(best) // count] for i in range(count))
 
 
-def draw_samples(split: Gathered, places: Iterable[int]) -> list[Sample]:
+def draw_samples(split: CheckedSplit, places: Iterable[int]) -> list[SampleDrawing]:
     """Return people at some places of a split's table as drawings; whose picture cannot be used are left out."""
     skeleton = split.skeleton
     samples = []
@@ -62,7 +62,7 @@ def draw_samples(split: Gathered, places: Iterable[int]) -> list[Sample]:
             continue
         joints = split.people.joints[place] + (0.5, 0.5, 0)  # COCO calls the middle of the first pixel 0
         shown = draw_pair(image, joints.astype(np.float32), split.people.boxes[place], skeleton)
-        samples.append(Sample(f"{picture.path.name}: {split.people.names[place]}", *shown))
+        samples.append(SampleDrawing(f"{picture.path.name}: {split.people.names[place]}", *shown))
     return samples
 
 

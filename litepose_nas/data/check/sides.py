@@ -7,14 +7,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.check.finding import NOTE, WARNING, Finding, finding
-from litepose_nas.data.check.lenient import Gathered, People
+from litepose_nas.data.check.finding import NOTE, WARNING, DataFinding, finding
+from litepose_nas.data.check.tolerant_reader import CheckedSplit, PeopleTable
 from litepose_nas.data.skeleton import Skeleton
 
-ENOUGH = 20  # people, before a share means something
-FIRM = 0.6  # pairs that agree so much with the others show which way a body faces; wrists and ankles cross
+MIN_PEOPLE = 20  # people, before a share means something
+FIRM_AGREEMENT = 0.6  # pairs that agree so much with the others show which way a body faces; wrists and ankles cross
 AGAINST = -0.5
-MANY_MIXED = 0.1  # of the people; turned heads and hard pictures stay below
+HABIT_SHARE = 0.1  # of the people; turned heads and hard pictures stay below
 _EYES = ("left_eye", "right_eye")
 
 
@@ -28,19 +28,19 @@ class Sides(NamedTuple):
     mixed: tuple[int, ...]  # those of them whose firm pairs contradict each other
 
 
-def sides_of(people: People, skeleton: Skeleton) -> Sides:
+def sides_of(people: PeopleTable, skeleton: Skeleton) -> Sides:
     """Return how left and right lie in people, by the pairs that a mirrored picture exchanges."""
     pairs = skeleton.flip_pairs
     signs = _signs(people, pairs)
     counted = np.abs(signs).T @ np.abs(signs)
-    together = np.where(counted >= ENOUGH, signs.T @ signs / np.maximum(counted, 1), 0)
+    together = np.where(counted >= MIN_PEOPLE, signs.T @ signs / np.maximum(counted, 1), 0)
     np.fill_diagonal(together, 0)
     # Of the ways to call each pair right or wrong way round, the one that most people agree with.
     weights = np.linalg.eigh(together)[1][:, -1] if pairs else np.zeros(0)
     weights = weights if weights.sum() >= 0 else -weights
     reach = np.abs(together).astype(bool) @ np.abs(weights)
     agreement = together @ weights / np.maximum(reach, 1e-9)
-    firm = np.flatnonzero(np.abs(agreement) >= FIRM)
+    firm = np.flatnonzero(np.abs(agreement) >= FIRM_AGREEMENT)
     seen = signs[:, firm] * np.sign(weights[firm])
     judged = (seen != 0).sum(1) >= 2
     mixed = judged & (seen > 0).any(1) & (seen < 0).any(1)
@@ -51,7 +51,7 @@ def sides_of(people: People, skeleton: Skeleton) -> Sides:
     )
 
 
-def check_sides(split: Gathered, best: tuple[int, ...]) -> list[Finding]:
+def check_sides(split: CheckedSplit, best: tuple[int, ...]) -> list[DataFinding]:
     """Return where left and right, by the best mirror, are not what they should be."""
     skeleton, people = split.skeleton, split.people
     if skeleton is None or not people.names:
@@ -63,21 +63,21 @@ def check_sides(split: Gathered, best: tuple[int, ...]) -> list[Finding]:
         for (a, b), value in zip(sides.pairs, sides.agreement, strict=True)
         if value <= AGAINST
     ]
-    many = sides.judged >= ENOUGH and len(sides.mixed) > MANY_MIXED * sides.judged
+    habit = sides.judged >= MIN_PEOPLE and len(sides.mixed) > HABIT_SHARE * sides.judged
     return [
         *finding("sides-inverted", split.name, inverted),
         *finding(
             "sides-mixed",
             split.name,
             (people.names[i] for i in sides.mixed),
-            WARNING if many else NOTE,
+            WARNING if habit else NOTE,
             sides.mixed,
         ),
         *finding("viewer-sides", split.name, _viewer(people, skeleton)),
     ]
 
 
-def _signs(people: People, pairs: tuple[tuple[int, int], ...]) -> NDArray[np.float64]:
+def _signs(people: PeopleTable, pairs: tuple[tuple[int, int], ...]) -> NDArray[np.float64]:
     """Return for each person and pair (N, P): 1 where the first lies well to the right of the second, -1, or 0."""
     signs = np.zeros((len(people.names), len(pairs)))
     for column, (a, b) in enumerate(pairs):
@@ -91,7 +91,7 @@ def _signs(people: People, pairs: tuple[tuple[int, int], ...]) -> NDArray[np.flo
     return signs
 
 
-def _viewer(people: People, skeleton: Skeleton) -> list[str]:
+def _viewer(people: PeopleTable, skeleton: Skeleton) -> list[str]:
     """Name the faces, seen from the front, whose left eye is at the left; nobody where few are such."""
     places = {name.lower(): joint for joint, name in enumerate(skeleton.names)}
     if not all(name in places for name in _EYES):
@@ -99,5 +99,5 @@ def _viewer(people: People, skeleton: Skeleton) -> list[str]:
     left, right = (people.joints[:, places[name]] for name in _EYES)
     seen = (left[:, 2] == 2) & (right[:, 2] == 2) & (left[:, 0] != right[:, 0])
     wrong = np.flatnonzero(seen & (left[:, 0] < right[:, 0]))
-    enough = seen.sum() >= ENOUGH and len(wrong) > seen.sum() / 2
+    enough = seen.sum() >= MIN_PEOPLE and len(wrong) > seen.sum() / 2
     return [people.names[i] for i in wrong] if enough else []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from litepose_nas.data.check.finding import Finding, finding
+from litepose_nas.data.check.finding import DataFinding, finding
 from litepose_nas.data.skeleton import Skeleton
 
 LOW, HIGH = 0.01, 0.2  # the published ones of bodies, hands and faces lie within
 
 
-def check_sigmas(split: str, skeleton: Skeleton | None) -> list[Finding]:
+def check_sigmas(split: str, skeleton: Skeleton | None) -> list[DataFinding]:
     """Return which sigmas would make an AP mean nothing."""
     if skeleton is None:
         return []

@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from litepose_nas.data import zipped
 from litepose_nas.data.ahead import work_ahead
-from litepose_nas.data.check.finding import Finding, clean, finding
-from litepose_nas.data.check.lenient import Gathered, Picture
+from litepose_nas.data.check.finding import DataFinding, clean, finding
+from litepose_nas.data.check.tolerant_reader import CheckedSplit, ListedPicture
 from litepose_nas.data.images import decode_image
 from litepose_nas.errors import UserError
 
 Progress = Callable[[int, int], None]
 
 
-class Look(NamedTuple):
+class DecodedFile(NamedTuple):
     """What a file holds."""
 
     digest: str  # of its bytes; its path where it was not opened
@@ -26,33 +26,35 @@ class Look(NamedTuple):
     cause: str = ""
 
 
-def look_at(pictures: Sequence[Picture], progress: Progress | None = None, workers: int = 2) -> tuple[Look, ...]:
+def decode_all(
+    pictures: Sequence[ListedPicture], progress: Progress | None = None, workers: int = 2
+) -> tuple[DecodedFile, ...]:
     """Return what the files of pictures hold; progress(done, total) is called after each."""
-    looks: list[Look] = []
-    for _, look, _ in work_ahead(_look, pictures, ahead=4 * workers, workers=workers):
-        looks.append(look)
+    files: list[DecodedFile] = []
+    for _, file, _ in work_ahead(_decode, pictures, ahead=4 * workers, workers=workers):
+        files.append(file)
         if progress:
-            progress(len(looks), len(pictures))
-    return tuple(looks)
+            progress(len(files), len(pictures))
+    return tuple(files)
 
 
-def by_path(pictures: Sequence[Picture]) -> tuple[Look, ...]:
-    """Return looks without opening files: two are the same where their paths are."""
-    return tuple(Look(str(picture.path.resolve())) for picture in pictures)
+def files_by_path(pictures: Sequence[ListedPicture]) -> tuple[DecodedFile, ...]:
+    """Return what stands for files that are not opened: two are the same where their paths are."""
+    return tuple(DecodedFile(str(picture.path.resolve())) for picture in pictures)
 
 
-def check_files(split: Gathered, looks: Sequence[Look]) -> list[Finding]:
+def check_files(split: CheckedSplit, files: Sequence[DecodedFile]) -> list[DataFinding]:
     """Return what is wrong with the files of a split that were opened."""
     broken: list[str] = []
     other: list[str] = []
     turned: list[str] = []
-    for picture, look in zip(split.pictures, looks, strict=True):
+    for picture, file in zip(split.pictures, files, strict=True):
         name, wanted = _name(picture), (picture.width, picture.height)
-        if look.size is None:
-            broken.append(f"{name}: {look.cause}")
-        elif look.size != wanted:
-            said = f"{name}: {look.size[0]}x{look.size[1]}, annotated {wanted[0]}x{wanted[1]}"
-            (turned if look.upright == wanted else other).append(said)
+        if file.size is None:
+            broken.append(f"{name}: {file.cause}")
+        elif file.size != wanted:
+            said = f"{name}: {file.size[0]}x{file.size[1]}, annotated {wanted[0]}x{wanted[1]}"
+            (turned if file.upright == wanted else other).append(said)
     return [
         *finding("broken-picture", split.name, broken),
         *finding("size-mismatch", split.name, other),
@@ -60,15 +62,15 @@ def check_files(split: Gathered, looks: Sequence[Look]) -> list[Finding]:
     ]
 
 
-def check_sameness(splits: Sequence[tuple[Gathered, Sequence[Look]]]) -> list[Finding]:
+def check_duplicates(splits: Sequence[tuple[CheckedSplit, Sequence[DecodedFile]]]) -> list[DataFinding]:
     """Return which pictures are the same: within a split, and in the first split and a later one."""
     known: dict[str, str] = {}
     first = splits[0][0].name if splits else ""
     found = []
-    for number, (split, looks) in enumerate(splits):
-        own: dict[str, list[Picture]] = defaultdict(list)
-        for picture, look in zip(split.pictures, looks, strict=True):
-            own[look.digest].append(picture)
+    for number, (split, files) in enumerate(splits):
+        own: dict[str, list[ListedPicture]] = defaultdict(list)
+        for picture, file in zip(split.pictures, files, strict=True):
+            own[file.digest].append(picture)
         twice = [f"{_name(p)}, like {same[0].path.name}" for same in own.values() for p in same[1:]]
         found += finding("same-picture", split.name, map(clean, twice))
         if number == 0:
@@ -81,11 +83,11 @@ def check_sameness(splits: Sequence[tuple[Gathered, Sequence[Look]]]) -> list[Fi
     return found
 
 
-def _look(picture: Picture) -> Look:
+def _decode(picture: ListedPicture) -> DecodedFile:
     try:
         data = zipped.read_bytes(picture.path)
     except (OSError, ValueError, UserError) as error:
-        return Look(str(picture.path), cause=clean(str(error)))
+        return DecodedFile(str(picture.path), cause=clean(str(error)))
     digest = hashlib.sha256(data).hexdigest()
     try:
         image = decode_image(picture.path, data)
@@ -95,9 +97,9 @@ def _look(picture: Picture) -> Look:
             image = decode_image(picture.path, data, upright=True)
             upright = image.shape[1], image.shape[0]
     except UserError as error:
-        return Look(digest, cause=clean(str(error).removeprefix(f"cannot read the picture {picture.path}: ")))
-    return Look(digest, size, upright)
+        return DecodedFile(digest, cause=clean(str(error).removeprefix(f"cannot read the picture {picture.path}: ")))
+    return DecodedFile(digest, size, upright)
 
 
-def _name(picture: Picture) -> str:
+def _name(picture: ListedPicture) -> str:
     return clean(f"image {picture.image_id} ({picture.path.name})")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from litepose_nas.data.check.checkup import Report, verdict
-from litepose_nas.data.check.finding import ERROR, NOTE, WARNING, Finding
+from litepose_nas.data.check.checkup import CheckReport, verdict
+from litepose_nas.data.check.finding import ERROR, NOTE, WARNING, DataFinding
 
 SHOWN = {ERROR: 5, WARNING: 3, NOTE: 1}  # examples of a finding; JSON has them all
 
 
-def lines(report: Report) -> list[str]:
+def lines(report: CheckReport) -> list[str]:
     """Return what was found as lines of text, the worst first."""
     text = []
     for found in report.findings:
@@ -26,12 +26,12 @@ def lines(report: Report) -> list[str]:
     return text
 
 
-def headline(found: Finding) -> str:
+def headline(found: DataFinding) -> str:
     """Return a finding in one line."""
     return f"{found.split}: {found.message}: {len(found.examples):,} [{found.code}]"
 
 
-def tree(report: Report) -> dict[str, Any]:
+def tree(report: CheckReport) -> dict[str, Any]:
     """Return a report for JSON, with every example."""
     return {
         "name": report.name,
@@ -42,6 +42,6 @@ def tree(report: Report) -> dict[str, Any]:
     }
 
 
-def _finding(found: Finding) -> dict[str, Any]:
+def _finding(found: DataFinding) -> dict[str, Any]:
     fields = ("severity", "code", "split", "message", "remedy")
     return {**{key: getattr(found, key) for key in fields}, "count": len(found.examples), "examples": found.examples}

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from litepose_nas.data import zipped
 from litepose_nas.data.annotations import keypoint_category, skeleton_of
-from litepose_nas.data.check.finding import Finding, clean, finding
+from litepose_nas.data.check.finding import DataFinding, clean, finding
 from litepose_nas.data.dataset import Document
-from litepose_nas.data.fields import LARGEST, is_id
+from litepose_nas.data.fields import MAX_COORDINATE, is_id
 from litepose_nas.data.image_entry import check_image, ignored_regions, is_labelled
 from litepose_nas.data.person import LabelledPerson, read_person
 from litepose_nas.data.regions import Ignored, region_fault
@@ -28,7 +28,7 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 Faults = dict[str, list[str]]  # code -> the records that have it
 
 
-class Picture(NamedTuple):
+class ListedPicture(NamedTuple):
     """A picture whose entry is whole and whose file is there."""
 
     image_id: int
@@ -37,7 +37,7 @@ class Picture(NamedTuple):
     height: int
 
 
-class People(NamedTuple):
+class PeopleTable(NamedTuple):
     """The people with labelled joints whose records are whole; coordinates as in the file (COCO's)."""
 
     names: tuple[str, ...]  # how each record is called in a finding
@@ -59,22 +59,22 @@ class Counts(NamedTuple):
     hidden: int
 
 
-class Gathered(NamedTuple):
+class CheckedSplit(NamedTuple):
     """What could be read of one split."""
 
     name: str
     place: str
     folder: Path
     skeleton: Skeleton | None
-    pictures: tuple[Picture, ...]
-    people: People
+    pictures: tuple[ListedPicture, ...]
+    people: PeopleTable
     counts: Counts
-    findings: tuple[Finding, ...]
+    findings: tuple[DataFinding, ...]
 
 
-def read_leniently(
+def read_tolerantly(
     name: str, place: Path, folder: Path, document: Document, skeleton: Skeleton | None = None, people: bool = True
-) -> Gathered:
+) -> CheckedSplit:
     """Return what a document holds and all that is wrong in it; the skeleton is the file's own unless given.
 
     Without `people` nobody need be labelled.
@@ -91,12 +91,12 @@ def read_leniently(
     )
     found = tuple(one for code, examples in faults.items() for one in finding(code, name, examples))
     counts = counts._replace(crowds=counts.crowds + regions)
-    return Gathered(name, str(place), folder, skeleton, pictures, table, counts, found)
+    return CheckedSplit(name, str(place), folder, skeleton, pictures, table, counts, found)
 
 
-def nothing(name: str, place: Path, folder: Path) -> Gathered:
+def unreadable_split(name: str, place: Path, folder: Path) -> CheckedSplit:
     """Return the split of a file that cannot be read at all."""
-    return Gathered(name, str(place), folder, None, (), _table([], 0), Counts(*[0] * 7), ())
+    return CheckedSplit(name, str(place), folder, None, (), _table([], 0), Counts(*[0] * 7), ())
 
 
 def _skeleton(
@@ -117,9 +117,9 @@ def _skeleton(
     return None, given
 
 
-def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> tuple[tuple[Picture, ...], int]:
+def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> tuple[tuple[ListedPicture, ...], int]:
     """Return the pictures that can be used, and how many regions they ignore."""
-    pictures: list[Picture] = []
+    pictures: list[ListedPicture] = []
     present: dict[Path, dict[str, str]] = {}  # folder -> file -> its name without kind and case
     seen: set[int] = set()
     files: dict[Path, int] = {}
@@ -128,7 +128,7 @@ def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> t
         try:
             check_image(place, image, not isinstance(image, dict) or is_labelled(image))
         except UserError as error:
-            faults["bad-image"].append(_cause(place, error))
+            faults["bad-image"].append(_reason(place, error))
             continue
         number, file = image["id"], folder / image["file_name"]
         if number in seen:
@@ -145,7 +145,7 @@ def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> t
         if file in files:
             faults["file-twice"].append(f"{_image(number, image['file_name'])}, also image {files[file]}")
         files[file] = number
-        picture = Picture(number, file, image["width"], image["height"])
+        picture = ListedPicture(number, file, image["width"], image["height"])
         pictures.append(picture)
         regions += _regions(place, image, picture, faults)
     if not images:
@@ -164,18 +164,18 @@ def _names_in(folder: Path) -> list[str]:
         return []
 
 
-def _regions(place: Path, image: dict[str, Any], picture: Picture, faults: Faults) -> int:
+def _regions(place: Path, image: dict[str, Any], picture: ListedPicture, faults: Faults) -> int:
     try:
         regions = ignored_regions(place, image)
     except UserError as error:
-        faults["bad-segmentation"].append(_cause(place, error))
+        faults["bad-segmentation"].append(_reason(place, error))
         return 0
     for region in regions:
         _check_region(_image(picture.image_id, picture.path.name), region, picture, faults)
     return len(regions)
 
 
-def _check_region(name: str, region: Ignored, picture: Picture, faults: Faults) -> None:
+def _check_region(name: str, region: Ignored, picture: ListedPicture, faults: Faults) -> None:
     fault = region_fault(region, picture.height, picture.width)
     if fault is not None:
         faults["bad-segmentation"].append(f"{name}: {fault}")
@@ -184,10 +184,10 @@ def _check_region(name: str, region: Ignored, picture: Picture, faults: Faults) 
 def _people(
     place: Path,
     document: Document,
-    pictures: tuple[Picture, ...],
+    pictures: tuple[ListedPicture, ...],
     category: dict[str, Any] | None,
     faults: Faults,
-) -> tuple[People, Counts]:
+) -> tuple[PeopleTable, Counts]:
     images, annotations = document["images"], document["annotations"]
     listed = {image["id"]: image for image in images if isinstance(image, dict) and is_id(image.get("id"))}
     where = {picture.image_id: index for index, picture in enumerate(pictures)}
@@ -216,7 +216,7 @@ def _people(
             # The strict reader's own words decide, so that it never refuses what passes here.
             found = read_person("", annotation, count)
         except UserError as error:
-            for code, cause in _causes(annotation, count) or [("bad-annotation", _cause(None, error))]:
+            for code, cause in _causes(annotation, count) or [("bad-annotation", _reason(None, error))]:
                 faults[code].append(clean(f"{name}: {cause}"))
             continue
         if isinstance(found, Ignored):
@@ -239,7 +239,7 @@ def _causes(annotation: dict[str, Any], joints: int) -> list[tuple[str, str]]:
     causes = []
     if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(_is_number, box)):
         causes.append(("no-box", f"bbox {box!r:.60}"))
-    elif not all(abs(number) <= LARGEST for number in box):
+    elif not all(abs(number) <= MAX_COORDINATE for number in box):
         causes.append(("not-finite", f"bbox {box!r:.60}"))
     elif box[2] < 0 or box[3] < 0:
         causes.append(("negative-box", f"bbox {box!r:.60}"))
@@ -253,7 +253,7 @@ def _causes(annotation: dict[str, Any], joints: int) -> list[tuple[str, str]]:
                 said = f"joint {place // 3 + 1} of {joints} has {('x', 'y', 'flag')[place % 3]} {number!r:.40}"
                 causes.append((code, said))
                 break
-    if area is not None and (not _is_number(area) or not 0 <= area <= LARGEST**2):
+    if area is not None and (not _is_number(area) or not 0 <= area <= MAX_COORDINATE**2):
         causes.append(("bad-area", f"area {area!r:.40}"))
     if not is_id(annotation.get("id")):
         causes.append(("bad-id", f"id {annotation.get('id')!r:.40}"))
@@ -263,7 +263,7 @@ def _causes(annotation: dict[str, Any], joints: int) -> list[tuple[str, str]]:
 def _number_code(number: object, place: int) -> str:
     if not _is_number(number):
         return "keypoint-type"
-    if not abs(number) <= LARGEST:
+    if not abs(number) <= MAX_COORDINATE:
         return "not-finite"
     return "bad-flag" if place % 3 == 2 and number not in (0, 1, 2) else ""
 
@@ -272,8 +272,8 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _table(rows: list[tuple[str, int, LabelledPerson]], joints: int) -> People:
-    return People(
+def _table(rows: list[tuple[str, int, LabelledPerson]], joints: int) -> PeopleTable:
+    return PeopleTable(
         tuple(name for name, _, _ in rows),
         np.array([index for _, index, _ in rows], np.int64),
         np.array([person.box for _, _, person in rows], np.float64).reshape(-1, 4),
@@ -287,10 +287,10 @@ def _named(faults: Faults, code: str, place: Path) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        faults[code].append(_cause(place, error))
+        faults[code].append(_reason(place, error))
 
 
-def _cause(place: Path | None, error: UserError) -> str:
+def _reason(place: Path | None, error: UserError) -> str:
     """Return an error's own words: the file is said elsewhere, and so is the way out."""
     text = str(error)
     if place is not None:
