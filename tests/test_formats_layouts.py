@@ -13,6 +13,7 @@ from litepose_nas.data.dataset_yaml import known_names, known_skeleton
 from litepose_nas.data.layouts import crowdpose, halpe, humanart, jhmdb, mpii, mpii_trb, ochuman, posetrack18
 from litepose_nas.data.layouts.building import ids_of, labelled_box
 from litepose_nas.data.layouts.detections import read_detections
+from litepose_nas.data.layouts.files import LayoutFiles
 from litepose_nas.data.layouts.picture_size import picture_size
 from litepose_nas.data.layouts.yolo_pose import label_file
 from litepose_nas.data.source import open_source
@@ -30,7 +31,7 @@ def test_crowdpose(tmp_path):
     assert (12, 13) in skeleton.limbs  # not COCO's, which the file holds
     assert data.records[0].areas.tolist() == pytest.approx([22 * 20 * 0.53])
     np.testing.assert_array_equal(data.records[0].joints[0], layouts.joints(14, 2))
-    document = crowdpose.read(path)
+    document = crowdpose.read(LayoutFiles(path))
     assert [image["crowdIndex"] for image in document["images"]] == [0.15, 0.8]
     assert document["annotations"][0]["area"] == 20 * 20 * 0.53
 
@@ -63,10 +64,10 @@ def test_mpii(tmp_path):
     area = 0.53 * np.prod((known.max(0) - known.min(0)) * 1.3)
     assert second.areas[1] == pytest.approx(area)
 
-    document = mpii.read(path, tmp_path / "images", truth)
+    document = mpii.read(LayoutFiles(path, tmp_path / "images", truth))
     assert document["annotations"][2]["head_box"] == [5, 5, 3, 4]
     assert document["annotations"][0]["center"] == [19, 14]
-    assert "width" not in mpii.read(path)["images"][0]  # without pictures nobody knows
+    assert "width" not in mpii.read(LayoutFiles(path))["images"][0]  # without pictures nobody knows
     again = document_of(data)
     assert again["annotations"] == document["annotations"]
 
@@ -98,13 +99,13 @@ def test_mpii_faults(tmp_path):
     ):
         layouts.put(path, [records[0], {**records[1], **change}, records[2]])
         with pytest.raises(UserError, match=words):
-            mpii.read(path, tmp_path / "images")
+            mpii.read(LayoutFiles(path, tmp_path / "images"))
     layouts.put(path, records[:2])
     with pytest.raises(UserError, match=r"3 people and .* 2; give the two of one split"):
-        mpii.read(path, None, truth)
+        mpii.read(LayoutFiles(path, None, truth))
     layouts.put(path, {"images": []})
     with pytest.raises(UserError, match=r"no list of MPII's records"):
-        mpii.read(path)
+        mpii.read(LayoutFiles(path))
     truth.write_bytes(b"MATLAB no more")
     with pytest.raises(UserError, match="not a MATLAB file"):
         mpii.read_truth(truth)
@@ -125,14 +126,14 @@ def test_ochuman(tmp_path):
     del tree["annotations"][1]["keypoints"]  # a box alone
     tree["annotations"][0]["segmentation"] = {"counts": [0, 10, 1190], "size": [30, 40]}
     layouts.put(path, tree)
-    document = ochuman.read(path)
+    document = ochuman.read(LayoutFiles(path))
     assert len(document["annotations"]) == 3
     (tmp_path / "d.yaml").write_text("format: ochuman\nval: {images: images, annotations: people.json}\n")
     data = open_source(str(tmp_path / "d.yaml")).read("val")
     assert [(len(record.joints), len(record.ignored)) for record in data.records] == [(1, 0), (1, 1)]
     layouts.put(path, {"images": [{"annotations": []}]})
     with pytest.raises(UserError, match="OCHuman's own layout"):
-        ochuman.read(path)
+        ochuman.read(LayoutFiles(path))
 
 
 def test_posetrack18(tmp_path):
@@ -151,7 +152,7 @@ def test_posetrack18(tmp_path):
     assert labelled[3:5].tolist() == [0, 0]
     assert set(labelled.tolist()) == {0, 2}
     assert first.areas.tolist() == pytest.approx([400 * 0.53])
-    document = posetrack18.read(tmp_path / "annotations" / "val", tmp_path)
+    document = posetrack18.read(LayoutFiles(tmp_path / "annotations" / "val", tmp_path))
     assert [image["is_labeled"] for image in document["images"]] == [True, False, True] * 2
     assert "bbox_head" not in document["annotations"][0]
     assert document["annotations"][0]["head_box"] == [6, 7, 3, 4]
@@ -166,7 +167,7 @@ def test_posetrack18_regions_written_loosely(tmp_path):
     tree["images"][0].update(ignore_regions_x=[0, 4, 4], ignore_regions_y=[0, 0, 4])  # one, without its list
     tree["images"][2].update(ignore_regions_x=[[1, 2]], ignore_regions_y=[[1, 2]])  # a line encloses nothing
     layouts.put(file, tree)
-    found = [image["ignore_regions"] for image in posetrack18.read(file)["images"]]
+    found = [image["ignore_regions"] for image in posetrack18.read(LayoutFiles(file))["images"]]
     assert found == [[[0, 0, 4, 0, 4, 4]], [], []]
     for x, y, words in (
         ([[0, 4, 4]], [[0, 0]], "3 x and 2 y"),
@@ -177,9 +178,9 @@ def test_posetrack18_regions_written_loosely(tmp_path):
         tree["images"][0].update(ignore_regions_x=x, ignore_regions_y=y)
         layouts.put(file, tree)
         with pytest.raises(UserError, match=f"image 10000010000: .*{words}"):
-            posetrack18.read(file)
+            posetrack18.read(LayoutFiles(file))
     with pytest.raises(UserError, match="holds no JSON files"):
-        posetrack18.read(tmp_path)
+        posetrack18.read(LayoutFiles(tmp_path))
 
 
 def test_yolo_pose(tmp_path):
@@ -267,14 +268,14 @@ def test_detections(tmp_path):
 def test_layouts_near_coco(tmp_path):
     layouts.pictures(tmp_path / "images")
     tree = layouts.document(known_skeleton("jhmdb").names)
-    document = jhmdb.read(layouts.put(tmp_path / "j.json", tree))
+    document = jhmdb.read(LayoutFiles(layouts.put(tmp_path / "j.json", tree)))
     before, after = tree["annotations"][0], document["annotations"][0]
     assert after["bbox"] == [2, 3, 20, 20]
     assert after["keypoints"][0:6] == [0, 0, 0, before["keypoints"][3] - 1, before["keypoints"][4] - 1, 1]
 
     tree = layouts.document(tuple(f"joint {n}" for n in range(136)))
     tree["categories"][0]["keypoints"] = []
-    document = halpe.read(layouts.put(tmp_path / "h.json", tree))
+    document = halpe.read(LayoutFiles(layouts.put(tmp_path / "h.json", tree)))
     assert document["annotations"][0]["keypoints"] == tree["annotations"][0]["keypoints"][: 3 * 26]
     assert document["categories"][0]["keypoints"][-1] == "right_heel"
 
@@ -284,15 +285,15 @@ def test_layouts_near_coco(tmp_path):
     for image in tree["images"]:
         image["file_name"] = "HumanArt/images/" + image["file_name"]
     path = layouts.put(tmp_path / "a.json", tree)
-    document = humanart.read(path, tmp_path / "images")
+    document = humanart.read(LayoutFiles(path, tmp_path / "images"))
     assert document["categories"][0]["keypoints"] == list(names)
     assert document["images"][0]["file_name"] == "000007.png"
-    assert humanart.read(path)["images"][0]["file_name"] == "HumanArt/images/000007.png"
+    assert humanart.read(LayoutFiles(path))["images"][0]["file_name"] == "HumanArt/images/000007.png"
 
     tree = layouts.document(("left_neck", "medial_left_bow", "right_neck", "medial_right_bow"))
     for annotation in tree["annotations"]:
         del annotation["bbox"]
-    document = mpii_trb.read(layouts.put(tmp_path / "t.json", tree))
+    document = mpii_trb.read(LayoutFiles(layouts.put(tmp_path / "t.json", tree)))
     points = np.array(document["annotations"][1]["keypoints"]).reshape(-1, 3)
     known = points[points[:, 2] > 0, :2]
     box = document["annotations"][1]["bbox"]

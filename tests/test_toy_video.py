@@ -88,7 +88,7 @@ def test_the_layout_is_posetrack18s(drawn):
 def test_the_reader_of_posetrack18_opens_it_with_and_without_unlabelled_frames(drawn):
     folder, made = drawn
     source = open_source(str(folder))
-    assert source.split("val").format == "posetrack18"
+    assert source.split("val").layout == "posetrack18"
     labelled = source.read("train")
     assert len(labelled.records) == 2 * sum(video_labels.labelled_frames(FRAMES))
     assert all(record.labelled for record in labelled.records)

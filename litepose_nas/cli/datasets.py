@@ -34,7 +34,7 @@ def stats(
     for name in names:
         dataset = opened.read(name, pictures=False)
         found[name] = statistics_of(dataset)
-        if opened.split(name).format == "crowdpose" and (crowded := crowding(opened.document(name))):
+        if opened.split(name).layout == "crowdpose" and (crowded := crowding(opened.document(name))):
             found[name]["crowd_index"] = crowded
     if as_json:
         console.as_json(found)

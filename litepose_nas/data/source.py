@@ -10,60 +10,34 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from litepose_nas.data import dataset_yaml, zipped
-from litepose_nas.data.annotations import check_lists, dataset_of, keypoint_category, read_json
+from litepose_nas.data.annotations import dataset_of
 from litepose_nas.data.dataset import Dataset, Document
 from litepose_nas.data.dataset_yaml import known_names, known_tree, read_tree, skeleton_in
-from litepose_nas.data.layouts import (
-    crowdpose,
-    halpe,
-    humanart,
-    jhmdb,
-    mpii,
-    mpii_trb,
-    ochuman,
-    posetrack18,
-    yolo_pose,
-)
-from litepose_nas.data.layouts.building import category_for, ids_of, pictures_in, with_sizes
 from litepose_nas.data.layouts.detections import Detections, read_detections
+from litepose_nas.data.layouts.table import LAYOUTS, layout_of
 from litepose_nas.data.layouts.toy import DRAWN, toy_settings, toy_split
-from litepose_nas.data.layouts.yolo_pose import Wording
+from litepose_nas.data.layouts.yolo_pose import YoloFormat, yolo_format
 from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.data.split_files import SplitFiles, document_of_split
 from litepose_nas.errors import UserError, nearest
 
 DATA_FOLDER = "LITEPOSE_DATA"  # the environment variable that names the folder of all datasets
 SPLITS = ("train", "val", "test")
 WHOLE = "all"  # the one split of a JSON: it is whatever is asked for
-FORMATS = (
-    *("coco", "crowdpose", "halpe", "humanart", "jhmdb", "mpii", "mpii_trb", "ochuman", "posetrack18"),
-    "yolo",
-)
 KEYS = ("path", "format", *SPLITS, *dataset_yaml.JOINT_KEYS, "names", "nc")
 NOTES = ("license", "download")  # for people and other programs
 SPLIT_KEYS = ("images", "annotations", "detections", "truth")
-
-
-class Split(NamedTuple):
-    """Where the pictures and annotations of a split lie, and how they are written."""
-
-    format: str
-    images: Path  # the folder that file names start from
-    annotations: Path | None  # None where there are pictures alone
-    detections: Path | None = None  # boxes that a detector of people found
-    truth: Path | None = None  # MPII's ground truth in MATLAB's format
-    folders: tuple[str, ...] = ()  # of YOLO-pose: folders or lists of pictures, below `images`
-    wording: Wording = Wording()  # of YOLO-pose
 
 
 class Source(NamedTuple):
     """A dataset that has been found, nothing of it read; `val` and `test` are for final figures only."""
 
     name: str
-    splits: Mapping[str, Split]
+    splits: Mapping[str, SplitFiles]
     skeleton: Skeleton | None = None  # None where the annotation files say what the joints are
     absent: Mapping[str, str] = {}  # of a dataset with a name: the files of the splits that are not there
 
-    def split(self, name: str) -> Split:
+    def split(self, name: str) -> SplitFiles:
         """Return where a split lies."""
         if WHOLE in self.splits:
             return self.splits[WHOLE]
@@ -78,7 +52,7 @@ class Source(NamedTuple):
 
         Without `pictures` none need be there, and sizes may be missing.
         """
-        return _document(self.split(name), self.skeleton, name != "test", pictures)
+        return document_of_split(self.split(name), self.skeleton, name != "test", pictures)
 
     def read(self, name: str, pictures: bool = True, unlabelled: bool = False) -> Dataset:
         """Return a split as arrays; without `pictures` its annotations alone are read, and no picture need be there.
@@ -86,7 +60,7 @@ class Source(NamedTuple):
         With `unlabelled` the frames of videos that nobody labelled are among the records, where their pictures are.
         """
         split, people = self.split(name), name != "test"
-        again = functools.partial(_document, split, self.skeleton, people, pictures, unlabelled)
+        again = functools.partial(document_of_split, split, self.skeleton, people, pictures, unlabelled)
         path = split.annotations or split.images.joinpath(*split.folders[:1])
         return dataset_of(again(), path, split.images, self.skeleton, again, pictures, people, unlabelled)
 
@@ -128,7 +102,7 @@ def _toy(folder: Path) -> Source:
     if (folder / "data.yaml").is_file():  # of another subject than people
         return _from_yaml(folder / "data.yaml")
     splits = {name: toy_split(folder, name) for name in ("train", "val")}
-    return Source(str(folder), {name: Split("coco", images, json) for name, (json, images) in splits.items()})
+    return Source(str(folder), {name: SplitFiles("coco", images, json) for name, (json, images) in splits.items()})
 
 
 def _known(what: str, name: str, folder: Path | None) -> Source:
@@ -137,10 +111,10 @@ def _known(what: str, name: str, folder: Path | None) -> Source:
     usual = [*([Path(around) / name] if around else []), Path("data") / name, Path(name)]
     places = [folder] if folder is not None else usual
     root = next((place for place in places if place.is_dir()), places[0])
-    splits: dict[str, Split] = {}
+    splits: dict[str, SplitFiles] = {}
     absent: dict[str, str] = {}
     for key in (key for key in SPLITS if key in tree):
-        ways = [_split(name, root, tree["format"], key, way, Wording()) for way in _as_list(tree[key])]
+        ways = [_split(name, root, tree["format"], key, way, YoloFormat()) for way in _as_list(tree[key])]
         there = [way for way in ways if way.annotations is not None and way.annotations.exists()]
         # Of two layouts whose annotations have one name, that which has the pictures too.
         there.sort(key=lambda way: not zipped.is_folder(way.images))
@@ -166,22 +140,22 @@ def _from_yaml(path: Path) -> Source:
         raise UserError(f"{path}: neither train nor val; {_wanted()}")
     usual = "yolo" if all(isinstance(value, str) for key in given for value in _as_list(tree[key])) else "coco"
     layout = tree.get("format", usual)
-    if layout not in FORMATS:
-        raise UserError(f"{path}: format: {layout!r:.40} is not one; {nearest(layout, FORMATS)}")
+    if layout not in (*LAYOUTS, "yolo"):
+        raise UserError(f"{path}: format: {layout!r:.40} is not one; {nearest(layout, (*LAYOUTS, 'yolo'))}")
     skeleton = skeleton_in(tree, str(path))
     if layout == "yolo" and skeleton is None:
         raise UserError(f"{path}: a YOLO-pose folder needs `kpt_shape: [joints, 3]` or `keypoints`; add one")
-    words = _wording(path, tree)
+    words = yolo_format(path, tree)
     splits = {key: _split(str(path), root, layout, key, tree[key], words) for key in given}
     return Source(str(path), splits, skeleton)
 
 
-def _split(where: str, root: Path, layout: str, key: str, value: Any, wording: Wording) -> Split:
+def _split(where: str, root: Path, layout: str, key: str, value: Any, form: YoloFormat) -> SplitFiles:
     if layout == "yolo":
         folders = tuple(_as_list(value))
         if not all(isinstance(folder, str) for folder in folders):
             raise UserError(f"{where}: {key}: expected a folder of pictures, or a list of such, got {value!r:.60}")
-        return Split(layout, root, None, folders=folders, wording=wording)
+        return SplitFiles(layout, root, None, folders=folders, form=form)
     needed = {"images"} if key == "test" else {"images", "annotations"}
     known = isinstance(value, dict) and all(isinstance(part, str) for part in value.values())
     for part in value if known else ():
@@ -196,37 +170,12 @@ def _split(where: str, root: Path, layout: str, key: str, value: Any, wording: W
         raise UserError(f"{where}: {key}: `truth` belongs to the format mpii alone; leave it out")
     _, *files = (root / value[part] if part in value else None for part in SPLIT_KEYS)
     annotations, detections, truth = files
-    return Split(layout, zipped.folder_or_zip(root / value["images"]), annotations, detections, truth)
-
-
-def _wording(path: Path, tree: dict[str, Any]) -> Wording:
-    """Return how the labels of a YOLO-pose YAML are to be read."""
-    names = tree.get("names", ["person"])
-    classes = dict(enumerate(names)) if isinstance(names, list) else names
-    if not isinstance(classes, dict) or not classes or not all(type(number) is int for number in classes):
-        raise UserError(f"{path}: names: expected class numbers with their names, got {names!r:.60}")
-    if tree.get("nc", len(classes)) != len(classes):
-        raise UserError(f"{path}: nc is {tree['nc']!r:.20} and names has {len(classes)}; let them agree")
-    shape = tree.get("kpt_shape") or [0, 3]
-    if shape[1] not in (2, 3):
-        raise UserError(f"{path}: kpt_shape: {shape[1]} numbers a joint; expected 2, or 3 with a flag")
-    return Wording(shape[1], tuple((number, str(name)) for number, name in sorted(classes.items())))
+    return SplitFiles(layout, zipped.folder_or_zip(root / value["images"]), annotations, detections, truth)
 
 
 def _from_json(path: Path) -> Source:
     data = path.read_bytes()
-    # Words that only one layout has; looking for them is a hundred times faster than reading the file.
-    if data.lstrip()[:1] == b"[":
-        layout = "mpii"
-    elif b'"crowdIndex"' in data:
-        layout = "crowdpose"
-    elif b'"ignore_regions_x"' in data or b'"bbox_head"' in data:
-        layout = "posetrack18"
-    elif b'"keypoints_21"' in data:
-        layout = "humanart"
-    else:
-        layout = "coco"
-    return Source(str(path), {WHOLE: Split(layout, _folder_beside(path, data), path)})
+    return Source(str(path), {WHOLE: SplitFiles(layout_of(data), _folder_beside(path, data), path)})
 
 
 def _folder_beside(path: Path, data: bytes) -> Path:
@@ -240,70 +189,6 @@ def _folder_beside(path: Path, data: bytes) -> Path:
             if name and zipped.is_file(place / name):
                 return place
     return path.parent
-
-
-def _document(
-    split: Split, skeleton: Skeleton | None, people: bool, pictures: bool = True, unlabelled: bool = False
-) -> Document:
-    images = split.images if pictures else None
-    if split.format == "yolo":
-        if skeleton is None:
-            raise UserError(f"{split.images}: YOLO-pose labels do not name their joints; add `keypoints` to the YAML")
-        return yolo_pose.read(split.images, split.folders, skeleton, split.wording)
-    if split.annotations is None:
-        return _pictures_alone(split.images, skeleton)
-    document = _read(split, split.annotations, images, people, unlabelled)
-    if skeleton is not None:
-        _name_joints(split.annotations, document, skeleton)
-    return document
-
-
-def _read(split: Split, path: Path, images: Path | None, people: bool, unlabelled: bool) -> Document:
-    match split.format:
-        case "coco":
-            document = read_json(path)
-            return check_lists(path, document if people else {"annotations": [], "categories": [], **document})
-        case "crowdpose":
-            return crowdpose.read(path)
-        case "halpe":
-            return halpe.read(path)
-        case "humanart":
-            return humanart.read(path, images)
-        case "jhmdb":
-            return jhmdb.read(path)
-        case "mpii":
-            return mpii.read(path, images, split.truth)
-        case "mpii_trb":
-            return mpii_trb.read(path)
-        case "ochuman":
-            return ochuman.read(path)
-        case "posetrack18":
-            return posetrack18.read(path, images, unlabelled)
-    raise UserError(f"{path}: format {split.format!r} is not one; {nearest(split.format, FORMATS)}")
-
-
-def _pictures_alone(folder: Path, skeleton: Skeleton | None) -> Document:
-    if skeleton is None:
-        raise UserError(f"{folder}: pictures without annotations say nothing of joints; add `keypoints` to the YAML")
-    pictures = [{"id": number, "file_name": name} for name, number in ids_of(pictures_in(folder)).items()]
-    return {"images": with_sizes(pictures, folder), "annotations": [], "categories": [category_for(skeleton)]}
-
-
-def _name_joints(path: Path, document: Document, skeleton: Skeleton) -> None:
-    """Let the category of a document have the joints of a skeleton, which must be as many as it says itself."""
-    categories = [category for category in document["categories"] if isinstance(category, dict)]
-    if any(category.get("keypoints") for category in categories):
-        category = keypoint_category(path, categories)
-        if len(category["keypoints"]) != len(skeleton.names):
-            raise UserError(
-                f"{path} has {len(category['keypoints'])} joints a person and the skeleton {len(skeleton.names)}; "
-                "let both have the same keypoints"
-            )
-    else:
-        people = [category for category in categories if category.get("name") == "person"] or categories
-        category = people[0] if people else {"id": 1, "name": "person"}
-    named = category_for(skeleton, category.get("id", 1), category.get("name", "person"))
-    document["categories"] = [named, *(other for other in document["categories"] if other is not category)]
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from litepose_nas.data.annotations import dataset_of
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.layouts import mpii as mpii_format
 from litepose_nas.data.layouts import posetrack18
+from litepose_nas.data.layouts.files import LayoutFiles
 from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError, nearest
@@ -59,11 +60,11 @@ def _opened(asked: Asked) -> Opened:
     """Return annotations of whatever layout, without looking at pictures."""
     path = Path(asked.annotations)
     if path.is_dir() and not (path / "data.yaml").is_file() and any(path.glob("*.json")):  # one file for each video
-        document, where, skeleton, layout = posetrack18.read(path), path, None, "posetrack18"
+        document, where, skeleton, layout = posetrack18.read(LayoutFiles(path)), path, None, "posetrack18"
     else:
         source = open_source(asked.annotations)
         document, skeleton = source.document(asked.split, pictures=False), source.skeleton
-        where, layout = source.split(asked.split).annotations or path, source.split(asked.split).format
+        where, layout = source.split(asked.split).annotations or path, source.split(asked.split).layout
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # As arrays they are not wanted here, but on the way every record is looked at, and a bad one named.
@@ -84,7 +85,7 @@ def _mpii_truth(asked: Asked) -> mpii.HeadTruth:
     beside = [opened.path.with_name(name) for name in _mat_names(opened.path.stem)]
     there = next((file for file in beside if file.is_file()), None)
     if there is not None and not any("head_box" in person for person in people):
-        return mpii.truth_of_document(mpii_format.read(opened.path, None, there), opened.path)
+        return mpii.truth_of_document(mpii_format.read(LayoutFiles(opened.path, truth=there)), opened.path)
     return mpii.truth_of_document(opened.document, opened.path)
 
 

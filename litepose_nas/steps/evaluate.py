@@ -135,7 +135,7 @@ def look(
     images = [image for image in document["images"] if image["id"] in kept]
     document = {**document, "images": images}
     check_joints(loaded.task, dataset)
-    one_each = source.split(split).format == "mpii" and isinstance(loaded.task, TopDown) and loaded.task.boxes is None
+    one_each = source.split(split).layout == "mpii" and isinstance(loaded.task, TopDown) and loaded.task.boxes is None
     labelled = any(len(record.joints) for record in dataset.records)
     if one_each:
         return Seen(dataset, document, _one_each(loaded, dataset, document, flip, progress), labelled, True)
@@ -153,7 +153,7 @@ def look(
 
 def metric_for(seen: Seen, source: Source, split: str) -> str:
     """Return the metric in which others give figures of such a dataset."""
-    layout = source.split(split).format
+    layout = source.split(split).layout
     if layout == "mpii" and not (seen.one_each and any("head_box" in raw for raw in seen.document["annotations"])):
         return "coco"
     return {"crowdpose": "crowdpose", "mpii": "mpii", "posetrack18": "posetrack"}.get(layout, "coco")

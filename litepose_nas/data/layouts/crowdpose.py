@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from litepose_nas.data.annotations import read_document
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.fields import number
+from litepose_nas.data.layouts.files import LayoutFiles
 from litepose_nas.data.person import AREA_OF_BOX, box_of
 from litepose_nas.errors import UserError, nearest
 
@@ -16,8 +15,9 @@ SPLIT_RULES = {"released": (0.2, 0.8), "paper": (0.1, 0.8)}
 DIFFICULTIES = ("easy", "medium", "hard")
 
 
-def read(path: Path, images: Path | None = None) -> Document:
+def read(files: LayoutFiles) -> Document:
     """Return the document with the areas that it lacks: 0.53 of each box."""
+    path = files.annotations
     document = read_document(path)
     for annotation in document["annotations"]:
         if isinstance(annotation, dict) and "area" not in annotation:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from litepose_nas.data.annotations import read_document
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.dataset_yaml import known_skeleton
+from litepose_nas.data.layouts.files import LayoutFiles
 
 WHOLE = 136
 
 
-def read(path: Path, images: Path | None = None) -> Document:
+def read(files: LayoutFiles) -> Document:
     """Return the document with the joints of the body, which the file leaves without names."""
+    path = files.annotations
     document = read_document(path)
     names = known_skeleton("halpe26").names
     for category in document["categories"]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from litepose_nas.data.annotations import read_document
 from litepose_nas.data.dataset import Document
+from litepose_nas.data.layouts.files import LayoutFiles
 from litepose_nas.data.layouts.mpii import one_less
 from litepose_nas.data.person import box_of
 
 
-def read(path: Path, images: Path | None = None) -> Document:
+def read(files: LayoutFiles) -> Document:
     """Return the document with joints and boxes counted from 0."""
+    path = files.annotations
     document = read_document(path)
     for annotation in document["annotations"]:
         if not isinstance(annotation, dict):

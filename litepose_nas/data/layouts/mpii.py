@@ -12,6 +12,7 @@ from litepose_nas.data.dataset import Document
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.fields import load_json, number, numbers
 from litepose_nas.data.layouts.building import category_for, ids_of, labelled_box, with_sizes
+from litepose_nas.data.layouts.files import LayoutFiles
 from litepose_nas.data.person import AREA_OF_BOX, HEAD_OF_BOX
 from litepose_nas.errors import UserError
 
@@ -29,19 +30,20 @@ class PckhTruth(NamedTuple):
     head_sizes: NDArray[np.float64]  # (N,): 0.6 of the diagonal of the head's box
 
 
-def read(path: Path, images: Path | None = None, truth: Path | None = None) -> Document:
+def read(files: LayoutFiles) -> Document:
     """Return the records of an MPII JSON, in HRNet's or mmpose's file, as a document.
 
     A person's box is the square of the usual crop before its padding by 1.25. The area is 0.53 of the box around the
     labelled joints made wider by 0.3 (of that square, where they span none). With `truth`, the .mat file, people have
     head boxes. Sizes of pictures come from the pictures.
     """
+    path = files.annotations
     records = load_json(path)
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise UserError(f"{path} is no list of MPII's records; give annot/valid.json or annotations/mpii_val.json")
-    heads = None if truth is None else read_truth(truth).head_boxes
+    heads = None if files.truth is None else read_truth(files.truth).head_boxes
     if heads is not None and len(heads) != len(records):
-        raise UserError(f"{truth} has {len(heads)} people and {path} {len(records)}; give the two of one split")
+        raise UserError(f"{files.truth} has {len(heads)} people and {path} {len(records)}; give the two of one split")
     names = [_file_name(path, place, record) for place, record in enumerate(records)]
     ids = ids_of(names)
     annotations = []
@@ -53,7 +55,7 @@ def read(path: Path, images: Path | None = None, truth: Path | None = None) -> D
         annotations.append(annotation)
     pictures = [{"id": number, "file_name": name} for name, number in ids.items()]
     category = category_for(known_skeleton("mpii"))
-    return {"images": with_sizes(pictures, images), "annotations": annotations, "categories": [category]}
+    return {"images": with_sizes(pictures, files.images), "annotations": annotations, "categories": [category]}
 
 
 def read_truth(path: Path) -> PckhTruth:

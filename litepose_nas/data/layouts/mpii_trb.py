@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from litepose_nas.data.annotations import read_document
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.layouts.building import labelled_box
+from litepose_nas.data.layouts.files import LayoutFiles
 from litepose_nas.data.layouts.mpii import one_less
 
 
-def read(path: Path, images: Path | None = None) -> Document:
+def read(files: LayoutFiles) -> Document:
     """Return the document counted from 0, with the box around each person's joints made wider by 0.3."""
+    path = files.annotations
     document = read_document(path)
     for annotation in document["annotations"]:
         if isinstance(annotation, dict) and "bbox" not in annotation:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from litepose_nas.data.annotations import check_lists, read_json
 from litepose_nas.data.dataset import Document
+from litepose_nas.data.layouts.files import LayoutFiles
 from litepose_nas.errors import UserError
 
 
-def read(path: Path, images: Path | None = None) -> Document:
+def read(files: LayoutFiles) -> Document:
     """Return the document; people without joints stay in it, as regions that nobody is to be punished for."""
+    path = files.annotations
     document = read_json(path)
     pictures = document.get("images")
     if "annotations" not in document and isinstance(pictures, list) and any("annotations" in p for p in pictures):

@@ -12,28 +12,31 @@ from litepose_nas.data.dataset import Document
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.fields import numbers
 from litepose_nas.data.layouts.building import category_for, labelled_box, with_sizes
+from litepose_nas.data.layouts.files import LayoutFiles
 from litepose_nas.data.person import AREA_OF_BOX, box_of
 from litepose_nas.errors import UserError
 
 
-def read(path: Path, images: Path | None = None, unlabelled: bool = False) -> Document:
+def read(files: LayoutFiles) -> Document:
     """Return the videos of a folder, or of one file, as one document.
 
     Labelled joints get flag 2, regions to ignore become polygons in `ignore_regions`, `bbox_head` becomes `head_box`;
     frames that nobody labelled stay, with `is_labeled` false, and files without a box for a person get one. Sizes come
     from the pictures where a file has none, of frames that nobody labelled with `unlabelled` alone.
     """
-    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
-    if not files:
+    path = files.annotations
+    videos = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not videos:
         raise UserError(f"{path} holds no JSON files of videos; give the folder annotations/val of PoseTrack18")
     pictures: list[dict[str, Any]] = []
     people: list[dict[str, Any]] = []
-    for file in files:
+    for file in videos:
         document = check_lists(file, read_json(file))
         pictures += [_picture(file, entry) for entry in document["images"]]
         people += [_person(file, entry) for entry in document["annotations"]]
     category = category_for(known_skeleton("posetrack18"))
-    return {"images": with_sizes(pictures, images, unlabelled), "annotations": people, "categories": [category]}
+    pictures = with_sizes(pictures, files.images, files.unlabelled)
+    return {"images": pictures, "annotations": people, "categories": [category]}
 
 
 def _picture(file: Path, entry: Any) -> dict[str, Any]:

@@ -17,14 +17,28 @@ from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 
 
-class Wording(NamedTuple):
+class YoloFormat(NamedTuple):
     """How the texts of a folder are to be read."""
 
     numbers: int = 3  # of each joint: 3 with a flag, 2 without
     classes: tuple[tuple[int, str], ...] = ((0, "person"),)
 
 
-def read(root: Path, places: Sequence[str], skeleton: Skeleton, wording: Wording = Wording()) -> Document:  # noqa: B008
+def yolo_format(path: Path, tree: dict[str, Any]) -> YoloFormat:
+    """Return how the labels are written that a YAML speaks of."""
+    names = tree.get("names", ["person"])
+    classes = dict(enumerate(names)) if isinstance(names, list) else names
+    if not isinstance(classes, dict) or not classes or not all(type(number) is int for number in classes):
+        raise UserError(f"{path}: names: expected class numbers with their names, got {names!r:.60}")
+    if tree.get("nc", len(classes)) != len(classes):
+        raise UserError(f"{path}: nc is {tree['nc']!r:.20} and names has {len(classes)}; let them agree")
+    shape = tree.get("kpt_shape") or [0, 3]
+    if shape[1] not in (2, 3):
+        raise UserError(f"{path}: kpt_shape: {shape[1]} numbers a joint; expected 2, or 3 with a flag")
+    return YoloFormat(shape[1], tuple((number, str(name)) for number, name in sorted(classes.items())))
+
+
+def read(root: Path, places: Sequence[str], skeleton: Skeleton, form: YoloFormat = YoloFormat()) -> Document:  # noqa: B008
     """Return the pictures of folders below a root, or those that text files list, with their people.
 
     Boxes and joints are shares of a picture's sides; they become COCO's pixels as Ultralytics' converter makes them,
@@ -35,10 +49,10 @@ def read(root: Path, places: Sequence[str], skeleton: Skeleton, wording: Wording
     people: list[dict[str, Any]] = []
     for picture in pictures:
         labels = label_file(root / picture["file_name"])
-        for row in _rows(labels, len(skeleton.names), wording):
-            person = _annotation(row, picture, len(skeleton.names), wording.numbers)
+        for row in _rows(labels, len(skeleton.names), form):
+            person = _annotation(row, picture, len(skeleton.names), form.numbers)
             people.append({"id": len(people) + 1, "image_id": picture["id"], **person})
-    categories = [category_for(skeleton, number + 1, name) for number, name in wording.classes]
+    categories = [category_for(skeleton, number + 1, name) for number, name in form.classes]
     return {"images": pictures, "annotations": people, "categories": categories}
 
 
@@ -76,8 +90,8 @@ def _listed(root: Path, place: str) -> list[str]:
     return [(Path(place).parent / name).as_posix() for name in names if name]
 
 
-def _rows(file: Path, joints: int, wording: Wording) -> list[NDArray[np.float64]]:
-    each, classes = wording.numbers, [number for number, _ in wording.classes]
+def _rows(file: Path, joints: int, form: YoloFormat) -> list[NDArray[np.float64]]:
+    each, classes = form.numbers, [number for number, _ in form.classes]
     if not zipped.is_file(file):
         return []  # as everywhere: a picture without a text shows nobody
     try:

@@ -1,0 +1,16 @@
+"""The files of a split as a layout's reader gets them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+
+class LayoutFiles(NamedTuple):
+    """What is to be read of a split, and how much of it."""
+
+    annotations: Path
+    images: Path | None = None  # the folder of the pictures; None: nothing is asked of it, and sizes may be missing
+    truth: Path | None = None  # MPII's ground truth in MATLAB's format
+    people: bool = True  # False: there may be pictures alone
+    unlabelled: bool = False  # True: frames of videos that nobody labelled get their sizes too
