@@ -15,7 +15,7 @@ from test_metric_mpii import drawn_truth
 from test_metric_posetrack import drawn_video
 
 from litepose_nas.errors import UserError
-from litepose_nas.metrics.from_files import Asked, judge
+from litepose_nas.metrics.from_files import PredictionFiles, judge
 
 JUNK = [
     None,
@@ -104,7 +104,7 @@ def test_spoiled_files(tmp_path: Path, metric: str):
         truth.write_text(json.dumps(spoiled(document, rng) if turn % 2 else document))
         guess.write_text(json.dumps(results if turn % 2 else spoiled(results, rng)))
         try:
-            report = judge(metric, Asked(guess, str(truth)))
+            report = judge(metric, PredictionFiles(guess, str(truth)))
             json.dumps(report.figures, allow_nan=False)
             judged += 1
         except UserError as error:

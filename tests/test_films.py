@@ -15,7 +15,7 @@ from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.frames import open_frames
 from litepose_nas.data.skeleton import make_skeleton
 from litepose_nas.errors import UserError
-from litepose_nas.metrics.from_files import Asked, judge
+from litepose_nas.metrics.from_files import PredictionFiles, judge
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.online import Online
 from litepose_nas.pose.temporal import Temporal
@@ -386,7 +386,7 @@ def test_posetracks_layout_is_what_its_evaluation_reads(tmp_path):
     }  # fmt: skip
     (tmp_path / "found.json").write_text(json.dumps(document))
     (tmp_path / "truth.json").write_text(json.dumps(truth))
-    report = judge("posetrack", Asked(tmp_path / "found.json", str(tmp_path / "truth.json")))
+    report = judge("posetrack", PredictionFiles(tmp_path / "found.json", str(tmp_path / "truth.json")))
     assert report.figures["head"] == 100
 
 

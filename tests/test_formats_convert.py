@@ -13,7 +13,7 @@ import pytest
 import yaml
 from commands import run
 
-from litepose_nas.data import conversion
+from litepose_nas.data.convert import TO, convert, divide
 from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.source import open_source
@@ -36,12 +36,12 @@ def nothing_left(folder: Path) -> None:
 
 def test_coco_to_yolo_and_back(tmp_path):
     source = open_source(str(layouts.coco(tmp_path)))
-    (written,) = conversion.convert(source, tmp_path / "yolo", "yolo")
+    (written,) = convert(source, tmp_path / "yolo", "yolo")
     assert (written.split, written.pictures, written.people) == ("train", 2, 3)
     first = open_source(str(tmp_path / "yolo"))
     same(source.read("train"), first.read("train"))
     assert (tmp_path / "yolo/images/train/000007.png").stat().st_ino == (tmp_path / "images/000007.png").stat().st_ino
-    conversion.convert(first, tmp_path / "coco", "coco", "copy")
+    convert(first, tmp_path / "coco", "coco", "copy")
     second = open_source(str(tmp_path / "coco" / "data.yaml"))
     same(source.read("train"), second.read("train"))
     copied = tmp_path / "coco/images/train/000007.png"
@@ -59,7 +59,7 @@ def test_what_yolo_pose_has_no_place_for(tmp_path):
     tree["annotations"][1].update(bbox=[-5, 4, 100, 20])
     tree["annotations"][1]["keypoints"][3:6] = [41, 3, 2]
     layouts.put(path, tree)
-    (written,) = conversion.convert(open_source(str(path)), tmp_path / "yolo", "yolo")
+    (written,) = convert(open_source(str(path)), tmp_path / "yolo", "yolo")
     assert written.left == {"crowds": 1, "joints outside their picture": 1, "areas and masks": 2}
     numbers = [float(word) for word in (tmp_path / "yolo/labels/train/000007.txt").read_text().split()]
     assert numbers[1:5] == pytest.approx([0.5, 14 / 30, 1, 20 / 30])  # the box ends where the picture does
@@ -71,7 +71,7 @@ def test_mpii_to_coco(tmp_path):
     layouts.mpii(tmp_path)
     layouts.mpii_truth(tmp_path)
     source = open_source(f"mpii:{tmp_path}")
-    conversion.convert(source, tmp_path / "coco", "coco")
+    convert(source, tmp_path / "coco", "coco")
     data = open_source(str(tmp_path / "coco" / "data.yaml")).read("val")
     same(source.read("val"), data, 0)
     np.testing.assert_array_equal(data.records[0].head_sizes, source.read("val").records[0].head_sizes)
@@ -80,14 +80,14 @@ def test_mpii_to_coco(tmp_path):
 def test_posetrack18_to_coco(tmp_path):
     layouts.posetrack18(tmp_path)
     source = open_source(f"posetrack18:{tmp_path}")
-    (written,) = conversion.convert(source, tmp_path / "coco", "coco")
+    (written,) = convert(source, tmp_path / "coco", "coco")
     assert (written.pictures, written.people) == (4, 4)  # frames that nobody labelled stay behind
     data = open_source(str(tmp_path / "coco" / "data.yaml")).read("val")
     same(source.read("val"), data, 0)
     for one, other in zip(source.read("val").records, data.records, strict=True):
         assert (one.video, one.frame, one.ignored) == (other.video, other.frame, other.ignored)
         assert one.track_ids.tolist() == other.track_ids.tolist()
-    conversion.convert(source, tmp_path / "yolo", "yolo")
+    convert(source, tmp_path / "yolo", "yolo")
     assert (tmp_path / "yolo/labels/val/000001_mpii_test/000000.txt").is_file()
     assert len(open_source(str(tmp_path / "yolo")).read("val").records) == 4
 
@@ -101,14 +101,14 @@ def test_own_joints_keep_what_their_yaml_says(tmp_path):
     )
     (tmp_path / "arm.yaml").write_text(text)
     source = open_source(str(tmp_path / "arm.yaml"))
-    for to in conversion.TO:
-        conversion.convert(source, tmp_path / to, to)
+    for to in TO:
+        convert(source, tmp_path / to, to)
         same(source.read("val"), open_source(str(tmp_path / to / "data.yaml")).read("val"))
 
 
 def test_pictures_may_stay_where_they_are(tmp_path):
     source = open_source(str(layouts.coco(tmp_path)))
-    conversion.convert(source, tmp_path / "coco", "coco", "none")
+    convert(source, tmp_path / "coco", "coco", "none")
     assert not (tmp_path / "coco" / "images").exists()
     same(source.read("train"), open_source(str(tmp_path / "coco" / "data.yaml")).read("train"), 0)
     for to, images, words in (
@@ -117,7 +117,7 @@ def test_pictures_may_stay_where_they_are(tmp_path):
         ("coco", "lnik", "did you mean 'link'"),
     ):
         with pytest.raises(UserError, match=words):
-            conversion.convert(source, tmp_path / "other", to, images)
+            convert(source, tmp_path / "other", to, images)
     assert not (tmp_path / "other").exists()
 
 
@@ -127,7 +127,7 @@ def test_a_disk_that_cannot_link_gets_copies(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "link", refuse)
     source = open_source(str(layouts.coco(tmp_path)))
-    conversion.convert(source, tmp_path / "yolo", "yolo")
+    convert(source, tmp_path / "yolo", "yolo")
     same(source.read("train"), open_source(str(tmp_path / "yolo")).read("train"))
 
 
@@ -141,7 +141,7 @@ def test_nothing_half_written(tmp_path, monkeypatch, error):
     monkeypatch.setattr(os, "link", full)
     monkeypatch.setattr(shutil, "copyfile", full)
     with pytest.raises((UserError, KeyboardInterrupt)):
-        conversion.convert(source, tmp_path / "out" / "yolo", "yolo")
+        convert(source, tmp_path / "out" / "yolo", "yolo")
     assert list((tmp_path / "out").iterdir()) == []
 
 
@@ -151,10 +151,10 @@ def test_what_is_there_stays(tmp_path):
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     for target in (tmp_path / "mine", tmp_path / "mine" / "letter.txt"):
         with pytest.raises(UserError, match="there is something already"):
-            conversion.convert(source, target, "coco")
+            convert(source, target, "coco")
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
     (tmp_path / "empty").mkdir()
-    conversion.convert(source, tmp_path / "empty", "coco")
+    convert(source, tmp_path / "empty", "coco")
     assert (tmp_path / "empty" / "data.yaml").is_file()
 
 
@@ -164,7 +164,7 @@ def test_two_pictures_of_one_name(tmp_path):
     layouts.picture(tmp_path / "a.png")
     layouts.picture(tmp_path / "images" / "a.png")
     with pytest.raises(UserError, match=r"two pictures would both be called a\.png"):
-        conversion.convert(open_source(str(layouts.put(tmp_path / "p.json", tree))), tmp_path / "out", "yolo")
+        convert(open_source(str(layouts.put(tmp_path / "p.json", tree))), tmp_path / "out", "yolo")
 
 
 def test_dividing_by_image_id(tmp_path):
@@ -176,7 +176,7 @@ def test_dividing_by_image_id(tmp_path):
     layouts.pictures(tmp_path)
     source = open_source(str(layouts.put(tmp_path / "all.json", tree)))
     for name in ("one", "two"):
-        written = conversion.divide(source, tmp_path / name, 0.2, seed=3)
+        written = divide(source, tmp_path / name, 0.2, seed=3)
         assert [(part.split, part.pictures) for part in written] == [("train", 16), ("val", 4)]
     one, two = (open_source(str(tmp_path / name / "data.yaml")) for name in ("one", "two"))
     ids = [[record.image_id for record in one.read(name).records] for name in ("train", "val")]
@@ -184,14 +184,14 @@ def test_dividing_by_image_id(tmp_path):
     assert sorted(ids[0] + ids[1]) == [5, 7, *range(20, 38)]
     people = [sum(len(r.joints) + len(r.ignored) for r in one.read(name).records) for name in ("train", "val")]
     assert sum(people) == len(tree["annotations"])
-    conversion.divide(source, tmp_path / "three", 0.2, seed=4)
+    divide(source, tmp_path / "three", 0.2, seed=4)
     other = [record.image_id for record in open_source(str(tmp_path / "three")).read("val").records]
     assert other != ids[1]
 
 
 def test_dividing_by_video_keeps_unlabelled_frames(tmp_path):
     layouts.posetrack18(tmp_path)
-    conversion.divide(open_source(f"posetrack18:{tmp_path}"), tmp_path / "two", 0.5, of="val")
+    divide(open_source(f"posetrack18:{tmp_path}"), tmp_path / "two", 0.5, of="val")
     for name in ("train", "val"):
         tree = json.loads((tmp_path / "two" / "annotations" / f"{name}.json").read_text())
         assert [image["is_labeled"] for image in tree["images"]] == [True, False, True]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from litepose_nas.data import conversion
+from litepose_nas.data.convert import convert
 from litepose_nas.data.images import ignored_mask, load_picture
 from litepose_nas.data.layouts.detections import read_detections
 from litepose_nas.data.source import open_source
@@ -74,14 +74,14 @@ def test_layout(name, what, pictures, people, tmp_path):
                 assert (known <= box[:2] + box[2:] + slack).all(), record.path
                 assert area > 0
         if name != "coco_train80":
-            conversion.convert(source, tmp_path / "coco", "coco")
+            convert(source, tmp_path / "coco", "coco")
             again = open_source(str(tmp_path / "coco" / "data.yaml"))
             back = again.read(next(iter(again.splits)))
             assert back.skeleton == data.skeleton
             for one, other in zip(data.records, back.records, strict=True):
                 np.testing.assert_array_equal(one.joints, other.joints)
                 np.testing.assert_array_equal(one.boxes, other.boxes)
-            conversion.convert(again, tmp_path / "yolo", "yolo")
+            convert(again, tmp_path / "yolo", "yolo")
             found = open_source(str(tmp_path / "yolo"))
             third = found.read(next(iter(found.splits)))
             # Ids follow the names where those are no numbers: compare by picture.

@@ -18,7 +18,6 @@ from commands import run
 
 from litepose_nas.data import augment as aug
 from litepose_nas.data import loader, pixels
-from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.dataset import Dataset, Record
@@ -26,6 +25,7 @@ from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.images import load_picture
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Batch, Pictures, train_batch
+from litepose_nas.data.prefetch import work_ahead
 from litepose_nas.data.regions import Ignored
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic.dataset import write_toy
@@ -275,7 +275,7 @@ def test_waiting_is_measured():
 def test_a_program_that_is_interrupted_ends():
     code = (
         "import itertools, time\n"
-        "from litepose_nas.data.ahead import work_ahead\n"
+        "from litepose_nas.data.prefetch import work_ahead\n"
         "for item, _, _ in work_ahead(lambda item: time.sleep(0.01), itertools.count(), workers=2):\n"
         "    if item == 3: raise KeyboardInterrupt\n"
     )

@@ -19,8 +19,8 @@ from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import evaluate
-from litepose_nas.metrics.conditions import Made
-from litepose_nas.metrics.reports import METRICS, Given
+from litepose_nas.metrics.conditions import PredictionSettings
+from litepose_nas.metrics.reports import METRICS, MetricInput
 from litepose_nas.runs.run import Run
 from litepose_nas.steps.common import task_of
 from litepose_nas.supernet import calibrate
@@ -152,7 +152,8 @@ def test_a_small_network_learns_them(tmp_path):
         calibrate(net, [task.train_batch(pictures, size, 8, 0, step, None).images for step in range(8)])
         found = evaluate(net, Pictures(held), task, size)[1]
         document = source.document("val")
-        given = Given(document, held.annotations, held.skeleton.sigmas, found, Made(False, (1.0,), "true boxes"), "")
+        made = PredictionSettings(False, (1.0,), "true boxes")
+        given = MetricInput(document, held.annotations, held.skeleton.sigmas, found, made, "")
         return float(METRICS["pck"](given).figures["pck@0.2 of box"])
 
     def stream(start: int):

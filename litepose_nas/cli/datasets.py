@@ -11,7 +11,7 @@ from litepose_nas.cli import console
 from litepose_nas.cli.options import Json, Seed
 
 if TYPE_CHECKING:
-    from litepose_nas.data.conversion import Written
+    from litepose_nas.data.convert import WrittenSplit
 
 What = Annotated[str, typer.Argument(help="A dataset YAML, a COCO JSON, a folder of `data toy`, or coco, mpii:DIR ...")]
 
@@ -56,11 +56,11 @@ def convert(
 
     Example: litepose-nas data convert mpii:/data/mpii mpii-coco --to coco
     """
-    from litepose_nas.data import conversion
+    from litepose_nas.data.convert import convert as convert_dataset
     from litepose_nas.synthetic.dataset import open_or_draw
 
     with console.progress("writing") as step:
-        written = conversion.convert(open_or_draw(source), out, to, images, step)
+        written = convert_dataset(open_or_draw(source), out, to, images, step)
     _print_written(written)
     console.out(f"next: litepose-nas data stats {out / 'data.yaml'}")
 
@@ -76,15 +76,15 @@ def split(
 
     Example: litepose-nas data split all.json --fraction 0.1 --out divided
     """
-    from litepose_nas.data import conversion
+    from litepose_nas.data.convert import divide
     from litepose_nas.synthetic.dataset import open_or_draw
 
-    written = conversion.divide(open_or_draw(source), out, fraction, seed, of)
+    written = divide(open_or_draw(source), out, fraction, seed, of)
     _print_written(written)
     console.out(f"next: litepose-nas train-supernet --data {out / 'data.yaml'}")
 
 
-def _print_written(written: list[Written]) -> None:
+def _print_written(written: list[WrittenSplit]) -> None:
     console.table(("split", "pictures", "people"), [(part.split, part.pictures, part.people) for part in written])
     for part in written:
         for what, count in part.left.items():

@@ -13,7 +13,7 @@ from litepose_nas.cli.session import open_data
 from litepose_nas.errors import UserError, nearest
 
 if TYPE_CHECKING:
-    from litepose_nas.metrics.reports import Report
+    from litepose_nas.metrics.reports import MetricReport
 
 SPLITS = ("val", "train", "test")
 
@@ -60,7 +60,7 @@ def evaluate(
             )
         _judge_files(predictions, annotations, split, metric or "coco", crowd_rule, made_with, as_json)
         return
-    from litepose_nas.metrics.conditions import Made
+    from litepose_nas.metrics.conditions import PredictionSettings
     from litepose_nas.steps import evaluate as step
 
     if split not in SPLITS:
@@ -89,7 +89,7 @@ def evaluate(
         return
     metric = metric or step.metric_for(seen, source, split)
     _check_rule(crowd_rule, metric)
-    report = step.report(seen, metric, crowd_rule or "released", Made(flip, (1.0,), looked_at))
+    report = step.report(seen, metric, crowd_rule or "released", PredictionSettings(flip, (1.0,), looked_at))
     if not as_json:
         console.out(f"{target} on {source.name}, {split}, {h}x{w}")
     _print(report, metric, as_json, {"split": split, "target": target})
@@ -106,13 +106,13 @@ def _judge_files(
     made_with: str | None,
     as_json: bool,
 ) -> None:
-    from litepose_nas.metrics.from_files import Asked, judge
+    from litepose_nas.metrics.from_files import PredictionFiles, judge
 
     if predictions is None or annotations is None:
         missing = "--predictions" if predictions is None else "--annotations"
         raise UserError(f"{missing} is missing: figures from files need --predictions and --annotations")
     _check_rule(crowd_rule, metric)
-    asked = Asked(predictions, annotations, split, crowd_rule or "released", made_with)
+    asked = PredictionFiles(predictions, annotations, split, crowd_rule or "released", made_with)
     files = {"predictions": str(predictions), "annotations": str(annotations)}
     _print(judge(metric, asked), metric, as_json, files)
 
@@ -122,7 +122,7 @@ def _check_rule(crowd_rule: str | None, metric: str) -> None:
         raise UserError(f"--crowd-rule is CrowdPose's; leave it out, or say --metric crowdpose instead of {metric}")
 
 
-def _print(report: Report, metric: str, as_json: bool, what: dict[str, str]) -> None:
+def _print(report: MetricReport, metric: str, as_json: bool, what: dict[str, str]) -> None:
     from litepose_nas.metrics.conditions import fields_of, lines_of
 
     if as_json:

@@ -17,11 +17,11 @@ from torch import Tensor
 from litepose_nas.data import augment as aug
 from litepose_nas.data import boxes as box_
 from litepose_nas.data import pixels as pixels_
-from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.augment import Augment, Image, Matrix, Size
 from litepose_nas.data.clips import Clip, clips
 from litepose_nas.data.dataset import Dataset, Record
 from litepose_nas.data.images import ignored_mask, load_picture
+from litepose_nas.data.prefetch import work_ahead
 from litepose_nas.errors import UserError
 
 CACHE_BYTES = 2**30

@@ -19,7 +19,7 @@ from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.person import AREA_OF_BOX, area_of, box_of, points_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics import oks
-from litepose_nas.metrics.results import Result, Table, for_pycocotools, tabulate
+from litepose_nas.metrics.results import Result, ResultTable, for_pycocotools, tabulate
 
 
 class Scores(NamedTuple):
@@ -56,10 +56,10 @@ class Bootstrap(NamedTuple):
     samples: NDArray[np.float64]
 
 
-Source = Dataset | Truth | str | os.PathLike[str]
+TruthSource = Dataset | Truth | str | os.PathLike[str]
 
 
-def read_truth(source: Source, image_ids: Collection[int] | None = None) -> Truth:
+def read_truth(source: TruthSource, image_ids: Collection[int] | None = None) -> Truth:
     """Return the truth of a dataset's pictures (those it still has after a split) or of an annotation file.
 
     An area that is missing or not positive becomes 0.53 of the box; all people are numbered anew, since pycocotools
@@ -114,7 +114,7 @@ def truth_of(
     return Truth(index, ids, category["id"], tuple(sigmas), sum(filled for _, filled in made))
 
 
-def coco_ap(source: Source, results: Sequence[Result], image_ids: Collection[int] | None = None) -> Scores:
+def coco_ap(source: TruthSource, results: Sequence[Result], image_ids: Collection[int] | None = None) -> Scores:
     """Return the ten numbers of results against a truth; results of other pictures do not count."""
     judge = judged(read_truth(source, image_ids), results)
     with _quiet():
@@ -123,7 +123,7 @@ def coco_ap(source: Source, results: Sequence[Result], image_ids: Collection[int
     return Scores(*(float(value) for value in judge.stats))
 
 
-def fast_ap(source: Source, results: Sequence[Result], image_ids: Collection[int] | None = None) -> float:
+def fast_ap(source: TruthSource, results: Sequence[Result], image_ids: Collection[int] | None = None) -> float:
     """Return the AP alone, several times as fast; equal to that of pycocotools, which judges what is printed."""
     truth = read_truth(source, image_ids)
     return oks.average_precision(labels_of(truth), found_of(truth, results))
@@ -141,7 +141,7 @@ def ten_lines(scores: Scores) -> str:
 
 
 def bootstrap_ap(
-    source: Source,
+    source: TruthSource,
     results: Sequence[Result],
     image_ids: Collection[int] | None = None,
     resamples: int = 200,
@@ -199,16 +199,16 @@ def labels_of(truth: Truth) -> oks.Labels:
     )
 
 
-def found_of(truth: Truth, results: Sequence[Result]) -> oks.Found:
+def found_of(truth: Truth, results: Sequence[Result]) -> oks.Detections:
     """Return results as the arrays of the fast evaluation."""
     table = _table(truth, results)
     place = {image_id: place for place, image_id in enumerate(sorted(truth.image_ids))}
     image = np.array([place.get(image_id, -1) for image_id in table.image_ids], np.int64)
     mine = (image >= 0) & (table.category_ids == truth.category_id)
-    return oks.Found(image[mine], table.joints[mine, :, :2], table.scores[mine], table.areas[mine])
+    return oks.Detections(image[mine], table.joints[mine, :, :2], table.scores[mine], table.areas[mine])
 
 
-def _table(truth: Truth, results: Sequence[Result]) -> Table:
+def _table(truth: Truth, results: Sequence[Result]) -> ResultTable:
     return tabulate(results, len(truth.sigmas), truth.coco.imgs, truth.category_id)
 
 

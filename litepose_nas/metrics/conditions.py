@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 
-class Made(NamedTuple):
+class PredictionSettings(NamedTuple):
     """How predictions were made; None is what nobody said."""
 
     flip: bool | None = None  # the mirrored picture was looked at as well
@@ -19,7 +19,7 @@ class Conditions(NamedTuple):
 
     pictures: int
     people: int  # who count
-    made: Made
+    made: PredictionSettings
     notes: tuple[str, ...] = ()  # rules that were applied, and what a figure does not say by itself
 
 

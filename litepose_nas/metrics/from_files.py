@@ -15,12 +15,12 @@ from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.metrics import mpii
-from litepose_nas.metrics.conditions import Made
-from litepose_nas.metrics.reports import METRICS, Given, Report, report_pckh
+from litepose_nas.metrics.conditions import PredictionSettings
+from litepose_nas.metrics.reports import METRICS, MetricInput, MetricReport, report_pckh
 from litepose_nas.metrics.results import Result, read_any, read_results
 
 
-class Asked(NamedTuple):
+class PredictionFiles(NamedTuple):
     """What is to be judged, and how."""
 
     predictions: Path
@@ -30,7 +30,7 @@ class Asked(NamedTuple):
     said: str | None = None  # how the predictions were made
 
 
-class Opened(NamedTuple):
+class OpenedAnnotations(NamedTuple):
     """Annotations that were read, and where from."""
 
     document: Document
@@ -39,32 +39,32 @@ class Opened(NamedTuple):
     notes: tuple[str, ...]
 
 
-def judge(metric: str, asked: Asked) -> Report:
+def judge(metric: str, files: PredictionFiles) -> MetricReport:
     """Return the report of a metric on files.
 
     Predictions are COCO results; for MPII also an array as JSON or .mat, for PoseTrack18 also a folder of videos.
     """
     if metric not in METRICS:
         raise UserError(f"--metric: {metric!r} is not one; {nearest(metric, METRICS)}")
-    made = Made(said=asked.said)
+    made = PredictionSettings(said=files.said)
     if metric == "mpii":
-        truth = _mpii_truth(asked)
-        return report_pckh(_mpii_found(asked.predictions, truth), truth, Path(asked.annotations), made)
-    opened = _opened(asked)
-    results = _tracked(asked.predictions) if metric == "posetrack" else read_results(asked.predictions)
-    given = Given(opened.document, opened.path, opened.sigmas, results, made, asked.rule, opened.notes)
+        truth = _mpii_truth(files)
+        return report_pckh(_mpii_found(files.predictions, truth), truth, Path(files.annotations), made)
+    opened = _opened(files)
+    results = _tracked(files.predictions) if metric == "posetrack" else read_results(files.predictions)
+    given = MetricInput(opened.document, opened.path, opened.sigmas, results, made, files.rule, opened.notes)
     return METRICS[metric](given)
 
 
-def _opened(asked: Asked) -> Opened:
+def _opened(files: PredictionFiles) -> OpenedAnnotations:
     """Return annotations of whatever layout, without looking at pictures."""
-    path = Path(asked.annotations)
+    path = Path(files.annotations)
     if path.is_dir() and not (path / "data.yaml").is_file() and any(path.glob("*.json")):  # one file for each video
         document, where, skeleton, layout = posetrack18.read(LayoutFiles(path)), path, None, "posetrack18"
     else:
-        source = open_source(asked.annotations)
-        document, skeleton = source.document(asked.split, pictures=False), source.skeleton
-        where, layout = source.split(asked.split).annotations or path, source.split(asked.split).layout
+        source = open_source(files.annotations)
+        document, skeleton = source.document(files.split, pictures=False), source.skeleton
+        where, layout = source.split(files.split).annotations or path, source.split(files.split).layout
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # As arrays they are not wanted here, but on the way every record is looked at, and a bad one named.
@@ -72,15 +72,15 @@ def _opened(asked: Asked) -> Opened:
     notes = [str(warning.message) for warning in caught]
     if layout != "coco":
         notes.append(f"areas that {layout} files lack are {AREA_OF_BOX} of the box")
-    return Opened(document, where, dataset.skeleton.sigmas, tuple(notes))
+    return OpenedAnnotations(document, where, dataset.skeleton.sigmas, tuple(notes))
 
 
-def _mpii_truth(asked: Asked) -> mpii.HeadTruth:
+def _mpii_truth(files: PredictionFiles) -> mpii.HeadTruth:
     """Return MPII's people from its .mat file, or from a JSON that has head boxes or such a .mat file beside it."""
-    path = Path(asked.annotations)
+    path = Path(files.annotations)
     if path.suffix.lower() == ".mat":
         return mpii.truth_of_mat(path)
-    opened = _opened(asked)
+    opened = _opened(files)
     people = opened.document["annotations"]
     beside = [opened.path.with_name(name) for name in _mat_names(opened.path.stem)]
     there = next((file for file in beside if file.is_file()), None)

@@ -36,7 +36,7 @@ class Labels(NamedTuple):
     images: int
 
 
-class Found(NamedTuple):
+class Detections(NamedTuple):
     """What somebody says stands in the pictures."""
 
     image: Integers  # (N,): the place of the picture
@@ -62,7 +62,7 @@ class Curves(NamedTuple):
     recall: Floats  # (A, T)
 
 
-def ten_numbers(labels: Labels, found: Found) -> tuple[float, ...]:
+def ten_numbers(labels: Labels, found: Detections) -> tuple[float, ...]:
     """Return AP, AP50, AP75, AP medium, AP large and the same five of AR."""
     precision, recall = curves(match(labels, found))
     return tuple(
@@ -72,12 +72,12 @@ def ten_numbers(labels: Labels, found: Found) -> tuple[float, ...]:
     )
 
 
-def average_precision(labels: Labels, found: Found) -> float:
+def average_precision(labels: Labels, found: Detections) -> float:
     """Return the AP alone; -1 where there is nobody to find."""
     return known_mean(curves(match(labels, found, areas=1)).precision)
 
 
-def match(labels: Labels, found: Found, areas: int = len(AREAS)) -> Matches:
+def match(labels: Labels, found: Detections, areas: int = len(AREAS)) -> Matches:
     """Return what the results of every picture found, for the first so many ranges of areas."""
     found = _best(found)
     excuses = _excuses(labels, areas)
@@ -122,7 +122,7 @@ def known_mean(values: Floats) -> float:
     return float(known.mean()) if known.size else -1.0
 
 
-def similarities(labels: Labels, found: Found, person: Integers, result: Integers) -> Floats:
+def similarities(labels: Labels, found: Detections, person: Integers, result: Integers) -> Floats:
     """Return how similar the joints of some results are to those of some people, pair by pair."""
     seen = labels.joints[:, :, 2] > 0
     count = seen.sum(axis=1)
@@ -155,13 +155,13 @@ def _beyond(boxes: Floats, joints: Floats) -> Floats:
     return below + np.maximum(0, joints - (left_top + size * 2))
 
 
-def _best(found: Found) -> Found:
+def _best(found: Detections) -> Detections:
     """Return the results by picture and falling score, no more of a picture than count."""
     order = np.lexsort((-found.scores, found.image))
     image = found.image[order]
     rank = np.arange(len(image)) - np.searchsorted(image, image, "left")
     kept = order[rank < MAX_DETECTIONS]
-    return Found(found.image[kept], found.joints[kept], found.scores[kept], found.areas[kept])
+    return Detections(found.image[kept], found.joints[kept], found.scores[kept], found.areas[kept])
 
 
 def _bounds(areas: int) -> tuple[Floats, Floats]:
@@ -175,7 +175,7 @@ def _excuses(labels: Labels, areas: int) -> Flags:
     return labels.ignored | (labels.areas < low) | (labels.areas > high)
 
 
-def _choose(labels: Labels, found: Found, excuses: Flags) -> tuple[Flags, Flags]:
+def _choose(labels: Labels, found: Detections, excuses: Flags) -> tuple[Flags, Flags]:
     """Return which results got a person, and which of those one who only excuses them (A, T, N)."""
     limits = np.minimum(THRESHOLDS, 1 - 1e-10)
     result, person, oks = close_pairs(labels, found, limits[0])
@@ -210,7 +210,7 @@ def _choose(labels: Labels, found: Found, excuses: Flags) -> tuple[Flags, Flags]
     return np.ascontiguousarray(hit.transpose(1, 2, 0)), np.ascontiguousarray(excused.transpose(1, 2, 0))
 
 
-def close_pairs(labels: Labels, found: Found, least: float) -> tuple[Integers, Integers, Floats]:
+def close_pairs(labels: Labels, found: Detections, least: float) -> tuple[Integers, Integers, Floats]:
     """Return results and people of the same pictures who are at least so similar, and how similar."""
     first = np.searchsorted(labels.image, found.image, "left")
     count = np.searchsorted(labels.image, found.image, "right") - first

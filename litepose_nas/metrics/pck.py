@@ -27,7 +27,7 @@ class Errors(NamedTuple):
     torsos: Floats  # (G,): from left shoulder to right hip; NaN where one of them is not labelled
 
 
-def errors_of(labels: oks.Labels, found: oks.Found, names: Sequence[str]) -> Errors:
+def errors_of(labels: oks.Labels, found: oks.Detections, names: Sequence[str]) -> Errors:
     """Return the errors of everybody who counts: each result is taken for one person, the most similar pairs first."""
     counts = np.flatnonzero(~labels.ignored)
     labels = labels._replace(
@@ -79,7 +79,7 @@ def people_found(errors: Errors) -> int:
     return int(np.isfinite(errors.pixels).all(axis=1).sum())
 
 
-def _pairs(labels: oks.Labels, found: oks.Found) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _pairs(labels: oks.Labels, found: oks.Detections) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return people and the results that are taken for them, greedily by similarity."""
     result, person, similar = oks.close_pairs(labels, found, MIN_SIMILARITY)
     free_people, free_results = np.ones(len(labels.image), bool), np.ones(len(found.image), bool)

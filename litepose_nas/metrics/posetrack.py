@@ -30,7 +30,7 @@ JOINTS = tuple(joint for joints in PARTS.values() for joint in joints)
 REACH = 0.5  # of a head's size
 
 
-class Frame(NamedTuple):
+class PoseTrackFrame(NamedTuple):
     """The labelled people of a frame and what was found in it, with nothing left that is to be ignored."""
 
     joints: Floats  # (G, J, 2)
@@ -55,7 +55,7 @@ class PoseTrackScores(NamedTuple):
     joints: dict[str, float]
 
 
-def posetrack_ap(frames: Iterable[Frame]) -> PoseTrackScores:
+def posetrack_ap(frames: Iterable[PoseTrackFrame]) -> PoseTrackScores:
     """Return the AP of each part and the mean over the joints, not over the parts."""
     scores: list[list[Floats]] = [[] for _ in JOINTS]
     labels: list[list[Flags]] = [[] for _ in JOINTS]
@@ -78,7 +78,7 @@ def posetrack_ap(frames: Iterable[Frame]) -> PoseTrackScores:
     return PoseTrackScores(**parts, total=_mean_of_known(list(aps.values())), joints=aps)
 
 
-def right_joints(frame: Frame) -> Flags:
+def right_joints(frame: PoseTrackFrame) -> Flags:
     """Return which joints of the predictions (P, J) are where the person has them whom the prediction got."""
     predictions, people = len(frame.found), len(frame.joints)
     right = np.zeros((predictions, len(JOINTS)), bool)
@@ -112,7 +112,7 @@ def joint_ap(scores: Floats, right: NDArray[Any], people: int) -> float:
     return float((gain * reached).sum())
 
 
-def frames_of(document: Document, path: Path, results: Sequence[Result]) -> list[Frame]:
+def frames_of(document: Document, path: Path, results: Sequence[Result]) -> list[PoseTrackFrame]:
     """Return the frames of a document in which people were annotated, with the results that are theirs.
 
     A joint's score is that of the result's `scores`, or the third number of the joint where there are none. A joint at
@@ -194,7 +194,7 @@ def _points(where: str, numbers: Any, joints: int) -> Floats:
 
 def _without_ignored(
     truth: list[tuple[Floats, Flags, float]], found: list[tuple[Floats, Flags, Floats]], regions: list[Floats]
-) -> Frame:
+) -> PoseTrackFrame:
     def seen(points: Floats, there: Flags) -> Flags:
         for region in regions:
             there = there & ~inside(points.reshape(-1, 2), region).reshape(there.shape)
@@ -208,7 +208,7 @@ def _without_ignored(
     claimed = seen(places, np.array([there for _, there, _ in found], bool).reshape(-1, len(JOINTS)))
     scores = np.array([score for _, _, score in found], float).reshape(-1, len(JOINTS))
     people, predictions = present.any(axis=1), claimed.any(axis=1)
-    return Frame(
+    return PoseTrackFrame(
         joints[people], present[people], heads[people], places[predictions], claimed[predictions], scores[predictions]
     )
 

@@ -13,25 +13,25 @@ from litepose_nas.data.layouts.crowdpose import SPLIT_RULES
 from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.errors import UserError
 from litepose_nas.metrics import coco, crowdpose, mpii, oks, pck, posetrack
-from litepose_nas.metrics.conditions import Conditions, Made
+from litepose_nas.metrics.conditions import Conditions, PredictionSettings
 from litepose_nas.metrics.results import Result
 
 SHARES = (0.05, 0.1, 0.2)  # of the box or torso, at which PCK is given
 
 
-class Given(NamedTuple):
+class MetricInput(NamedTuple):
     """Annotations and predictions that were read."""
 
     document: Document
     path: Path  # of the annotations
     sigmas: tuple[float, ...]
     results: Sequence[Result]
-    made: Made = Made()
+    made: PredictionSettings = PredictionSettings()
     rule: str = "released"  # of CrowdPose's splits
     notes: tuple[str, ...] = ()  # what had to be assumed
 
 
-class Report(NamedTuple):
+class MetricReport(NamedTuple):
     """The figures of a metric: lines for people, fields for machines, and the conditions for both."""
 
     lines: tuple[str, ...]
@@ -39,7 +39,7 @@ class Report(NamedTuple):
     conditions: Conditions
 
 
-def report_coco(given: Given) -> Report:
+def report_coco(given: MetricInput) -> MetricReport:
     """Return COCO's ten numbers."""
     truth, notes = _truth(given)
     scores = coco.coco_ap(truth, given.results)
@@ -47,10 +47,10 @@ def report_coco(given: Given) -> Report:
         raise nobody(given.path)
     notes = [*notes, *_nobody_of("people", scores._asdict())]
     lines = coco.ten_lines(scores).split("\n")
-    return Report(tuple(lines), scores._asdict(), _conditions(given, truth, notes))
+    return MetricReport(tuple(lines), scores._asdict(), _conditions(given, truth, notes))
 
 
-def report_crowdpose(given: Given) -> Report:
+def report_crowdpose(given: MetricInput) -> MetricReport:
     """Return CrowdPose's nine numbers."""
     crowd = crowdpose.crowd_truth(given.document, given.path, given.rule)
     scores = crowdpose.crowdpose_ap(crowd, given.results)
@@ -70,16 +70,16 @@ def report_crowdpose(given: Given) -> Report:
         "split_pictures": {name: len(ids) for name, ids in crowd.splits.items()},
     }
     lines = crowdpose.nine_lines(scores, given.rule).split("\n")
-    return Report(tuple(lines), figures, _conditions(given, crowd.truth, notes))
+    return MetricReport(tuple(lines), figures, _conditions(given, crowd.truth, notes))
 
 
-def report_mpii(given: Given) -> Report:
+def report_mpii(given: MetricInput) -> MetricReport:
     """Return PCKh at 0.5 and at 0.1 of results, one for each person."""
     truth = mpii.truth_of_document(given.document, given.path)
     return report_pckh(mpii.found_of(given.results, truth), truth, given.path, given.made)
 
 
-def report_pckh(found: mpii.Floats, truth: mpii.HeadTruth, path: Path, made: Made) -> Report:
+def report_pckh(found: mpii.Floats, truth: mpii.HeadTruth, path: Path, made: PredictionSettings) -> MetricReport:
     """Return PCKh at 0.5 and at 0.1 of joints (N, 16, 2), person by person as in the truth that a path held."""
     rows = {"0.5": mpii.pckh(found, truth, 0.5), "0.1": mpii.pckh(found, truth, 0.1)}
     if not truth.present.any():
@@ -97,10 +97,10 @@ def report_pckh(found: mpii.Floats, truth: mpii.HeadTruth, path: Path, made: Mad
     conditions = Conditions(pictures, len(truth.joints), made, tuple(notes))
     head = ("", *(column.capitalize() for column in mpii.Pckh._fields))
     lines = _aligned(head, [(f"PCKh@{at}", *map(_percent, row)) for at, row in rows.items()])
-    return Report(lines, {f"pckh@{at}": _known(row._asdict()) for at, row in rows.items()}, conditions)
+    return MetricReport(lines, {f"pckh@{at}": _known(row._asdict()) for at, row in rows.items()}, conditions)
 
 
-def report_posetrack(given: Given) -> Report:
+def report_posetrack(given: MetricInput) -> MetricReport:
     """Return PoseTrack18's AP of each part and joint."""
     frames = posetrack.frames_of(given.document, given.path, given.results)
     scores = posetrack.posetrack_ap(frames)
@@ -122,10 +122,10 @@ def report_posetrack(given: Given) -> Report:
         ("", *(column.capitalize() for column in columns)), [("AP", *(_percent(row[column]) for column in columns))]
     )
     figures = {**_known({column: row[column] for column in columns}), "joints": _known(scores.joints)}
-    return Report(lines, figures, Conditions(len(frames), people, given.made, tuple(notes)))
+    return MetricReport(lines, figures, Conditions(len(frames), people, given.made, tuple(notes)))
 
 
-def report_pck(given: Given) -> Report:
+def report_pck(given: MetricInput) -> MetricReport:
     """Return PCK of box and torso and the median pixel error, for any skeleton."""
     truth, notes = _truth(given)
     names = [str(name) for name in truth.coco.dataset["categories"][0]["keypoints"]]
@@ -159,10 +159,10 @@ def report_pck(given: Given) -> Report:
         },
     }
     lines = _aligned(("joint", "median px", *tables), rows)
-    return Report(lines, _known(figures), _conditions(given, truth, notes))
+    return MetricReport(lines, _known(figures), _conditions(given, truth, notes))
 
 
-METRICS: dict[str, Callable[[Given], Report]] = {
+METRICS: dict[str, Callable[[MetricInput], MetricReport]] = {
     "coco": report_coco,
     "crowdpose": report_crowdpose,
     "mpii": report_mpii,
@@ -176,14 +176,14 @@ def nobody(path: Path) -> UserError:
     return UserError(f"{path} has nobody with labelled joints: there is nothing to find; give a file with people")
 
 
-def _truth(given: Given) -> tuple[coco.Truth, list[str]]:
+def _truth(given: MetricInput) -> tuple[coco.Truth, list[str]]:
     """Return the people of the annotations, and what had to be assumed of them."""
     truth = coco.truth_of(given.document, given.path, given.sigmas)
     filled = [f"{truth.filled} areas were missing or zero: {AREA_OF_BOX} of the box instead"] if truth.filled else []
     return truth, [*given.notes, *filled]
 
 
-def _conditions(given: Given, truth: coco.Truth, notes: Sequence[str]) -> Conditions:
+def _conditions(given: MetricInput, truth: coco.Truth, notes: Sequence[str]) -> Conditions:
     people = int((~coco.labels_of(truth).ignored).sum())
     counts: dict[int, int] = {}
     for result in given.results:

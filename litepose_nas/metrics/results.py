@@ -16,7 +16,7 @@ from litepose_nas.errors import UserError
 Result = dict[str, Any]  # image_id, category_id, keypoints (x, y, value after each other; COCO's pixels), score
 
 
-class Table(NamedTuple):
+class ResultTable(NamedTuple):
     """Results as arrays, row by row as they came."""
 
     results: Sequence[Result]
@@ -52,7 +52,7 @@ def read_any(path: Path) -> Any:
 
 def tabulate(
     results: Sequence[Result], joints: int, image_ids: Collection[int], category_id: int | None = None
-) -> Table:
+) -> ResultTable:
     """Return results as arrays, refusing what no figure could be made of.
 
     Results of other categories stay, but if all are of another one, something is wrong.
@@ -83,7 +83,7 @@ def tabulate(
         sides = _numbers(results, "bbox", (4,))[:, 2:]
     else:
         sides = np.ptp(points[:, :, :2], axis=1)
-    return Table(
+    return ResultTable(
         results,
         [result["image_id"] for result in results],
         np.array([result.get("category_id", 0) if category_id is not None else 0 for result in results], np.int64),
@@ -103,7 +103,7 @@ def check_image(image_id: object, image_ids: Collection[int]) -> None:
         )
 
 
-def for_pycocotools(table: Table, image_ids: Collection[int], category_id: int) -> list[Result]:
+def for_pycocotools(table: ResultTable, image_ids: Collection[int], category_id: int) -> list[Result]:
     """Return copies of the results of some pictures and a category, with nothing in them that would mislead it."""
     inside = set(image_ids)
     keys = ("image_id", "category_id", "keypoints", "score", *(["bbox"] if table.boxed else []))

@@ -22,8 +22,8 @@ from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.evaluation import check_joints, counted, evaluate, predict_batches
 from litepose_nas.metrics.coco import Scores
-from litepose_nas.metrics.conditions import Made
-from litepose_nas.metrics.reports import METRICS, Given, Report
+from litepose_nas.metrics.conditions import PredictionSettings
+from litepose_nas.metrics.reports import METRICS, MetricInput, MetricReport
 from litepose_nas.metrics.results import Result
 from litepose_nas.metrics.submission import write_coco, write_mpii
 from litepose_nas.network import Network
@@ -159,12 +159,12 @@ def metric_for(seen: Seen, source: Source, split: str) -> str:
     return {"crowdpose": "crowdpose", "mpii": "mpii", "posetrack18": "posetrack"}.get(layout, "coco")
 
 
-def report(seen: Seen, metric: str, rule: str, made: Made) -> Report:
+def report(seen: Seen, metric: str, rule: str, made: PredictionSettings) -> MetricReport:
     """Return the figures of what a network found."""
     if metric not in METRICS:
         raise UserError(f"--metric: {metric!r} is not one; {nearest(metric, METRICS)}")
     dataset = seen.dataset
-    given = Given(seen.document, dataset.annotations, dataset.skeleton.sigmas, seen.results, made, rule)
+    given = MetricInput(seen.document, dataset.annotations, dataset.skeleton.sigmas, seen.results, made, rule)
     return METRICS[metric](given)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from litepose_nas.data import zipped
-from litepose_nas.data.ahead import work_ahead
 from litepose_nas.data.check.finding import DataFinding, clean, finding
 from litepose_nas.data.check.tolerant_reader import CheckedSplit, ListedPicture
 from litepose_nas.data.images import decode_image
+from litepose_nas.data.prefetch import work_ahead
 from litepose_nas.errors import UserError
 
 Progress = Callable[[int, int], None]

@@ -14,17 +14,14 @@ from litepose_nas.data.person import box_of
 from litepose_nas.errors import UserError
 
 
-class Detections(NamedTuple):
+class DetectedBoxes(NamedTuple):
     """The boxes found in one picture, best first."""
 
     boxes: NDArray[np.float32]  # (N, 4): left, top, width, height; COCO's pixels
     scores: NDArray[np.float32]  # (N,)
 
 
-NOBODY = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
-
-
-def read_detections(path: Path, category_id: int = 1, min_score: float = 0.0) -> dict[int | str, Detections]:
+def read_detections(path: Path, category_id: int = 1, min_score: float = 0.0) -> dict[int | str, DetectedBoxes]:
     """Return the boxes of one category with at least a score, by image id; images with none are not in it.
 
     The id is the number of an image in a dataset, or the name of a picture.
@@ -45,7 +42,7 @@ def read_detections(path: Path, category_id: int = 1, min_score: float = 0.0) ->
     return {image_id: _sorted(boxes) for image_id, boxes in found.items()}
 
 
-def _sorted(boxes: list[tuple[float, tuple[float, ...]]]) -> Detections:
+def _sorted(boxes: list[tuple[float, tuple[float, ...]]]) -> DetectedBoxes:
     ranked = sorted(boxes, key=lambda box: -box[0])
     sides = np.array([box for _, box in ranked], np.float32)
-    return Detections(sides, np.array([score for score, _ in ranked], np.float32))
+    return DetectedBoxes(sides, np.array([score for score, _ in ranked], np.float32))

@@ -29,7 +29,7 @@ IMAGES = ("link", "copy", "none")
 Progress = Callable[[int, int], None]
 
 
-class Written(NamedTuple):
+class WrittenSplit(NamedTuple):
     """What of a split was written, and what was left behind because the layout has no place for it."""
 
     split: str
@@ -38,7 +38,7 @@ class Written(NamedTuple):
     left: dict[str, int]
 
 
-class _Part(NamedTuple):
+class _SplitToWrite(NamedTuple):
     document: Document
     folder: Path  # of the pictures
     skeleton: Skeleton
@@ -46,7 +46,7 @@ class _Part(NamedTuple):
 
 def convert(
     source: Source, out: Path, to: str, images: str = "link", progress: Progress | None = None
-) -> list[Written]:
+) -> list[WrittenSplit]:
     """Write a dataset into a new folder as COCO JSON or YOLO-pose texts, whole or not at all.
 
     Pictures are linked (copied where the disk cannot link), copied, or with "none" left where they are.
@@ -66,7 +66,9 @@ def convert(
             names = _new_names(part.document, name)
             for picture in part.document["images"]:
                 if images != "none":
-                    _place(part.folder / picture["file_name"], partial / "images" / name / names[picture["id"]], images)
+                    _place_picture(
+                        part.folder / picture["file_name"], partial / "images" / name / names[picture["id"]], images
+                    )
                 done += 1
                 if progress is not None:
                     progress(done, total)
@@ -78,11 +80,11 @@ def convert(
                 written.append(_write_yolo(partial, name, part, names))
                 entries[name] = f"images/{name}"
         skeleton = next(iter(parts.values())).skeleton
-        _write_yaml(partial / "data.yaml", {**entries, **_words(skeleton, to)})
+        _write_yaml(partial / "data.yaml", {**entries, **_joint_keys(skeleton, to)})
     return written
 
 
-def divide(source: Source, out: Path, fraction: float, seed: int = 0, of: str = "train") -> list[Written]:
+def divide(source: Source, out: Path, fraction: float, seed: int = 0, of: str = "train") -> list[WrittenSplit]:
     """Write two COCO JSON of a split's pictures, the larger as train and a fraction as val, into a new folder.
 
     Which pictures go where depends on their ids and the seed alone; those of a video stay together.
@@ -101,7 +103,7 @@ def divide(source: Source, out: Path, fraction: float, seed: int = 0, of: str = 
             document = {**part.document, "images": kept, "annotations": _people_of(part.document, kept)}
             written.append(_write_coco(partial, name, part._replace(document=document), None))
             entries[name] = {"images": str(folder.resolve()), "annotations": f"annotations/{name}.json"}
-        _write_yaml(partial / "data.yaml", {**entries, **_words(part.skeleton, "coco")})
+        _write_yaml(partial / "data.yaml", {**entries, **_joint_keys(part.skeleton, "coco")})
     return written
 
 
@@ -115,7 +117,7 @@ def _named_splits(source: Source) -> list[tuple[str, str]]:
     return [(name, name) for name in people]
 
 
-def _part(source: Source, name: str, keep_unlabelled: bool = False) -> _Part:
+def _part(source: Source, name: str, keep_unlabelled: bool = False) -> _SplitToWrite:
     """Return a split that has passed the one strict reader, with its people of the one category alone."""
     document, folder = source.document(name), source.split(name).images
     path = source.split(name).annotations or folder
@@ -125,7 +127,7 @@ def _part(source: Source, name: str, keep_unlabelled: bool = False) -> _Part:
     pictures = [p for p in document["images"] if keep_unlabelled or is_labelled(p)]
     people = [a for a in document["annotations"] if a.get("category_id") == number]
     whole = {**document, "images": pictures, "annotations": people}
-    return _Part(
+    return _SplitToWrite(
         {**whole, "annotations": _people_of(whole, pictures), "categories": [category_for(skeleton, number, label)]},
         folder,
         skeleton,
@@ -151,7 +153,7 @@ def _new_names(document: Document, split_name: str) -> dict[int, str]:
     return names
 
 
-def _place(source: Path, target: Path, how: str) -> None:
+def _place_picture(source: Path, target: Path, how: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         if how == "link":
@@ -168,17 +170,17 @@ def _place(source: Path, target: Path, how: str) -> None:
         raise UserError(f"{source} cannot be copied ({error.strerror or error}); nothing was written") from error
 
 
-def _write_coco(folder: Path, name: str, part: _Part, names: dict[int, str] | None) -> Written:
+def _write_coco(folder: Path, name: str, part: _SplitToWrite, names: dict[int, str] | None) -> WrittenSplit:
     document = part.document
     if names is not None:
         document = {**document, "images": [{**p, "file_name": names[p["id"]]} for p in document["images"]]}
     target = folder / "annotations" / f"{name}.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
-    return Written(name, len(document["images"]), len(document["annotations"]), {})
+    return WrittenSplit(name, len(document["images"]), len(document["annotations"]), {})
 
 
-def _write_yolo(folder: Path, name: str, part: _Part, names: dict[int, str]) -> Written:
+def _write_yolo(folder: Path, name: str, part: _SplitToWrite, names: dict[int, str]) -> WrittenSplit:
     left: Counter[str] = Counter()
     people: dict[int, list[str]] = defaultdict(list)
     sizes = {picture["id"]: (picture["width"], picture["height"]) for picture in part.document["images"]}
@@ -199,7 +201,7 @@ def _write_yolo(folder: Path, name: str, part: _Part, names: dict[int, str]) -> 
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text("".join(f"{line}\n" for line in people[picture["id"]]), encoding="utf-8")
     count = sum(map(len, people.values()))
-    return Written(name, len(part.document["images"]), count, {what: n for what, n in left.items() if n})
+    return WrittenSplit(name, len(part.document["images"]), count, {what: n for what, n in left.items() if n})
 
 
 def _inside(keypoints: Sequence[float], width: int, height: int) -> tuple[list[float], int]:
@@ -213,7 +215,7 @@ def _inside(keypoints: Sequence[float], width: int, height: int) -> tuple[list[f
     return kept, gone
 
 
-def _words(skeleton: Skeleton, to: str) -> dict[str, Any]:
+def _joint_keys(skeleton: Skeleton, to: str) -> dict[str, Any]:
     if to == "coco":
         return plain_words(skeleton)
     words = plain_words(skeleton)
