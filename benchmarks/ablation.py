@@ -24,8 +24,8 @@ from litepose_nas.budget import Budget
 from litepose_nas.data.source import open_source
 from litepose_nas.demo.scale import FULL
 from litepose_nas.runs.run import Run
-from litepose_nas.scoring import Protocol
-from litepose_nas.searching.agreement import Interval, resamples, strata, tau
+from litepose_nas.search.rank_correlation import Interval, resamples, strata, tau
+from litepose_nas.search.scoring import Protocol
 from litepose_nas.steps import audit, search
 from litepose_nas.steps.common import MOST_IN_SLICE
 

@@ -24,7 +24,7 @@ from litepose_nas.demo.scale import FULL
 from litepose_nas.evaluation import evaluate
 from litepose_nas.runs import journal
 from litepose_nas.runs.run import Run
-from litepose_nas.scoring import Candidates, Judge, Protocol
+from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.steps.common import read_data, task_of
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.train.loop import Every, fit
@@ -49,8 +49,8 @@ def main() -> None:
     data, more = read_data(source, seed, FULL.slice), read_data(source, seed)
     recipe, steps = changed(Recipe(), (*FULL.supernet, *FULL.finetune)), FULL.finetune_steps
     task, val = task_of(data.skeleton, recipe), Pictures(source.read("val"))
-    judge = Judge(data.held, task, recipe, CPU, Protocol(FULL.calibration, FULL.calibration_batch))
-    whole = Candidates(supernet, Judge(more.held, task, recipe, CPU, Protocol()))
+    judge = Scorer(data.split, task, recipe, CPU, Protocol(FULL.calibration, FULL.calibration_batch))
+    whole = SupernetScorer(supernet, Scorer(more.split, task, recipe, CPU, Protocol()))
     records = journal.read(asked.run / "search" / "journal.jsonl").records
     known = {
         supernet.space.arch(one["arch"]): one["result"] for one in records if "result" in one and "again" not in one
@@ -63,7 +63,7 @@ def main() -> None:
         trainee = NetTrainee(extract(supernet, arch), recipe, arch.input, CPU, data.joints, task=task)
 
         def stream(start, size=arch.input):  # type: ignore[no-untyped-def]
-            return batches(data.held.rest, size, recipe.batch, seed, recipe.augment, start, steps)
+            return batches(data.split.train, size, recipe.batch, seed, recipe.augment, start, steps)
 
         with tempfile.TemporaryDirectory() as room, Run.create("foretelling", out=Path(room) / str(number)) as run:
             average = fit(trainee, stream, run, steps, every=Every(report=steps, check=steps, save=steps))

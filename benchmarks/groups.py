@@ -41,8 +41,8 @@ from litepose_nas.data.loader import Batch
 from litepose_nas.data.source import open_source
 from litepose_nas.layers.conv import conv_bn, dense
 from litepose_nas.pose.task import Task
-from litepose_nas.scoring import Candidates, Judge, Protocol
-from litepose_nas.searching.agreement import audit, between
+from litepose_nas.search.rank_correlation import audit, between
+from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.space import Arch, Space
 from litepose_nas.steps.common import read_data, task_of
 from litepose_nas.supernet import Supernet, window
@@ -212,7 +212,7 @@ class Bench(NamedTuple):
 
     task: Task
     recipe: Recipe
-    judge: Judge
+    judge: Scorer
     pictures: list[Batch]
     joints: int
 
@@ -223,8 +223,8 @@ def make_bench(room: Path) -> Bench:
     data = read_data(open_source(str(room / "people")), 0, 96)
     recipe = changed(named("default", "topdown"), ("batch=16", "lr=0.005", "widest_first=0.1"), "topdown")
     task = task_of(data.skeleton, recipe, "topdown")
-    pictures = [task.train_batch(data.held.rest, SIZE, recipe.batch, 0, step, AUGMENT) for step in range(48)]
-    return Bench(task, recipe, Judge(data.held, task, recipe, CPU, Protocol()), pictures, data.joints)
+    pictures = [task.train_batch(data.split.train, SIZE, recipe.batch, 0, step, AUGMENT) for step in range(48)]
+    return Bench(task, recipe, Scorer(data.split, task, recipe, CPU, Protocol()), pictures, data.joints)
 
 
 def supernet_losses(bench: Bench, rule: str, archs: list[dict[str, Any]], steps: int, seed: int) -> list[float]:
@@ -233,7 +233,7 @@ def supernet_losses(bench: Bench, rule: str, archs: list[dict[str, Any]], steps:
     supernet = Supernet(space(rule), bench.joints)
     trainee = SupernetTrainee(supernet, bench.recipe, steps, seed, SIZE, bench.task)
     train(trainee, bench.pictures, steps, seed)
-    candidates = Candidates(supernet, bench.judge)
+    candidates = SupernetScorer(supernet, bench.judge)
     return [candidates(supernet.space.arch(values))["loss"] for values in archs]
 
 

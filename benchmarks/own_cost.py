@@ -20,8 +20,8 @@ import torch
 import worlds
 
 from litepose_nas.runs.journal import Journal
-from litepose_nas.searching.engine import header, run_search
-from litepose_nas.steps.search import METHODS, Way, searcher_of
+from litepose_nas.search.loop import header, run_search
+from litepose_nas.steps.search import METHODS, SearchConfig, searcher_of
 
 PARTS = 5
 
@@ -44,7 +44,7 @@ def own_cost(space: str, method: str, evals: int, path: Path) -> tuple[list[floa
             moments.append(time.process_time() - scoring)
 
     def search(count: int) -> None:
-        searcher = searcher_of(Way(method), problem, 0, evals)
+        searcher = searcher_of(SearchConfig(method), problem, 0, evals)
         run_search(problem, searcher, evaluate, Journal(path, header(world.space, 0)), count, tell)
 
     search(evals)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
-from litepose_nas.searching.problem import Problem
+from litepose_nas.search.problem import Problem
 from litepose_nas.space import Arch
 
 POPULATION, ROUNDS, PARENTS, MUTATIONS, RATE = 40, 40, 10, 20, 0.1

@@ -25,7 +25,7 @@ from litepose_nas.data.loader import batches
 from litepose_nas.data.source import open_source
 from litepose_nas.demo.scale import FULL
 from litepose_nas.runs.run import Run
-from litepose_nas.scoring import Candidates, Judge, Protocol
+from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.steps.common import Data, read_data, task_of
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every, fit
@@ -51,7 +51,7 @@ def run_training(folder: Path, trainee: Trainee, data: Data, recipe: Recipe, ste
     """Train from scratch."""
 
     def stream(start: int):  # type: ignore[no-untyped-def]
-        return batches(data.held.rest, SIZE, recipe.batch, seed, recipe.augment, start, steps)
+        return batches(data.split.train, SIZE, recipe.batch, seed, recipe.augment, start, steps)
 
     with Run.create("ranking", out=folder) as run:
         fit(trainee, stream, run, steps, every=Every(report=steps, check=steps, save=steps))
@@ -71,13 +71,13 @@ def main() -> None:
         room = Path(name)
         write_toy(room / "people", FULL.train, 1, FULL.size, asked.seed, FULL.setting)
         data = read_data(open_source(str(room / "people")), asked.seed)
-        judge = Judge(data.held, task_of(data.skeleton, recipe, space.task), recipe, CPU, Protocol())
+        judge = Scorer(data.split, task_of(data.skeleton, recipe, space.task), recipe, CPU, Protocol())
         torch.manual_seed(asked.seed)
         supernet = ln.Supernet(space, data.joints, memory_format=devices.layout(CPU))
         trainee = SupernetTrainee(supernet, recipe, asked.steps, asked.seed, SIZE)
         run_training(room / "supernet", trainee, data, recipe, asked.steps, asked.seed)
         trained = time.perf_counter() - start
-        candidates, archs = Candidates(supernet, judge), one_octile(space, asked.nets, asked.seed)
+        candidates, archs = SupernetScorer(supernet, judge), one_octile(space, asked.nets, asked.seed)
         rows = []
         for number, arch in enumerate(archs):
             inherited = candidates(arch)

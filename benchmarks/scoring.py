@@ -8,7 +8,7 @@ The released search, told in its own words from what it does: for each candidate
 data sets and loaders anew (annotations and pictures are read from their files again), calibrates with gradients on,
 looks at the held-out pictures one by one, decodes each at the size of the input with loops over people and joints,
 writes a file of results, and lets pycocotools read it and the truth. Each row of the table leaves one of these out, on
-top of those above it; the last is `scoring.Candidates` as a search uses it, which says the loss as well. Networks and
+top of those above it; the last is `scoring.SupernetScorer` in a search, which says the loss as well. Networks and
 pictures are the same in every row, and every row's AP is printed beside its time: it changes where the assignment has
 ties, which two solvers break in two ways, and where the maps change their size. One thread, CPU time, medians of
 rounds in turn.
@@ -54,7 +54,7 @@ from litepose_nas.pose.decode import combine
 from litepose_nas.pose.grouping import joint_order
 from litepose_nas.pose.task import Task
 from litepose_nas.runs.run import Run
-from litepose_nas.scoring import Judge, Protocol
+from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps.common import read_data
 from litepose_nas.steps.search import prepare
 from litepose_nas.supernet import Supernet, calibrate, extract
@@ -105,20 +105,20 @@ class Made(NamedTuple):
     seed: int
 
 
-def score(way: Way, made: Made, judge: Judge, arch: ln.Arch, room: Path) -> float:
+def score(way: Way, made: Made, judge: Scorer, arch: ln.Arch, room: Path) -> float:
     """Return the AP of an architecture, found in this way."""
     if way.copied:
         copy.deepcopy(made.supernet.store.root)
     net, size = extract(made.supernet, arch).to(memory_format=torch.channels_last), arch.input
     if way.read_again:
-        held = read_data(made.source, made.seed, len(judge.held.slice)).held
+        held = read_data(made.source, made.seed, len(judge.split.heldout)).held
         calibrating = [torch.stack(views) for views in literal_calibration(held.rest.dataset.records, judge, size)]
         records = held.slice.dataset.records
         loader = (
             (literal_view(record, size)[None], [record], [aug.fit_warp(shape(record), size)]) for record in records
         )
     else:
-        calibrating, records = judge.calibration(size), judge.held.slice.dataset.records
+        calibrating, records = judge.calibration(size), judge.split.heldout.dataset.records
         loader = kept_views(judge, size)
     if way.gradients:
         with_gradients(net, calibrating)
@@ -150,17 +150,17 @@ def literal_view(record: Record, size: Size) -> Tensor:
     return torch.from_numpy(floats.transpose(2, 0, 1).copy())
 
 
-def literal_calibration(records: list[Record], judge: Judge, size: Size) -> Iterator[list[Tensor]]:
+def literal_calibration(records: list[Record], judge: Scorer, size: Size) -> Iterator[list[Tensor]]:
     """Yield batches of the pictures that the judge calibrates with, each read from its file."""
     by_id = {record.image_id: record for record in records}
     for step in range(len(judge.calibration(size))):
-        batch = judge.task.train_batch(judge.held.rest, (8, 8), judge.protocol.batch, judge.protocol.seed, step, None)
+        batch = judge.task.train_batch(judge.split.train, (8, 8), judge.protocol.batch, judge.protocol.seed, step, None)
         yield [literal_view(by_id[image_id], size) for image_id in batch.image_ids]
 
 
-def kept_views(judge: Judge, size: Size) -> Iterator[Views]:
+def kept_views(judge: Scorer, size: Size) -> Iterator[Views]:
     """Yield the held-out pictures that are ready in memory."""
-    records = {record.image_id: record for record in judge.held.slice.dataset.records}
+    records = {record.image_id: record for record in judge.split.heldout.dataset.records}
     for batch, warps in judge._slice(size).batches:
         for image, image_id, warp in zip(batch.images, batch.image_ids, warps, strict=True):
             yield image[None], [records[image_id]], [warp]
@@ -235,7 +235,7 @@ def main() -> None:
     run, budget = Run.open(asked.run), Budget.of([asked.budget])
     protocol, source = Protocol(asked.calibration), open_source(run.settings["data"])
     candidates = prepare(run, source, budget, "cpu", False, protocol, asked.slice).candidates
-    judge, made = candidates.judge, Made(candidates.supernet, source, run.settings["seed"])
+    judge, made = candidates.scorer, Made(candidates.supernet, source, run.settings["seed"])
     rng, archs = random.Random(0), []
     while len(archs) < asked.nets:
         arch = made.supernet.space.sample(rng)
@@ -248,7 +248,9 @@ def main() -> None:
     calibrating = sum(len(images) for images in judge.calibration(archs[0].input))
     macs = ", ".join(f"{ln.cost(arch).macs / 1e6:.1f}" for arch in archs)
     print(f"torch {torch.__version__}, 1 thread, CPU time, medians of {asked.rounds} rounds; {asked.run}")
-    print(f"{calibrating} pictures to calibrate with, {len(judge.held.slice)} to judge by; networks of {macs} MMAC\n")
+    print(
+        f"{calibrating} pictures to calibrate with, {len(judge.split.heldout)} to judge by; networks of {macs} MMAC\n"
+    )
     print("| way | ms | saved by this, ms | as released / this | AP |\n|---|---|---|---|---|")
     for number, (name, _) in enumerate(works):
         saved = f"{times[number - 1] - times[number]:.0f}" if number else ""

@@ -21,11 +21,10 @@ from published import POPULATION, ROUNDS, evolution
 from worlds import World
 
 from litepose_nas.extras import need
-from litepose_nas.searching import guided, nsga2, pareto, random_search
-from litepose_nas.searching.front import front
-from litepose_nas.searching.pareto import Point
-from litepose_nas.searching.problem import Evaluated, Problem
-from litepose_nas.searching.rounds import Rounds
+from litepose_nas.search import guided, nsga2, pareto, random_search
+from litepose_nas.search.batched import BatchedSearcher
+from litepose_nas.search.pareto import Point, front
+from litepose_nas.search.problem import Evaluated, Problem
 from litepose_nas.space import Arch
 
 SPACES = ("litepose", "litepose-blocks")
@@ -45,7 +44,9 @@ def area(world: World, found: Found) -> float:
     return pareto.hypervolume(points, world.true(world.space.smallest), world.problem.budget.limits[0].most) / 1e9
 
 
-def ask_and_tell(world: World, make: Callable[[Problem, int], Rounds], evals: int, seed: int) -> tuple[Found, float]:
+def ask_and_tell(
+    world: World, make: Callable[[Problem, int], BatchedSearcher], evals: int, seed: int
+) -> tuple[Found, float]:
     """Return what one of our searchers evaluates, and the processor seconds that it took itself."""
     searcher, found, spent = make(world.problem, seed), [], 0.0
     while len(found) < evals:

@@ -23,7 +23,7 @@ from litepose_nas.data.source import open_source
 from litepose_nas.demo.scale import FULL
 from litepose_nas.evaluation import evaluate
 from litepose_nas.runs.run import Run
-from litepose_nas.scoring import Judge, Protocol
+from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps.common import read_data, task_of
 from litepose_nas.supernet import calibrate
 from litepose_nas.synthetic.dataset import write_toy
@@ -69,7 +69,7 @@ def main() -> None:
             trainee = NetTrainee(net, recipe, size, CPU, data.joints, task=task)
 
             def stream(start, size=size, recipe=recipe, steps=steps):  # type: ignore[no-untyped-def]
-                return batches(data.held.rest, size, recipe.batch, asked.seed, recipe.augment, start, steps)
+                return batches(data.split.train, size, recipe.batch, asked.seed, recipe.augment, start, steps)
 
             start = time.process_time()
             with Run.create("short", out=room / row) as run:
@@ -77,7 +77,7 @@ def main() -> None:
             seconds = time.process_time() - start
             assert average is not None
             trainee.store.flat.copy_(average)
-            calibrate(net, Judge(data.held, task, recipe, CPU, Protocol()).calibration(size))
+            calibrate(net, Scorer(data.split, task, recipe, CPU, Protocol()).calibration(size))
             found, _ = evaluate(devices.place(net, CPU), val, task, size, flip=True)
             print(f"| {row} | {steps} | {seconds:.0f} | {found.ap:.3f} | {found.ap50:.3f} | {found.ap75:.3f} |")
             sys.stdout.flush()

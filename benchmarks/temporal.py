@@ -41,10 +41,10 @@ from litepose_nas.metrics.coco import fast_ap, read_truth
 from litepose_nas.pose.temporal import Temporal
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
-from litepose_nas.scoring import Candidates, Judge, Protocol
-from litepose_nas.searching import guided
-from litepose_nas.searching.engine import header, run_search
-from litepose_nas.searching.problem import Problem, by_loss
+from litepose_nas.search import guided
+from litepose_nas.search.loop import header, run_search
+from litepose_nas.search.problem import Problem, by_loss
+from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.space import Arch, Space
 from litepose_nas.steps.common import Data, describe, read_data, task_of
 from litepose_nas.steps.keyframe import load_key, space_with_key
@@ -136,7 +136,7 @@ def train(folder: Path, trainee: Trainee, data: Data, recipe: Recipe, steps: int
     def stream(start: int):  # type: ignore[no-untyped-def]
         make = trainee.task.train_batch
         return batches(
-            data.held.rest, SIZE, recipe.batch, seed, recipe.augment, start, steps, workers=0, make_batch=make
+            data.split.train, SIZE, recipe.batch, seed, recipe.augment, start, steps, workers=0, make_batch=make
         )
 
     run = Run.resume(folder) if (folder / "config.yaml").exists() else Run.create("temporal", out=folder)
@@ -144,11 +144,11 @@ def train(folder: Path, trainee: Trainee, data: Data, recipe: Recipe, steps: int
         fit(trainee, stream, run, steps, every=Every(report=max(1, steps // 10), check=steps, save=max(1, steps // 5)))
 
 
-def judge_of(room: Room, arch: Arch, recipe: Recipe) -> Judge:
+def judge_of(room: Room, arch: Arch, recipe: Recipe) -> Scorer:
     """Return what scores networks of this kind on the slice."""
     data = room.clips if arch.frames > 1 else room.stills
     task = task_of(data.skeleton, recipe, arch.space.task, arch.frames)
-    return Judge(data.held, task, recipe, CPU, Protocol(calibration=64, batch=16))
+    return Scorer(data.split, task, recipe, CPU, Protocol(calibration=64, batch=16))
 
 
 class Everywhere(torch.nn.Module):
@@ -226,7 +226,7 @@ def search_alike(room: Room, supernet: Supernet, budget: int) -> dict[str, Any]:
     """Return the best group of those drawn whose later frames are alike."""
     space, rng = supernet.space, random.Random(room.seed)
     looked: dict[Arch, Any] = {}
-    candidates = Candidates(supernet, judge_of(room, space.widest, CLIPS))
+    candidates = SupernetScorer(supernet, judge_of(room, space.widest, CLIPS))
     while len(looked) < room.size.evals:
         drawn = space.sample(rng).to_dict()
         values = {key.removeprefix("frames.blocks.0."): v for key, v in drawn.items() if ".blocks.0." in key}
@@ -239,7 +239,7 @@ def search_alike(room: Room, supernet: Supernet, budget: int) -> dict[str, Any]:
 
 def search_all(room: Room, supernet: Supernet, budget: int, known: list[Any]) -> dict[str, Any]:
     """Return the best group of all: the search knows half as many that are alike, and looks at as many others."""
-    space, candidates = supernet.space, Candidates(supernet, judge_of(room, supernet.space.widest, CLIPS))
+    space, candidates = supernet.space, SupernetScorer(supernet, judge_of(room, supernet.space.widest, CLIPS))
     problem = Problem(space, Budget.of([f"{budget}MAC"]), lambda arch: ln.cost(arch, joints=supernet.joints), by_loss)
     half = room.size.evals // 2
     searcher = guided.searcher(problem, room.seed, start=6, round=5)

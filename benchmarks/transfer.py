@@ -25,7 +25,7 @@ from litepose_nas.data.source import Source, open_source
 from litepose_nas.evaluation import evaluate
 from litepose_nas.metrics import coco, pck
 from litepose_nas.runs.run import Run
-from litepose_nas.scoring import Judge, Protocol
+from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps import train_supernet
 from litepose_nas.steps.common import task_of
 from litepose_nas.supernet import calibrate, extract
@@ -98,7 +98,7 @@ def score(file: Path, source: Source, seed: int) -> str:
     net = extract(supernet, supernet.space.widest)
     data = train_supernet.read_data(source, seed, task="topdown")
     task, size = task_of(data.skeleton, RECIPE, "topdown"), supernet.space.widest.input
-    calibrate(net, Judge(data.held, task, RECIPE, CPU, Protocol()).calibration(size))
+    calibrate(net, Scorer(data.split, task, RECIPE, CPU, Protocol()).calibration(size))
     val = source.read("val")
     found, results = evaluate(net.eval(), Pictures(val), task, size)
     truth = coco.read_truth(val.annotations)

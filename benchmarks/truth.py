@@ -33,11 +33,11 @@ from litepose_nas.budget import Budget, in_words
 from litepose_nas.data.source import open_source
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.runs.journal import Journal
-from litepose_nas.scoring import Protocol
-from litepose_nas.searching.engine import Look, header
-from litepose_nas.searching.problem import RANKS, Problem, Result
+from litepose_nas.search.loop import Look, header
+from litepose_nas.search.problem import RANKS, Problem, Result
+from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Arch, Space
-from litepose_nas.steps.search import Setting, Way, looking, prepare, searcher_of
+from litepose_nas.steps.search import SearchConfig, SearchContext, looking, prepare, searcher_of
 
 SPACE = Path(__file__).with_suffix(".yaml")
 AGAIN = 5  # calibrations whose scores say what noise is
@@ -63,13 +63,13 @@ class Played(NamedTuple):
     arch: Arch
 
 
-def setting_of(room: Path, wanted: Wanted, protocol: Protocol = PROTOCOL, in_slice: int = IN_SLICE) -> Setting:
+def setting_of(room: Path, wanted: Wanted, protocol: Protocol = PROTOCOL, in_slice: int = IN_SLICE) -> SearchContext:
     """Return a supernet that is trained in the room if it is not there, and how its networks are judged."""
     trained = drawn_supernet(room, wanted)
     return prepare(trained, open_source(trained.settings["data"]), Budget(), "cpu", False, protocol, in_slice)
 
 
-def journal_of(setting: Setting, path: Path) -> Journal:
+def journal_of(setting: SearchContext, path: Path) -> Journal:
     """Return the file in which the truth is kept."""
     making = setting.making
     more = {
@@ -80,7 +80,7 @@ def journal_of(setting: Setting, path: Path) -> Journal:
     return Journal(path, {**header(setting.problem.space, 0), **more, "kind": "truth"})
 
 
-def evaluate_all(setting: Setting, journal: Journal, workers: int = 1, say: bool = True) -> Table:
+def evaluate_all(setting: SearchContext, journal: Journal, workers: int = 1, say: bool = True) -> Table:
     """Return the truth, evaluating what is not in the journal yet, in an order that tells nothing."""
     space, joints = setting.problem.space, setting.candidates.supernet.joints
     archs = sorted(set(space), key=lambda arch: arch.values)
@@ -104,7 +104,7 @@ def evaluate_all(setting: Setting, journal: Journal, workers: int = 1, say: bool
     return Table(space, {arch: known[arch] for arch in archs}, dict(zip(archs, macs.tolist(), strict=True)))
 
 
-def again(setting: Setting, journal: Journal, arch: Arch) -> list[Result]:
+def again(setting: SearchContext, journal: Journal, arch: Arch) -> list[Result]:
     """Return what further calibrations of a network find, kept in the journal as well."""
     space, candidates = setting.problem.space, setting.candidates
     known = {
@@ -137,7 +137,7 @@ def best_within(table: Table, problem: Problem) -> tuple[Arch, dict[Arch, float]
 def play(table: Table, problem: Problem, method: str, seed: int, evals: int) -> Played:
     """Return what a search of so many evaluations finds that looks scores up in the table."""
     best, scores = best_within(table, problem)
-    searcher, seen = searcher_of(Way(method), problem, seed, evals), []
+    searcher, seen = searcher_of(SearchConfig(method), problem, seed, evals), []
     while len(seen) < evals and (archs := searcher.ask(evals - len(seen))):
         for arch in archs:
             seen.append(arch)
@@ -169,7 +169,7 @@ def main() -> None:
     table = evaluate_all(setting, journal, asked.workers)
     seconds = statistics.fmean(float(result["seconds"]) for result in table.results.values())
     aps = [float(result["ap"]) for result in table.results.values()]
-    joints, judged = setting.candidates.supernet.joints, len(setting.candidates.judge.held.slice)
+    joints, judged = setting.candidates.supernet.joints, len(setting.candidates.scorer.split.heldout)
     print(
         f"{len(table.results)} networks, {seconds:.2f} s each on {judged} pictures; AP {min(aps):.3f} to {max(aps):.3f}"
     )

@@ -19,8 +19,8 @@ import numpy as np
 
 from litepose_nas import costs
 from litepose_nas.budget import Budget
-from litepose_nas.searching.genome import OFF, Genome
-from litepose_nas.searching.problem import Problem
+from litepose_nas.search.encoding import OFF, Genome
+from litepose_nas.search.problem import Problem
 from litepose_nas.space import Arch, Gene, Space
 
 KINDS = {"additive": 0.0, "interacting": 0.34, "strongly interacting": 0.45}  # share of variance drawn for pairs

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 import tiny
 from commands import run
-from test_engines import needs_ray
+from test_executors import needs_ray
 
 from litepose_nas import Space, UserError, costs
 from litepose_nas.budget import Budget
@@ -23,10 +23,10 @@ from litepose_nas.report.across import reread_across, summarise_across
 from litepose_nas.report.across_words import verdict
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
-from litepose_nas.searching import turns
-from litepose_nas.searching.meeting import Picture
-from litepose_nas.searching.turns import Part
-from litepose_nas.steps import candidates, search, search_across
+from litepose_nas.search import allocation
+from litepose_nas.search.allocation import JournalView
+from litepose_nas.search.workload import Workload
+from litepose_nas.steps import search, search_across, successive_halving
 from litepose_nas.train.recipe import Recipe
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -103,7 +103,7 @@ def test_a_search_leaves_one_front_and_a_winner(searched, trained):
         for name in sorted(p.name for p in (searched / "front").iterdir())
     ] == [one.arch for one in found.front]
     chosen = subnet_file.read(trained / "subnet.json")
-    assert chosen == subnet_file.read(searched / "subnet.json") == found.subnet(found.meeting.winner.one)
+    assert chosen == subnet_file.read(searched / "subnet.json") == found.subnet(found.comparison.winner.one)
     assert chosen.info["supernet"]["path"].split("/")[0] in ("whole", "alone")
     for name, past in across.pasts.items():
         best = subnet_file.read(searched / "best" / f"{name}.json")
@@ -111,7 +111,7 @@ def test_a_search_leaves_one_front_and_a_winner(searched, trained):
         assert best.info["supernet"] == past.info["supernet"]
         assert best.info["picture"]["people"] == "5/2"
     told = json.loads((searched / "families.json").read_text())
-    assert (told["winner"], told["mute"], told["people"]) == (found.meeting.winner.family, True, 2.5)
+    assert (told["winner"], told["mute"], told["people"]) == (found.comparison.winner.family, True, 2.5)
     assert [one["people"] for one in told["by_people"]] == list(range(1, 21))
     for name in ("front.svg", "people.svg"):
         assert ET.fromstring((searched / name).read_text()).tag == f"{SVG}svg"
@@ -158,20 +158,20 @@ def test_the_report_chooses_again_for_other_pictures_without_a_new_evaluation(se
 
 def test_a_family_that_cannot_keep_the_budget_is_named_before_weights_or_pictures_are_read(trained):
     trained = [Run.open(trained / name) for name in ("whole", "alone")]
-    budgets = search_across.budgets_of(trained, Budget.of(["20MMAC"]), Picture(Fraction(4)))
+    budgets = search_across.budgets_of(trained, Budget.of(["20MMAC"]), Workload(Fraction(4)))
     assert [limit.most for budget in budgets for limit in budget.limits] == [20e6, 5e6]
     with pytest.raises(
         UserError,
         match=r"budget 20MMAC a picture, which for each of 40 people is MACs <= 500 kMAC: no topdown-tiny network fits"
         r"(.|\n)*or leave .*/alone out",
     ):
-        search_across.budgets_of(trained, Budget.of(["20MMAC"]), Picture(Fraction(40)))
+        search_across.budgets_of(trained, Budget.of(["20MMAC"]), Workload(Fraction(40)))
 
 
 def test_candidates_are_the_winners_relatives(searched, monkeypatch, trained):
     monkeypatch.chdir(trained)
     chosen = subnet_file.read(searched / "subnet.json")
-    found = candidates.nearest_to_best(Run.open(searched), 3)
+    found = successive_halving.nearest_to_best(Run.open(searched), 3)
     assert len(found) == 3
     assert {one.arch.space for one in found} == {chosen.arch.space}
     assert {one.info["supernet"]["sha256"] for one in found} == {chosen.info["supernet"]["sha256"]}
@@ -238,7 +238,7 @@ def test_where_all_see_whole_pictures_nobody_asks_for_people(trained, monkeypatc
 def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
     source = open_source("people")
-    held = search_across.read_data(source, 0, search.slice_of(False)).held.slice
+    held = search_across.read_data(source, 0, search.slice_of(False)).split.heldout
     both = [Run.open("whole"), Run.open("alone")]
     counted = search_across.people_in(both, source, False, None)
     assert counted.number == Fraction(len(held.people), len(held))
@@ -248,13 +248,13 @@ def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, 
         for found in (0.9, 0.8, 0.7, 0.1)
     ]
     (trained / "boxes.json").write_text(json.dumps([*boxes, {**boxes[0], "image_id": 987654}]))
-    of_file = search_across.people_in(both, source, False, search.BoxFile("boxes.json", 0.5))
+    of_file = search_across.people_in(both, source, False, search.DetectionsFile("boxes.json", 0.5))
     assert of_file.number == Fraction(3, len(images))
     assert "3 boxes of boxes.json" in of_file.told
 
     alone = Run.open("alone")
     plain = search.prepare(alone, source, Budget(), "cpu", False)
-    given = search.prepare(alone, source, Budget(), "cpu", False, boxes=search.BoxFile("boxes.json", 0.5))
+    given = search.prepare(alone, source, Budget(), "cpu", False, boxes=search.DetectionsFile("boxes.json", 0.5))
     arch = plain.problem.space.smallest
     one, other = plain.candidates(arch), given.candidates(arch)
     assert one["loss"] == other["loss"]  # of the true people, whatever a detector found
@@ -262,7 +262,7 @@ def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, 
     assert {result["image_id"] for result in found} <= {images[0]}
     assert len(plain.candidates.found(arch)) > len(found)
     for setting, result in ((plain, one), (given, other)):
-        judge = setting.candidates.judge
+        judge = setting.candidates.scorer
         assert coco_ap(judge.truth, setting.candidates.found(arch)).ap == pytest.approx(result["ap"])
     assert run(f"{ASK} --boxes boxes.json --min-box-score 0.5 --detector-macs 1MMAC --name boxes", monkeypatch) == 0
     out = capsys.readouterr().out
@@ -303,7 +303,7 @@ def a_journal(path, whole=0.5, alone=0.6):
     """Write the journal of a search across the tiny spaces, with APs that grow with cost up to these."""
     spaces = {"litepose-tiny": Space.load("litepose-tiny"), "topdown-tiny": Space.load("topdown-tiny")}
     info = {"supernet": {"path": "gone", "sha256": "0"}, "data": "people", "seed": 0, "recipe": Recipe().__dict__}
-    picture, budget = Picture(Fraction(3)), Budget.of(["60MMAC"])
+    picture, budget = Workload(Fraction(3)), Budget.of(["60MMAC"])
     more = {"objectives": ["macs"], "first_look": 1.0, "rank": "auto", "seed": 0}
     families = {
         name: {
@@ -317,13 +317,13 @@ def a_journal(path, whole=0.5, alone=0.6):
     judged = {"pictures": 40, "people": "the mean", "boxes": "the true boxes"}
     notes = {"budget": ["60MMAC"], "convention": "exact", "judged": judged, "families": families}
     journal = Journal(
-        path, turns.header({name: (space, "0") for name, space in spaces.items()}, picture, **more), notes
+        path, allocation.header({name: (space, "0") for name, space in spaces.items()}, picture, **more), notes
     )
     sent = {}
     for name, (space, top) in zip(
         spaces, ((spaces["litepose-tiny"], whole), (spaces["topdown-tiny"], alone)), strict=True
     ):
-        part, own, rng = Part(journal, name), picture.budget(budget, space.task), random.Random(name)
+        part, own, rng = JournalView(journal, name), picture.budget(budget, space.task), random.Random(name)
         within = [arch for arch in (space.sample(rng) for _ in range(200)) if own.ok(costs.cost(arch))][:12]
         for number, arch in enumerate(dict.fromkeys([space.smallest, *within]), 1):
             cost = costs.cost(arch)
@@ -347,7 +347,7 @@ def test_the_report_says_who_won_and_from_how_many_people_on_another_would(tmp_p
     assert said.startswith("winner: topdown-tiny, AP 0.")
     assert "of litepose-tiny" in said.split("\n")[0]
     assert "its lead on litepose-tiny would be -0.010 to +0.200 AP (95 %), so others could turn it round" in said
-    flip = next(people for people, meeting in found.people if meeting.winner.family == "litepose-tiny")
+    flip = next(people for people, comparison in found.people if comparison.winner.family == "litepose-tiny")
     assert 4 <= flip <= 12
     assert f"up to {flip - 1} people a picture topdown-tiny wins, from {flip} on litepose-tiny wins" in said
     assert "with fewer than 3 people, dearer top-down networks would fit than were looked at" in said
@@ -369,12 +369,12 @@ def test_the_report_says_who_won_and_from_how_many_people_on_another_would(tmp_p
 def test_a_tie_is_called_one_and_a_family_without_room_is_named(tmp_path):
     a_journal(tmp_path / "journal.jsonl")
     found = summarise_across(reread_across(tmp_path))
-    tied = found._replace(meeting=found.meeting._replace(tied=True))
+    tied = found._replace(comparison=found.comparison._replace(tied=True))
     assert "of litepose-tiny, which noise cannot tell apart: the cheaper is chosen" in verdict(tied)[0]
     least = costs.cost(Space.load("litepose-tiny").smallest).macs
-    tight = summarise_across(reread_across(tmp_path), Budget.of([f"{least - 1}MAC"]), Picture(Fraction(1)))
+    tight = summarise_across(reread_across(tmp_path), Budget.of([f"{least - 1}MAC"]), Workload(Fraction(1)))
     assert verdict(tight)[0] == "of litepose-tiny nothing that was evaluated fits"
-    assert tight.meeting.winner.family == "topdown-tiny"
+    assert tight.comparison.winner.family == "topdown-tiny"
 
 
 @pytest.mark.slow

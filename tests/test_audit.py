@@ -12,7 +12,7 @@ from litepose_nas import Space, UserError, costs, load
 from litepose_nas.budget import Budget
 from litepose_nas.pose.decode import DivergedError
 from litepose_nas.runs.run import Run
-from litepose_nas.searching.problem import Problem
+from litepose_nas.search.problem import Problem
 from litepose_nas.steps import audit
 from litepose_nas.steps.audit import Wishes, spread_over_cost
 from litepose_nas.train.recipe import Length

@@ -16,10 +16,10 @@ from litepose_nas.budget import Budget
 from litepose_nas.data.source import open_source
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
-from litepose_nas.searching import finalists
-from litepose_nas.searching.engine import header, run_search
-from litepose_nas.searching.front import front, write_csv
-from litepose_nas.searching.problem import Problem
+from litepose_nas.search import finalists
+from litepose_nas.search.loop import header, run_search
+from litepose_nas.search.pareto import front, write_csv
+from litepose_nas.search.problem import Problem
 from litepose_nas.steps import search as step
 
 METHODS = ("guided", "nsga2", "random")

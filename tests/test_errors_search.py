@@ -14,7 +14,7 @@ from commands import run
 from litepose_nas import Space
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import digest
-from litepose_nas.searching.engine import header
+from litepose_nas.search.loop import header
 
 SEARCH = Path("runs/search/search")
 JOURNAL = SEARCH / "journal.jsonl"

@@ -145,7 +145,7 @@ def test_annotations_cut_short_or_empty(command):
 
 def test_a_damaged_picture_ends_a_training_that_goes_on_when_it_is_mended(command):
     source = open_source("people")
-    rest = Pictures(read_data(source, 0).held.rest.dataset)
+    rest = Pictures(read_data(source, 0).split.train.dataset)
     ids = [set(train_batch(rest, (64, 64), 2, 0, step).image_ids) for step in range(11)]
     (late, *_) = ids[10] - set.union(*ids[:10])  # timing a step and calibration have looked at the others
     file = Path(f"people/train/{late:012d}.jpg")

@@ -8,10 +8,10 @@ import toy_search as toy
 
 from litepose_nas import UserError
 from litepose_nas.runs.journal import Journal
-from litepose_nas.searching import finalists, nsga2
-from litepose_nas.searching.engine import header, replay, run_search
-from litepose_nas.searching.front import best
-from litepose_nas.searching.problem import FAILED, score
+from litepose_nas.search import finalists, nsga2
+from litepose_nas.search.loop import header, replay, run_search
+from litepose_nas.search.pareto import best
+from litepose_nas.search.problem import FAILED, score
 
 
 def evaluated(problem, scores):
@@ -38,32 +38,32 @@ def test_the_first_score_of_a_finalist_does_not_count():
     problem = toy.problem()
     lucky, solid = evaluated(problem, [90.0, 80.0])
     again = {lucky.arch: [{"score": 70.0}, {"score": 70.2}], solid.arch: [{"score": 79.8}, {"score": 80.0}]}
-    settled = finalists.settle(problem, [lucky, solid], again)
-    assert settled.chosen == solid
-    assert [final.one for final in settled.finals] == [solid, lucky]
-    assert settled.noise == pytest.approx(statistics.stdev([0, 0.2]))
+    selection = finalists.select(problem, [lucky, solid], again)
+    assert selection.chosen == solid
+    assert [final.one for final in selection.finalists] == [solid, lucky]
+    assert selection.noise == pytest.approx(statistics.stdev([0, 0.2]))
 
 
 def test_what_noise_cannot_tell_apart_goes_to_the_cheaper():
     problem = toy.problem()
     cheap, dear = evaluated(problem, [80.0, 81.0])
     noisy = {cheap.arch: [{"score": 79.0}, {"score": 81.0}], dear.arch: [{"score": 80.0}, {"score": 82.0}]}
-    assert finalists.settle(problem, [cheap, dear], noisy).chosen == cheap  # 1 apart, each mean known to 1
+    assert finalists.select(problem, [cheap, dear], noisy).chosen == cheap  # 1 apart, each mean known to 1
     sure = {cheap.arch: [{"score": 80.0}, {"score": 80.1}], dear.arch: [{"score": 81.0}, {"score": 81.1}]}
-    assert finalists.settle(problem, [cheap, dear], sure).chosen == dear
+    assert finalists.select(problem, [cheap, dear], sure).chosen == dear
     by_params = problem._replace(objectives=("params",))
-    assert finalists.settle(by_params, [cheap, dear], noisy).chosen == min(cheap, dear, key=lambda one: one.cost.params)
+    assert finalists.select(by_params, [cheap, dear], noisy).chosen == min(cheap, dear, key=lambda one: one.cost.params)
 
 
 def test_without_repetitions_the_best_score_is_chosen_and_none_where_there_is_none():
     problem = toy.problem()
     found = evaluated(problem, [1.0, 3.0, 3.0, None])
-    settled = finalists.settle(problem, found, {})
-    assert (settled.chosen, settled.noise) == (best(found, problem.budget), None)
-    assert finalists.settle(problem, found[3:], {}) is None
+    selection = finalists.select(problem, found, {})
+    assert (selection.chosen, selection.noise) == (best(found, problem.budget), None)
+    assert finalists.select(problem, found[3:], {}) is None
     broken = {found[1].arch: [{"score": None}, {"score": 3.0}], found[2].arch: [{"score": 2.0}, {"score": 2.1}]}
-    assert finalists.settle(problem, found, broken).chosen == found[2]
-    assert finalists.settle(problem, found, {found[1].arch: [{"score": None}] * 2}).chosen == found[1]
+    assert finalists.select(problem, found, broken).chosen == found[2]
+    assert finalists.select(problem, found, {found[1].arch: [{"score": None}] * 2}).chosen == found[1]
 
 
 def test_the_noise_is_that_of_all_repetitions_together():

@@ -13,14 +13,13 @@ import toy_search as toy
 from litepose_nas import Space, UserError, costs
 from litepose_nas.budget import Budget, Limit
 from litepose_nas.runs.journal import Journal
-from litepose_nas.searching import guided, pareto, random_search, surrogate
-from litepose_nas.searching.engine import header, run_search
-from litepose_nas.searching.front import front
-from litepose_nas.searching.genome import OFF, Genome
-from litepose_nas.searching.pareto import Point
-from litepose_nas.searching.pricing import Prices
-from litepose_nas.searching.problem import Problem
-from litepose_nas.searching.surrogate import Process, Ridge, Sample
+from litepose_nas.search import guided, pareto, random_search, surrogate
+from litepose_nas.search.encoding import OFF, Genome
+from litepose_nas.search.loop import header, run_search
+from litepose_nas.search.pareto import Point, front
+from litepose_nas.search.pricing import Prices
+from litepose_nas.search.problem import Problem
+from litepose_nas.search.surrogate import Process, Ridge, Sample
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import worlds
@@ -373,15 +372,17 @@ def test_every_cost_is_a_limit_or_an_objective(limits, objectives):
     for one in evaluated:
         beaten = any(
             other.score >= one.score
-            and all(a <= b for a, b in zip(problem.lows(other.cost), problem.lows(one.cost), strict=True))
-            and (other.score, problem.lows(other.cost)) != (one.score, problem.lows(one.cost))
+            and all(
+                a <= b for a, b in zip(problem.objectives_of(other.cost), problem.objectives_of(one.cost), strict=True)
+            )
+            and (other.score, problem.objectives_of(other.cost)) != (one.score, problem.objectives_of(one.cost))
             for other in evaluated
         )
         assert (one in kept) == (not beaten)
 
 
 def guided_results(problem, told):
-    from litepose_nas.searching.problem import score
+    from litepose_nas.search.problem import score
 
     return score(problem, dict(told))
 

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from litepose_nas import Space, UserError, costs
 from litepose_nas.budget import Budget
-from litepose_nas.searching import nsga2, pareto, random_search
-from litepose_nas.searching.feasible import Feasible
-from litepose_nas.searching.front import best
-from litepose_nas.searching.pareto import Point
-from litepose_nas.searching.problem import Problem, by_ap_or_loss, ranked_by
-from litepose_nas.searching.problem import score as scored
+from litepose_nas.search import nsga2, pareto, random_search
+from litepose_nas.search.feasible import Feasible
+from litepose_nas.search.pareto import Point, best
+from litepose_nas.search.problem import Problem, by_ap_or_loss, ranked_by
+from litepose_nas.search.problem import score as scored
 
 NUMBERS = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]) | st.floats(-5, 5)  # equal ones too
 POINTS = st.lists(st.builds(Point, NUMBERS, NUMBERS.map(abs), st.sampled_from([0.0, 0.0, 0.0, 0.5, 2.0])), max_size=25)

@@ -17,16 +17,16 @@ from litepose_nas import Space, UserError, costs
 from litepose_nas.budget import Budget
 from litepose_nas.formats import subnet_file
 from litepose_nas.report import choices, drawing, page
+from litepose_nas.report.audit import Net, number, of_records, picture, rank, table, to_json, verdict, write_csv
 from litepose_nas.report.genes import fitted, kind_of, place_of
-from litepose_nas.report.ranking import Net, number, of_records, picture, rank, table, to_json, verdict, write_csv
 from litepose_nas.report.reread import reread
 from litepose_nas.report.summary import beyond, summarise
 from litepose_nas.report.summary import to_json as summary_json
 from litepose_nas.runs.journal import Journal
-from litepose_nas.searching import baselines, finalists, random_search
-from litepose_nas.searching.engine import header, run_search
-from litepose_nas.searching.front import best, front
-from litepose_nas.searching.problem import Problem, by_ap_or_loss, score
+from litepose_nas.search import baselines, finalists, random_search
+from litepose_nas.search.loop import header, run_search
+from litepose_nas.search.pareto import best, front
+from litepose_nas.search.problem import Problem, by_ap_or_loss, score
 
 SVG = "{http://www.w3.org/2000/svg}"
 SPACE = Space.load("litepose-tiny")
@@ -77,8 +77,8 @@ def test_a_journal_is_read_as_the_search_left_it(searched):
     assert (past.by, past.joints, past.cut) == ("ap", 17, 0)
     summary = summarise(past)
     assert summary.front == front(found, BUDGET)
-    assert summary.settled == finalists.settle(PROBLEM, found, past.again)
-    assert len(summary.settled.finals) == 5
+    assert summary.selection == finalists.select(PROBLEM, found, past.again)
+    assert len(summary.selection.finalists) == 5
     assert reread(folder / "journal.jsonl").found == past.found
     subnet = past.subnet(summary.chosen)
     assert (subnet.arch, subnet.info["supernet"], subnet.info["data"]) == (
@@ -96,9 +96,9 @@ def test_another_budget_takes_another_network_of_the_same_evaluations(searched):
         within = [one for one in found if budget.ok(one.cost)]
         summary = summarise(past, budget)
         assert budget.ok(summary.chosen.cost)
-        if not summary.settled.finals[0].scores:
+        if not summary.selection.finalists[0].scores:
             assert summary.chosen == max(within, key=lambda one: one.score) == best(found, budget)
-        assert summary.settled.noise is not None  # measured elsewhere, and true here as well
+        assert summary.selection.noise is not None  # measured elsewhere, and true here as well
         assert summary.compared.networks == len(within)
     litepose = Budget.of(["50MMAC"], "litepose")
     assert summarise(past, litepose).front == front(found, litepose)
@@ -192,9 +192,9 @@ def test_baselines_are_what_they_say(searched):
         sum(one.score > compared.random_high for one in found),
     )
     assert below == (8, 7)
-    chosen = next(final for final in summary.settled.finals if final.one == summary.chosen)
+    chosen = next(final for final in summary.selection.finalists if final.one == summary.chosen)
     assert (compared.chosen, compared.times) == (statistics.fmean(chosen.scores), 2)
-    error = summary.settled.noise * math.sqrt(1.5)
+    error = summary.selection.noise * math.sqrt(1.5)
     assert compared.apart(compared.chosen - 2.1 * error) is True
     assert compared.apart(compared.chosen - 1.9 * error) is False
     assert compared._replace(noise=None).apart(0.0) is None
@@ -235,7 +235,7 @@ def test_the_front_has_a_bar_of_noise_for_each_network(searched):
     drawn = page.pictures(summary)
     assert len(marks(drawn["front.svg"], "noise")) == len(summary.front)
     assert len(marks(drawn["front.svg"], "evaluated")) == 80
-    quiet = summary._replace(settled=summary.settled._replace(noise=None))
+    quiet = summary._replace(selection=summary.selection._replace(noise=None))
     assert not marks(page.pictures(quiet)["front.svg"], "noise")
 
 
@@ -318,7 +318,7 @@ def test_the_page_is_whole_and_needs_nothing_else(searched, tmp_path):
     with (tmp_path / "front.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["score"]) for row in rows] == [one.score for one in summary.front]
-    assert {float(row["noise"]) for row in rows} == {summary.settled.noise}
+    assert {float(row["noise"]) for row in rows} == {summary.selection.noise}
 
 
 def test_the_command_chooses_again(searched, tmp_path, monkeypatch, capsys):

@@ -7,7 +7,7 @@ import torch
 import litepose_nas as ln
 from litepose_nas.evaluation import predict_batches
 from litepose_nas.metrics.coco import coco_ap
-from litepose_nas.scoring import Judge, Protocol
+from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps.common import read_data, task_of
 from litepose_nas.train.recipe import Recipe
 
@@ -20,9 +20,9 @@ def judge(tmp_path_factory):
     source, _ = tiny.make_room(tmp_path_factory.mktemp("scoring"))
     data, recipe = read_data(source, 0, most_in_slice=5), Recipe()
     # A slice of all that is not for gradients has too few pictures to need a second batch.
-    held = data.held._replace(slice=data.held.rest)
+    split = data.split._replace(heldout=data.split.train)
     task = task_of(data.skeleton, recipe)
-    return Judge(held, task, recipe, torch.device("cpu"), Protocol(calibration=8, batch=4))
+    return Scorer(split, task, recipe, torch.device("cpu"), Protocol(calibration=8, batch=4))
 
 
 class Counted(torch.nn.Module):
@@ -41,19 +41,19 @@ def test_loss_and_ap_are_those_of_a_literal_reading_and_cost_one_look(judge):
     torch.manual_seed(0)
     net = Counted(ln.build(ln.Space.load("litepose-tiny").smallest))
     found = judge(net, SIZE)
-    pictures = len(judge.held.slice)
+    pictures = len(judge.split.heldout)
     assert pictures % 4
     assert net.shown == {True: 8, False: pictures}
     total = 0.0
     with torch.no_grad():  # one by one: a mean over pictures does not know of batches
-        for batch, _ in judge.task.eval_batches(judge.held.slice, SIZE, 1):
+        for batch, _ in judge.task.eval_batches(judge.split.heldout, SIZE, 1):
             outputs = net(batch.images)
             masks = None if batch.masks is None else batch.masks
             loss = judge.task.target(outputs, batch.joints, masks, SIZE, judge.recipe.loss)
             total += float(loss(outputs)["total"])
     assert found["loss"] == pytest.approx(total / pictures, rel=1e-4)
-    results = predict_batches(net, judge.task.eval_batches(judge.held.slice, SIZE, 1), judge.task)
-    assert found["ap"] == pytest.approx(coco_ap(judge.held.slice.dataset, results).ap, abs=1e-9)
+    results = predict_batches(net, judge.task.eval_batches(judge.split.heldout, SIZE, 1), judge.task)
+    assert found["ap"] == pytest.approx(coco_ap(judge.split.heldout.dataset, results).ap, abs=1e-9)
     assert judge(net, SIZE, calibrated=True) == found
 
 

@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litepose_nas import UserError
+from litepose_nas.report.plots import picture
 from litepose_nas.runs.journal import Journal
-from litepose_nas.searching import nsga2
-from litepose_nas.searching.engine import header, replay, run_search
-from litepose_nas.searching.front import best, front, write_csv
-from litepose_nas.searching.plot import picture
-from litepose_nas.searching.problem import Evaluated
+from litepose_nas.search import nsga2
+from litepose_nas.search.loop import header, replay, run_search
+from litepose_nas.search.pareto import best, front, write_csv
+from litepose_nas.search.problem import Evaluated
 
 BUDGET = ["8MMAC"]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -90,11 +90,11 @@ def test_killed_ten_times_it_ends_the_same(straight, tmp_path):
         import sys, time
         import toy_search as toy
         from litepose_nas.runs.journal import Journal
-        from litepose_nas.searching import engine, nsga2
+        from litepose_nas.search import loop, nsga2
         problem = toy.problem(["8MMAC"])
-        journal = Journal(sys.argv[1], engine.header(problem.space, 0))
+        journal = Journal(sys.argv[1], loop.header(problem.space, 0))
         slow = lambda arch: time.sleep(0.01) or toy.results(arch)
-        engine.run_search(problem, nsga2.searcher(problem, 0), slow, journal, 60)
+        loop.run_search(problem, nsga2.searcher(problem, 0), slow, journal, 60)
     """
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "j")]
     rng, kills = random.Random(3), 0

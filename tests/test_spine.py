@@ -18,7 +18,7 @@ from litepose_nas.cli import app
 from litepose_nas.data.source import open_source
 from litepose_nas.formats import subnet_file
 from litepose_nas.runs.run import Run
-from litepose_nas.scoring import Candidates, Judge, Protocol
+from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.steps import train_supernet
 from litepose_nas.steps.common import task_of
 
@@ -88,8 +88,8 @@ def loss_before(arch):
     """Return the loss on the held-out slice of an architecture in the supernet as it was before its first step."""
     past = Run.open("runs/train-supernet/supernet")
     supernet, data, trainee, _ = train_supernet.again(past, open_source("people"), "cpu")
-    judge = Judge(data.held, task_of(data.skeleton, trainee.recipe), trainee.recipe, torch.device("cpu"), Protocol())
-    return Candidates(supernet, judge)(arch)["loss"]
+    judge = Scorer(data.split, task_of(data.skeleton, trainee.recipe), trainee.recipe, torch.device("cpu"), Protocol())
+    return SupernetScorer(supernet, judge)(arch)["loss"]
 
 
 # ── stories ──

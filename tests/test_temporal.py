@@ -31,10 +31,10 @@ from litepose_nas.pose.codecs import CODECS, encode
 from litepose_nas.pose.losses import LossSettings
 from litepose_nas.pose.temporal import NOBODY, Temporal, groups
 from litepose_nas.pose.topdown import TopDown
-from litepose_nas.searching import guided
-from litepose_nas.searching.genome import Genome
-from litepose_nas.searching.pricing import Prices
-from litepose_nas.searching.problem import Problem
+from litepose_nas.search import guided
+from litepose_nas.search.encoding import Genome
+from litepose_nas.search.pricing import Prices
+from litepose_nas.search.problem import Problem
 from litepose_nas.space import Space
 from litepose_nas.steps.common import describe, read_data
 from litepose_nas.steps.keyframe import load_key, space_with_key
@@ -463,9 +463,9 @@ def test_settings_of_clips():
 
 def test_frames_that_nobody_labelled_are_between_those_somebody_did(films):
     data = read_data(films, 0, task="temporal")
-    assert any(not record.labelled for record in data.held.rest.dataset.records)
-    assert all(record.labelled for record in read_data(films, 0).held.rest.dataset.records)
-    assert any(-1 in one.people for one in groups(data.held.rest.dataset, 4))
+    assert any(not record.labelled for record in data.split.train.dataset.records)
+    assert all(record.labelled for record in read_data(films, 0).split.train.dataset.records)
+    assert any(-1 in one.people for one in groups(data.split.train.dataset, 4))
 
 
 # ── the commands ──

@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import truth
 from drawn_supernet import Wanted
 
-from litepose_nas.scoring import Protocol
+from litepose_nas.search.scoring import Protocol
 
 # 192 networks.
 SPACE = """

@@ -19,7 +19,7 @@ from litepose_nas import costs, resources
 from litepose_nas.errors import UserError
 from litepose_nas.export import to_onnx
 from litepose_nas.formats import subnet_file
-from litepose_nas.searching.genome import Genome
+from litepose_nas.search.encoding import Genome
 from litepose_nas.space import Space
 from litepose_nas.synthetic.dataset import write_toy
 

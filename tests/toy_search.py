@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from litepose_nas.budget import Budget
 from litepose_nas.costs import Cost
-from litepose_nas.searching.problem import Problem
+from litepose_nas.search.problem import Problem
 from litepose_nas.space import Space
 
 WIDTHS = {"a": 5, "b": 3, "c": 8, "d": 2, "e": 6, "f": 4}  # what a choice of each gene costs

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from litepose_nas.executors.open_executor import ExecutorOptions
     from litepose_nas.report.across import Summary
     from litepose_nas.runs.run import Run
-    from litepose_nas.searching.meeting import Picture
-    from litepose_nas.searching.problem import Evaluated
-    from litepose_nas.steps.search import BoxFile, Way
+    from litepose_nas.search.problem import Evaluated
+    from litepose_nas.search.workload import Workload
+    from litepose_nas.steps.search import DetectionsFile, SearchConfig
 
 
 class Several(NamedTuple):
@@ -48,7 +48,7 @@ class Wishes(NamedTuple):
 
     kept: dict[str, Any]
     budget: Budget
-    way: Way
+    way: SearchConfig
     choice: ExecutorOptions
     evals: int | None
     data: str | None
@@ -123,7 +123,7 @@ def search(run: Run | None, several: Several, wishes: Wishes) -> None:
     with run, resume_hint(run, plain.VERB):
         with console.live("searching") as show:
             found = step.search_across(run, ready, evals, run.settings["seed"], report, wishes.way, wishes.choice)
-        subnet_file.write("subnet.json", found.subnet(found.meeting.winner.one))
+        subnet_file.write("subnet.json", found.subnet(found.comparison.winner.one))
         run.end()
     say(found)
     console.out(f"all {len(found.found)} networks: {run.folder / 'front.csv'}; the best of each: {run.folder / 'best'}")
@@ -134,25 +134,25 @@ def search(run: Run | None, several: Several, wishes: Wishes) -> None:
 class _Meant(NamedTuple):
     source: Source
     quick: bool
-    picture: Picture
+    picture: Workload
     people: str  # where their number comes from
-    boxes: BoxFile | None
+    boxes: DetectionsFile | None
 
 
 def _asked(several: Several, wishes: Wishes, trained: list[Run]) -> _Meant:
     """Return what a new search is to look at; what is impossible ends before weights or pictures are read."""
-    from litepose_nas.searching.meeting import Picture
+    from litepose_nas.search.workload import Workload
     from litepose_nas.steps import search as plain
     from litepose_nas.steps import search_across as step
 
     step.check_alike(trained, wishes.data)
     step.check_evals(wishes.evals, len(trained))
     _check(several, step.needs_boxes(trained))
-    boxes = plain.BoxFile(str(several.boxes), several.min_box_score or 0.0) if several.boxes else None
+    boxes = plain.DetectionsFile(str(several.boxes), several.min_box_score or 0.0) if several.boxes else None
     detector = _macs(several.detector_macs)
     asked = step.People(Fraction(str(several.people)), "as asked for") if several.people else None
     if asked:
-        step.budgets_of(trained, wishes.budget, Picture(asked.number, detector))
+        step.budgets_of(trained, wishes.budget, Workload(asked.number, detector))
     for one in trained:
         done, planned = plain.progress_of(one)
         if done < planned:
@@ -160,16 +160,16 @@ def _asked(several: Several, wishes: Wishes, trained: list[Run]) -> _Meant:
     source = open_data(wishes.data or trained[0].settings["data"])
     quick = plain.is_quick(wishes.evals, wishes.device)
     people = asked or step.people_in(trained, source, quick, boxes)
-    return _Meant(source, quick, Picture(people.number, detector), people.told, boxes)
+    return _Meant(source, quick, Workload(people.number, detector), people.told, boxes)
 
 
 def _again(kept: dict[str, Any]) -> _Meant:
-    """Return what a search that goes on was begun with."""
-    from litepose_nas.searching.meeting import picture_of
-    from litepose_nas.steps.search import BoxFile
+    """Return what a search that searches on was begun with."""
+    from litepose_nas.search.workload import workload_of
+    from litepose_nas.steps.search import DetectionsFile
 
-    boxes = BoxFile(*kept["boxes"]) if kept["boxes"] else None
-    return _Meant(open_data(kept["data"]), kept["quick"], picture_of(kept), kept["people_are"], boxes)
+    boxes = DetectionsFile(*kept["boxes"]) if kept["boxes"] else None
+    return _Meant(open_data(kept["data"]), kept["quick"], workload_of(kept), kept["people_are"], boxes)
 
 
 def say(found: Summary) -> None:
@@ -203,7 +203,7 @@ def report(
     across_page.write(found, folder)
     again = bool(budget or people)
     if again:
-        subnet_file.write("subnet.json", found.subnet(found.meeting.winner.one))
+        subnet_file.write("subnet.json", found.subnet(found.comparison.winner.one))
     if as_json:
         console.as_json(to_json(found))
         return

@@ -42,7 +42,7 @@ def audit(
 
     Example: litepose-nas audit --nets 24 --seeds 2 --steps 1000
     """
-    from litepose_nas.report import ranking
+    from litepose_nas.report import audit as report
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import audit as step
     from litepose_nas.steps.common import duration
@@ -86,13 +86,13 @@ def audit(
             found = step.audit(run, ready, tick)
         run.end()
     if as_json:
-        console.as_json(ranking.to_json(found))
+        console.as_json(report.to_json(found))
         return
     truth = "AP" if found.by == "ap" else "loss"
     mean = f", the mean of {plan.seeds} seeds" if plan.seeds > 1 else ""
     console.out(f"against the {truth} of networks trained alone{mean}:")
-    console.table(*ranking.table(found))
-    for line in ranking.verdict(found):
+    console.table(*report.table(found))
+    for line in report.verdict(found):
         console.out(line)
     console.out(f"written to {run.folder}: audit.csv, audit.json, audit.svg, and the weights of each training")
     console.out(f"next: litepose-nas search {trained.folder} --budget {budget_near(space, joints_of(trained))}")

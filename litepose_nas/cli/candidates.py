@@ -37,8 +37,8 @@ def begin(
     """Start the competition of the networks of a search."""
     from litepose_nas.executors.open_executor import EXECUTORS, ExecutorOptions
     from litepose_nas.runs.run import Run
-    from litepose_nas.steps import candidates as step
     from litepose_nas.steps import finetune, search
+    from litepose_nas.steps import successive_halving as step
     from litepose_nas.steps.common import duration, needed
     from litepose_nas.train.recipe import changed
 
@@ -77,8 +77,8 @@ def go_on(run: Run, device: str, engine: str | None, workers: int | None) -> Non
     from litepose_nas import files
     from litepose_nas.executors.open_executor import EXECUTORS, ExecutorOptions
     from litepose_nas.runs.run import Run
-    from litepose_nas.steps import candidates as step
     from litepose_nas.steps import finetune
+    from litepose_nas.steps import successive_halving as step
 
     choice = ExecutorOptions(engine or EXECUTORS[0], workers)
     choice.check()

@@ -10,7 +10,7 @@ from litepose_nas import costs
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Json
 from litepose_nas.formats.subnet_file import MOST_JOINTS
-from litepose_nas.report.frames import of_whom, per_frame
+from litepose_nas.report.frame_costs import of_whom, per_frame
 from litepose_nas.space import input_size
 from litepose_nas.target import resolve
 

@@ -35,11 +35,11 @@ def report(
     from litepose_nas.formats import subnet_file
     from litepose_nas.report import page
     from litepose_nas.report.across import is_across
-    from litepose_nas.report.frames import of_whom, per_frame
+    from litepose_nas.report.frame_costs import of_whom, per_frame
     from litepose_nas.report.reread import JOURNAL, reread
     from litepose_nas.report.summary import beyond, summarise, to_json
     from litepose_nas.runs.run import Run
-    from litepose_nas.searching.baselines import in_words
+    from litepose_nas.search.baselines import in_words
 
     what = search if search is not None else str(Run.latest("search", having=JOURNAL).folder)
     if is_across(what):

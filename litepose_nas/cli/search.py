@@ -81,7 +81,7 @@ def search(
     if not kept["budget"]:
         raise UserError("--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range")
     limits = Budget.of(kept["budget"], kept["convention"])
-    way = step.Way(kept["method"], tuple(kept["objectives"]), rank=kept["rank"])
+    way = step.SearchConfig(kept["method"], tuple(kept["objectives"]), rank=kept["rank"])
     way.check()
     choice = ExecutorOptions(
         engine or EXECUTORS[0], workers
@@ -105,7 +105,7 @@ def search(
         more = {"supernet": str(trained.folder), "data": source.name, "evals": evals, "quick": quick}
         if quick:
             console.out("quick preset for a processor: few networks on few pictures; a real search: --evals 200")
-        pictures = len(setting.candidates.judge.held.slice)
+        pictures = len(setting.candidates.scorer.split.heldout)
         console.out(
             f"{evals} networks of {setting.problem.space.name}, on {pictures} held-out training pictures: "
             f"about {duration(evals * each / (workers or 1))}"
@@ -118,7 +118,7 @@ def search(
         run = Run.resume(run.folder)
 
     evals, start, first = int(run.settings["evals"]), time.perf_counter(), 0
-    looks = len(setting.candidates.judge.held.slice)
+    looks = len(setting.candidates.scorer.split.heldout)
 
     def report(found, number: int) -> None:  # type: ignore[no-untyped-def]
         nonlocal first
@@ -179,13 +179,13 @@ def _reachable(trained, limits) -> None:  # type: ignore[no-untyped-def]
 
 
 def _conclude(folder: Path, found, limits, rank: str) -> None:  # type: ignore[no-untyped-def]
-    from litepose_nas.report.frames import of_whom, per_frame
-    from litepose_nas.searching.baselines import in_words
+    from litepose_nas.report.frame_costs import of_whom, per_frame
+    from litepose_nas.search.baselines import in_words
 
     cost, by = found.chosen.cost, found.ranked_by
     if by == "loss" and rank != "loss":
         console.out("ranked by loss: more than half of the networks have an AP below 0.02, which tells nothing yet")
-    finals, noise = found.settled.finals, found.settled.noise
+    finals, noise = found.selection.finalists, found.selection.noise
     if noise is not None:
         console.out(
             f"the best {len(finals)} were calibrated and scored {len(finals[0].scores)} times again; of what noise "

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from litepose_nas import costs
 from litepose_nas.budget import Budget
 from litepose_nas.errors import UserError
-from litepose_nas.searching.front import best
-from litepose_nas.searching.problem import Evaluated
+from litepose_nas.search.pareto import best
+from litepose_nas.search.problem import Evaluated
 from litepose_nas.space import Arch, Space
 
 SEARCHED, SCALED = "searched-1", "scaled"

@@ -16,7 +16,7 @@ from litepose_nas.demo.scale import Scale
 from litepose_nas.files import replacing
 from litepose_nas.formats import subnet_file
 from litepose_nas.metrics.coco import bootstrap_ap, read_truth
-from litepose_nas.searching import plot
+from litepose_nas.report import plots
 
 Row = dict[str, Any]
 
@@ -71,25 +71,27 @@ def front(rows: Sequence[Row], search_csv: Path) -> str:
         dots = [(int(line["macs"]) / 1e6, float(line["ap"])) for line in csv.DictReader(file)]
     aps = [ap for _, ap in dots] + [row[key] for row in rows for key in ("ap_inherited", "ap_finetuned")]
     macs = [x for x, _ in dots] + [row["macs"] / 1e6 for row in rows]
-    x = plot.scale(min(macs), max(macs), plot.LEFT, plot.WIDTH - plot.RIGHT)
-    y = plot.scale(min(0.0, *aps), max(aps), plot.HEIGHT - plot.BOTTOM, plot.TOP)
-    marks = plot.axes(x, y, "MMAC", "AP")
+    x = plots.scale(min(macs), max(macs), plots.LEFT, plots.WIDTH - plots.RIGHT)
+    y = plots.scale(min(0.0, *aps), max(aps), plots.HEIGHT - plots.BOTTOM, plots.TOP)
+    marks = plots.axes(x, y, "MMAC", "AP")
     marks += [
-        f'<circle cx="{x.at(at)}" cy="{y.at(ap)}" r="3" fill="{plot.GREY}" class="evaluated"/>' for at, ap in dots
+        f'<circle cx="{x.at(at)}" cy="{y.at(ap)}" r="3" fill="{plots.GREY}" class="evaluated"/>' for at, ap in dots
     ]
     for row in rows:
         at, before, after = x.at(row["macs"] / 1e6), y.at(row["ap_inherited"]), y.at(row["ap_finetuned"])
-        colour = plot.RED if row["name"].startswith("searched") else plot.BLUE
+        colour = plots.RED if row["name"].startswith("searched") else plots.BLUE
         marks.append(f'<path d="M{at} {before}V{after}" stroke="{colour}" stroke-dasharray="3 3"/>')
         marks.append(f'<circle cx="{at}" cy="{before}" r="4" fill="white" stroke="{colour}" stroke-width="2"/>')
         marks.append(f'<circle cx="{at}" cy="{after}" r="5" fill="{colour}" class="finetuned"/>')
-        over = at > plot.WIDTH - plot.RIGHT - 120  # no room to the right of it
-        marks.append(plot.text(at + (-9 if over else 9), after + 4, row["network"], "end" if over else "start", colour))
-    marks.append(plot.text(plot.LEFT, 22, "What was searched, and what became of it", "start", "#111", 16))
+        over = at > plots.WIDTH - plots.RIGHT - 120  # no room to the right of it
+        marks.append(
+            plots.text(at + (-9 if over else 9), after + 4, row["network"], "end" if over else "start", colour)
+        )
+    marks.append(plots.text(plots.LEFT, 22, "What was searched, and what became of it", "start", "#111", 16))
     keys = (
-        (plot.GREY, "● candidates, held-out training pictures"),
+        (plots.GREY, "● candidates, held-out training pictures"),
         ("#333", "○ inherited, ● fine-tuned, validation pictures"),
     )
     for number, (colour, words) in enumerate(keys):
-        marks.append(plot.text(plot.LEFT + 340 * number, 42, words, "start", colour))
-    return plot.svg(marks)
+        marks.append(plots.text(plots.LEFT + 340 * number, 42, words, "start", colour))
+    return plots.svg(marks)

@@ -25,8 +25,8 @@ from litepose_nas.extras import need
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.runs.run import COMMAND, ENV, Run
-from litepose_nas.scoring import Protocol
-from litepose_nas.searching.problem import Evaluated
+from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Space
 from litepose_nas.steps import pictures, train_supernet
 from litepose_nas.steps import search as searching
@@ -151,7 +151,7 @@ class Story:
         _, data, trainee, plan = self._prepared()
 
         def timed(steps: int) -> float:
-            return seconds_a_step(trainee, data.held.rest, trainee.recipe, self.seed, steps)
+            return seconds_a_step(trainee, data.split.train, trainee.recipe, self.seed, steps)
 
         # The widest network alone tells how threads help; a whole step would take very long where they get in each
         # other's way, as on a busy machine, and then it is high time to stop trying.
@@ -214,7 +214,7 @@ class Story:
             self.tick(f"search {number}/{scale.evals}  {line}", number / scale.evals)
 
         with run:
-            way = searching.Way(finals=0, rank=scale.rank)  # each budget has its own best: no finals
+            way = searching.SearchConfig(finalists=0, rank=scale.rank)  # each budget has its own best: no finals
             found = searching.search(run, setting, scale.evals, self.seed, report, way)
         space, joints = setting.problem.space, setting.candidates.supernet.joints
         chosen = contenders.contenders(found.results, scale.budgets, space, joints)

@@ -11,22 +11,14 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.report.reread import Past, cut_of, open_journal, past_of, understood
 from litepose_nas.runs import journal
-from litepose_nas.searching import baselines as baseline
-from litepose_nas.searching.baselines import Baselines
-from litepose_nas.searching.finalists import Final, Settled
-from litepose_nas.searching.front import front
-from litepose_nas.searching.meeting import (
-    TOPDOWN,
-    Family,
-    Meeting,
-    Picture,
-    by_people,
-    meet,
-    picture_of,
-    together,
-)
-from litepose_nas.searching.problem import Evaluated
-from litepose_nas.searching.turns import KIND, own
+from litepose_nas.search import baselines as baseline
+from litepose_nas.search.allocation import KIND, own
+from litepose_nas.search.baselines import Baselines
+from litepose_nas.search.comparison import Comparison, FamilyResults, by_people, compare, together
+from litepose_nas.search.finalists import Finalist, Selection
+from litepose_nas.search.pareto import front
+from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.workload import TOPDOWN, Workload, workload_of
 
 
 class Ahead(NamedTuple):
@@ -43,7 +35,7 @@ class Across(NamedTuple):
     journal: Path
     pasts: dict[str, Past]  # those of which anything was evaluated, each a search of its own
     budget: Budget  # of a picture
-    picture: Picture
+    picture: Workload
     judged: Mapping[str, Any]  # how many pictures, where the number of people and the boxes come from
     compared: Mapping[str, Any] | None  # the last comparison picture by picture
     cut: int
@@ -54,9 +46,9 @@ class Across(NamedTuple):
         return self.journal.parent
 
     @property
-    def families(self) -> list[Family]:
+    def families(self) -> list[FamilyResults]:
         """The families as they meet."""
-        return [Family(name, past.problem, past.found, past.again) for name, past in self.pasts.items()]
+        return [FamilyResults(name, past.problem, past.found, past.again) for name, past in self.pasts.items()]
 
     @property
     def needs_boxes(self) -> bool:
@@ -73,12 +65,12 @@ class Summary(NamedTuple):
 
     across: Across
     budget: Budget
-    picture: Picture
-    meeting: Meeting
+    picture: Workload
+    comparison: Comparison
     found: list[Evaluated]  # of all families: AP for a score, the cost of a picture
     front: list[Evaluated]
     people: list[
-        tuple[int, Meeting | None]
+        tuple[int, Comparison | None]
     ]  # who would win with 1, 2, 3 ... in a picture; none: it makes no difference
     compared: Baselines
     ahead: list[Ahead]
@@ -109,7 +101,7 @@ def _told(path: Path, read: journal.Read, cut: int) -> Across:
     if header.get("kind") != KIND:
         raise UserError(f"{path}: a journal of {header.get('kind', 'something else')}, not of a search across families")
     with understood(path):
-        picture = picture_of(header)
+        picture = workload_of(header)
         budget = Budget.of([str(text) for text in notes["budget"]], notes["convention"])
         known = {
             str(entry["name"]): ({**header, **entry}, notes["families"][entry["name"]]) for entry in header["families"]
@@ -132,12 +124,12 @@ def _told(path: Path, read: journal.Read, cut: int) -> Across:
     return Across(path, pasts, budget, picture, judged, compared, cut)
 
 
-def summarise_across(across: Across, budget: Budget | None = None, picture: Picture | None = None) -> Summary:
+def summarise_across(across: Across, budget: Budget | None = None, picture: Workload | None = None) -> Summary:
     """Return what a search across families found, within another budget or for other pictures if told."""
     budget, picture, families = budget or across.budget, picture or across.picture, across.families
-    meeting = meet(families, budget, picture)
+    comparison = compare(families, budget, picture)
     found = together(families, picture)
-    if meeting is None:
+    if comparison is None:
         least = min(budget.macs(one.cost) for one in found)
         limits = ", ".join(limit.text for limit in budget.limits)
         raise UserError(
@@ -145,25 +137,25 @@ def summarise_across(across: Across, budget: Budget | None = None, picture: Pict
             f"{picture.number} people; the cheapest takes {in_words('macs', least)}; give more, or search there"
         )
     objectives = families[0].problem.objectives if budget.convention == across.budget.convention else ()
-    chosen = next(one for one in found if one.arch == meeting.winner.one.arch)
-    settled = Settled(chosen, [Final(chosen, meeting.winner.aps)], meeting.winner.noise)
+    chosen = next(one for one in found if one.arch == comparison.winner.one.arch)
+    selection = Selection(chosen, [Finalist(chosen, comparison.winner.aps)], comparison.winner.noise)
     return Summary(
         across,
         budget,
         picture,
-        meeting,
+        comparison,
         found,
         front(found, budget, objectives),
         by_people(families, budget, picture) if across.needs_boxes else [],
-        baseline.baselines(found, settled, budget),
-        _ahead(across.compared, meeting),
+        baseline.baselines(found, selection, budget),
+        _ahead(across.compared, comparison),
     )
 
 
-def _ahead(record: Mapping[str, Any] | None, meeting: Meeting) -> list[Ahead]:
+def _ahead(record: Mapping[str, Any] | None, comparison: Comparison) -> list[Ahead]:
     """Return what a comparison says, where it is of just these networks."""
-    arch = {one.family: one.one.arch.to_dict() for one in meeting.choices}
-    winner = meeting.winner.family
+    arch = {one.family: one.one.arch.to_dict() for one in comparison.choices}
+    winner = comparison.winner.family
     if record is None or record["winner"] != winner or record["arch"] != arch[winner]:
         return []
     same = [each for each in record["ahead"] if arch.get(each["family"]) == each["arch"]]

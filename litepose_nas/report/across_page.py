@@ -16,10 +16,10 @@ from litepose_nas.report.summary import summarise
 
 def pictures(found: Summary) -> dict[str, str]:
     """Return every picture as SVG text, by the name of its file."""
-    joints = found.across.pasts[found.meeting.winner.family].joints
+    joints = found.across.pasts[found.comparison.winner.family].joints
     made = {
         "front.svg": across_pictures.plane(found),
-        "architecture.svg": drawing.drawing(found.meeting.winner.one.arch, joints, "The chosen network"),
+        "architecture.svg": drawing.drawing(found.comparison.winner.one.arch, joints, "The chosen network"),
     }
     return {**made, "people.svg": across_pictures.crossing(found)} if found.people else made
 
@@ -35,7 +35,7 @@ def write(found: Summary, folder: Path) -> list[Path]:
             lines.writerow([json.dumps(value) if isinstance(value, dict) else value for value in line.values()])
     texts = {"front.json": json.dumps(told, indent=2) + "\n", **drawn, page.PAGE: html(found, drawn)}
     written = [folder / "front.csv", *page.write_texts(texts, folder)]
-    for one in found.meeting.choices:
+    for one in found.comparison.choices:
         past = found.across.pasts[one.family]
         own = summarise(past, found.picture.budget(found.budget, past.problem.space.task))
         written += page.write(own, folder / one.family)
@@ -47,7 +47,7 @@ def html(found: Summary, drawn: dict[str, str]) -> str:
     across = found.across
     limits = ", ".join(limit.text for limit in found.budget.limits)
     title = escape(f"Search across {', '.join(across.pasts)}")
-    links = [f'<a href="{escape(one.family)}/{page.PAGE}">{escape(one.family)}</a>' for one in found.meeting.choices]
+    links = [f'<a href="{escape(one.family)}/{page.PAGE}">{escape(one.family)}</a>' for one in found.comparison.choices]
     rows = [[escape(cell) for cell in row] for row in table(found)]
     fronts = []
     for one, line in zip(found.front, to_json(found)["front"], strict=True):

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from litepose_nas.report.across import Summary
-from litepose_nas.searching.front import front
-from litepose_nas.searching.meeting import RUNS, Meeting
-from litepose_nas.searching.plot import (
+from litepose_nas.report.plots import (
     BOTTOM,
     GREY,
     HEIGHT,
@@ -22,7 +20,10 @@ from litepose_nas.searching.plot import (
     svg,
     text,
 )
-from litepose_nas.searching.problem import FAILED
+from litepose_nas.search.comparison import Comparison
+from litepose_nas.search.pareto import front
+from litepose_nas.search.problem import FAILED
+from litepose_nas.search.workload import RUNS
 
 COLOURS = ("#1f6fb4", "#c77b1e", "#3c8d5a", "#8a5aa8", "#7a6a58")
 # Told apart by shape too: a circle, a square, a triangle, one upside down, a diamond.
@@ -63,7 +64,7 @@ def plane(found: Summary) -> str:
 
     place = {one.arch: (x.at(budget.macs(one.cost) / unit), y.at(one.score)) for one in shown}
     stairs([place[one.arch] for one in found.front], "#c9d1d9", 6, "front")
-    noise = {one.family: one.noise for one in found.meeting.choices if one.noise}
+    noise = {one.family: one.noise for one in found.comparison.choices if one.noise}
     for one in found.front:
         if spread := noise.get(across.family_of(one)):
             cx, top, bottom = place[one.arch][0], *(y.at(one.score + side * spread) for side in (1, -1))
@@ -77,7 +78,7 @@ def plane(found: Summary) -> str:
             hint = f"<title>AP {one.score:.4g}, {budget.macs(one.cost):,} MACs</title>"
             where = "translate({:g} {:g})".format(*place[one.arch])
             marks.append(f'<path d="{shape}" transform="{where}" fill="{colour}" class="evaluated">{hint}</path>')
-    cx, cy = place[found.meeting.winner.one.arch]
+    cx, cy = place[found.comparison.winner.one.arch]
     marks.append(
         f'<path d="M{cx} {cy - 10}L{cx + 10} {cy}L{cx} {cy + 10}L{cx - 10} {cy}Z" fill="none" stroke="{RED}" '
         'stroke-width="2.5" class="chosen"/>'
@@ -93,23 +94,23 @@ def plane(found: Summary) -> str:
 
 def crossing(found: Summary) -> str:
     """Return as SVG the AP of each family's best within the budget over the number of people in a picture."""
-    aps = [one.ap for _, meeting in found.people if meeting for one in meeting.choices] or [0.0, 1.0]
+    aps = [one.ap for _, comparison in found.people if comparison for one in comparison.choices] or [0.0, 1.0]
     x = Scale(0.5, len(found.people) + 0.5, LEFT, WIDTH - RIGHT, tuple(float(people) for people, _ in found.people))
     y = scale(min(aps), max(aps), HEIGHT - BOTTOM, TOP)
     marks = axes(x, y, "people in a picture", "AP of the best within the budget")
     for number, name in enumerate(found.across.pasts):
         colour, shape = COLOURS[number % len(COLOURS)], SHAPES[number % len(SHAPES)]
         line = [
-            (x.at(people), y.at(ap), meeting)
-            for people, meeting in found.people
-            if meeting and (ap := _ap(meeting, name)) is not None
+            (x.at(people), y.at(ap), comparison)
+            for people, comparison in found.people
+            if comparison and (ap := _ap(comparison, name)) is not None
         ]
         if line:
             way = "L".join(f"{px} {py}" for px, py, _ in line)
             marks.append(f'<path d="M{way}" fill="none" stroke="{colour}" stroke-width="1.5" class="of-a-family"/>')
-        for px, py, meeting in line:
+        for px, py, comparison in line:
             marks.append(f'<path d="{shape}" transform="translate({px:g} {py:g})" fill="{colour}"/>')
-            if meeting.winner.family == name:
+            if comparison.winner.family == name:
                 marks.append(
                     f'<circle cx="{px}" cy="{py}" r="8" fill="none" stroke="{RED}" stroke-width="2" class="wins"/>'
                 )
@@ -117,8 +118,8 @@ def crossing(found: Summary) -> str:
     return svg([*marks, title, *_key(found, "○")])
 
 
-def _ap(meeting: Meeting, family: str) -> float | None:
-    return next((one.ap for one in meeting.choices if one.family == family), None)
+def _ap(comparison: Comparison, family: str) -> float | None:
+    return next((one.ap for one in comparison.choices if one.family == family), None)
 
 
 def _key(found: Summary, winner: str, more: str = "") -> list[str]:

@@ -8,9 +8,10 @@ from typing import Any
 from litepose_nas.budget import in_words
 from litepose_nas.report.across import Summary
 from litepose_nas.runs.journal import plain
-from litepose_nas.searching import baselines
-from litepose_nas.searching.meeting import RUNS, TOPDOWN, Choice, Meeting, flips
-from litepose_nas.searching.problem import Evaluated
+from litepose_nas.search import baselines
+from litepose_nas.search.comparison import Comparison, FamilyChoice, crossover_points
+from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.workload import RUNS, TOPDOWN
 
 HEAD = ("family", "sees", "AP", "a picture", "a run", "params", "evaluated", "ranked by")
 
@@ -37,19 +38,19 @@ def people_are(found: Summary) -> str:
 
 def verdict(found: Summary) -> list[str]:
     """Return in words who won, how sure that is, with how many people another would, and what needed no search."""
-    meeting, lines = found.meeting, []
-    winner, others = meeting.winner, [one for one in meeting.choices if one is not meeting.winner]
-    came = {one.family for one in meeting.choices}
+    comparison, lines = found.comparison, []
+    winner, others = comparison.winner, [one for one in comparison.choices if one is not comparison.winner]
+    came = {one.family for one in comparison.choices}
     missing = [name for name in found.across.pasts if name not in came]
     if missing:
         lines.append(f"of {', '.join(missing)} nothing that was evaluated fits")
-    if meeting.mute:
+    if comparison.mute:
         return [
             *lines,
             "no AP is above 0.02 yet, so nothing can be said of which family is better: train longer",
             f"taken for now: {winner.family}, the cheapest of those with the highest AP, {winner.ap:.3f}",
         ]
-    lines.append(f"winner: {winner.family}, AP {winner.ap:.3f}" + _beside(meeting, others))
+    lines.append(f"winner: {winner.family}, AP {winner.ap:.3f}" + _beside(comparison, others))
     for one in found.ahead:
         turn = ", so others could turn it round" if one.low < 0 < one.high else ""
         lines.append(
@@ -57,19 +58,19 @@ def verdict(found: Summary) -> list[str]:
             f"(95 %){turn}"
         )
     if found.people:
-        lines.append(f"{flips(found.people)} (of what was evaluated, the budget the same, APs as here)")
+        lines.append(f"{crossover_points(found.people)} (of what was evaluated, the budget the same, APs as here)")
         if found.across.picture.people > 1 and any(limit.field in RUNS for limit in found.across.budget.limits):
             searched = found.across.picture.number
             lines.append(f"with fewer than {searched} people, dearer top-down networks would fit than were looked at")
     return [*lines, *baselines.in_words(found.compared, "ap")]
 
 
-def _beside(meeting: Meeting, others: Sequence[Choice]) -> str:
+def _beside(comparison: Comparison, others: Sequence[FamilyChoice]) -> str:
     if not others:
         return ""
     second = others[0]
     words = f", beside {second.ap:.3f} of {second.family}"
-    if meeting.tied:
+    if comparison.tied:
         return f"{words}, which noise cannot tell apart: the cheaper is chosen"
     return words
 
@@ -78,7 +79,7 @@ def table(found: Summary) -> list[list[str]]:
     """Return the best of each family, a row each under HEAD."""
     rows = []
     field = "macs" if found.budget.convention == "exact" else "macs_litepose"
-    for one in found.meeting.choices:
+    for one in found.comparison.choices:
         past = found.across.pasts[one.family]
         sees = "one person" if past.problem.space.task == TOPDOWN else "pictures"
         costs = [in_words(field, getattr(cost, field)) for cost in (one.cost, one.one.cost)]
@@ -103,7 +104,7 @@ def to_json(found: Summary) -> dict[str, Any]:
             "arch": one.arch.to_dict(),
         }
 
-    def sent(one: Choice) -> dict[str, Any]:
+    def sent(one: FamilyChoice) -> dict[str, Any]:
         past = across.pasts[one.family]
         return {
             "family": one.family,
@@ -126,18 +127,18 @@ def to_json(found: Summary) -> dict[str, Any]:
         "pictures": across.judged["pictures"],
         "boxes": across.judged["boxes"],
         "evaluated": len(found.found),
-        "winner": found.meeting.winner.family,
-        "tied": found.meeting.tied,
-        "mute": found.meeting.mute,
-        "families": [sent(one) for one in found.meeting.choices],
+        "winner": found.comparison.winner.family,
+        "tied": found.comparison.tied,
+        "mute": found.comparison.mute,
+        "families": [sent(one) for one in found.comparison.choices],
         "ahead": [one._asdict() for one in found.ahead],
         "by_people": [
             {
                 "people": people,
-                "winner": meeting.winner.family if meeting else None,
-                "ap": {one.family: one.ap for one in meeting.choices} if meeting else {},
+                "winner": comparison.winner.family if comparison else None,
+                "ap": {one.family: one.ap for one in comparison.choices} if comparison else {},
             }
-            for people, meeting in found.people
+            for people, comparison in found.people
         ],
         "front": [line(one) for one in found.front],
         "baselines": found.compared.plain(),

@@ -8,8 +8,8 @@ from typing import Any
 
 from litepose_nas.budget import Budget
 from litepose_nas.report.genes import Matter, kind_of, place_of
-from litepose_nas.searching.plot import BLUE, GREY, scale, svg, text
-from litepose_nas.searching.problem import Evaluated
+from litepose_nas.report.plots import BLUE, GREY, scale, svg, text
+from litepose_nas.search.problem import Evaluated
 from litepose_nas.space import Gene
 
 MOST = 14  # networks in a picture; of more, some that are evenly far apart

@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 from litepose_nas import costs
 from litepose_nas.blocks import Part
 from litepose_nas.costs import Row
-from litepose_nas.searching.plot import GREY, RED, svg, text
+from litepose_nas.report.plots import GREY, RED, svg, text
 from litepose_nas.space import Arch
 
 LEFT, TOP, GAP = 24, 96, 12  # margins, and room between boxes for an arrow

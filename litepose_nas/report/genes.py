@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from litepose_nas.searching import surrogate
-from litepose_nas.searching.genome import Genome
-from litepose_nas.searching.problem import FAILED, Evaluated, Problem
-from litepose_nas.searching.surrogate import Ridge, Sample
+from litepose_nas.search import surrogate
+from litepose_nas.search.encoding import Genome
+from litepose_nas.search.problem import FAILED, Evaluated, Problem
+from litepose_nas.search.surrogate import Ridge, Sample
 from litepose_nas.space import Value
 
 FEWEST = 8  # scores that a model can be fitted on

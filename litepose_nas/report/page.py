@@ -9,12 +9,12 @@ from html import escape
 from pathlib import Path
 
 from litepose_nas import files
-from litepose_nas.report import choices, drawing
-from litepose_nas.report.frames import per_frame
+from litepose_nas.report import choices, drawing, plots
+from litepose_nas.report.frame_costs import per_frame
 from litepose_nas.report.genes import Fitted
 from litepose_nas.report.summary import Summary, to_json
-from litepose_nas.searching import baselines, plot
-from litepose_nas.searching.problem import Evaluated
+from litepose_nas.search import baselines
+from litepose_nas.search.problem import Evaluated
 
 PAGE = "report.html"
 SHOWN = 3  # effects of a gene's choices in the table
@@ -31,7 +31,7 @@ def pictures(found: Summary) -> dict[str, str]:
     """Return every picture of a report as SVG text, by the name of its file."""
     past = found.past
     title = f"{past.problem.space.name}: {len(past.found)} networks"
-    front = plot.picture(past.found, found.budget, found.chosen, title, _axis(past.by), found.settled.noise)
+    front = plots.picture(past.found, found.budget, found.chosen, title, _axis(past.by), found.selection.noise)
     made = {
         "front.svg": front,
         "choices.svg": choices.picture(found.front, found.budget),
@@ -68,7 +68,7 @@ def write_csv(path: Path, found: Summary) -> None:
         table.writerow([*lines[0], "noise"])
         for line in lines:
             cells = [json.dumps(value) if isinstance(value, dict) else value for value in line.values()]
-            table.writerow([*cells, found.settled.noise])
+            table.writerow([*cells, found.selection.noise])
 
 
 def page(found: Summary, drawn: dict[str, str]) -> str:

@@ -13,9 +13,9 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet, check_joints
 from litepose_nas.runs import journal
 from litepose_nas.runs.journal import Read, Record
-from litepose_nas.searching import finalists
-from litepose_nas.searching.engine import KIND, replay
-from litepose_nas.searching.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
+from litepose_nas.search import finalists
+from litepose_nas.search.loop import KIND, replay
+from litepose_nas.search.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
 from litepose_nas.space import Arch, Space
 
 JOURNAL = "journal.jsonl"

@@ -9,10 +9,10 @@ from litepose_nas.errors import UserError
 from litepose_nas.report.genes import Fitted, Matter, fitted
 from litepose_nas.report.reread import Past
 from litepose_nas.runs.journal import plain
-from litepose_nas.searching.baselines import Baselines, baselines
-from litepose_nas.searching.finalists import Settled, settle
-from litepose_nas.searching.front import front
-from litepose_nas.searching.problem import Evaluated
+from litepose_nas.search.baselines import Baselines, baselines
+from litepose_nas.search.finalists import Selection, select
+from litepose_nas.search.pareto import front
+from litepose_nas.search.problem import Evaluated
 
 
 class Summary(NamedTuple):
@@ -21,14 +21,14 @@ class Summary(NamedTuple):
     past: Past
     budget: Budget
     front: list[Evaluated]
-    settled: Settled
+    selection: Selection
     compared: Baselines
     models: Fitted | None  # None: too little was evaluated
 
     @property
     def chosen(self) -> Evaluated:
         """The network of choice."""
-        return self.settled.chosen
+        return self.selection.chosen
 
 
 def summarise(past: Past, budget: Budget | None = None) -> Summary:
@@ -37,18 +37,18 @@ def summarise(past: Past, budget: Budget | None = None) -> Summary:
     # Without objectives of their own, networks are cheap in MACs of the budget's convention.
     objectives = past.problem.objectives if budget.convention == past.problem.budget.convention else ()
     problem = past.problem._replace(budget=budget, objectives=objectives)
-    settled = settle(problem, past.found, past.again)
-    if settled is None:
+    selection = select(problem, past.found, past.again)
+    if selection is None:
         raise UserError(_nothing(past, budget))
-    if settled.noise is None:  # nothing within this budget was scored twice: what was, tells how much scores vary
-        within_own = settle(past.problem, past.found, past.again)
-        settled = settled._replace(noise=within_own.noise if within_own else None)
+    if selection.noise is None:  # nothing within this budget was scored twice: what was, tells how much scores vary
+        within_own = select(past.problem, past.found, past.again)
+        selection = selection._replace(noise=within_own.noise if within_own else None)
     return Summary(
         past,
         budget,
         front(past.found, budget, objectives),
-        settled,
-        baselines(past.found, settled, budget),
+        selection,
+        baselines(past.found, selection, budget),
         fitted(past.problem, past.found),
     )
 
@@ -106,7 +106,7 @@ def to_json(found: Summary) -> dict[str, Any]:
         "ranked_by": past.by,
         "budget": [limit.text for limit in found.budget.limits],
         "mac_convention": found.budget.convention,
-        "noise": found.settled.noise,
+        "noise": found.selection.noise,
         "chosen": line(found.chosen),
         "front": [line(one) for one in found.front],
         "baselines": found.compared.plain(),

@@ -19,17 +19,17 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import build
 from litepose_nas.pose.decode import DivergedError
-from litepose_nas.report import ranking
-from litepose_nas.report.ranking import Ranking
+from litepose_nas.report import audit as report
+from litepose_nas.report.audit import Ranking
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import ENV, Run
-from litepose_nas.searching.genome import Genome
-from litepose_nas.searching.pricing import Prices
-from litepose_nas.searching.problem import Problem
+from litepose_nas.search.encoding import Genome
+from litepose_nas.search.pricing import Prices
+from litepose_nas.search.problem import Problem
 from litepose_nas.space import Arch
 from litepose_nas.steps import search
 from litepose_nas.steps.common import MOST_IN_SLICE, seconds_a_step, steps_of
-from litepose_nas.steps.search import Setting
+from litepose_nas.steps.search import SearchContext
 from litepose_nas.supernet import copy_frozen
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import Length, Recipe, from_mapping
@@ -65,7 +65,7 @@ class Plan(NamedTuple):
 class Ready(NamedTuple):
     """An audit about to begin: what inherited weights are scored with, and how networks are trained alone."""
 
-    setting: Setting
+    setting: SearchContext
     recipe: Recipe
     plan: Plan
 
@@ -74,7 +74,7 @@ def prepare(trained: Run, source: Source, wishes: Wishes, device: str) -> Ready:
     """Load the supernet, choose the networks, and find out how long training them takes."""
     wishes.length.check()
     setting, recipe = _opened(trained, source, device)
-    where = setting.candidates.judge.device
+    where = setting.candidates.scorer.device
     quick = where.type == "cpu" and wishes.nets is None and wishes.seeds is None and not any(wishes.length)
     nets = wishes.nets or (QUICK_NETS if quick else NETS)
     seeds = wishes.seeds or SEEDS
@@ -86,7 +86,9 @@ def prepare(trained: Run, source: Source, wishes: Wishes, device: str) -> Ready:
         steps = max(QUICK_STEPS, int((3600 * length.hours - looking) / (step * seeds)))
         steps = min(steps, int(trained.settings["steps"])) if quick else steps
     elif any(length):
-        steps = steps_of(length, setting.candidates.judge.task.items(setting.candidates.judge.held.rest), recipe, step)
+        steps = steps_of(
+            length, setting.candidates.scorer.task.items(setting.candidates.scorer.split.train), recipe, step
+        )
     else:
         steps = int(trained.settings["steps"])
     settings = {
@@ -149,16 +151,16 @@ def audit(
 
 def conclude(run: Run, ready: Ready, journal: Journal) -> Ranking:
     """Compare the rankings; write audit.csv, audit.json and audit.svg."""
-    nets = ranking.of_records(journal.records, ready.plan.archs, ready.plan.seeds)
-    found = ranking.rank(nets)
+    nets = report.of_records(journal.records, ready.plan.archs, ready.plan.seeds)
+    found = report.rank(nets)
     shutil.rmtree(run.folder / TRAININGS, ignore_errors=True)
     with files.replacing(run.folder / "audit.csv") as temporary:
-        ranking.write_csv(temporary, found)
+        report.write_csv(temporary, found)
     # The other truth goes along: an AP says what counts, a loss has less noise.
-    both = {by: ranking.to_json(ranking.rank(nets, by)) for by in ("ap", "loss")}
+    both = {by: report.to_json(report.rank(nets, by)) for by in ("ap", "loss")}
     run.write("audit.json", json.dumps({"ranked_by": found.by, "against": both}, indent=2) + "\n")
     title = f"{ready.setting.problem.space.name}: {len(nets)} networks, {ready.plan.steps:,} steps alone"
-    run.write("audit.svg", ranking.picture(found, title))
+    run.write("audit.svg", report.picture(found, title))
     return found
 
 
@@ -180,13 +182,13 @@ def train_alone(
 ) -> dict[str, float]:
     """Train a network from scratch as its supernet was, or go on; return its scores and keep its weights."""
     setting, recipe, plan = ready.setting, ready.recipe, ready.plan
-    arch, judge, joints = plan.archs[at], setting.candidates.judge, setting.candidates.supernet.joints
+    arch, judge, joints = plan.archs[at], setting.candidates.scorer, setting.candidates.supernet.joints
     drawn = plan.settings["seed"] + seed
     trainee = _trainee(setting, recipe, arch, drawn)
 
     def stream(start: int) -> Any:
         last, make = plan.steps * recipe.accumulate, judge.task.train_batch
-        return batches(judge.held.rest, arch.input, recipe.batch, drawn, recipe.augment, start, last, make_batch=make)
+        return batches(judge.split.train, arch.input, recipe.batch, drawn, recipe.augment, start, last, make_batch=make)
 
     place = _place(run, at, seed)
     if (place / ENV).is_file():
@@ -213,7 +215,7 @@ def train_alone(
     return scores
 
 
-def _opened(trained: Run, source: Source, device: str) -> tuple[Setting, Recipe]:
+def _opened(trained: Run, source: Source, device: str) -> tuple[SearchContext, Recipe]:
     """Return what scores inherited weights, on the slice that the supernet never trained on, and its recipe."""
     # Not the quick ways of a search: few networks are scored, and the rest has to be what the supernet learned from.
     setting = search.prepare(trained, source, Budget(), device, quick=False, most_in_slice=MOST_IN_SLICE)
@@ -221,16 +223,16 @@ def _opened(trained: Run, source: Source, device: str) -> tuple[Setting, Recipe]
     return setting, from_mapping(trained.settings["recipe"])
 
 
-def _trainee(setting: Setting, recipe: Recipe, arch: Arch, seed: int) -> NetTrainee:
-    judge, joints = setting.candidates.judge, setting.candidates.supernet.joints
+def _trainee(setting: SearchContext, recipe: Recipe, arch: Arch, seed: int) -> NetTrainee:
+    judge, joints = setting.candidates.scorer, setting.candidates.supernet.joints
     torch.manual_seed(seed)
     net = devices.place(copy_frozen(setting.candidates.supernet, build(arch, joints)), judge.device)
     return NetTrainee(net, recipe, arch.input, judge.device, joints, task=judge.task)
 
 
-def _seconds(setting: Setting, recipe: Recipe, archs: Sequence[Arch], seed: int) -> tuple[float, float]:
+def _seconds(setting: SearchContext, recipe: Recipe, archs: Sequence[Arch], seed: int) -> tuple[float, float]:
     """Return how long a step of every network takes in all, and a look at every one, from the cheapest and dearest."""
-    rest, macs = setting.candidates.judge.held.rest, [setting.problem.cost(arch).macs for arch in archs]
+    rest, macs = setting.candidates.scorer.split.train, [setting.problem.cost(arch).macs for arch in archs]
     steps, looks = [], []
     for arch in (archs[0], archs[-1]):
         steps.append(seconds_a_step(_trainee(setting, recipe, arch, seed), rest, recipe, seed, 2))

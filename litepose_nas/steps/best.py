@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from litepose_nas.searching.problem import MUTE_AP
+from litepose_nas.search.problem import MUTE_AP
 
 
 def rank(scores: Mapping[str, float]) -> tuple[float, float]:

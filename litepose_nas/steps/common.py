@@ -21,7 +21,7 @@ from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.task import Task
 from litepose_nas.pose.temporal import Temporal
 from litepose_nas.pose.topdown import TopDown, joint_weights
-from litepose_nas.scoring import Held
+from litepose_nas.search.scoring import Split
 from litepose_nas.train.recipe import Length, Recipe
 from litepose_nas.train.trainee import Trainee
 
@@ -33,7 +33,7 @@ MOST_IN_SLICE = 500
 class Data(NamedTuple):
     """The pictures of a run: the rest for gradients, the slice to judge by."""
 
-    held: Held
+    split: Split
     skeleton: Skeleton
 
     @property
@@ -47,7 +47,7 @@ def read_data(source: Source, seed: int, most_in_slice: int = MOST_IN_SLICE, tas
     whole = source.read("train", unlabelled=task == "temporal")
     share = min(SLICE, most_in_slice / max(1, len(whole.records)))
     rest, held = split(whole, share, seed)
-    return Data(Held(Pictures(held), Pictures(rest)), whole.skeleton)
+    return Data(Split(Pictures(rest), Pictures(held)), whole.skeleton)
 
 
 def needed(subnet: Subnet, where: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
-from litepose_nas.scoring import Judge, Protocol
+from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps.common import Say, check_joints, needed, read_data, task_of
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.train.recipe import from_mapping
@@ -59,10 +59,14 @@ def extract_subnet(
     recipe = from_mapping(info["recipe"])
     data = read_data(source, info["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
-    judge = Judge(
-        data.held, task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames), recipe, where, Protocol()
+    judge = Scorer(
+        data.split,
+        task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames),
+        recipe,
+        where,
+        Protocol(),
     )
-    say(f"comparing and calibrating on {min(judge.protocol.calibration, len(data.held.rest))} training pictures")
+    say(f"comparing and calibrating on {min(judge.protocol.calibration, len(data.split.train))} training pictures")
     batches = judge.calibration(subnet.input)
     with torch.no_grad():
         pairs = list(zip(supernet.subnet(subnet.arch)(batches[0]), net.train()(batches[0]), strict=True))
@@ -71,5 +75,5 @@ def extract_subnet(
     if apart > (0.0 if where.type == "cpu" else 1e-3):
         raise RuntimeError(f"the extraction differs from the supernet by {apart}; please report {path}")
     calibrate(net, batches)
-    say(f"scoring on {len(data.held.slice)} held-out pictures")
+    say(f"scoring on {len(data.split.heldout)} held-out pictures")
     return Extracted(net, subnet, judge(net, subnet.input, calibrated=True))

@@ -18,7 +18,7 @@ from litepose_nas.families.temporal import key_everywhere
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
 from litepose_nas.runs.run import Run
-from litepose_nas.scoring import Judge, Protocol
+from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps import pictures
 from litepose_nas.steps.best import is_best
 from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data, seconds_a_step, steps_of, task_of
@@ -52,7 +52,7 @@ class Ready(NamedTuple):
     net: Network
     subnet: Subnet
     data: Data
-    judge: Judge
+    judge: Scorer
     trainee: NetTrainee
     plan: Plan
 
@@ -101,8 +101,8 @@ def prepare(
         length = Length(hours=QUICK_MINUTES / 60)
     elif not any(length):
         length = Length(epochs=100)
-    each = seconds_a_step(trainee, data.held.rest, recipe, seed, 2)
-    steps = steps_of(length, task.items(data.held.rest), recipe, each)
+    each = seconds_a_step(trainee, data.split.train, recipe, seed, 2)
+    steps = steps_of(length, task.items(data.split.train), recipe, each)
     settings = {
         "subnet": str(path), "sha256": files.sha256(path),
         "data": source.name, "seed": seed, "steps": steps, "amp": amp, "teacher": teacher, "take": take,
@@ -141,13 +141,13 @@ def finetune(
     With `until`, only to that step of it. The threads that prepare pictures are as many as suit the device unless told.
     """
     recipe, settings, steps = ready.trainee.recipe, ready.plan.settings, ready.plan.steps
-    held, size, make_batch = ready.data.held, ready.subnet.input, ready.trainee.task.train_batch
+    split, size, make_batch = ready.data.split, ready.subnet.input, ready.trainee.task.train_batch
     threads = devices.loaders(ready.trainee.store.flat.device) if loaders is None else loaders
 
     def stream(start: int) -> Any:
         last, seed = steps * recipe.accumulate, settings["seed"]
         return batches(
-            held.rest, size, recipe.batch, seed, recipe.augment, start, last, workers=threads, make_batch=make_batch
+            split.train, size, recipe.batch, seed, recipe.augment, start, last, workers=threads, make_batch=make_batch
         )
 
     def check(step: int, average: Tensor | None) -> dict[str, float]:
@@ -162,11 +162,11 @@ def finetune(
         weights.save(net, run.weights / f"{LAST}.safetensors", ready.subnet._replace(info=info))
         if is_best(scores, run.metrics.rows, HELD):
             weights.save(net, run.weights / f"{BEST}.safetensors", ready.subnet._replace(info=info))
-        pictures.show_predictions(net, held.slice, ready.judge.task, size, run.images / f"predictions-{step}.jpg")
+        pictures.show_predictions(net, split.heldout, ready.judge.task, size, run.images / f"predictions-{step}.jpg")
         return {f"{HELD}/{key}": value for key, value in scores.items()}
 
     if not (run.images / "train.jpg").exists():
-        first = make_batch(held.rest, size, recipe.batch, settings["seed"], 0, recipe.augment)
+        first = make_batch(split.train, size, recipe.batch, settings["seed"], 0, recipe.augment)
         pictures.show_batch(first, ready.data.skeleton, recipe.sigma, run.images / "train.jpg")
     every = every or Every(report=max(1, steps // 100), check=_between_checks(ready), save=max(1, steps // 20))
     precision = devices.precision(settings["amp"], ready.trainee.store.flat.device)
@@ -193,14 +193,14 @@ def _between_checks(ready: Ready) -> int:
     """Return the steps from one look at the held-out pictures to the next: few enough looks to cost next to nothing."""
     recipe, protocol = ready.trainee.recipe, ready.judge.protocol
     # Calibrating, finding people and the loss are a forward pass each: half a step of training at most.
-    look = 0.5 * (protocol.calibration + 2 * len(ready.data.held.slice)) / (recipe.batch * recipe.accumulate)
+    look = 0.5 * (protocol.calibration + 2 * len(ready.data.split.heldout)) / (recipe.batch * recipe.accumulate)
     return max(1, ready.plan.steps // 8, round(look / LOOKING))
 
 
 def words(ready: Ready) -> str:
     """Return what is about to happen, in one line."""
     plan, (height, width) = ready.plan, ready.subnet.input
-    batch, count = plan.settings["recipe"]["batch"], len(ready.data.held.rest)
+    batch, count = plan.settings["recipe"]["batch"], len(ready.data.split.train)
     return (
         f"{count:,} pictures, {plan.steps:,} steps of batch {batch} at {height}x{width}: about {duration(plan.seconds)}"
     )
@@ -209,7 +209,7 @@ def words(ready: Ready) -> str:
 def _ready(
     net: Network, subnet: Subnet, data: Data, recipe: Recipe, where: torch.device, trainee: NetTrainee, plan: Plan
 ) -> Ready:
-    judge = Judge(data.held, trainee.task, recipe, where, Protocol())
+    judge = Scorer(data.split, trainee.task, recipe, where, Protocol())
     return Ready(net, subnet, data, judge, trainee, plan)
 
 

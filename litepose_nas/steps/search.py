@@ -20,17 +20,18 @@ from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.topdown import TopDown
+from litepose_nas.report import plots
 from litepose_nas.runs import metrics
 from litepose_nas.runs.journal import Journal, plain
 from litepose_nas.runs.run import Run
-from litepose_nas.scoring import Candidates, Judge, Protocol
-from litepose_nas.searching import baselines, engine, finalists, guided, nsga2, plot, random_search
-from litepose_nas.searching.baselines import Baselines
-from litepose_nas.searching.engine import Look
-from litepose_nas.searching.finalists import Settled
-from litepose_nas.searching.front import front, write_csv
-from litepose_nas.searching.problem import RANKS, Evaluated, Problem, Result, by_ap_or_loss, ranked_by
-from litepose_nas.searching.rounds import Rounds
+from litepose_nas.search import baselines, finalists, guided, loop, nsga2, random_search
+from litepose_nas.search.baselines import Baselines
+from litepose_nas.search.batched import BatchedSearcher
+from litepose_nas.search.finalists import Selection
+from litepose_nas.search.loop import Look
+from litepose_nas.search.pareto import front, write_csv
+from litepose_nas.search.problem import RANKS, Evaluated, Problem, Result, by_ap_or_loss, ranked_by
+from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.space import Arch
 from litepose_nas.steps import train_supernet
 from litepose_nas.steps.common import MOST_IN_SLICE, boxes_for, check_joints, describe, read_data, task_of
@@ -45,12 +46,12 @@ QUICK_EVALS = (14, 200)
 QUICK_PROTOCOL, QUICK_SLICE = Protocol(calibration=16, batch=8), 32
 
 
-class Way(NamedTuple):
+class SearchConfig(NamedTuple):
     """How to search."""
 
     method: str = METHODS[0]
     objectives: tuple[str, ...] = ()  # fields of Cost to keep low; none named: the MACs
-    finals: int | None = None  # how many of the best are scored again; None: a few
+    finalists: int | None = None  # how many of the best are scored again; None: a few
     rank: str = "auto"  # by ap or by loss; auto: by AP, but by loss while most APs are too low to tell nets apart
 
     def check(self, fields: Sequence[str] = Cost._fields) -> None:
@@ -64,14 +65,14 @@ class Way(NamedTuple):
                 raise UserError(f"--objective {field!r}: {nearest(field, fields)}")
 
 
-class BoxFile(NamedTuple):
+class DetectionsFile(NamedTuple):
     """Where people are, as a detector says."""
 
     path: str
     least_score: float = 0.0
 
 
-class Making(NamedTuple):
+class WorkerSpec(NamedTuple):
     """What any worker needs to know to build candidates of its own: a few words, and files it can read."""
 
     trained: str  # the folder of the supernet's run
@@ -79,7 +80,7 @@ class Making(NamedTuple):
     device: str
     protocol: Protocol
     most_in_slice: int
-    boxes: BoxFile | None = None  # for networks that see one person at a time; None: the true ones
+    boxes: DetectionsFile | None = None  # for networks that see one person at a time; None: the true ones
 
     def work(self) -> Callable[[Look], dict[str, float]]:
         """Return what scores candidates in this process, on one thread."""
@@ -87,23 +88,23 @@ class Making(NamedTuple):
         return looking(_candidates(self, open_source(self.data)))
 
 
-class Setting(NamedTuple):
+class SearchContext(NamedTuple):
     """What a search needs: a supernet, how to judge its networks, and where it was trained."""
 
-    candidates: Candidates
+    candidates: SupernetScorer
     problem: Problem
     info: dict[str, Any]  # goes into the subnet.json
-    making: Making  # the same candidates, for workers elsewhere
+    making: WorkerSpec  # the same candidates, for workers elsewhere
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """What a search brought home."""
 
     results: list[Evaluated]
     chosen: Evaluated
     ranked_by: str
     subnet: Subnet
-    settled: Settled
+    selection: Selection
     compared: Baselines
 
 
@@ -115,32 +116,32 @@ def prepare(
     quick: bool,
     protocol: Protocol | None = None,
     most_in_slice: int | None = None,
-    boxes: BoxFile | None = None,
-) -> Setting:
+    boxes: DetectionsFile | None = None,
+) -> SearchContext:
     """Load a trained supernet and the pictures it is judged by: so many, in that way, if told."""
     protocol = protocol or (QUICK_PROTOCOL if quick else Protocol())
     where = devices.pick(device)
-    making = Making(str(trained.folder), source.name, str(where), protocol, most_in_slice or slice_of(quick), boxes)
+    making = WorkerSpec(str(trained.folder), source.name, str(where), protocol, most_in_slice or slice_of(quick), boxes)
     candidates = _candidates(making, source)
     kept, path, supernet = trained.settings, trained.folder / train_supernet.WEIGHTS, candidates.supernet
     joints = supernet.joints
     budget.check_reachable(supernet.space, joints)
     many = costs.columns(supernet.space, joints)
     problem = Problem(supernet.space, budget, lambda arch: costs.cost(arch, joints=joints), by_ap_or_loss, many)
-    judge = candidates.judge
+    judge = candidates.scorer
     info = {
         "supernet": {"path": str(path), "sha256": files.sha256(path)},
         "data": source.name,
         "seed": kept["seed"],
         "recipe": kept["recipe"],
-        **describe(judge.held.slice.dataset.skeleton, judge.recipe, supernet.space.task),
+        **describe(judge.split.heldout.dataset.skeleton, judge.recipe, supernet.space.task),
     }
-    return Setting(candidates, problem, info, making)
+    return SearchContext(candidates, problem, info, making)
 
 
 def check_resumable(run: Run) -> None:
     """Refuse a run begun with an option that is gone; `report` still reads it."""
-    for key, value in engine.RETIRED.items():
+    for key, value in loop.RETIRED.items():
         if run.settings.get(key, value) != value:
             raise UserError(
                 f"{run.folder}: begun with --{key.replace('_', '-')}, which is gone; resume it with the version that "
@@ -158,7 +159,7 @@ def slice_of(quick: bool) -> int:
     return QUICK_SLICE if quick else MOST_IN_SLICE
 
 
-def _candidates(making: Making, source: Source) -> Candidates:
+def _candidates(making: WorkerSpec, source: Source) -> SupernetScorer:
     trained = Run.open(making.trained)
     kept, path = trained.settings, trained.folder / train_supernet.WEIGHTS
     where = devices.pick(making.device)
@@ -170,17 +171,17 @@ def _candidates(making: Making, source: Source) -> Candidates:
     seeing = None
     if making.boxes and isinstance(task, TopDown):
         file, least = making.boxes
-        seeing = task._replace(boxes=boxes_for(data.held.slice.dataset, source.name, Path(file), least))
-    return Candidates(supernet, Judge(data.held, task, recipe, where, making.protocol, seeing))
+        seeing = task._replace(boxes=boxes_for(data.split.heldout.dataset, source.name, Path(file), least))
+    return SupernetScorer(supernet, Scorer(data.split, task, recipe, where, making.protocol, seeing))
 
 
-def looking(candidates: Candidates) -> Callable[[Look], dict[str, float]]:
+def looking(candidates: SupernetScorer) -> Callable[[Look], dict[str, float]]:
     """Return what answers a search that asks for a look at an architecture."""
     space = candidates.supernet.space
     return lambda look: candidates(space.arch(look.arch), look.again)
 
 
-def seconds_each(setting: Setting) -> float:
+def seconds_each(setting: SearchContext) -> float:
     """Return about how long the evaluation of a network takes, from one of the cheapest."""
     cheap = setting.problem.budget.check_reachable(setting.problem.space, setting.candidates.supernet.joints)
     with devices.one_thread():
@@ -199,13 +200,13 @@ def evaluations_in(minutes: float, each: float) -> int:
 
 def search(
     run: Run,
-    setting: Setting,
+    setting: SearchContext,
     evals: int,
     seed: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
-    way: Way = Way(),  # noqa: B008
+    way: SearchConfig = SearchConfig(),  # noqa: B008
     choice: ExecutorOptions = ExecutorOptions(),  # noqa: B008
-) -> Found:
+) -> SearchResult:
     """Search, from the run's journal if it has one; write the front and return what was found.
 
     An architecture is evaluated by one thread, so its scores are the same bits on every executor.
@@ -213,43 +214,43 @@ def search(
     setting = in_way(setting, way)
     problem = setting.problem
     sha256, budget = setting.info["supernet"]["sha256"], [str(limit) for limit in problem.budget.limits]
-    header = engine.header(problem.space, seed, supernet=sha256, budget=budget, **header_of(way, problem))
-    journal = Journal(run.journal, header, notes_of(setting), engine.upgraded)
+    header = loop.header(problem.space, seed, supernet=sha256, budget=budget, **header_of(way, problem))
+    journal = Journal(run.journal, header, notes_of(setting), loop.upgraded)
     searcher = searcher_of(way, problem, seed, evals)
-    on_gpu = setting.candidates.judge.device.type == "cuda"
+    on_gpu = setting.candidates.scorer.device.type == "cuda"
     with devices.one_thread():
         crew = open_executor(choice, looking(setting.candidates), setting.making.work, on_gpu, run.log)
         with closing(crew):
-            results = engine.search_on(problem, searcher, crew, journal, evals, on_result)
+            results = loop.search_on(problem, searcher, crew, journal, evals, on_result)
             best = finalists.finalists(results, problem.budget, finals_of(way, evals))
             again = finalists.score_again_on(problem, best, crew, journal)
     return conclude(run, setting, results, again, way.rank)
 
 
-def in_way(setting: Setting, way: Way) -> Setting:
+def in_way(setting: SearchContext, way: SearchConfig) -> SearchContext:
     """Return a setting whose problem is ranked, and kept low, in the way that is asked for."""
     way.check(setting.problem.cost(setting.problem.space.smallest)._fields)
     return setting._replace(problem=setting.problem._replace(objectives=way.objectives, scores=RANKS[way.rank]))
 
 
-def header_of(way: Way, problem: Problem) -> dict[str, Any]:
+def header_of(way: SearchConfig, problem: Problem) -> dict[str, Any]:
     """Return what of a way decides results."""
     return {"method": way.method, "objectives": problem.low, "rank": way.rank}
 
 
-def finals_of(way: Way, evals: int) -> int:
+def finals_of(way: SearchConfig, evals: int) -> int:
     """Return how many of the best are scored again."""
-    return min(5, max(2, evals // 10)) if way.finals is None else way.finals
+    return min(5, max(2, evals // 10)) if way.finalists is None else way.finalists
 
 
-def notes_of(setting: Setting) -> dict[str, Any]:
+def notes_of(setting: SearchContext) -> dict[str, Any]:
     """Return what a report needs to know beside the results."""
     budget, joints = setting.problem.budget, setting.candidates.supernet.joints
     texts = [limit.text for limit in budget.limits]
     return {"budget": texts, "convention": budget.convention, "joints": joints, "info": setting.info}
 
 
-def searcher_of(way: Way, problem: Problem, seed: int, evals: int) -> Rounds:
+def searcher_of(way: SearchConfig, problem: Problem, seed: int, evals: int) -> BatchedSearcher:
     """Return what proposes architectures, sized for so many evaluations."""
     if way.method == "nsga2":
         return nsga2.searcher(problem, seed, population=min(20, max(6, evals // 4)), children=10)
@@ -260,31 +261,31 @@ def searcher_of(way: Way, problem: Problem, seed: int, evals: int) -> Rounds:
 
 def conclude(
     run: Run,
-    setting: Setting,
+    setting: SearchContext,
     results: list[Evaluated],
     again: Mapping[Arch, Sequence[Result]] | None = None,
     rank: str = "auto",
-) -> Found:
+) -> SearchResult:
     """Choose the best network within the budget; write front.csv, front.svg and every subnet.json of the front."""
     problem, joints = setting.problem, setting.candidates.supernet.joints
     if not results:
         raise UserError(f"{run.folder}: nothing was evaluated; give --evals 1 or more")
-    settled = finalists.settle(problem, results, again or {})
-    if settled is None:
+    selection = finalists.select(problem, results, again or {})
+    if selection is None:
         raise UserError(
             f"{run.folder}: none of {len(results)} networks could be scored within the budget; train longer"
         )
-    chosen, by = settled.chosen, ranked_by([item.result for item in results], rank)
+    chosen, by = selection.chosen, ranked_by([item.result for item in results], rank)
     write_csv(run.folder / "front.csv", results)
     title = f"{problem.space.name}: {len(results)} networks"
-    run.write("front.svg", plot.picture(results, problem.budget, chosen, title, by, settled.noise))
-    compared = baselines.baselines(results, settled, problem.budget)
+    run.write("front.svg", plots.picture(results, problem.budget, chosen, title, by, selection.noise))
+    compared = baselines.baselines(results, selection, problem.budget)
     run.write("baselines.json", json.dumps(plain({"ranked_by": by, **compared.plain()}), indent=2) + "\n")
     for number, item in enumerate(front(results, problem.budget, problem.objectives)):
         subnet_file.write(run.folder / "front" / f"subnet-{number}.json", subnet_of(item, joints, setting.info, by))
     subnet = subnet_of(chosen, joints, setting.info, by)
     subnet_file.write(run.folder / CHOSEN, subnet)
-    return Found(results, chosen, by, subnet, settled, compared)
+    return SearchResult(results, chosen, by, subnet, selection, compared)
 
 
 def subnet_of(item: Evaluated, joints: int, info: dict[str, Any], by: str) -> Subnet:

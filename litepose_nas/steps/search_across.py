@@ -26,14 +26,15 @@ from litepose_nas.report.across import Summary, reread_across, summarise_across
 from litepose_nas.report.across_words import to_json
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
-from litepose_nas.searching import engine, finalists, turns
-from litepose_nas.searching.front import write_csv
-from litepose_nas.searching.meeting import TOPDOWN, Family, Picture, meet
-from litepose_nas.searching.problem import Evaluated
-from litepose_nas.searching.turns import Asked, Go, Lane, Part, take_turns
+from litepose_nas.search import allocation, finalists, loop
+from litepose_nas.search.allocation import Asked, ExecutorView, FamilySearch, JournalView, take_turns
+from litepose_nas.search.comparison import FamilyResults, compare
+from litepose_nas.search.pareto import write_csv
+from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.workload import TOPDOWN, Workload
 from litepose_nas.steps import search
 from litepose_nas.steps.common import boxes_for, read_data
-from litepose_nas.steps.search import BoxFile, Making, Setting, Way
+from litepose_nas.steps.search import DetectionsFile, SearchConfig, SearchContext, WorkerSpec
 from litepose_nas.steps.train_supernet import WEIGHTS
 from litepose_nas.weights import supernet_space
 
@@ -51,22 +52,22 @@ class People(NamedTuple):
 class Several(NamedTuple):
     """What a search across families needs: each of them ready to be searched, and what a picture is."""
 
-    parts: dict[str, Setting]  # with the budget of one run of a network
+    parts: dict[str, SearchContext]  # with the budget of one run of a network
     budget: Budget  # of a picture
-    picture: Picture
+    picture: Workload
     people: str  # where their number comes from, in words
-    boxes: BoxFile | None
+    boxes: DetectionsFile | None
 
     @property
     def pictures(self) -> int:
         """How many held-out pictures everybody is judged by."""
-        return len(next(iter(self.parts.values())).candidates.judge.held.slice)
+        return len(next(iter(self.parts.values())).candidates.scorer.split.heldout)
 
 
-class Makings(NamedTuple):
+class WorkerSpecs(NamedTuple):
     """What any worker needs to know to build the candidates of all families."""
 
-    of: tuple[tuple[str, Making], ...]
+    of: tuple[tuple[str, WorkerSpec], ...]
 
     def work(self) -> Callable[[Asked], dict[str, float]]:
         """Return what scores candidates in this process, on one thread."""
@@ -123,12 +124,12 @@ def needs_boxes(trained: Sequence[Run]) -> bool:
     return any(supernet_space(run.folder / WEIGHTS).task == TOPDOWN for run in trained)
 
 
-def people_in(trained: Sequence[Run], source: Source, quick: bool, boxes: BoxFile | None) -> People:
+def people_in(trained: Sequence[Run], source: Source, quick: bool, boxes: DetectionsFile | None) -> People:
     """Return how many people a network that needs boxes looks at in a held-out picture, on average."""
     if not needs_boxes(trained):
         return People(Fraction(1), "it makes no difference")
     data = read_data(source, trained[0].settings["seed"], search.slice_of(quick))
-    held = data.held.slice
+    held = data.split.heldout
     found = boxes_for(held.dataset, source.name, Path(boxes.path), boxes.least_score) if boxes else None
     looked = len(TopDown(data.joints, boxes=found).shots(held, (256, 192)))
     if not looked:
@@ -137,7 +138,7 @@ def people_in(trained: Sequence[Run], source: Source, quick: bool, boxes: BoxFil
     return People(Fraction(looked, len(held)), f"the mean: {looked} {whose} in {len(held)} held-out pictures")
 
 
-def budgets_of(trained: Sequence[Run], budget: Budget, picture: Picture) -> list[Budget]:
+def budgets_of(trained: Sequence[Run], budget: Budget, picture: Workload) -> list[Budget]:
     """Return the budget of one run of each family's networks; refuse one that a family cannot keep."""
     found = []
     for run in trained:
@@ -164,9 +165,9 @@ def prepare(
     budget: Budget,
     device: str,
     quick: bool,
-    picture: Picture,
+    picture: Workload,
     people: str,
-    boxes: BoxFile | None = None,
+    boxes: DetectionsFile | None = None,
 ) -> Several:
     """Load trained supernets and the pictures that all are judged by."""
     parts = {}
@@ -174,7 +175,8 @@ def prepare(
         mine = boxes if supernet_space(run.folder / WEIGHTS).task == TOPDOWN else None
         parts[name] = search.prepare(run, source, own, device, quick, boxes=mine)
     ids = {
-        tuple(record.image_id for record in part.candidates.judge.held.slice.dataset.records) for part in parts.values()
+        tuple(record.image_id for record in part.candidates.scorer.split.heldout.dataset.records)
+        for part in parts.values()
     }
     if len(ids) > 1:
         raise UserError(f"{source.name}: other pictures are held out for one supernet than for another")
@@ -192,28 +194,28 @@ def search_across(
     evals: int,
     seed: int,
     on_result: Callable[[str, Evaluated, int], None] | None = None,
-    way: Way = Way(),  # noqa: B008
+    way: SearchConfig = SearchConfig(),  # noqa: B008
     choice: ExecutorOptions = ExecutorOptions(),  # noqa: B008
 ) -> Summary:
     """Search all families turn by turn, from the run's journal if it has one, and let their best meet."""
     check_evals(evals, len(several.parts))
     parts = {name: search.in_way(setting, way) for name, setting in several.parts.items()}
     several = several._replace(parts=parts)
-    journal = Journal(run.journal, _header(several, evals, seed, way), _notes(several), engine.upgraded)
+    journal = Journal(run.journal, _header(several, evals, seed, way), _notes(several), loop.upgraded)
     work = _answering({name: search.looking(setting.candidates) for name, setting in parts.items()})
-    makings = Makings(tuple((name, setting.making) for name, setting in parts.items()))
-    on_gpu = next(iter(parts.values())).candidates.judge.device.type == "cuda"
+    makings = WorkerSpecs(tuple((name, setting.making) for name, setting in parts.items()))
+    on_gpu = next(iter(parts.values())).candidates.scorer.device.type == "cuda"
     with devices.one_thread():
         crew = open_executor(choice, work, makings.work, on_gpu, run.log)
         with closing(crew):
-            goes = [_go(several, name, crew, journal, evals, seed, on_result, way) for name in parts]
+            searches = [_go(several, name, crew, journal, evals, seed, on_result, way) for name in parts]
             families = []
-            for name, results in zip(parts, take_turns(goes, evals), strict=True):
+            for name, results in zip(parts, take_turns(searches, evals), strict=True):
                 problem = parts[name].problem
                 best = finalists.finalists(results, problem.budget, search.finals_of(way, len(results)))
-                again = finalists.score_again_on(problem, best, Lane(crew, name), Part(journal, name))
-                families.append(Family(name, problem, results, again))
-        compare(several, families, journal)
+                again = finalists.score_again_on(problem, best, ExecutorView(crew, name), JournalView(journal, name))
+                families.append(FamilyResults(name, problem, results, again))
+        bootstrap(several, families, journal)
     return conclude(run)
 
 
@@ -225,8 +227,8 @@ def _go(
     evals: int,
     seed: int,
     on_result: Callable[[str, Evaluated, int], None] | None,
-    way: Way,
-) -> Go:
+    way: SearchConfig,
+) -> FamilySearch:
     """Return what searches one family until so much of it is known."""
     problem = several.parts[name].problem.remembering()
     searcher = search.searcher_of(way, problem, seed, evals // len(several.parts))
@@ -236,25 +238,25 @@ def _go(
             on_result(name, one, sum("n" in record for record in journal.records))
 
     def go(until: int) -> list[Evaluated]:
-        return engine.search_on(problem, searcher, Lane(crew, name), Part(journal, name), until, told)
+        return loop.search_on(problem, searcher, ExecutorView(crew, name), JournalView(journal, name), until, told)
 
     return go
 
 
-def compare(several: Several, families: Sequence[Family], journal: Journal) -> None:
+def bootstrap(several: Several, families: Sequence[FamilyResults], journal: Journal) -> None:
     """Write down how far ahead the winner would be had the pictures been others, from the same draws for all."""
-    meeting = meet(families, several.budget, several.picture)
-    if meeting is None or len(meeting.choices) < 2:
+    comparison = compare(families, several.budget, several.picture)
+    if comparison is None or len(comparison.choices) < 2:
         return
-    winner, others = meeting.winner, [one for one in meeting.choices if one is not meeting.winner]
+    winner, others = comparison.winner, [one for one in comparison.choices if one is not comparison.winner]
     found: dict[str, Any] = {"winner": winner.family, "arch": winner.one.arch.to_dict()}
     if any({key: record.get(key) for key in found} == found for record in journal.records if "ahead" in record):
         return
     samples = {}
-    for one in meeting.choices:
+    for one in comparison.choices:
         candidates = several.parts[one.family].candidates
         results = candidates.found(one.one.arch)
-        samples[one.family] = bootstrap_ap(candidates.judge.truth, results, resamples=RESAMPLES).samples
+        samples[one.family] = bootstrap_ap(candidates.scorer.truth, results, resamples=RESAMPLES).samples
     ahead = []
     for one in others:
         lead = samples[winner.family] - samples[one.family]
@@ -283,9 +285,9 @@ def conclude(run: Run) -> Summary:
     run.write("baselines.json", json.dumps({"ranked_by": "ap", **told["baselines"]}, indent=2) + "\n")
     for number, one in enumerate(found.front):
         subnet_file.write(run.folder / "front" / f"subnet-{number}.json", found.subnet(one))
-    for sent in found.meeting.choices:
+    for sent in found.comparison.choices:
         subnet_file.write(run.folder / "best" / f"{sent.family}.json", found.subnet(sent.one))
-    subnet_file.write(run.folder / search.CHOSEN, found.subnet(found.meeting.winner.one))
+    subnet_file.write(run.folder / search.CHOSEN, found.subnet(found.comparison.winner.one))
     return found
 
 
@@ -293,7 +295,7 @@ def _answering(looks: Mapping[str, Callable[[Any], dict[str, float]]]) -> Callab
     return lambda asked: looks[asked.family](asked.look)
 
 
-def _header(several: Several, evals: int, seed: int, way: Way) -> dict[str, Any]:
+def _header(several: Several, evals: int, seed: int, way: SearchConfig) -> dict[str, Any]:
     parts, boxes = several.parts, several.boxes
     supernets = {name: (part.problem.space, part.info["supernet"]["sha256"]) for name, part in parts.items()}
     problem = next(iter(parts.values())).problem
@@ -304,7 +306,7 @@ def _header(several: Several, evals: int, seed: int, way: Way) -> dict[str, Any]
         "seed": seed,
         **search.header_of(way, problem),
     }
-    return turns.header(supernets, several.picture, **more)
+    return allocation.header(supernets, several.picture, **more)
 
 
 def _notes(several: Several) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.importers import starts
 from litepose_nas.importers.starts import Start
 from litepose_nas.runs.run import Run, digest
-from litepose_nas.scoring import Judge, Protocol
+from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.space import Space
 from litepose_nas.steps import pictures
 from litepose_nas.steps.best import is_best
@@ -100,7 +100,7 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
         size, length = space.smallest.input, Length(hours=QUICK_MINUTES / 60)
     task = task_of(data.skeleton, recipe, space.task, space.widest.frames)
     trainee = SupernetTrainee(supernet, recipe, 10, wishes.seed, size, task)
-    rest = data.held.rest
+    rest = data.split.train
     items = task.items(rest)
     each = seconds_a_step(trainee, rest, recipe, wishes.seed, 10)
     if not any(length):
@@ -167,7 +167,7 @@ def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, Supern
         supernet,
         data,
         trainee,
-        Plan(past["steps"], 0.0, task.items(data.held.rest), size, past["quick"], dict(past)),
+        Plan(past["steps"], 0.0, task.items(data.split.train), size, past["quick"], dict(past)),
     )
 
 
@@ -188,10 +188,10 @@ def train(
     """
     recipe, seed = trainee.recipe, plan.settings["seed"]
     device = supernet.store.flat.device
-    held, protocol = data.held, Protocol()
+    split, protocol = data.split, Protocol()
     if plan.quick:
-        held, protocol = held._replace(slice=first_of(held.slice, QUICK_SLICE)), QUICK_PROTOCOL
-    judge = Judge(held, trainee.task, recipe, device, protocol)
+        split, protocol = split._replace(heldout=first_of(split.heldout, QUICK_SLICE)), QUICK_PROTOCOL
+    judge = Scorer(split, trainee.task, recipe, device, protocol)
     ends = _ends(supernet.space, plan.size)
 
     def check(step: int, _: torch.Tensor | None) -> dict[str, float]:
@@ -201,7 +201,7 @@ def train(
             found[name] = judge(net, arch.input)
             if name == WIDEST:
                 place = run.images / f"predictions-{step}.jpg"
-                pictures.show_predictions(net, held.slice, judge.task, arch.input, place)
+                pictures.show_predictions(net, split.heldout, judge.task, arch.input, place)
         weights.save_supernet(supernet, run.weights / "last.safetensors", recipe.pixels)
         # In the metrics are the checks before this one, also those before a resume.
         if is_best(found[WIDEST], run.metrics.rows, WIDEST):
@@ -211,7 +211,7 @@ def train(
     def stream(start: int) -> Any:
         last = plan.steps * recipe.accumulate
         return batches(
-            data.held.rest,
+            data.split.train,
             trainee.size,
             recipe.batch,
             seed,
@@ -223,7 +223,7 @@ def train(
         )
 
     if not (run.images / "train.jpg").exists():
-        first = trainee.task.train_batch(data.held.rest, trainee.size(0), recipe.batch, seed, 0, recipe.augment)
+        first = trainee.task.train_batch(data.split.train, trainee.size(0), recipe.batch, seed, 0, recipe.augment)
         pictures.show_batch(first, data.skeleton, recipe.sigma, run.images / "train.jpg")
     every = every or Every(
         report=max(1, plan.steps // 100),

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from litepose_nas.budget import Budget
-from litepose_nas.searching.front import front
-from litepose_nas.searching.problem import FAILED, Evaluated
+from litepose_nas.search.pareto import front
+from litepose_nas.search.problem import FAILED, Evaluated
 
 WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 76, 24, 56, 60  # margins, for titles and numbers

@@ -1,4 +1,4 @@
-"""A toy search as a program, on any engine: `engine_search.py FOLDER local|ray WORKERS`; and its evaluations.
+"""A toy search as a program, on any engine: `executor_search.py FOLDER local|ray WORKERS`; and its evaluations.
 
 What is to happen to whom stands in the folder: `slow` holds seconds, `deadly` numbers whose worker dies.
 """
@@ -17,8 +17,8 @@ import toy_search as toy
 from litepose_nas.errors import UserError
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.runs.journal import Journal
-from litepose_nas.searching import nsga2
-from litepose_nas.searching.engine import Look, header, search_on
+from litepose_nas.search import nsga2
+from litepose_nas.search.loop import Look, header, search_on
 
 EVALS = 40
 

@@ -6,11 +6,11 @@ import random
 
 import numpy as np
 
-from litepose_nas.searching import pareto
-from litepose_nas.searching.feasible import Feasible
-from litepose_nas.searching.pareto import Point
-from litepose_nas.searching.problem import FAILED, Evaluated, Problem
-from litepose_nas.searching.rounds import Rounds
+from litepose_nas.search import pareto
+from litepose_nas.search.batched import BatchedSearcher
+from litepose_nas.search.feasible import Feasible
+from litepose_nas.search.pareto import Point
+from litepose_nas.search.problem import FAILED, Evaluated, Problem
 from litepose_nas.space import Arch
 
 CROSSED = 0.9  # the share of children with two parents
@@ -23,7 +23,7 @@ def searcher(
     children: int = 10,
     rate: float = 0.05,
     filled: float = 0.2,
-) -> Rounds:
+) -> BatchedSearcher:
     """Return an NSGA-II that starts with a random population and then breeds some children a round.
 
     The budget is hard: what exceeds it is repaired and never proposed. Parents are taken from everything known. Beyond
@@ -49,7 +49,7 @@ def searcher(
                 return feasible.fill(arch, rng) if rng.random() < filled else arch
 
             # The ends are landmarks: the widest network is what distillation learned from, the smallest what all share.
-            return ends + feasible.fresh(rest, start, taken, [], rng)
+            return ends + feasible.propose_new(rest, start, taken, [], rng)
 
         def pick() -> Arch:
             return parents[min(rng.randrange(len(parents)), rng.randrange(len(parents)))].arch
@@ -61,16 +61,16 @@ def searcher(
             one = problem.space.mutate(one, rng, rate)
             return feasible.fill(one, rng) if rng.random() < filled else feasible.repair(one, rng)
 
-        return feasible.fresh(children, child, seen, [one.arch for one in ranked], rng)
+        return feasible.propose_new(children, child, seen, [one.arch for one in ranked], rng)
 
-    return Rounds(problem, propose)
+    return BatchedSearcher(problem, propose)
 
 
 def rank(problem: Problem, known: list[Evaluated]) -> list[Evaluated]:
     """Return what is known from best to worst: front by front, and within a front the loneliest first."""
     points = [point(problem, one) for one in known]
     if len(problem.low) > 1:
-        lines = [(-at.score, *problem.lows(one.cost)) for at, one in zip(points, known, strict=True)]
+        lines = [(-at.score, *problem.objectives_of(one.cost)) for at, one in zip(points, known, strict=True)]
         places = pareto.ranked(np.array(lines), np.array([at.excess for at in points])).tolist() if known else []
         return [known[i] for i in places]
     order = []
@@ -82,7 +82,7 @@ def rank(problem: Problem, known: list[Evaluated]) -> list[Evaluated]:
 
 def point(problem: Problem, one: Evaluated) -> Point:
     """Return a network as selection sees it; one whose evaluation failed is as far from the budget as can be."""
-    low = problem.lows(one.cost)[0]
+    low = problem.objectives_of(one.cost)[0]
     return (
         Point(0.0, low, float("inf")) if one.score == FAILED else Point(one.score, low, problem.budget.excess(one.cost))
     )

@@ -10,18 +10,19 @@ import pytest
 import toy_search as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_engines import Shuffled
+from test_executors import Shuffled
 
 from litepose_nas import Space, UserError
 from litepose_nas.budget import Budget
 from litepose_nas.costs import Cost, TimedCost
 from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Journal
-from litepose_nas.searching import finalists, nsga2, turns
-from litepose_nas.searching.engine import search_on
-from litepose_nas.searching.meeting import Family, Picture, by_people, choice, flips, meet, picture_of, together
-from litepose_nas.searching.problem import Evaluated, Problem, by_ap, by_loss, score
-from litepose_nas.searching.turns import Asked, Lane, Part, next_turn, opening, take_turns
+from litepose_nas.search import allocation, finalists, nsga2
+from litepose_nas.search.allocation import Asked, ExecutorView, JournalView, next_turn, opening, take_turns
+from litepose_nas.search.comparison import FamilyResults, by_people, choice, compare, crossover_points, together
+from litepose_nas.search.loop import search_on
+from litepose_nas.search.problem import Evaluated, Problem, by_ap, by_loss, score
+from litepose_nas.search.workload import Workload, workload_of
 
 PEOPLE = st.fractions(Fraction(1, 10), 40, max_denominator=500)
 
@@ -32,7 +33,7 @@ PEOPLE = st.fractions(Fraction(1, 10), 40, max_denominator=500)
 @settings(max_examples=200, deadline=None)
 @given(PEOPLE, st.integers(0, 10**9), st.integers(1, 10**10), st.integers(1, 10**11))
 def test_a_run_keeps_its_budget_just_where_the_picture_does(people, detector, macs, most):
-    picture, cost = Picture(people, detector), Cost(macs, 2 * macs, 5, 20, 7)
+    picture, cost = Workload(people, detector), Cost(macs, 2 * macs, 5, 20, 7)
     budget = Budget.of([f"{most}MAC", "6params"])
     spent = people * macs + detector  # the literal rule, in whole fractions
     try:
@@ -43,11 +44,11 @@ def test_a_run_keeps_its_budget_just_where_the_picture_does(people, detector, ma
     assert own.ok(cost) == (spent <= most) == budget.ok(picture.cost(cost, "topdown"))
     assert Budget.of([limit.text for limit in own.limits]) == own  # as a journal keeps it
     assert picture.cost(cost, "topdown").macs == math.ceil(spent)
-    assert picture_of(json.loads(json.dumps(picture.plain()))) == picture
+    assert workload_of(json.loads(json.dumps(picture.plain()))) == picture
 
 
 def test_only_what_a_run_takes_is_multiplied_and_only_top_down():
-    picture = Picture(Fraction("2.5"), 1000)
+    picture = Workload(Fraction("2.5"), 1000)
     cost = TimedCost(101, 202, 3, 12, 50, 4.0)
     assert picture.cost(cost, "bottomup") == cost
     assert picture.cost(cost, "topdown") == TimedCost(1253, 1505, 3, 12, 50, 10.0)
@@ -79,7 +80,7 @@ def a_family(name, task, pairs, rank=by_ap, again=None):
     problem = Problem(space, Budget(), known.__getitem__, rank)
     results = {arch: {"ap": ap, "loss": loss} for arch, (_, ap, loss) in zip(archs, pairs, strict=True)}
     found = score(problem, results)
-    return Family(name, problem, found, {found[at].arch: new for at, new in (again or {}).items()})
+    return FamilyResults(name, problem, found, {found[at].arch: new for at, new in (again or {}).items()})
 
 
 NETS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=8)
@@ -94,7 +95,7 @@ def test_for_every_number_of_people_the_winner_is_that_of_a_literal_reading(whol
         a_family("alone", "topdown", plain(alone)),
     ]
     budget = Budget.of([f"{most}MAC"])
-    for people, meeting in by_people(families, budget, Picture(Fraction(2), detector)):
+    for people, comparison in by_people(families, budget, Workload(Fraction(2), detector)):
         sent = []
         for name, nets in (("whole", whole), ("alone", alone)):
             fits = []
@@ -105,10 +106,10 @@ def test_for_every_number_of_people_the_winner_is_that_of_a_literal_reading(whol
             if fits:
                 _, cost, ap = min(fits, key=lambda fit: fit[:2])
                 sent.append((-ap, cost, name))
-        assert (meeting is None) == (not sent)
-        if meeting:
-            assert {one.family for one in meeting.choices} == {name for _, _, name in sent}
-            assert meeting.winner.family == min(sent)[2] or _alike(sent)
+        assert (comparison is None) == (not sent)
+        if comparison:
+            assert {one.family for one in comparison.choices} == {name for _, _, name in sent}
+            assert comparison.winner.family == min(sent)[2] or _alike(sent)
 
 
 def _alike(sent):
@@ -119,19 +120,21 @@ def _alike(sent):
 def test_the_winner_flips_where_fewer_macs_are_left_for_each_person():
     whole = a_family("whole", "bottomup", [(50, 0.5, 1), (90, 0.6, 1)])
     alone = a_family("alone", "topdown", [(10, 0.55, 1), (30, 0.7, 1)])
-    found = by_people([whole, alone], Budget.of(["100MAC"]), Picture(Fraction(2)))
-    assert [meeting.winner.family for _, meeting in found] == ["alone"] * 3 + ["whole"] * 17
-    assert flips(found) == "up to 3 people a picture alone wins, from 4 on whole wins"
+    found = by_people([whole, alone], Budget.of(["100MAC"]), Workload(Fraction(2)))
+    assert [comparison.winner.family for _, comparison in found] == ["alone"] * 3 + ["whole"] * 17
+    assert crossover_points(found) == "up to 3 people a picture alone wins, from 4 on whole wins"
     small = Budget.of(["60MAC"])
-    found = by_people([whole, alone], small, Picture(Fraction(2)))
-    assert flips(found) == "up to 6 people a picture alone wins, from 7 on whole wins"
-    assert flips(by_people([alone], small, Picture(Fraction(1)))) == (
+    found = by_people([whole, alone], small, Workload(Fraction(2)))
+    assert crossover_points(found) == "up to 6 people a picture alone wins, from 7 on whole wins"
+    assert crossover_points(by_people([alone], small, Workload(Fraction(1)))) == (
         "up to 6 people a picture alone wins, from 7 on nothing that was evaluated fits"
     )
-    assert flips(by_people([whole, alone], Budget.of(["9MAC"]), Picture(Fraction(1)))).startswith("whether 1 or 20")
+    assert crossover_points(by_people([whole, alone], Budget.of(["9MAC"]), Workload(Fraction(1)))).startswith(
+        "whether 1 or 20"
+    )
     # Finding the people eats the budget: families that need no boxes stay.
-    found = by_people([whole, alone], Budget.of(["100MAC"]), Picture(Fraction(2), 95))
-    assert {meeting.winner.family for _, meeting in found} == {"whole"}
+    found = by_people([whole, alone], Budget.of(["100MAC"]), Workload(Fraction(2), 95))
+    assert {comparison.winner.family for _, comparison in found} == {"whole"}
 
 
 def test_what_noise_cannot_tell_apart_goes_to_the_cheaper_picture():
@@ -139,24 +142,24 @@ def test_what_noise_cannot_tell_apart_goes_to_the_cheaper_picture():
     whole = a_family("whole", "bottomup", [(50, 0.40, 1)], again={0: new(0.50, 0.54)})
     for apart, wins in ((0.01, "whole"), (0.1, "alone")):
         alone = a_family("alone", "topdown", [(30, 0.9, 1)], again={0: new(0.50 + apart, 0.54 + apart)})
-        meeting = meet([whole, alone], Budget(), Picture(Fraction(2)))
-        assert meeting.winner.family == wins
-        assert meeting.tied == (apart == 0.01)
-        assert [one.family for one in meeting.choices] == ["alone", "whole"]
-        assert meeting.choices[1].ap == pytest.approx(0.52)  # the first score, which chose it, does not count
-        assert meeting.choices[1].noise == pytest.approx(0.04 / math.sqrt(2))
-    cheap = meet([whole, alone._replace(again={})], Budget(), Picture(Fraction(1)))
+        comparison = compare([whole, alone], Budget(), Workload(Fraction(2)))
+        assert comparison.winner.family == wins
+        assert comparison.tied == (apart == 0.01)
+        assert [one.family for one in comparison.choices] == ["alone", "whole"]
+        assert comparison.choices[1].ap == pytest.approx(0.52)  # the first score, which chose it, does not count
+        assert comparison.choices[1].noise == pytest.approx(0.04 / math.sqrt(2))
+    cheap = compare([whole, alone._replace(again={})], Budget(), Workload(Fraction(1)))
     assert cheap.winner.cost.macs == 30
 
 
 def test_a_family_sends_its_best_by_its_own_rank():
     nets = [(50, 0.30, 0.9), (50, 0.28, 0.1)]
-    assert choice(a_family("a", "bottomup", nets), Budget(), Picture(Fraction(1))).ap == 0.30
-    assert choice(a_family("a", "bottomup", nets, by_loss), Budget(), Picture(Fraction(1))).ap == 0.28
-    mute = meet(
+    assert choice(a_family("a", "bottomup", nets), Budget(), Workload(Fraction(1))).ap == 0.30
+    assert choice(a_family("a", "bottomup", nets, by_loss), Budget(), Workload(Fraction(1))).ap == 0.28
+    mute = compare(
         [a_family("a", "bottomup", [(5, 0.01, 1)]), a_family("b", "topdown", [(5, 0.0, 1)])],
         Budget(),
-        Picture(Fraction(1)),
+        Workload(Fraction(1)),
     )
     assert mute.mute
     assert mute.winner.family == "a"
@@ -165,7 +168,7 @@ def test_a_family_sends_its_best_by_its_own_rank():
 def test_all_families_are_in_one_plane():
     whole = a_family("whole", "bottomup", [(50, 0.5, 1), (90, 0.6, 1)], by_loss)
     alone = a_family("alone", "topdown", [(10, 0.55, 1)])
-    found = together([whole, alone], Picture(Fraction(5, 2), 7))
+    found = together([whole, alone], Workload(Fraction(5, 2), 7))
     assert [(one.cost.macs, one.score) for one in found] == [(50, 0.5), (90, 0.6), (32, 0.55)]
 
 
@@ -185,8 +188,8 @@ def test_half_is_shared_then_two_turns_in_three_go_to_the_best():
     def watched(at, go):
         return lambda until: asked.append((at, until)) or go(until)
 
-    goes = [watched(0, fake_go("a", [0.3] * 200)), watched(1, fake_go("b", [0.4] * 200))]
-    found = take_turns(goes, 120)
+    searches = [watched(0, fake_go("a", [0.3] * 200)), watched(1, fake_go("b", [0.4] * 200))]
+    found = take_turns(searches, 120)
     assert asked[:2] == [(0, 30), (1, 30)]
     assert [at for at, _ in asked[2:]] == [1, 1, 0] * 4
     assert [len(some) for some in found] == [50, 70]
@@ -196,12 +199,12 @@ def test_half_is_shared_then_two_turns_in_three_go_to_the_best():
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=40), min_size=1, max_size=4), st.integers(4, 90))
 def test_turns_share_what_there_is_and_no_more(aps, evals):
-    goes = [fake_go(str(at), some) for at, some in enumerate(aps)]
-    counts = [len(some) for some in take_turns(goes, evals)]
+    searches = [fake_go(str(at), some) for at, some in enumerate(aps)]
+    counts = [len(some) for some in take_turns(searches, evals)]
     assert sum(counts) == min(evals, sum(map(len, aps)))
     assert all(count >= min(opening(evals, len(aps)), len(some)) for count, some in zip(counts, aps, strict=True))
     # A search that was killed knows more than its first turns: they are decided as they were.
-    ahead = [lambda until, go=go: go(10**6) for go in goes]
+    ahead = [lambda until, go=go: go(10**6) for go in searches]
     exhausted = any(len(some) <= opening(evals, len(aps)) for some in aps)
     assert exhausted or [len(some) for some in take_turns(ahead, evals)] == counts
 
@@ -219,7 +222,7 @@ def test_while_no_ap_tells_anything_all_get_alike():
 # ── the loop, its journal, any engine ──
 
 SPACES = {"whole": a_space("whole"), "alone": a_space("alone", "topdown", choices=3)}
-TOY = Picture(Fraction("2.5"))
+TOY = Workload(Fraction("2.5"))
 LIMIT = Budget.of(["8MMAC"])
 
 
@@ -235,19 +238,21 @@ def toy_work(asked):
 
 
 def toy_search(path, engine, evals=48):
-    header = turns.header({name: (space, "0") for name, space in SPACES.items()}, TOY, seed=0, evals=evals)
+    header = allocation.header({name: (space, "0") for name, space in SPACES.items()}, TOY, seed=0, evals=evals)
     journal = Journal(path, header)
     problems = {name: Problem(space, TOY.budget(LIMIT, space.task), toy.cost, by_ap) for name, space in SPACES.items()}
 
     def go_of(name):
         searcher = nsga2.searcher(problems[name], 0, population=8, children=5)
-        return lambda until: search_on(problems[name], searcher, Lane(engine, name), Part(journal, name), until)
+        return lambda until: search_on(
+            problems[name], searcher, ExecutorView(engine, name), JournalView(journal, name), until
+        )
 
     families = []
     for name, found in zip(SPACES, take_turns([go_of(name) for name in SPACES], evals), strict=True):
         best = finalists.finalists(found, problems[name].budget, 3)
-        again = finalists.score_again_on(problems[name], best, Lane(engine, name), Part(journal, name))
-        families.append(Family(name, problems[name], found, again))
+        again = finalists.score_again_on(problems[name], best, ExecutorView(engine, name), JournalView(journal, name))
+        families.append(FamilyResults(name, problems[name], found, again))
     return families
 
 
@@ -257,8 +262,8 @@ def seen(families):
         (f.name, [(o.arch.to_dict(), o.result["ap"]) for o in f.found], {str(a): r for a, r in f.again.items()})
         for f in families
     ]
-    meeting = meet(families, LIMIT, TOY)
-    return plain, meeting.winner.family, meeting.winner.one.arch
+    comparison = compare(families, LIMIT, TOY)
+    return plain, comparison.winner.family, comparison.winner.one.arch
 
 
 @pytest.fixture(scope="module")

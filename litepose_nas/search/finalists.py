@@ -16,15 +16,15 @@ from litepose_nas.errors import UserError
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Lines, Open
-from litepose_nas.searching.engine import Look
-from litepose_nas.searching.problem import FAILED, Evaluated, Problem, Result
+from litepose_nas.search.loop import Look
+from litepose_nas.search.problem import FAILED, Evaluated, Problem, Result
 from litepose_nas.space import Arch
 
 TIMES = 2  # how often each finalist is scored again
 Again = Callable[[Arch, int], Mapping[str, Any]]  # an architecture and the number of the repetition, from 1 up
 
 
-class Final(NamedTuple):
+class Finalist(NamedTuple):
     """A finalist and its scores when it was scored again."""
 
     one: Evaluated
@@ -36,11 +36,11 @@ class Final(NamedTuple):
         return statistics.fmean(self.scores) if self.scores else self.one.score
 
 
-class Settled(NamedTuple):
+class Selection(NamedTuple):
     """What the search chose, how it came out when scored again, and the standard deviation of one evaluation."""
 
     chosen: Evaluated
-    finals: list[Final]
+    finalists: list[Finalist]
     noise: float | None  # None: nothing was scored twice
 
 
@@ -102,9 +102,9 @@ def _numbered(problem: Problem, journal: Lines) -> dict[Arch, dict[int, Result]]
     return found
 
 
-def settle(
+def select(
     problem: Problem, found: Sequence[Evaluated], again: Mapping[Arch, Sequence[Result]], budget: Budget | None = None
-) -> Settled | None:
+) -> Selection | None:
     """Return the choice within a budget: of the finalists within noise of the best, the cheapest; None if none is.
 
     Within noise is within one standard error of the difference of two means.
@@ -117,15 +117,15 @@ def settle(
     for (arch, _), score in zip(new, scores, strict=True):
         by_arch[arch].append(score)
     best = finalists(found, budget, len(found))
-    finals = [Final(one, tuple(by_arch[one.arch])) for one in best if by_arch.get(one.arch)]
-    finals = finals or [Final(one, ()) for one in best[:1]]
+    finals = [Finalist(one, tuple(by_arch[one.arch])) for one in best if by_arch.get(one.arch)]
+    finals = finals or [Finalist(one, ()) for one in best[:1]]
     if not finals:
         return None
     noise = spread([final.scores for final in finals])
     top = max(finals, key=lambda final: final.mean)
     tied = [top, *(final for final in finals if top.mean - final.mean <= _margin(noise, final, top))]
-    chosen = min(tied, key=lambda final: (problem.lows(final.one.cost), -final.mean))
-    return Settled(chosen.one, sorted(finals, key=lambda final: -final.mean), noise)
+    chosen = min(tied, key=lambda final: (problem.objectives_of(final.one.cost), -final.mean))
+    return Selection(chosen.one, sorted(finals, key=lambda final: -final.mean), noise)
 
 
 def spread(groups: Iterable[Sequence[float]]) -> float | None:
@@ -137,7 +137,7 @@ def spread(groups: Iterable[Sequence[float]]) -> float | None:
     return math.sqrt(squares / sum(len(scores) - 1 for scores in several))
 
 
-def _margin(noise: float | None, one: Final, other: Final) -> float:
+def _margin(noise: float | None, one: Finalist, other: Finalist) -> float:
     if not noise:
         return 0.0
     return noise * math.sqrt(1 / max(len(one.scores), 1) + 1 / max(len(other.scores), 1))

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from litepose_nas.budget import Budget
-from litepose_nas.searching.finalists import Settled
-from litepose_nas.searching.problem import FAILED, Evaluated
+from litepose_nas.search.finalists import Selection
+from litepose_nas.search.problem import FAILED, Evaluated
 
 SURE = 2.0  # standard errors
 
@@ -41,12 +41,12 @@ class Baselines(NamedTuple):
         return {**self._asdict(), "above_dearest": self.apart(self.dearest), "above_random": self.apart(self.random)}
 
 
-def baselines(found: Sequence[Evaluated], settled: Settled, budget: Budget) -> Baselines:
+def baselines(found: Sequence[Evaluated], selection: Selection, budget: Budget) -> Baselines:
     """Return what a random choice within the budget, and cost alone, would have taken of the same evaluations."""
     within = [one for one in found if one.score != FAILED and budget.ok(one.cost)]
     scores = sorted(one.score for one in within)
     dearest = max(within, key=lambda one: (budget.macs(one.cost), one.cost.params))
-    final = next(final for final in settled.finals if final.one.arch == settled.chosen.arch)
+    final = next(final for final in selection.finalists if final.one.arch == selection.chosen.arch)
     return Baselines(
         networks=len(within),
         chosen=final.mean,
@@ -55,7 +55,7 @@ def baselines(found: Sequence[Evaluated], settled: Settled, budget: Budget) -> B
         random_low=scores[int(0.1 * len(scores))],
         random_high=scores[min(int(0.9 * len(scores)), len(scores) - 1)],
         dearest=dearest.score,
-        noise=settled.noise,
+        noise=selection.noise,
     )
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from litepose_nas.searching import agreement
-from litepose_nas.searching.agreement import audit, between, precision, precision_inside, resamples, strata, tau
+from litepose_nas.search import rank_correlation
+from litepose_nas.search.rank_correlation import audit, between, precision, precision_inside, resamples, strata, tau
 
 SCORES = st.lists(st.tuples(*[st.integers(0, 6)] * 3), min_size=2, max_size=14)
 
@@ -58,11 +58,11 @@ def test_a_draw_counts_as_the_list_it_stands_for(rows, seed):
     drawn = resamples(len(x), 3, seed)
     assert (drawn[0] == 1).all()
     assert (drawn.sum(axis=1) == len(x)).all()
-    overall, _ = agreement._taus(x, y, [0] * len(x), drawn)
+    overall, _ = rank_correlation._taus(x, y, [0] * len(x), drawn)
     for counts, found in zip(drawn, overall, strict=True):
         ats = np.repeat(np.arange(len(x)), counts.astype(int))
         assert found == pytest.approx(kendalltau(np.array(x)[ats], np.array(y)[ats]).statistic, nan_ok=True)
-        (one,) = agreement._precisions(x, y, 2, counts[None])
+        (one,) = rank_correlation._precisions(x, y, 2, counts[None])
         both = [literal_places([row[at] for at in ats], 2) for row in (x, y)]
         by_net = [np.bincount(ats, places, len(x)) for places in both]
         assert one == pytest.approx(sum(map(min, *by_net)) / 2)

@@ -9,14 +9,14 @@ import time
 import pytest
 import tiny
 from commands import run
-from test_engines import needs_ray
+from test_executors import needs_ray
 
 from litepose_nas.errors import UserError
 from litepose_nas.formats import subnet_file
 from litepose_nas.runs.journal import Journal, read
 from litepose_nas.runs.run import Run
-from litepose_nas.steps import candidates
-from litepose_nas.steps.candidates import Stretch, nearest_to_best, rungs, work_of
+from litepose_nas.steps import successive_halving
+from litepose_nas.steps.successive_halving import Stretch, nearest_to_best, rungs, work_of
 
 WORDS = ["finetune", "found", "--candidates", "3", "--steps", "9", "batch=4"]
 
@@ -95,7 +95,7 @@ def test_the_candidates_are_the_choice_and_the_best_within_the_budget(room):
 def test_the_better_third_goes_on_and_the_best_ships(room, straight):
     records = read(room / "straight" / "candidates.jsonl").records
     assert [(one["candidate"], one["until"]) for one in records[:3]] == [(1, 3), (2, 3), (3, 3)]
-    best = max(records[:3], key=lambda one: candidates._worth(one["scores"]))
+    best = max(records[:3], key=lambda one: successive_halving._worth(one["scores"]))
     assert [(one["candidate"], one["until"]) for one in records[3:]] == [(best["candidate"], 9)]
     place = room / "straight" / "candidates" / str(best["candidate"]) / "finetune"
     assert straight["shipped"] == (place / "weights" / "best.safetensors").read_bytes()
@@ -147,13 +147,13 @@ class Recorded:
 
 def test_who_diverges_is_out_and_what_is_known_is_not_done_again(room, straight, monkeypatch):
     fake = Recorded({1: {"diverged": "x"}, 2: {"ap": 0.0, "loss": 3.0}, 3: {"ap": 0.0, "loss": 2.0}})
-    monkeypatch.setattr(candidates.Trials, "training", lambda self, source: fake)
+    monkeypatch.setattr(successive_halving.Trials, "training", lambda self, source: fake)
     monkeypatch.chdir(room)
     settings = Run.open("straight").settings
 
     def compete(name):
         with Run.create("finetune", settings=settings, out=name) if name else Run.resume("fake") as one:
-            return candidates.compete(one, None, "cpu", candidates.ExecutorOptions(), lambda text: None)
+            return successive_halving.compete(one, None, "cpu", successive_halving.ExecutorOptions(), lambda text: None)
 
     with pytest.raises(UserError, match="cannot be read"):  # nobody has really been trained
         compete("fake")

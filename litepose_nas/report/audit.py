@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
 from litepose_nas.costs import Cost
-from litepose_nas.searching import agreement, plot
-from litepose_nas.searching.agreement import Agreement, Audited
-from litepose_nas.searching.plot import BLUE, BOTTOM, GREY, HEIGHT, LEFT, RIGHT, TOP, WIDTH
-from litepose_nas.searching.problem import Result, ranked_by
+from litepose_nas.report import plots
+from litepose_nas.report.plots import BLUE, BOTTOM, GREY, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from litepose_nas.search import rank_correlation
+from litepose_nas.search.problem import Result, ranked_by
+from litepose_nas.search.rank_correlation import Agreement, Audited
 from litepose_nas.space import Arch
 
 COST, AP, LOSS = "cost alone", "inherited AP", "inherited loss"
@@ -51,8 +52,8 @@ def rank(nets: Sequence[Net], by: str | None = None) -> Ranking:
         LOSS: [number(net.inherited, "loss") for net in nets],
         COST: costs,
     }
-    audited = agreement.audit(scores, truth, costs, base=COST)
-    return Ranking(list(nets), by, audited, agreement.between(seeds, costs) if len(seeds) > 1 else None)
+    audited = rank_correlation.audit(scores, truth, costs, base=COST)
+    return Ranking(list(nets), by, audited, rank_correlation.between(seeds, costs) if len(seeds) > 1 else None)
 
 
 def number(result: Result, by: str) -> float:
@@ -90,9 +91,9 @@ def verdict(found: Ranking) -> list[str]:
         state = state or "not told apart from cost alone by so few networks"
         lines.append(f"{name}: {word} {ahead.value:+.2f} ({ahead.low:+.2f} to {ahead.high:+.2f}) over cost: {state}")
     if strata == 1:
-        lines.append(f"too few networks for strata of cost: give {2 * agreement.LEAST_IN_STRATUM} or more")
-    elif strata < agreement.MOST_STRATA:
-        wanted = agreement.MOST_STRATA * agreement.LEAST_IN_STRATUM
+        lines.append(f"too few networks for strata of cost: give {2 * rank_correlation.LEAST_IN_STRATUM} or more")
+    elif strata < rank_correlation.MOST_STRATA:
+        wanted = rank_correlation.MOST_STRATA * rank_correlation.LEAST_IN_STRATUM
         lines.append(f"{strata} strata of cost, as many as {len(found.nets)} networks carry; octiles take {wanted}")
     if found.ceiling is None:
         lines.append("no ceiling: with --seeds 2 or more, how well trainings agree that differ in their seed alone")
@@ -111,7 +112,7 @@ def to_json(found: Ranking) -> dict[str, Any]:
         "agreement": {name: one.plain() for name, one in audited.agreements.items()},
         "over_cost": {name: {word: one.plain() for word, one in both.items()} for name, both in audited.ahead.items()},
         "between_seeds": found.ceiling.plain() if found.ceiling else None,
-        "intervals": f"middle 95 % of {agreement.DRAWS} bootstrap draws of networks",
+        "intervals": f"middle 95 % of {rank_correlation.DRAWS} bootstrap draws of networks",
     }
 
 
@@ -138,10 +139,10 @@ def picture(found: Ranking, title: str) -> str:
     ]
     shown = [point for point in points if all(map(math.isfinite, (point[0], *point[1])))]
     xs, ys = [x for x, _, _ in shown] or [0.0], [y for _, ends, _ in shown for y in ends] or [0.0]
-    x = plot.scale(min(xs), max(xs), LEFT, WIDTH - RIGHT)
-    y = plot.scale(min(ys), max(ys), HEIGHT - BOTTOM, TOP)
+    x = plots.scale(min(xs), max(xs), LEFT, WIDTH - RIGHT)
+    y = plots.scale(min(ys), max(ys), HEIGHT - BOTTOM, TOP)
     words = {"ap": "AP", "loss": "minus the loss"}
-    marks = plot.axes(x, y, f"{words[inherited]}, inherited weights", f"{words[found.by]}, trained alone")
+    marks = plots.axes(x, y, f"{words[inherited]}, inherited weights", f"{words[found.by]}, trained alone")
     order = sorted(net.cost.macs for _, _, net in points)
     for at, ends, net in shown:
         share = order.index(net.cost.macs) / max(len(order) - 1, 1)
@@ -153,17 +154,17 @@ def picture(found: Ranking, title: str) -> str:
         hint = f"{net.cost.macs:,} MACs, inherited {at:.4g}, alone {fmean(ends):.4g}"
         style = f'fill="{colour}" stroke="white" class="network"'
         marks.append(f'<circle cx="{cx}" cy="{cy}" r="5" {style}><title>{escape(hint)}</title></circle>')
-    marks.append(plot.text(LEFT, 22, title, "start", "#111", 16))
+    marks.append(plots.text(LEFT, 22, title, "start", "#111", 16))
     score = found.audited.agreements[AP if inherited == "ap" else LOSS]
     failed = f"; {len(points) - len(shown)} failed" if len(shown) < len(points) else ""
     said = f"tau {score.tau}, inside strata of cost {score.tau_inside}{failed}"
-    marks.append(plot.text(LEFT, 42, said, "start", BLUE))
+    marks.append(plots.text(LEFT, 42, said, "start", BLUE))
     right = WIDTH - RIGHT
     ends_of = zip((LIGHT, DARK), (-128, -56), ("cheap", "dear"), strict=True)
     for colour_of, moved, word in ends_of:
         marks.append(f'<circle cx="{right + moved}" cy="38" r="5" fill="rgb{colour_of}"/>')
-        marks.append(plot.text(right + moved + 10, 42, word, "start", GREY))
-    return plot.svg(marks)
+        marks.append(plots.text(right + moved + 10, 42, word, "start", GREY))
+    return plots.svg(marks)
 
 
 def of_records(records: Sequence[Mapping[str, Any]], archs: Sequence[Arch], seeds: int) -> list[Net]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from litepose_nas.searching.problem import Evaluated, Problem, Result, score
+from litepose_nas.search.problem import Evaluated, Problem, Result, score
 from litepose_nas.space import Arch
 
 Propose = Callable[[list[Evaluated], int], list[Arch]]
 
 
-class Rounds:
+class BatchedSearcher:
     """A searcher that hands out one round at a time, and makes the next when every result of it is in.
 
     In which order the results of a round arrive, and how many are asked for at once, does not change the next round.

@@ -1,6 +1,6 @@
 """Evaluations a minute on each engine, and what they have in common: Ray with two actors against two processes.
 
-    python benchmarks/engines.py [--seconds 1.0] [--jobs 16] [--rounds 3] [--supernet RUN] [--busy]
+    python benchmarks/executors.py [--seconds 1.0] [--jobs 16] [--rounds 3] [--supernet RUN] [--busy]
 
 Evaluations that sleep tell what the engines themselves cost, whatever else the machine does; with --busy they use a
 processor for so many seconds of its time; with --supernet the run of a trained supernet is searched for real. Engines
@@ -19,9 +19,9 @@ from contextlib import closing
 
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
-from litepose_nas.searching.engine import Look
+from litepose_nas.search.loop import Look
 from litepose_nas.space import Space
-from litepose_nas.steps.search import Making
+from litepose_nas.steps.search import WorkerSpec
 
 CHOICES = (ExecutorOptions("local", 1), ExecutorOptions("local", 2), ExecutorOptions("ray", 2))
 
@@ -72,11 +72,11 @@ def main() -> None:
     space = Space.load("litepose-tiny")
     if args.supernet:
         from litepose_nas.runs.run import Run
-        from litepose_nas.scoring import Protocol
+        from litepose_nas.search.scoring import Protocol
 
         settings = Run.open(args.supernet).settings
         space = Space.load(settings["space"])
-        make = Making(args.supernet, settings["data"], "cpu", Protocol(), 500).work
+        make = WorkerSpec(args.supernet, settings["data"], "cpu", Protocol(), 500).work
     looks = [Look(number, space.sample(random.Random(number)).to_dict()) for number in range(args.jobs)]
     times: dict[ExecutorOptions, list[tuple[float, float]]] = {choice: [] for choice in CHOICES}
     for turn in range(args.rounds):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 
-from litepose_nas.searching.feasible import Feasible
-from litepose_nas.searching.problem import Evaluated, Problem
-from litepose_nas.searching.rounds import Rounds
+from litepose_nas.search.batched import BatchedSearcher
+from litepose_nas.search.feasible import Feasible
+from litepose_nas.search.problem import Evaluated, Problem
 from litepose_nas.space import Arch
 
 
-def searcher(problem: Problem, seed: int = 0, round: int = 40) -> Rounds:
+def searcher(problem: Problem, seed: int = 0, round: int = 40) -> BatchedSearcher:
     """Return a searcher that draws architectures within the budget, each once."""
     problem = problem.remembering()
     feasible = Feasible(problem)
@@ -18,6 +18,6 @@ def searcher(problem: Problem, seed: int = 0, round: int = 40) -> Rounds:
     def propose(known: list[Evaluated], number: int) -> list[Arch]:
         rng = random.Random(f"{seed}/{number}")
         archs = [one.arch for one in known]
-        return feasible.fresh(round, lambda: feasible.draw(rng), set(archs), archs, rng)
+        return feasible.propose_new(round, lambda: feasible.draw(rng), set(archs), archs, rng)
 
-    return Rounds(problem, propose)
+    return BatchedSearcher(problem, propose)

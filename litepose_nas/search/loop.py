@@ -11,7 +11,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Lines, Open, Record
-from litepose_nas.searching.problem import Evaluated, Problem, Result, Searcher, score
+from litepose_nas.search.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
 
 KIND = "search"

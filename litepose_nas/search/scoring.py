@@ -1,4 +1,4 @@
-"""Scoring a candidate: extract, calibrate, look at a held-out slice. Nothing is read from disk after the first time."""
+"""Scoring a candidate: extract, calibrate, evaluate on held-out images, which are read from disk once."""
 
 from __future__ import annotations
 
@@ -23,38 +23,38 @@ from litepose_nas.train.recipe import Recipe
 
 
 class Protocol(NamedTuple):
-    """What every candidate is measured with; the batch size matters to calibration, so it is part of it."""
+    """How every candidate is scored; calibration depends on the batch size."""
 
-    calibration: int = 64  # pictures of the training rest, as they are, for the BN statistics
+    calibration: int = 64  # training images, not augmented, for the BatchNorm statistics
     batch: int = 16
     seed: int = 0
 
 
-class Held(NamedTuple):
-    """The pictures nets are judged by, and those they are calibrated with."""
+class Split(NamedTuple):
+    """The training images, divided by image id."""
 
-    slice: Pictures  # split off the training pictures, never used for gradients
-    rest: Pictures
+    train: Pictures  # for gradients and calibration
+    heldout: Pictures  # networks are scored on these
 
 
-class Judge:
-    """Scores networks on the same pictures in the same way, at whatever size they take."""
+class Scorer:
+    """Scores networks on the same images in the same way, at each network's own resolution."""
 
     def __init__(
         self,
-        held: Held,
+        split: Split,
         task: Task,
         recipe: Recipe,
         device: torch.device,
         protocol: Protocol,
         seeing: Task | None = None,
     ):
-        """Take the pictures and what a network has to do with them; `seeing` is a task that looks elsewhere for the AP.
+        """`seeing` is the task that the AP is measured with, if another: with a detector's boxes.
 
-        Boxes that a detector found are such: the loss needs to know who is in them, so it takes the true ones.
+        The loss needs ground truth in its boxes, so it always takes the true ones.
         """
-        self.held, self.task, self.recipe, self.device, self.protocol = held, task, recipe, device, protocol
-        self.truth: Truth = read_truth(held.slice.dataset)
+        self.split, self.task, self.recipe, self.device, self.protocol = split, task, recipe, device, protocol
+        self.truth: Truth = read_truth(split.heldout.dataset)
         self._seeing = seeing
         remember = functools.lru_cache(maxsize=8)
         self._slice = remember(functools.partial(self._read_slice, task))
@@ -62,29 +62,29 @@ class Judge:
         self.calibration = functools.lru_cache(maxsize=8)(self._read_calibration)
 
     def __call__(self, net: nn.Module, size: tuple[int, int], calibrated: bool = False) -> dict[str, float]:
-        """Return loss and AP of a network, calibrating it first unless told that it is."""
+        """Return loss and AP of a network, calibrating it first unless `calibrated`."""
         net = devices.place(net, self.device) if calibrated else self.calibrated(net, size)
         net.eval()
         try:
             results, loss = self._found_and_missed(net, size)
-            if self._seeing:  # who was found on the way was looked for in the wrong places
+            if self._seeing:  # the loss pass used ground-truth boxes; AP needs the detector's
                 results = self.found(net, size)
         except DivergedError:
             return {"ap": 0.0, "loss": float("inf")}
         return {"ap": fast_ap(self.truth, results), "loss": loss}
 
     def found(self, net: nn.Module, size: tuple[int, int]) -> list[Result]:
-        """Return whom a calibrated network finds in the slice."""
+        """Return what a calibrated network finds in the held-out images."""
         return predict_batches(net, self._seen(size).batches, self.task, category_id=self.truth.category_id)
 
     def calibrated(self, net: nn.Module, size: tuple[int, int], again: int = 0) -> nn.Module:
-        """Return the network, calibrated; each `again` from 1 up shows it pictures in another order, or others."""
+        """Return the network, calibrated; each `again` from 1 up takes other images, or another order."""
         net = devices.place(net, self.device)
         calibrate(net, self.calibration(size, again))
         return net
 
     def _found_and_missed(self, net: nn.Module, size: tuple[int, int]) -> tuple[list[Result], float]:
-        """Return whom a network finds in the slice, and its mean loss there, from one look at each picture."""
+        """Return results and mean loss on the held-out images, from one pass."""
         total, count, outputs = torch.zeros((), device=self.device), 0, ()
 
         def answer(images: Tensor) -> Sequence[Tensor]:
@@ -105,43 +105,43 @@ class Judge:
         return results, float(total) / count
 
     def _read_slice(self, task: Task, size: tuple[int, int]) -> Cached:
-        found = Cached(task.eval_batches(self.held.slice, size, self.protocol.batch))
+        found = Cached(task.eval_batches(self.split.heldout, size, self.protocol.batch))
         if not len(found):
             raise UserError(
-                f"{self.held.slice.dataset.annotations}: nobody to judge by in {len(self.held.slice)} held-out "
+                f"{self.split.heldout.dataset.annotations}: nobody to judge by in {len(self.split.heldout)} held-out "
                 "pictures; give more pictures with people"
             )
         return found
 
     def _read_calibration(self, size: tuple[int, int], again: int = 0) -> list[Tensor]:
-        count = min(self.protocol.calibration, self.task.items(self.held.rest))
+        count = min(self.protocol.calibration, self.task.items(self.split.train))
         batch, seed = min(self.protocol.batch, count), self.protocol.seed + again
         whole = [
-            self.task.train_batch(self.held.rest, size, batch, seed, step, None).images
+            self.task.train_batch(self.split.train, size, batch, seed, step, None).images
             for step in range(max(1, count // self.protocol.batch))
         ]
         return [images.to(self.device) for images in whole]
 
 
-class Candidates:
-    """Scores architectures of a supernet."""
+class SupernetScorer:
+    """Scores architectures with the supernet's weights."""
 
-    def __init__(self, supernet: Supernet, judge: Judge):
-        self.supernet, self.judge = supernet, judge
+    def __init__(self, supernet: Supernet, scorer: Scorer):
+        self.supernet, self.scorer = supernet, scorer
 
     def __call__(self, arch: Arch, again: int = 0) -> dict[str, float]:
         """Return loss and AP of an architecture with the supernet's weights, at its own resolution.
 
         Each `again` from 1 up calibrates with other images.
         """
-        net = self.judge.calibrated(extract(self.supernet, arch), arch.input, again)
-        return self.judge(net, arch.input, calibrated=True)
+        net = self.scorer.calibrated(extract(self.supernet, arch), arch.input, again)
+        return self.scorer(net, arch.input, calibrated=True)
 
     def found(self, arch: Arch) -> list[Result]:
-        """Return whom an architecture finds in the slice; nobody, where its outputs are no numbers."""
-        net = self.judge.calibrated(extract(self.supernet, arch), arch.input)
+        """Return what an architecture finds in the held-out images; nothing where its outputs are not finite."""
+        net = self.scorer.calibrated(extract(self.supernet, arch), arch.input)
         try:
-            return self.judge.found(net.eval(), arch.input)
+            return self.scorer.found(net.eval(), arch.input)
         except DivergedError:
             return []
 

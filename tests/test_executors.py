@@ -12,7 +12,7 @@ import time
 import uuid
 from pathlib import Path
 
-import engine_search
+import executor_search
 import pytest
 import tiny
 import toy_search as toy
@@ -24,8 +24,8 @@ from litepose_nas.executors.processes import ProcessExecutor
 from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.executors.worker_pool import WorkerPool
 from litepose_nas.runs.journal import Journal
-from litepose_nas.searching import finalists, nsga2
-from litepose_nas.searching.engine import header, search_on
+from litepose_nas.search import finalists, nsga2
+from litepose_nas.search.loop import header, search_on
 
 HERE = Path(__file__).parent
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
@@ -38,7 +38,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="look
 def straight(tmp_path_factory):
     """The search in this process that no other may differ from."""
     folder = tmp_path_factory.mktemp("straight")
-    return [[one.arch.to_dict(), one.score] for one in engine_search.search(folder)]
+    return [[one.arch.to_dict(), one.score] for one in executor_search.search(folder)]
 
 
 def start(folder, engine, workers, *more, mark="", environment=()):
@@ -46,7 +46,7 @@ def start(folder, engine, workers, *more, mark="", environment=()):
     paths = os.pathsep.join([str(HERE.parent), str(HERE)])
     env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MARK": mark, **dict(environment)}
     env.pop("RAY_ADDRESS", None) if "RAY_ADDRESS" not in dict(environment) else None
-    command = [sys.executable, "engine_search.py", str(folder), engine, str(workers), *more]
+    command = [sys.executable, "executor_search.py", str(folder), engine, str(workers), *more]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(command, cwd=HERE, env=env, text=True, start_new_session=True, **pipes)
 
@@ -164,7 +164,7 @@ def test_every_engine_finds_the_same_and_says_nothing(straight, tmp_path, engine
     assert (process.returncode, out, errors) == (0, "", "")
     assert json.loads((tmp_path / "found.json").read_text()) == straight
     begun = started(tmp_path)
-    assert sorted(number for number, _ in begun) == [*range(1, engine_search.EVALS + 1)]
+    assert sorted(number for number, _ in begun) == [*range(1, executor_search.EVALS + 1)]
     assert len({pid for _, pid in begun}) == workers
     assert process.pid not in {pid for _, pid in begun}
     if Path("/proc").exists():
@@ -197,8 +197,8 @@ def test_killed_at_random_moments_it_ends_the_same(straight, tmp_path, engine, w
     found, _ = finish(tmp_path, *(other if times == 2 and workers == 2 else (engine, workers)))
     assert found == straight
     records = Journal(tmp_path / "journal", header(toy.space(), 0)).records
-    assert sorted(record["n"] for record in records) == [*range(1, engine_search.EVALS + 1)]
-    assert len(started(tmp_path)) <= engine_search.EVALS + times * workers  # what was in flight, and no more
+    assert sorted(record["n"] for record in records) == [*range(1, executor_search.EVALS + 1)]
+    assert len(started(tmp_path)) <= executor_search.EVALS + times * workers  # what was in flight, and no more
     assert gone(mark, 120.0) == []  # Ray's own helpers look for their master every few seconds only
 
 
@@ -210,7 +210,7 @@ def test_a_worker_killed_in_an_evaluation_costs_that_alone(straight, tmp_path, e
     assert found == straight
     assert out.count("a worker was lost, what it had in hand goes to another\n") == 3
     numbers = [number for number, _ in started(tmp_path)]
-    assert sorted(numbers) == sorted([*range(1, engine_search.EVALS + 1), 1, 9, 23])
+    assert sorted(numbers) == sorted([*range(1, executor_search.EVALS + 1), 1, 9, 23])
 
 
 @pytest.mark.parametrize(("engine", "workers"), POOLS)
@@ -264,7 +264,7 @@ def test_processes_end_with_their_parent_in_the_middle_of_a_job(tmp_path):
 
 
 def test_processes_do_jobs_and_are_gone_when_closed():
-    crew = ProcessExecutor(engine_search.doubling, 2)
+    crew = ProcessExecutor(executor_search.doubling, 2)
     pids = crew.pids
     try:
         crew.submit(1)
@@ -287,10 +287,10 @@ def test_processes_do_jobs_and_are_gone_when_closed():
     ("word", "said"), [("wrong", "this supernet is damaged"), ("early", "all workers have died before they were ready")]
 )
 def test_a_worker_that_cannot_begin_says_why(tmp_path, word, said):
-    crew = ProcessExecutor(functools.partial(engine_search.make, tmp_path), 1)
+    crew = ProcessExecutor(functools.partial(executor_search.make, tmp_path), 1)
     (tmp_path / word).write_text("")
     crew.close()
-    crew = ProcessExecutor(functools.partial(engine_search.make, tmp_path), 1)
+    crew = ProcessExecutor(functools.partial(executor_search.make, tmp_path), 1)
     try:
         crew.submit(None)
         with pytest.raises(UserError, match=said):
@@ -301,7 +301,7 @@ def test_a_worker_that_cannot_begin_says_why(tmp_path, word, said):
 
 def test_unknown_engines_and_sizes_are_refused():
     with pytest.raises(UserError, match=r"--engine 'rya': did you mean 'ray'\?"):
-        open_executor(ExecutorOptions("rya"), print, engine_search.doubling)
+        open_executor(ExecutorOptions("rya"), print, executor_search.doubling)
     with pytest.raises(UserError, match="--workers 0: expected 1 or more"):
         ExecutorOptions("local", 0).check()
 
@@ -309,7 +309,7 @@ def test_unknown_engines_and_sizes_are_refused():
 def test_without_ray_the_way_to_it_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"ray is not installed; get it with: pip install 'litepose-nas\[ray\]'"):
-        open_executor(ExecutorOptions("ray"), print, engine_search.doubling)
+        open_executor(ExecutorOptions("ray"), print, executor_search.doubling)
 
 
 class Played(WorkerPool):
@@ -344,19 +344,19 @@ def test_a_lost_job_goes_to_whoever_is_free_when_nobody_comes_instead():
 
 def test_with_no_room_for_one_worker_the_others_go_on(tmp_path):
     said = []
-    crew = ProcessExecutor(functools.partial(engine_search.make, tmp_path), 2, said.append)
+    crew = ProcessExecutor(functools.partial(executor_search.make, tmp_path), 2, said.append)
     try:
         number = 1
         while number == 1 or len(set((tmp_path / "started").read_text().split()[1::2])) < 2:  # both are ready
             for at in (number, number + 1):
-                crew.submit(engine_search.look(at))
+                crew.submit(executor_search.look(at))
             assert sorted(crew.wait().job.number for _ in range(2)) == [number, number + 1]
             number += 2
         (tmp_path / "early").write_text("")  # from now on no worker can begin
         os.kill(crew.pids[0], signal.SIGKILL)
         (tmp_path / "slow").write_text("0")
         while crew.workers == 2:  # the one that is left works on
-            crew.submit(engine_search.look(number))
+            crew.submit(executor_search.look(number))
             assert crew.wait().job.number == number
             number += 1
         assert said[-1] == "3 workers have died before they were ready: going on with 1"
@@ -382,14 +382,14 @@ def test_a_machine_of_the_cluster_killed_in_the_middle_costs_what_it_had_in_hand
     (tmp_path / "slow").write_text("0.2")
     paths = os.pathsep.join([str(HERE.parent), str(HERE)])
     env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "engine_nodes.py", str(tmp_path)]
+    command = [sys.executable, "executor_nodes.py", str(tmp_path)]
     done = subprocess.run(command, cwd=HERE, env=env, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "killed\n" in done.stdout
     assert "a worker was lost, what it had in hand goes to another" in done.stdout
     assert json.loads((tmp_path / "found.json").read_text()) == straight
     assert len({pid for _, pid in started(tmp_path)}) == 2
-    assert len(started(tmp_path)) <= engine_search.EVALS + 1
+    assert len(started(tmp_path)) <= executor_search.EVALS + 1
 
 
 # ── a supernet ──

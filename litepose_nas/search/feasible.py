@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cached_property
 
-from litepose_nas.searching.problem import Problem
+from litepose_nas.search.problem import Problem
 from litepose_nas.space import Arch, Value
 
 DRAWS = 20  # random tries before a draw is repaired instead
@@ -66,7 +66,7 @@ class Feasible:
             low, high = (middle, high) if self.ok(after(middle)) else (low, middle)
         return after(low)
 
-    def fresh(
+    def propose_new(
         self, count: int, make: Callable[[], Arch], seen: Collection[Arch], around: Iterable[Arch], rng: random.Random
     ) -> list[Arch]:
         """Return up to count architectures not seen yet: made ones while that works, then whatever is left.

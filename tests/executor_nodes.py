@@ -1,4 +1,4 @@
-"""Two machines of a Ray cluster, pretended on one; the second is killed at work: `engine_nodes.py FOLDER`."""
+"""Two machines of a Ray cluster, pretended on one; the second is killed at work: `executor_nodes.py FOLDER`."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-import engine_search
+import executor_search
 import ray
 from ray.cluster_utils import Cluster
 
@@ -28,7 +28,7 @@ def main(folder: Path) -> None:
 
     killer = threading.Thread(target=kill, daemon=True)
     killer.start()
-    found = engine_search.search(folder, "ray")
+    found = executor_search.search(folder, "ray")
     killer.join()
     assert ray.is_initialized()  # whoever began it ends it
     (folder / "found.json").write_text(json.dumps([[one.arch.to_dict(), one.score] for one in found]))

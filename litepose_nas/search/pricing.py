@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from litepose_nas.searching.genome import Genome, Rows
-from litepose_nas.searching.problem import Problem
+from litepose_nas.search.encoding import Genome, Rows
+from litepose_nas.search.problem import Problem
 
 CHECKED = 24  # rows that are priced both ways before the quick one is trusted
 

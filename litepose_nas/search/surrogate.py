@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from litepose_nas.searching.genome import OFF, Genome, Rows
+from litepose_nas.search.encoding import OFF, Genome, Rows
 
 PENALTIES = np.logspace(-2, 4, 19)
 BASIS = 10.0  # how much wider the prior of the constant is than that of a gene

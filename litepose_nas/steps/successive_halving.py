@@ -1,6 +1,6 @@
 """Fine-tuning the best few networks of a search for a while, the better ones for longer, and one to the end.
 
-Successive halving: after a ninth of the steps a third goes on, after a third of them a third of those. Whom a round
+Successive halving: after a ninth of the steps a third searches on, after a third of them a third of those. Whom a round
 keeps is decided when all of it is in, so engines, workers and kills change nothing; Ray Tune's ASHA promotes whoever is
 quick, and brings pandas and pyarrow to do so.
 """
@@ -31,15 +31,15 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.decode import DivergedError
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import ENV, Run
-from litepose_nas.searching.meeting import picture_of
-from litepose_nas.searching.problem import FAILED
+from litepose_nas.search.problem import FAILED
+from litepose_nas.search.workload import workload_of
 from litepose_nas.steps import extract, finetune, search
 from litepose_nas.steps.best import rank
 from litepose_nas.steps.finetune import Plan
 from litepose_nas.target import subnet_of
 from litepose_nas.train.recipe import Length, Recipe, from_mapping
 
-ETA = 3  # one in so many goes on, and so many times longer
+ETA = 3  # one in so many searches on, and so many times longer
 JOURNAL = "candidates.jsonl"
 FOLDER = "candidates"
 
@@ -83,7 +83,7 @@ def nearest_to_best(searched: Run, count: int) -> list[Subnet]:
     """
     chosen = subnet_file.read(searched.folder / search.CHOSEN)
     whole = Budget.of(searched.settings["budget"], searched.settings["convention"])
-    budget = picture_of(searched.settings).budget(whole, chosen.arch.space.task)
+    budget = workload_of(searched.settings).budget(whole, chosen.arch.space.task)
     with (searched.folder / "front.csv").open(encoding="utf-8", newline="") as file:
         # Searches of the past could score some networks on a part of the images only.
         rows = [row for row in csv.DictReader(file) if float(row.get("share") or 1) == 1]

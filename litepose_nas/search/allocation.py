@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from litepose_nas.executors.base import Done, Executor
 from litepose_nas.runs.journal import Open, Record
-from litepose_nas.searching.engine import Look
-from litepose_nas.searching.meeting import Picture
-from litepose_nas.searching.problem import MUTE_AP, Evaluated, by_ap
+from litepose_nas.search.loop import Look
+from litepose_nas.search.problem import MUTE_AP, Evaluated, by_ap
+from litepose_nas.search.workload import Workload
 from litepose_nas.space import Space
 
 OPENING = 0.5  # the share of the evaluations that all families get alike
@@ -27,7 +27,7 @@ OTHERS = 3  # one turn in so many goes to the family that was looked at least
 KIND = "families"  # of a journal
 
 # Searches one family until so many of its results are known, and returns them in the order of proposal.
-Go = Callable[[int], Sequence[Evaluated]]
+FamilySearch = Callable[[int], Sequence[Evaluated]]
 
 
 class Turn(NamedTuple):
@@ -44,16 +44,16 @@ class Asked(NamedTuple):
     look: Look
 
 
-def header(supernets: Mapping[str, tuple[Space, str]], picture: Picture, **more: Any) -> dict[str, Any]:
+def header(supernets: Mapping[str, tuple[Space, str]], workload: Workload, **more: Any) -> dict[str, Any]:
     """Return what the journal must agree on: each family's space and the hash of its supernet, and a picture."""
     families = [
         {"name": name, "space": space.name, "tree": json.loads(space.source), "supernet": sha256}
         for name, (space, sha256) in supernets.items()
     ]
-    return {"kind": KIND, "families": families, **picture.plain(), **more}
+    return {"kind": KIND, "families": families, **workload.plain(), **more}
 
 
-class Lane:
+class ExecutorView:
     """An engine that several families use, as one of them sees it."""
 
     def __init__(self, engine: Executor, family: str):
@@ -77,7 +77,7 @@ class Lane:
         """The engine is not its own."""
 
 
-class Part:
+class JournalView:
     """A journal that several families use, as one of them sees it: records of others are empty lines."""
 
     def __init__(self, whole: Open, family: str):
@@ -103,16 +103,16 @@ def own(records: Sequence[Record], family: str) -> list[Record]:
     return [record if record.get("family") == family else {} for record in records]
 
 
-def take_turns(goes: Sequence[Go], evals: int) -> list[list[Evaluated]]:
+def take_turns(searches: Sequence[FamilySearch], evals: int) -> list[list[Evaluated]]:
     """Search families turn by turn until so many evaluations are known, and return those of each.
 
-    A family of which everything has been evaluated has no more turns.
+    A family of which everything has been evaluated has no more allocation.
     """
-    found: list[list[Evaluated]] = [[] for _ in goes]
-    going = [True] * len(goes)
+    found: list[list[Evaluated]] = [[] for _ in searches]
+    going = [True] * len(searches)
     turns = 0
     while any(going) and sum(map(len, found)) < evals:
-        done, opened = [len(some) for some in found], opening(evals, len(goes))
+        done, opened = [len(some) for some in found], opening(evals, len(searches))
         places = [at for at, on in enumerate(going) if on]
         behind = [at for at in places if done[at] < opened]
         if behind:
@@ -120,8 +120,8 @@ def take_turns(goes: Sequence[Go], evals: int) -> list[list[Evaluated]]:
         else:
             turn = next_turn(evals, done, [best_ap(some) for some in found], places, turns)
             turns += 1
-        # A search that goes on may know later turns already: they must not decide about earlier ones.
-        found[turn.family] = list(goes[turn.family](turn.until))[: turn.until]
+        # A search that searches on may know later turns already: they must not decide about earlier ones.
+        found[turn.family] = list(searches[turn.family](turn.until))[: turn.until]
         going[turn.family] = len(found[turn.family]) == turn.until
     return found
 

@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from litepose_nas.searching import pareto, surrogate
-from litepose_nas.searching.feasible import Feasible
-from litepose_nas.searching.genome import Genome, Rows
-from litepose_nas.searching.pricing import Prices
-from litepose_nas.searching.problem import FAILED, Evaluated, Problem
-from litepose_nas.searching.rounds import Rounds
-from litepose_nas.searching.surrogate import Sample
+from litepose_nas.search import pareto, surrogate
+from litepose_nas.search.batched import BatchedSearcher
+from litepose_nas.search.encoding import Genome, Rows
+from litepose_nas.search.feasible import Feasible
+from litepose_nas.search.pricing import Prices
+from litepose_nas.search.problem import FAILED, Evaluated, Problem
+from litepose_nas.search.surrogate import Sample
 from litepose_nas.space import Arch
 
 FEWEST = 8  # scores that a model can be fitted on
@@ -35,7 +35,7 @@ GROWING = 20  # a round is at least one in so many of what is known: a model cha
 EDGE = 1.1  # how far beyond the dearest network known a better score is still worth something
 
 
-def searcher(problem: Problem, seed: int = 0, start: int = 40, round: int = 10) -> Rounds:
+def searcher(problem: Problem, seed: int = 0, start: int = 40, round: int = 10) -> BatchedSearcher:
     """Return a guided searcher: so many evaluations to start with, then so many a round, or a twentieth of all so far.
 
     The budget is hard and nothing is proposed twice. Proposals follow from the seed and the rounds before, and from
@@ -69,9 +69,9 @@ def searcher(problem: Problem, seed: int = 0, start: int = 40, round: int = 10) 
         seen = {one.arch for one in known}
         new = [arch for arch in dict.fromkeys(made) if arch not in seen and feasible.ok(arch)][:count]
         around = [one.arch for one in sorted(scored, key=lambda one: -one.score)]
-        return new + feasible.fresh(count - len(new), lambda: feasible.draw(plain), {*seen, *new}, around, plain)
+        return new + feasible.propose_new(count - len(new), lambda: feasible.draw(plain), {*seen, *new}, around, plain)
 
-    return Rounds(problem, propose)
+    return BatchedSearcher(problem, propose)
 
 
 def stratified(genome: Genome, prices: Prices, count: int, rng: np.random.Generator) -> Rows:

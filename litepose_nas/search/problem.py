@@ -66,7 +66,7 @@ class Problem(NamedTuple):
         """The fields of a Cost to keep low."""
         return self.objectives or (CONVENTIONS[self.budget.convention],)
 
-    def lows(self, cost: Cost) -> tuple[float, ...]:
+    def objectives_of(self, cost: Cost) -> tuple[float, ...]:
         """Return what is kept low of a cost."""
         return tuple([getattr(cost, field) for field in self.low])
 

@@ -1,0 +1,69 @@
+"""What an average image asks of a network: how many people to look at, and what finding their boxes costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any, NamedTuple, TypeVar
+
+from litepose_nas.budget import Budget, Limit, in_words
+from litepose_nas.costs import Cost
+from litepose_nas.errors import UserError
+
+TOPDOWN = "topdown"
+RUNS = ("macs", "macs_litepose", "latency_ms")  # fields of a Cost that every run of a network takes once more
+
+AnyCost = TypeVar("AnyCost", bound=Cost)
+
+
+class Workload(NamedTuple):
+    """An average image: people to look at, and MACs of the detector where a network needs boxes."""
+
+    people: Fraction
+    detector_macs: int = 0
+
+    def cost(self, cost: AnyCost, task: str) -> AnyCost:
+        """Return the cost of an image from that of one run of a network, MACs rounded up; memory is that of a run."""
+        if task != TOPDOWN:
+            return cost
+        more = {field: math.ceil(self.people * getattr(cost, field)) + self.detector_macs for field in RUNS[:2]}
+        if hasattr(cost, RUNS[2]):
+            more[RUNS[2]] = float(self.people) * getattr(cost, RUNS[2])
+        return cost._replace(**more)
+
+    def budget(self, budget: Budget, task: str) -> Budget:
+        """Return the budget of one run that a network keeps exactly when an image keeps this one."""
+        if task != TOPDOWN:
+            return budget
+        return budget._replace(limits=tuple(self._of_a_run(limit) for limit in budget.limits))
+
+    def _of_a_run(self, limit: Limit) -> Limit:
+        if limit.field not in RUNS:
+            return limit
+        if limit.field == RUNS[2]:
+            most = limit.most / float(self.people)
+            return limit._replace(most=most, text=f"{most}ms")
+        whole = math.floor((Fraction(limit.most) - self.detector_macs) / self.people)
+        if whole < 1:
+            boxes = f", of which finding boxes takes {in_words('macs', self.detector_macs)}" * bool(self.detector_macs)
+            raise UserError(
+                f"budget {limit.text}: nothing is left of it for each of {self.number} people{boxes}; allow more"
+            )
+        return Limit(limit.field, whole, f"{whole}MAC")
+
+    @property
+    def number(self) -> str:
+        return f"{float(self.people):.3g}"
+
+    def plain(self) -> dict[str, Any]:
+        """Return what JSON can hold; `workload_of` reads it."""
+        return {"people": str(self.people), "detector_macs": self.detector_macs}
+
+
+def workload_of(kept: Mapping[str, Any]) -> Workload:
+    """Return the workload in the header of a journal or the settings of a run; one person an image if there is none."""
+    people, macs = Fraction(kept.get("people", 1)), kept.get("detector_macs", 0)
+    if not people > 0 or type(macs) is not int or macs < 0:
+        raise ValueError(f"people is {people}, detector_macs is {macs!r}")
+    return Workload(people, macs)
