@@ -143,8 +143,9 @@ def test_a_search_of_the_past_goes_on_unless_it_was_begun_with_an_option_that_is
     assert command(f"search --resume --device cpu --out {SEARCH}")[0] == 0
     assert Path("subnet.json").read_bytes() == left
     assert JOURNAL.read_text().startswith("".join(old))
+    settings = yaml.safe_load((SEARCH / "config.yaml").read_text())
     for option in ({"first_look": 0.25}, {"eager": True}):
-        kept = yaml.safe_load((SEARCH / "config.yaml").read_text()) | option
+        kept = settings | option
         (SEARCH / "config.yaml").write_text(yaml.safe_dump(kept, sort_keys=False))
         env = json.loads((SEARCH / "env.json").read_text()) | {"config": digest(kept)}
         (SEARCH / "env.json").write_text(json.dumps(env))
