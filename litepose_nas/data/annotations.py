@@ -105,7 +105,6 @@ def check_lists(path: Path, document: Document) -> Document:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object that a JSON file holds."""
     document = load_json(path)
     if not isinstance(document, dict):
         raise UserError(f"{path} holds a {type(document).__name__}, not a COCO-keypoints object; give another file")

@@ -65,7 +65,6 @@ def fit_warp(record_size: Size, input_size: Size) -> Matrix:
 
 
 def invert(matrix: Matrix) -> Matrix:
-    """Return the map that undoes a map."""
     turn = np.linalg.inv(matrix[:, :2])
     return np.column_stack([turn, -turn @ matrix[:, 2]])
 
@@ -122,7 +121,6 @@ def draw_colours(rng: np.random.Generator, augment: Augment) -> Matrix:
 
 
 def change_colours(image: Image, colours: Matrix) -> Image:
-    """Return a picture after a colour map."""
     return cv2.transform(image, colours.astype(np.float32)).astype(np.uint8, copy=False)
 
 

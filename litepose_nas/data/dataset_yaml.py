@@ -22,7 +22,6 @@ MAX_JOINTS = 1000
 
 
 def read_tree(path: Path) -> dict[str, Any]:
-    """Return the mapping that a YAML file holds."""
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -40,7 +39,6 @@ def known_names() -> tuple[str, ...]:
 
 
 def known_tree(name: str) -> dict[str, Any]:
-    """Return the YAML of a dataset with a name."""
     if name not in known_names():
         raise UserError(f"no dataset called {name!r}: {nearest(name, known_names())}")
     return read_tree(SKELETONS / f"{name}.yaml")
@@ -48,7 +46,6 @@ def known_tree(name: str) -> dict[str, Any]:
 
 @functools.cache
 def known_skeleton(name: str) -> Skeleton:
-    """Return the skeleton of a dataset with a name."""
     tree = known_tree(name)
     of_another = tree["keypoints"]
     if isinstance(of_another, str):

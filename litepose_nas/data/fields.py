@@ -15,7 +15,6 @@ MAX_COORDINATE = 1e7  # of a coordinate or a side in pixels; no picture comes ne
 
 
 def load_json(path: Path) -> Any:
-    """Return what a JSON file holds."""
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
@@ -47,7 +46,6 @@ def numbers(where: str, what: str, value: Any, count: int | None = None) -> NDAr
 
 
 def number(where: str, what: str, value: Any) -> float:
-    """Return one finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_COORDINATE:
         raise UserError(f"{where}: {what!r} must be a number, not {value!r:.60}; mend it")
     return float(value)

@@ -21,8 +21,6 @@ RATE = 25.0  # frames a second of a folder, and of a file that does not say
 
 
 class Frames(NamedTuple):
-    """A video that can be read."""
-
     source: Path
     pictures: tuple[Path, ...]  # of a folder; none of a video file
     length: int  # of a file what it says of itself, which need not be so; 0 where it says nothing
@@ -73,7 +71,6 @@ class Frames(NamedTuple):
 
 
 def is_video(path: Path) -> bool:
-    """Say whether a path is called as video files are."""
     return path.suffix.lower() in VIDEOS
 
 

@@ -30,7 +30,6 @@ def read_image(path: str | os.PathLike[str], upright: bool = False) -> NDArray[n
 
 
 def decode_image(file: Path, data: bytes, upright: bool = False) -> NDArray[np.uint8]:
-    """Return the picture that the bytes of a file hold, as read_image does."""
     cause = _damage(data)
     image = None
     if cause is None:

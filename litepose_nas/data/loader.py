@@ -226,7 +226,6 @@ def view_batches(
 
 
 def cached(pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None) -> Cached:
-    """Return the batches of eval_batches, all in memory."""
     return Cached(eval_batches(pictures, size, batch, image_ids))
 
 
@@ -312,7 +311,6 @@ def continuous(joints: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def collate(samples: list[Sample], size: Size, count: int, pixels: str = pixels_.DEFAULT) -> Batch:
-    """Return samples of one size with so many joints as a batch."""
     people = max(1, *(len(sample.joints) for sample in samples))
     joints = np.zeros((len(samples), people, count, 3), np.float32)
     for row, sample in zip(joints, samples, strict=True):

@@ -18,8 +18,6 @@ HEAD_OF_BOX = 0.6  # a head's size is this share of the diagonal of its box: 0.8
 
 
 class LabelledPerson(NamedTuple):
-    """One person with labelled joints."""
-
     points: NDArray[np.float32]
     box: tuple[float, float, float, float]
     area: float

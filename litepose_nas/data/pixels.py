@@ -30,7 +30,6 @@ CONVENTIONS = {
 
 
 def named_pixels(name: object) -> Pixels:
-    """Return the convention of that name."""
     if name not in CONVENTIONS:
         raise UserError(f"pixels: {name!r} is not a convention; {nearest(name, CONVENTIONS)}")
     return CONVENTIONS[str(name)]

@@ -38,7 +38,6 @@ class Source(NamedTuple):
     absent: Mapping[str, str] = {}  # of a dataset with a name: the files of the splits that are not there
 
     def split(self, name: str) -> SplitFiles:
-        """Return where a split lies."""
         if WHOLE in self.splits:
             return self.splits[WHOLE]
         if name in self.absent:

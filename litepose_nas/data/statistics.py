@@ -18,7 +18,6 @@ _GROUPS = ((0, 0), (1, 1), (2, 2), (3, 5), (6, 10), (11, 10**9))
 
 
 def statistics_of(dataset: Dataset) -> dict[str, Any]:
-    """Return counts and distributions of a dataset, ready for JSON."""
     records = dataset.records
     joints = np.concatenate([record.joints for record in records])
     boxes = np.concatenate([record.boxes for record in records]).astype(np.float64)

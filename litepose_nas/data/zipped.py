@@ -20,8 +20,6 @@ _HIDDEN = "__MACOSX/"  # what a Mac adds, of the same names as the pictures
 
 
 class Member(NamedTuple):
-    """Where a file lies in a zip."""
-
     offset: int
     packed: int  # bytes
     size: int
@@ -31,8 +29,6 @@ class Member(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What a zip holds."""
-
     members: dict[str, Member]
     folders: dict[str, tuple[str, ...]]  # the names of the files directly in each folder; "" is the top
 
@@ -61,7 +57,6 @@ def read_bytes(path: Path) -> bytes:
 
 
 def is_file(path: Path) -> bool:
-    """Say whether there is a file, in a zip or not."""
     found = within(path)
     return path.is_file() if found is None else found[1] in _listing(found[0]).members
 

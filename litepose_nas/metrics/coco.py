@@ -130,7 +130,6 @@ def fast_ap(source: TruthSource, results: Sequence[Result], image_ids: Collectio
 
 
 def ten_lines(scores: Scores) -> str:
-    """Return the ten lines in which pycocotools prints them."""
     kinds = [(title, short) for title, short in (("Average Precision", "(AP)"), ("Average Recall", "(AR)"))]
     columns = [("0.50:0.95", "all"), ("0.50", "all"), ("0.75", "all"), ("0.50:0.95", "medium"), ("0.50:0.95", "large")]
     rows = [(*kind, *column) for kind in kinds for column in columns]
@@ -182,7 +181,6 @@ def judged(truth: Truth, results: Sequence[Result]) -> COCOeval:
 
 
 def labels_of(truth: Truth) -> oks.Labels:
-    """Return a truth as the arrays of the fast evaluation."""
     ids = sorted(truth.image_ids)
     mine = [(place, raw) for place, image_id in enumerate(ids) for raw in truth.coco.imgToAnns.get(image_id, [])]
     people, count, joints = [raw for _, raw in mine], len(mine), len(truth.sigmas)
@@ -200,7 +198,6 @@ def labels_of(truth: Truth) -> oks.Labels:
 
 
 def found_of(truth: Truth, results: Sequence[Result]) -> oks.Detections:
-    """Return results as the arrays of the fast evaluation."""
     table = _table(truth, results)
     place = {image_id: place for place, image_id in enumerate(sorted(truth.image_ids))}
     image = np.array([place.get(image_id, -1) for image_id in table.image_ids], np.int64)

@@ -24,7 +24,6 @@ class Conditions(NamedTuple):
 
 
 def lines_of(conditions: Conditions) -> list[str]:
-    """Return the conditions as lines for people."""
     made = conditions.made
     words = made.said
     if words is None:
@@ -36,7 +35,6 @@ def lines_of(conditions: Conditions) -> list[str]:
 
 
 def fields_of(conditions: Conditions) -> dict[str, Any]:
-    """Return the conditions as fields for machines."""
     made = conditions.made._asdict()
     made["scales"] = None if conditions.made.scales is None else list(conditions.made.scales)
     return {

@@ -59,7 +59,6 @@ def crowd_truth(document: dict[str, Any], path: Path, rule: str = "released") ->
 
 
 def crowdpose_ap(crowd: CrowdTruth, results: Sequence[Result]) -> CrowdScores:
-    """Return the nine numbers of results."""
     judge = judged(crowd.truth, results)
     with contextlib.redirect_stdout(io.StringIO()):
         judge.accumulate()

@@ -21,8 +21,6 @@ from litepose_nas.metrics.results import Result, read_any, read_results
 
 
 class PredictionFiles(NamedTuple):
-    """What is to be judged, and how."""
-
     predictions: Path
     annotations: str  # an annotation file of any layout, a folder of them, a dataset YAML, a name such as coco
     split: str = "val"  # of a YAML or a name
@@ -31,8 +29,6 @@ class PredictionFiles(NamedTuple):
 
 
 class OpenedAnnotations(NamedTuple):
-    """Annotations that were read, and where from."""
-
     document: Document
     path: Path
     sigmas: tuple[float, ...]
@@ -57,7 +53,6 @@ def judge(metric: str, files: PredictionFiles) -> MetricReport:
 
 
 def _opened(files: PredictionFiles) -> OpenedAnnotations:
-    """Return annotations of whatever layout, without looking at pictures."""
     path = Path(files.annotations)
     if path.is_dir() and not (path / "data.yaml").is_file() and any(path.glob("*.json")):  # one file for each video
         document, where, skeleton, layout = posetrack18.read(LayoutFiles(path)), path, None, "posetrack18"

@@ -75,7 +75,6 @@ def median_error(errors: Errors) -> tuple[float, Floats]:
 
 
 def people_found(errors: Errors) -> int:
-    """Return how many of the people were found at all."""
     return int(np.isfinite(errors.pixels).all(axis=1).sum())
 
 

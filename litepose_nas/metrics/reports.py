@@ -20,8 +20,6 @@ SHARES = (0.05, 0.1, 0.2)  # of the box or torso, at which PCK is given
 
 
 class MetricInput(NamedTuple):
-    """Annotations and predictions that were read."""
-
     document: Document
     path: Path  # of the annotations
     sigmas: tuple[float, ...]
@@ -40,7 +38,6 @@ class MetricReport(NamedTuple):
 
 
 def report_coco(given: MetricInput) -> MetricReport:
-    """Return COCO's ten numbers."""
     truth, notes = _truth(given)
     scores = coco.coco_ap(truth, given.results)
     if scores.ap < 0:
@@ -51,7 +48,6 @@ def report_coco(given: MetricInput) -> MetricReport:
 
 
 def report_crowdpose(given: MetricInput) -> MetricReport:
-    """Return CrowdPose's nine numbers."""
     crowd = crowdpose.crowd_truth(given.document, given.path, given.rule)
     scores = crowdpose.crowdpose_ap(crowd, given.results)
     if scores.ap < 0:
@@ -101,7 +97,6 @@ def report_pckh(found: mpii.Floats, truth: mpii.HeadTruth, path: Path, made: Pre
 
 
 def report_posetrack(given: MetricInput) -> MetricReport:
-    """Return PoseTrack18's AP of each part and joint."""
     frames = posetrack.frames_of(given.document, given.path, given.results)
     scores = posetrack.posetrack_ap(frames)
     if scores.total != scores.total:
@@ -172,7 +167,6 @@ METRICS: dict[str, Callable[[MetricInput], MetricReport]] = {
 
 
 def nobody(path: Path) -> UserError:
-    """Return the error of annotations without people."""
     return UserError(f"{path} has nobody with labelled joints: there is nothing to find; give a file with people")
 
 

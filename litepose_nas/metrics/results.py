@@ -29,7 +29,6 @@ class ResultTable(NamedTuple):
 
 
 def read_results(path: Path) -> list[Result]:
-    """Return the list of results that a JSON file holds."""
     found = read_any(path)
     if isinstance(found, dict) and isinstance(found.get("annotations"), list):
         raise UserError(f"{path} is an annotation file; predictions are a list of objects, as COCO's results are")
@@ -41,7 +40,6 @@ def read_results(path: Path) -> list[Result]:
 
 
 def read_any(path: Path) -> Any:
-    """Return whatever a JSON file holds."""
     try:
         return json.loads(path.read_bytes())
     except OSError as error:

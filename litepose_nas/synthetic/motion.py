@@ -52,7 +52,6 @@ class Manner(NamedTuple):
 
 
 def draw_manner(rng: np.random.Generator, running: bool) -> Manner:
-    """Return a way of walking or running."""
     pose = draw_pose(rng, 0.0, 0.0, ("walking",), ("wave", "bent", "hip", "hang"))
     busy = int(rng.integers(2)) if rng.random() < 0.25 else None
     return Manner(RUN if running else WALK, float(rng.uniform(0.8, 1.15)), busy, pose)

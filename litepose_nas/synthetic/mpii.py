@@ -79,7 +79,6 @@ def write_people(folder: Path, split: str, people: list[tuple[str, DrawnPerson]]
 
 
 def write_places(path: Path) -> None:
-    """Write what tells a reader of datasets where everything lies."""
     places: dict[str, dict[str, str]] = {
         split: {"images": split, "annotations": f"annotations/mpii_{split}.json"} for split in SPLITS
     }

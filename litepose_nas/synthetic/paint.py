@@ -42,8 +42,6 @@ _CAP = np.arange(20) * (2 * np.pi / 20)
 
 
 class Outfit(NamedTuple):
-    """What one figure wears."""
-
     skin: Colour
     hair: Colour
     long_hair: bool

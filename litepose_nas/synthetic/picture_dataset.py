@@ -24,8 +24,6 @@ Progress = Callable[[int, int], None]
 
 
 class DrawnCounts(NamedTuple):
-    """What was drawn in a split."""
-
     people: int
     crowds: int
     hidden: float

@@ -33,8 +33,6 @@ STEEL: Colour = (96, 92, 90)
 
 
 class Arm(NamedTuple):
-    """An arm on the canvas."""
-
     joints: Floats  # (7, 2)
     scale: float  # pixels of the canvas to the length of an arm
     paint: Colour

@@ -73,16 +73,12 @@ class DrawnPerson(NamedTuple):
 
 
 class DrawnCrowd(NamedTuple):
-    """The region of a far crowd."""
-
     counts: list[int]  # COCO's uncompressed run lengths, down the columns
     box: tuple[float, float, float, float]
     area: float
 
 
 class DrawnPicture(NamedTuple):
-    """A drawn picture and its truth."""
-
     image: NDArray[np.uint8]  # (H, W, 3) blue, green, red
     labels: NDArray[np.uint8]  # (FINE * H, FINE * W), see paint.py
     people: list[DrawnPerson]  # far ones first; the place in this list is the number in the labels
@@ -230,7 +226,6 @@ def draw_tones(rng: np.random.Generator, setting: SceneConfig) -> NDArray[np.uin
 
 
 def add_noise(image: NDArray[np.uint8], rng: np.random.Generator, noise: int) -> NDArray[np.uint8]:
-    """Return a picture with even noise of so many levels."""
     if not noise:
         return image
     grain = rng.integers(-noise, noise + 1, image.shape, dtype=np.int8)
@@ -238,7 +233,6 @@ def add_noise(image: NDArray[np.uint8], rng: np.random.Generator, noise: int) ->
 
 
 def person_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> DrawnPerson:
-    """Return what a labelled canvas shows of the figure with that number."""
     pose, joints = actor.figure.pose, joints_truth(labels, number, actor)
     head = head_truth(labels, number, actor)
     return DrawnPerson(joints, *shown_of(labels, number), pose.stance, pose.facing, *head)

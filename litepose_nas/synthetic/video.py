@@ -40,8 +40,6 @@ class FramePerson(NamedTuple):
 
 
 class DrawnFrame(NamedTuple):
-    """A drawn frame and its truth."""
-
     image: NDArray[np.uint8]  # (H, W, 3) blue, green, red
     people: list[FramePerson]  # one for each role, also for those who are not in the frame
     crowd: DrawnCrowd | None
@@ -57,8 +55,6 @@ def draw_video(
 
 
 class _Moment(NamedTuple):
-    """Where everything is at one time."""
-
     actors: list[Actor]
     depths: list[float]
     camera: tuple[float, float, float]

@@ -32,8 +32,6 @@ def labelled_frames(frames: int) -> list[bool]:
 
 
 class VideoLabels(NamedTuple):
-    """The annotations of one video, and counts of them."""
-
     document: dict[str, Any]
     frames: int  # labelled
     people: int

@@ -82,16 +82,12 @@ class Role(NamedTuple):
 
 
 class Thing(NamedTuple):
-    """Something that stands in the way."""
-
     x: float
     z: float
     seed: int
 
 
 class Wave(NamedTuple):
-    """One slow or quick movement of the camera."""
-
     size: float
     rate: float  # a second
     phase: float
@@ -132,7 +128,6 @@ class Scene(NamedTuple):
 
 
 def draw_scene(rng: np.random.Generator, size: int, seconds: float, config: VideoConfig) -> Scene:
-    """Return what is needed to draw any moment of a new video."""
     setting = config.setting
     aspect = setting.aspects[int(rng.integers(len(setting.aspects)))]
     width, height = (size, round(size / aspect)) if aspect >= 1 else (round(size * aspect), size)

@@ -23,8 +23,6 @@ from litepose_nas.errors import UserError
 
 
 class SplitToCheck(NamedTuple):
-    """One split to check."""
-
     name: str
     place: Path  # what is called broken when it is
     folder: Path
@@ -47,7 +45,6 @@ class CheckReport(NamedTuple):
         return not self.count(ERROR)
 
     def count(self, severity: str) -> int:
-        """Return how many findings are so bad."""
         return sum(found.severity == severity for found in self.findings)
 
 
@@ -100,7 +97,6 @@ def _read(part: SplitToCheck) -> CheckedSplit:
 
 
 def verdict(report: CheckReport) -> str:
-    """Return the last line of a report."""
     counts = [f"{count} {kind}{'s' * (count != 1)}" for kind in SEVERITIES if (count := report.count(kind))]
     found = ", ".join(counts) or "nothing to say"
     return f"{found}: training would {'work' if report.trainable else 'stop; mend the errors'}"

@@ -22,8 +22,6 @@ class DataFinding(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """One kind of fault."""
-
     severity: str
     message: str  # begins with what is counted
     remedy: str
@@ -141,7 +139,6 @@ def finding(
 
 
 def by_severity(findings: Iterable[DataFinding]) -> list[DataFinding]:
-    """Return findings, the worst first, otherwise in their order."""
     return sorted(findings, key=lambda found: SEVERITIES.index(found.severity))
 
 

@@ -11,7 +11,6 @@ SHOWN = {ERROR: 5, WARNING: 3, NOTE: 1}  # examples of a finding; JSON has them 
 
 
 def lines(report: CheckReport) -> list[str]:
-    """Return what was found as lines of text, the worst first."""
     text = []
     for found in report.findings:
         text += [f"{found.severity:<8}{headline(found)}", f"        -> {found.remedy}"]
@@ -27,7 +26,6 @@ def lines(report: CheckReport) -> list[str]:
 
 
 def headline(found: DataFinding) -> str:
-    """Return a finding in one line."""
     return f"{found.split}: {found.message}: {len(found.examples):,} [{found.code}]"
 
 

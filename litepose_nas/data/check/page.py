@@ -31,7 +31,6 @@ svg text { font-family: system-ui, sans-serif; fill: #333 } b.left { color: #0b8
 
 
 def page(report: CheckReport) -> str:
-    """Return the whole page."""
     title = escape(clean(f"Check of {report.name}"))
     state = "good" if report.trainable else "error"
     body = [

@@ -18,8 +18,6 @@ Progress = Callable[[int, int], None]
 
 
 class DecodedFile(NamedTuple):
-    """What a file holds."""
-
     digest: str  # of its bytes; its path where it was not opened
     size: tuple[int, int] | None = None  # width and height as stored, None where it cannot be decoded
     upright: tuple[int, int] | None = None  # as the camera's note would turn it
@@ -44,7 +42,6 @@ def files_by_path(pictures: Sequence[ListedPicture]) -> tuple[DecodedFile, ...]:
 
 
 def check_files(split: CheckedSplit, files: Sequence[DecodedFile]) -> list[DataFinding]:
-    """Return what is wrong with the files of a split that were opened."""
     broken: list[str] = []
     other: list[str] = []
     turned: list[str] = []

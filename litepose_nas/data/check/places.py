@@ -16,7 +16,6 @@ Flags = NDArray[np.bool_]
 
 
 def check_places(split: CheckedSplit) -> list[DataFinding]:
-    """Return what is wrong with the places of a split's people."""
     people, name = split.people, split.name
     if not people.names:
         return []

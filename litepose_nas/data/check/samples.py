@@ -85,7 +85,6 @@ def draw_pair(
 
 
 def jpeg(image: Image) -> bytes:
-    """Return a drawing as the bytes of a JPEG."""
     return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 

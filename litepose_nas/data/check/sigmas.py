@@ -9,7 +9,6 @@ LOW, HIGH = 0.01, 0.2  # the published ones of bodies, hands and faces lie withi
 
 
 def check_sigmas(split: str, skeleton: Skeleton | None) -> list[DataFinding]:
-    """Return which sigmas would make an AP mean nothing."""
     if skeleton is None:
         return []
     named = list(zip(skeleton.names, skeleton.sigmas, strict=True))

@@ -48,8 +48,6 @@ class PeopleTable(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How much there is in a split."""
-
     images: int
     annotations: int
     people: int
@@ -60,8 +58,6 @@ class Counts(NamedTuple):
 
 
 class CheckedSplit(NamedTuple):
-    """What could be read of one split."""
-
     name: str
     place: str
     folder: Path
@@ -95,7 +91,6 @@ def read_tolerantly(
 
 
 def unreadable_split(name: str, place: Path, folder: Path) -> CheckedSplit:
-    """Return the split of a file that cannot be read at all."""
     return CheckedSplit(name, str(place), folder, None, (), _table([], 0), Counts(*[0] * 7), ())
 
 

@@ -20,7 +20,6 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 def category_for(skeleton: Skeleton, category_id: int = 1, name: str = "person") -> dict[str, Any]:
-    """Return a category with the joints and limbs of a skeleton."""
     limbs = [[a + 1, b + 1] for a, b in skeleton.limbs]  # COCO counts joints from one here
     return {"id": category_id, "name": name, "keypoints": list(skeleton.names), "skeleton": limbs}
 

@@ -41,7 +41,6 @@ LAYOUTS: Mapping[str, Layout] = {
 
 
 def layout_of(annotations: bytes) -> str:
-    """Return the name of the layout that the bytes of a JSON are in."""
     if annotations.lstrip()[:1] == b"[":
         return "mpii"
     return next((name for name, one in LAYOUTS.items() if any(mark in annotations for mark in one.marks)), "coco")

@@ -28,5 +28,4 @@ def toy_settings(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 
 def toy_split(folder: str | os.PathLike[str], split: str) -> tuple[Path, Path]:
-    """Return the annotation file and the picture folder of a drawn dataset's train or val split."""
     return Path(folder) / ANNOTATIONS.format(split), Path(folder) / split
