@@ -37,14 +37,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: str | Path) -> Iterator[Path]:
+def new_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
     """Give a temporary folder beside the target; when all went well it becomes the target, else it vanishes.
 
-    A target that holds anything is refused.
+    A target that holds anything is refused, unless the new folder shall replace it.
     """
     target = Path(path)
     try:
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        if not replace and target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UserError(f"{target}: there is something already, and it stays as it is; name a new folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{PARTIAL}{target.name}."))
@@ -53,13 +53,28 @@ def new_folder(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        if target.exists():
-            target.rmdir()
-        temporary.rename(target)
+        _move_into_place(temporary, target)
     except OSError as error:
         raise UserError(f"{target}: writing failed ({error.strerror or error}); nothing was changed") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _move_into_place(temporary: Path, target: Path) -> None:
+    if not target.exists():
+        temporary.rename(target)
+        return
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=PARTIAL))
+    old = aside / target.name
+    try:
+        target.rename(old)
+        temporary.rename(target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.rename(target)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def sweep(folder: str | Path) -> None:

@@ -217,7 +217,7 @@ def test_whole_pictures_come_in_order_with_their_maps(dataset):
     (some, _), *rest = loader.eval_batches(pictures, SIZE, 5, wanted)
     assert not rest
     assert some.image_ids == tuple(sorted(wanted))
-    kept = loader.cached(pictures, SIZE, 5)
+    kept = loader.Cached(loader.eval_batches(pictures, SIZE, 5))
     for _ in range(2):
         assert all(same(one, other) for (one, _), (other, _) in zip(kept.batches, found, strict=True))
     with pytest.raises(UserError, match="no image 987654"):

@@ -366,7 +366,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(UserError, match=r"No space left on device.*free some space"):
+    with pytest.raises(UserError, match=r"No space left on device.*nothing was changed"):
         write_toy(tmp_path / "people", train=1, val=1)
     assert os.listdir(tmp_path) == []
 

@@ -14,11 +14,11 @@ from litepose_nas.errors import UserError
 MAX_COORDINATE = 1e7  # of a coordinate or a side in pixels; no picture comes near
 
 
-def load_json(path: Path) -> Any:
+def load_json(path: Path, what: str = "annotations") -> Any:
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
-        raise UserError(f"cannot read the annotations {path}: {error.strerror or error}; check the path") from error
+        raise UserError(f"cannot read the {what} {path}: {error.strerror or error}; check the path") from error
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path} is not whole JSON: {error.msg} at line {error.lineno}, column {error.colno}; "
@@ -27,7 +27,7 @@ def load_json(path: Path) -> Any:
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text: byte {error.start} is no UTF-8; give a JSON file") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
-        raise UserError(f"{path} is no annotation file: {str(error)[:100]}; give another") from error
+        raise UserError(f"{path} holds no {what}: {str(error)[:100]}; give another") from error
 
 
 def numbers(where: str, what: str, value: Any, count: int | None = None) -> NDArray[np.float64]:

@@ -225,10 +225,6 @@ def view_batches(
     return (fitted for _, fitted, _ in work_ahead(make, parts, workers=workers))
 
 
-def cached(pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None) -> Cached:
-    return Cached(eval_batches(pictures, size, batch, image_ids))
-
-
 def positions(dataset: Dataset, image_ids: Collection[int] | None) -> list[int]:
     """Return the places in a dataset of the pictures with these ids, or all places."""
     if image_ids is None:

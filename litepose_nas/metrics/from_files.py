@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from litepose_nas.data.annotations import dataset_of
 from litepose_nas.data.dataset import Document
+from litepose_nas.data.fields import load_json
 from litepose_nas.data.layouts import mpii as mpii_format
 from litepose_nas.data.layouts import posetrack18
 from litepose_nas.data.layouts.files import LayoutFiles
@@ -17,7 +18,7 @@ from litepose_nas.errors import UserError, nearest
 from litepose_nas.metrics import mpii
 from litepose_nas.metrics.conditions import PredictionSettings
 from litepose_nas.metrics.reports import METRICS, MetricInput, MetricReport, report_pckh
-from litepose_nas.metrics.results import Result, read_any, read_results
+from litepose_nas.metrics.results import Result, read_results
 
 
 class PredictionFiles(NamedTuple):
@@ -92,7 +93,7 @@ def _mat_names(stem: str) -> tuple[str, ...]:
 def _mpii_found(path: Path, truth: mpii.HeadTruth) -> mpii.Floats:
     if path.suffix.lower() == ".mat":
         return mpii.read_mat_found(path)
-    value = read_any(path)
+    value = load_json(path, "predictions")
     if isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
         return mpii.found_of(value, truth)
     return mpii.checked(value, path)
@@ -105,7 +106,7 @@ def _tracked(path: Path) -> list[Result]:
         raise UserError(f"{path} holds no JSON file; give the folder with the predictions, one file for each video")
     results: list[Result] = []
     for file in files:
-        value = read_any(file)
+        value = load_json(file, "predictions")
         if isinstance(value, dict) and isinstance(value.get("annotations"), list):
             results += value["annotations"]
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.fields import is_id
+from litepose_nas.data.fields import is_id, load_json
 from litepose_nas.errors import UserError
 
 Result = dict[str, Any]  # image_id, category_id, keypoints (x, y, value after each other; COCO's pixels), score
@@ -29,7 +28,7 @@ class ResultTable(NamedTuple):
 
 
 def read_results(path: Path) -> list[Result]:
-    found = read_any(path)
+    found = load_json(path, "predictions")
     if isinstance(found, dict) and isinstance(found.get("annotations"), list):
         raise UserError(f"{path} is an annotation file; predictions are a list of objects, as COCO's results are")
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
@@ -37,15 +36,6 @@ def read_results(path: Path) -> list[Result]:
             f"{path} holds no list of results; each is an object with image_id, category_id, keypoints and score"
         )
     return found
-
-
-def read_any(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read the predictions {path}: {error.strerror or error}; check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not whole JSON: {str(error)[:100]}; write or fetch it again") from error
 
 
 def tabulate(

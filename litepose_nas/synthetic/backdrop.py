@@ -14,6 +14,12 @@ Light = tuple[float, float]
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 
+def draw_light(rng: np.random.Generator) -> Light:
+    """Draw where the light comes from: from above, from either side."""
+    angle = rng.uniform(-0.85, 0.85)
+    return float(np.sin(angle)), -float(np.cos(angle))
+
+
 def paint_backdrop(canvas: Canvas, rng: np.random.Generator, muted: bool) -> float:
     """Paint a wall and a floor over the whole canvas and return the height of the line between them."""
     height, width = canvas.shape[:2]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +11,7 @@ from typing import NamedTuple
 from litepose_nas.data.layouts.toy import DRAWN, MARKER, WHAT, toy_settings
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.files import new_folder
 from litepose_nas.synthetic.files import write_json
 from litepose_nas.synthetic.picture_dataset import MAX_PICTURES, DrawnCounts, Progress, picture_rng, write_pictures
 from litepose_nas.synthetic.scene import SETTINGS
@@ -83,39 +82,27 @@ def write_toy(
     _check_numbers(train, val, size, seed, frames)
     target = Path(folder).absolute()
     _check_target(target, force)
+    settings = {
+        "what": WHAT,
+        "version": 1,
+        "train": train,
+        "val": val,
+        "size": size,
+        "seed": seed,
+        "setting": setting,
+        **({} if subject == "people" else {"subject": subject}),
+        **({"frames": frames} if videos else {}),
+        **({} if skeleton == "coco" else {"skeleton": skeleton}),
+    }
     started = time.perf_counter()
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
-        try:
-            partial.chmod(0o777 & ~_umask())
-            if videos:
-                draw = functools.partial(draw_video, size=size, frames=frames, config=VIDEO_CONFIGS[setting])
-                rng_of = functools.partial(picture_rng, seed)
-                counts = [_summed(part) for part in write_videos(partial, (train, val), frames, draw, rng_of, progress)]
-            else:
-                counts = write_pictures(partial, (train, val), size, seed, setting, subject, skeleton, progress)
-            settings = {
-                "what": WHAT,
-                "version": 1,
-                "train": train,
-                "val": val,
-                "size": size,
-                "seed": seed,
-                "setting": setting,
-                **({} if subject == "people" else {"subject": subject}),
-                **({"frames": frames} if videos else {}),
-                **({} if skeleton == "coco" else {"skeleton": skeleton}),
-            }
-            write_json(partial / MARKER, settings)
-            _move_into_place(partial, target)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:
-        raise UserError(
-            f"cannot write drawn people to {target}: {error.strerror or error}; "
-            "nothing was changed there: free some space or name another folder"
-        ) from error
+    with new_folder(target, replace=True) as partial:
+        if videos:
+            draw = functools.partial(draw_video, size=size, frames=frames, config=VIDEO_CONFIGS[setting])
+            rng_of = functools.partial(picture_rng, seed)
+            counts = [_summed(part) for part in write_videos(partial, (train, val), frames, draw, rng_of, progress)]
+        else:
+            counts = write_pictures(partial, (train, val), size, seed, setting, subject, skeleton, progress)
+        write_json(partial / MARKER, settings)
     drawn_train, drawn_val = counts
     times = frames if videos else 1
     return ToySummary(
@@ -166,29 +153,6 @@ def _check_target(target: Path, force: bool) -> None:
         f"{target} holds something other than drawn people and stays as it is; "
         "name another folder, or force the replacement"
     )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _move_into_place(partial: Path, target: Path) -> None:
-    if not target.exists():
-        partial.rename(target)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.old-", dir=target.parent))
-    old = aside / target.name
-    try:
-        target.rename(old)
-        partial.rename(target)
-    except BaseException:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _summed(videos: list[VideoLabels]) -> DrawnCounts:

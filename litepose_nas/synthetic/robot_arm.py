@@ -69,8 +69,7 @@ def _upwards(angle: float) -> Floats:
 def _draw_once(rng: np.random.Generator, size: int) -> DrawnPicture:
     side = size * FINE
     canvas = np.zeros((side, side, 4), np.uint8)
-    angle = rng.uniform(-0.85, 0.85)  # the light comes from above, from either side
-    light = (float(np.sin(angle)), -float(np.cos(angle)))
+    light = backdrop.draw_light(rng)
     backdrop.paint_backdrop(canvas, rng, muted=True)
     backdrop.paint_clutter(canvas, rng, int(rng.integers(1, 5)), int(rng.integers(0, 3)), light, muted=True)
     count = 1 + int(rng.random() < 0.3)

@@ -110,8 +110,7 @@ def _draw_once(rng: np.random.Generator, size: int, setting: SceneConfig) -> Dra
     aspect = setting.aspects[int(rng.integers(len(setting.aspects)))]
     width, height = (size, round(size / aspect)) if aspect >= 1 else (round(size * aspect), size)
     canvas = np.zeros((height * FINE, width * FINE, 4), np.uint8)
-    angle = rng.uniform(-0.85, 0.85)  # the light comes from above, from either side
-    light = (float(np.sin(angle)), -float(np.cos(angle)))
+    light = backdrop.draw_light(rng)
     horizon = backdrop.paint_backdrop(canvas, rng, setting.muted)
     shapes, sticks = (int(rng.integers(low, high + 1)) for low, high in (setting.shapes, setting.sticks))
     backdrop.paint_clutter(canvas, rng, shapes, sticks, light, setting.muted)

@@ -132,8 +132,7 @@ def draw_scene(rng: np.random.Generator, size: int, seconds: float, config: Vide
     aspect = setting.aspects[int(rng.integers(len(setting.aspects)))]
     width, height = (size, round(size / aspect)) if aspect >= 1 else (round(size * aspect), size)
     width, height = width * FINE, height * FINE
-    angle = rng.uniform(-0.85, 0.85)  # the light comes from above, from either side
-    light = (float(np.sin(angle)), -float(np.cos(angle)))
+    light = backdrop.draw_light(rng)
     above = float(rng.uniform(0.65, 0.95))
     feet = height * rng.uniform(0.97, 1.04)  # of the nearest
     eyes = float(feet - above * setting.tall[1] * height)
