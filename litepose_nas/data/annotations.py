@@ -40,7 +40,7 @@ def dataset_of(
     people: bool = True,
     unlabelled: bool = False,
 ) -> Dataset:
-    """Return a document as arrays; `path`, where it was read, begins every error.
+    """A document as arrays; `path`, where it was read, begins every error.
 
     Without `pictures` nothing is asked of the folder, and sizes may be missing; without `people` there may be none.
     Frames of videos that the document calls not labelled are left out, or with `unlabelled` stay where they are there.
@@ -84,18 +84,18 @@ def dataset_of(
 
 
 def document_of(dataset: Dataset) -> Document:
-    """Return the document that a dataset was read from, read again: all its pictures, also those split off since."""
+    """The document that a dataset was read from, read again: all its pictures, also those split off since."""
     return read_document(dataset.annotations) if dataset.reread is None else dataset.reread()
 
 
 def read_document(path: Path) -> Document:
-    """Return what an annotation file holds, its three lists at least."""
+    """What an annotation file holds, its three lists at least."""
     document = read_json(path)
     return check_lists(path, document)
 
 
 def check_lists(path: Path, document: Document) -> Document:
-    """Return a document that has its three lists, or say which it lacks."""
+    """Check that a document has its three lists."""
     for key in ("images", "annotations", "categories"):
         if not isinstance(document.get(key), list):
             raise UserError(
@@ -112,7 +112,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def keypoint_category(path: Path, categories: list[Any]) -> dict[str, Any]:
-    """Return the category of an annotation file that has joints."""
+    """The category of an annotation file that has joints."""
     known = [c for c in categories if isinstance(c, dict) and isinstance(c.get("keypoints"), list) and c["keypoints"]]
     people = [category for category in known if category.get("name") == "person"] or known
     if len(people) != 1:
@@ -123,7 +123,7 @@ def keypoint_category(path: Path, categories: list[Any]) -> dict[str, Any]:
 
 
 def skeleton_of(path: Path, category: dict[str, Any]) -> Skeleton:
-    """Return the skeleton of a keypoint category: what is published for its joints, else what it describes."""
+    """The skeleton of a keypoint category: what is published for its joints, else what it describes."""
     names = [str(name) for name in category["keypoints"]]
     known = skeleton_named(tuple(names))
     if known is not None:  # the limbs of some published files are those of other joints

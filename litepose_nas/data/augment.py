@@ -42,7 +42,7 @@ PUBLISHED = Augment(translate=40 / 512, colour=0.0)  # LitePose's own
 
 def draw_warp(rng: np.random.Generator, record_size: Size, input_size: Size, augment: Augment) -> tuple[Matrix, bool]:
     """Draw the map from a picture to the network's input, and say whether it mirrors."""
-    # Every number is drawn whatever the settings are, so that changing one setting leaves the other draws alone.
+    # Every number is drawn whatever the settings are, so that changing one setting does not change the other draws.
     angle = math.radians(rng.uniform(-1, 1) * augment.rotation)
     side = rng.uniform(*augment.scale)
     shift = rng.uniform(-1, 1, 2) * augment.translate
@@ -58,7 +58,7 @@ def draw_warp(rng: np.random.Generator, record_size: Size, input_size: Size, aug
 
 
 def fit_warp(record_size: Size, input_size: Size) -> Matrix:
-    """Return the map that shows a whole picture in the middle of the input, as large as it fits."""
+    """The map that shows a whole picture in the middle of the input, as large as it fits."""
     (height, width), (rows, columns) = record_size, input_size
     zoom = min(rows / height, columns / width)
     return np.array([[zoom, 0.0, (columns - zoom * width) / 2], [0.0, zoom, (rows - zoom * height) / 2]])
@@ -70,11 +70,11 @@ def invert(matrix: Matrix) -> Matrix:
 
 
 def warp_picture(image: Image, matrix: Matrix, input_size: Size) -> Image:
-    """Return what the network's input shows of a picture; beyond the picture's edge there is the mean colour."""
+    """What the network's input shows of a picture; beyond the picture's edge there is the mean colour."""
     shrink = int(1 / math.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if shrink > 1:
         # A straight look-up would skip pixels, so that thin limbs flicker: average them first.
-        # Whole blocks alone, without the rest at the edge: OpenCV is three times as fast with them.
+        # Only whole blocks, without the rest at the edge: OpenCV is three times as fast with them.
         rows, columns = (max(side // shrink, 1) for side in image.shape[:2])
         blocks = image[: rows * shrink, : columns * shrink]
         height, width = blocks.shape[:2]
@@ -87,7 +87,7 @@ def warp_picture(image: Image, matrix: Matrix, input_size: Size) -> Image:
 
 
 def warp_mask(mask: NDArray[np.bool_], matrix: Matrix, input_size: Size) -> NDArray[np.bool_]:
-    """Return what the network's input shows of a mask; beyond the picture's edge it is False."""
+    """What the network's input shows of a mask; beyond the picture's edge it is False."""
     flat = _between_middles(matrix)
     return cv2.warpAffine(mask.view(np.uint8), flat, input_size[::-1], flags=cv2.INTER_NEAREST) > 0
 
@@ -95,7 +95,7 @@ def warp_mask(mask: NDArray[np.bool_], matrix: Matrix, input_size: Size) -> NDAr
 def warp_joints(
     joints: NDArray[np.float32], matrix: Matrix, mirror: Sequence[int] | None = None
 ) -> NDArray[np.float32]:
-    """Return joints (P, J, 3) after a map, zero where they are not labelled.
+    """Joints (P, J, 3) after a map, zero where they are not labelled.
 
     `mirror` says which joint each becomes in a mirrored picture (Skeleton.mirror); give it when the map mirrors.
     """
@@ -105,7 +105,7 @@ def warp_joints(
 
 
 def to_files(keypoints: NDArray[np.float32], warp: Matrix) -> NDArray[np.float64]:
-    """Return people (P, J, 3) found in a network's input in COCO's pixels of the picture; missing joints stay zero."""
+    """People (P, J, 3) found in a network's input in COCO's pixels of the picture; missing joints stay zero."""
     back = invert(warp)
     moved = keypoints[..., :2].astype(np.float64) @ back[:, :2].T + back[:, 2] - HALF
     return np.concatenate([moved, keypoints[..., 2:]], axis=-1) * (keypoints[..., 2:] != 0)

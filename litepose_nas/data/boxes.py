@@ -38,7 +38,7 @@ class Extent(NamedTuple):
 
 
 def clipped(box: Sequence[float], picture: Size) -> Box | None:
-    """Return the part of a box that lies in a picture (height, width), or None where there is none."""
+    """The part of a box that lies in a picture (height, width), or None where there is none."""
     left, top = max(float(box[0]), 0.0), max(float(box[1]), 0.0)
     right, bottom = min(float(box[0]) + float(box[2]), picture[1]), min(float(box[1]) + float(box[3]), picture[0])
     inside = right > left and bottom > top  # so that it is False for NaN too
@@ -46,7 +46,7 @@ def clipped(box: Sequence[float], picture: Size) -> Box | None:
 
 
 def padded(box: Sequence[float], size: Size, padding: float = PADDING) -> Extent:
-    """Return what a cut-out of a box shows: the smallest extent of the input's aspect around it, and a margin."""
+    """What a cut-out of a box shows: the smallest extent of the input's aspect around it, and a margin."""
     left, top, width, height = (float(number) for number in box[:4])
     rows, columns = size
     scale = max(width / columns, height / rows) * padding
@@ -54,7 +54,7 @@ def padded(box: Sequence[float], size: Size, padding: float = PADDING) -> Extent
 
 
 def crop_warp(extent: Extent, size: Size, angle: float = 0.0, flipped: bool = False) -> Matrix:
-    """Return the map that shows an extent in the whole input, turned by radians and mirrored if wanted."""
+    """The map that shows an extent in the whole input, turned by radians and mirrored if wanted."""
     rows, columns = size
     zoom = columns / extent.width
     cos, sin = zoom * math.cos(angle), zoom * math.sin(angle)
@@ -73,7 +73,7 @@ def draw_crop(
     augment: Augment,
 ) -> tuple[Matrix, bool]:
     """Draw the map from a picture to a cut-out of a person with these joints (J, 3); say whether it mirrors."""
-    # Every number is drawn whatever the settings are, so that changing one setting leaves the other draws alone.
+    # Every number is drawn whatever the settings are, so that changing one setting does not change the other draws.
     halved, upper = rng.random() < augment.half_body, rng.random() < UPPER_HALF_SHARE
     angle = math.radians(rng.uniform(-1, 1) * augment.rotation)
     scale = rng.uniform(*augment.scale)
@@ -86,7 +86,7 @@ def draw_crop(
 
 
 def half_body(joints: NDArray[np.float32], lower: NDArray[np.bool_], upper: bool) -> Box | None:
-    """Return the box of the labelled joints of one half, the other half where that has too few, or None."""
+    """The box of the labelled joints of one half, the other half where that has too few, or None."""
     labelled = joints[:, 2] > 0
     if labelled.sum() <= WHOLE_BODY_JOINTS:
         return None
@@ -100,12 +100,12 @@ def half_body(joints: NDArray[np.float32], lower: NDArray[np.bool_], upper: bool
 
 
 def lower_half(names: Sequence[str]) -> NDArray[np.bool_]:
-    """Return which joints belong to the lower half of a body, by their names; none where no name tells."""
+    """Which joints belong to the lower half of a body, by their names; none where no name tells."""
     return np.array([any(part in name.lower() for part in LOWER_JOINTS) for name in names], bool)
 
 
 def read_boxes(path: Path, least_score: float = 0.0, category_id: int = 1) -> Boxes:
-    """Return the boxes of a detection file, of people unless another category is wanted."""
+    """The boxes of a detection file, of people unless another category is wanted."""
     found = read_detections(path, category_id, least_score)
     if not found:
         raise UserError(
@@ -116,7 +116,7 @@ def read_boxes(path: Path, least_score: float = 0.0, category_id: int = 1) -> Bo
 
 
 def boxes_of_file(boxes: Boxes, path: Path) -> NDArray[np.float64]:
-    """Return the boxes of a picture file, whose image is called by its name, with or without the ending, or number."""
+    """The boxes of a picture file; the image may be its name, its name without the ending, or its number."""
     number = [int(path.stem)] if path.stem.isdecimal() else []
     for image in (path.name, path.stem, *number):
         if image in boxes:

@@ -14,15 +14,15 @@ class Clip(NamedTuple):
     """One person through some frames."""
 
     images: tuple[int, ...]  # places of the frames among the dataset's records
-    people: tuple[int, ...]  # the person's place in each record; -1 where nobody labelled that one
+    people: tuple[int, ...]  # the person's place in each record; -1 where the person is not labelled
     track: int
 
 
 def clips(dataset: Dataset, length: int, stride: int = 1, hop: int = 1) -> list[Clip]:
-    """Return the clips of a dataset: every person labelled in any of `length` frames that lie `stride` apart.
+    """The clips of a dataset: every person labelled in any of `length` frames that lie `stride` apart.
 
     A clip begins `hop` frames after the one before it, and one with a frame that is not among the records does not
-    exist. Read the dataset with `unlabelled` to have frames that nobody labelled between those somebody did.
+    exist. Read the dataset with `unlabelled` to include the unlabelled frames between labelled ones.
     """
     for name, number in (("length", length), ("stride", stride), ("hop", hop)):
         if number < 1:
@@ -45,7 +45,7 @@ def clips(dataset: Dataset, length: int, stride: int = 1, hop: int = 1) -> list[
 
 
 def _people_of(records: Sequence[Record], images: tuple[int, ...]) -> list[Clip]:
-    """Return a clip for each person who is labelled in one of these records or more, by the numbers of their tracks."""
+    """A clip for each person who is labelled in one of these records or more, by the numbers of their tracks."""
     places: dict[int, list[int]] = {}
     for time, image in enumerate(images):
         tracks = records[image].track_ids

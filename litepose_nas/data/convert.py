@@ -87,7 +87,7 @@ def convert(
 def divide(source: Source, out: Path, fraction: float, seed: int = 0, of: str = "train") -> list[WrittenSplit]:
     """Write two COCO JSON of a split's pictures, the larger as train and a fraction as val, into a new folder.
 
-    Which pictures go where depends on their ids and the seed alone; those of a video stay together.
+    Which pictures go where depends only on their ids and the seed; those of a video stay together.
     """
     part = _part(source, of, keep_unlabelled=True)
     path, folder = Path(source.name), part.folder
@@ -108,7 +108,7 @@ def divide(source: Source, out: Path, fraction: float, seed: int = 0, of: str = 
 
 
 def _named_splits(source: Source) -> list[tuple[str, str]]:
-    """Return each split's name in the source, and the name it is written under."""
+    """Each split's name in the source, and the name it is written under."""
     if WHOLE in source.splits:
         return [(WHOLE, "val" if "val" in Path(source.name).stem.lower() else "train")]
     people = {name: split for name, split in source.splits.items() if split.annotations or split.folders}
@@ -118,7 +118,7 @@ def _named_splits(source: Source) -> list[tuple[str, str]]:
 
 
 def _part(source: Source, name: str, keep_unlabelled: bool = False) -> _SplitToWrite:
-    """Return a split that has passed the one strict reader, with its people of the one category alone."""
+    """A split that has passed the strict reader, with the people of its one category."""
     document, folder = source.document(name), source.split(name).images
     path = source.split(name).annotations or folder
     skeleton = dataset_of(document, path, folder, source.skeleton, people=name != "test").skeleton
@@ -140,7 +140,7 @@ def _people_of(document: Document, pictures: Sequence[dict[str, Any]]) -> list[d
 
 
 def _new_names(document: Document, split_name: str) -> dict[int, str]:
-    """Return the name of each picture below images/SPLIT; no folder in it may be called images, by YOLO-pose's rule."""
+    """The name of each picture below images/SPLIT; no folder in it may be called images, by YOLO-pose's rule."""
     names: dict[int, str] = {}
     for picture in document["images"]:
         path = PurePosixPath(picture["file_name"].replace("\\", "/"))
@@ -205,7 +205,7 @@ def _write_yolo(folder: Path, name: str, part: _SplitToWrite, names: dict[int, s
 
 
 def _inside(keypoints: Sequence[float], width: int, height: int) -> tuple[list[float], int]:
-    """Return joints of which those outside the picture are not labelled, as YOLO-pose wants it, and their number."""
+    """Joints of which those outside the picture are not labelled, as YOLO-pose wants it, and their number."""
     kept: list[float] = []
     gone = 0
     for x, y, flag in zip(keypoints[0::3], keypoints[1::3], keypoints[2::3], strict=True):

@@ -34,7 +34,7 @@ class Record(NamedTuple):
     track_ids: NDArray[np.int64] | None = None  # (P,): -1 where unknown; None where the file knows none
     video: str = ""  # the video it is a picture of
     frame: int = -1  # the number of the picture in it
-    labelled: bool = True  # False: whoever is in it, nobody was asked
+    labelled: bool = True  # False: a video frame without annotations
 
 
 class Dataset(NamedTuple):
@@ -48,7 +48,7 @@ class Dataset(NamedTuple):
 
 
 def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
-    """Return (the rest, a slice of that fraction); which pictures go where depends on their ids and the seed alone.
+    """Return (the rest, a slice of that fraction); which pictures go where depends only on their ids and the seed.
 
     The pictures of a video go together where there are two videos or more.
     """

@@ -34,7 +34,7 @@ def read_tree(path: Path) -> dict[str, Any]:
 
 
 def known_names() -> tuple[str, ...]:
-    """Return the names of the datasets that need no YAML of the user's own."""
+    """The names of the datasets that need no YAML of the user's own."""
     return tuple(sorted(path.stem for path in SKELETONS.glob("*.yaml")))
 
 
@@ -56,7 +56,7 @@ def known_skeleton(name: str) -> Skeleton:
 
 @functools.cache
 def skeleton_named(names: tuple[str, ...]) -> Skeleton | None:
-    """Return the skeleton of the known dataset that has these joints in this order, with the spelling asked for."""
+    """The skeleton of the known dataset that has these joints in this order, with the spelling asked for."""
     for name in known_names():
         skeleton = known_skeleton(name)
         if same_joints(skeleton.names, names):
@@ -65,7 +65,7 @@ def skeleton_named(names: tuple[str, ...]) -> Skeleton | None:
 
 
 def skeleton_in(tree: Mapping[str, Any], where: str) -> Skeleton | None:
-    """Return the skeleton a dataset YAML describes, None where it leaves that to its annotation files."""
+    """The skeleton a dataset YAML describes, None where it leaves that to its annotation files."""
     names = _names(tree, where)
     if names is None:
         for key in ("flip_pairs", "skeleton", "sigmas"):
@@ -83,7 +83,7 @@ def skeleton_in(tree: Mapping[str, Any], where: str) -> Skeleton | None:
 
 
 def plain_words(skeleton: Skeleton) -> dict[str, Any]:
-    """Return what a dataset YAML says of a skeleton, by the names of its joints."""
+    """What a dataset YAML says of a skeleton, by the names of its joints."""
     names = skeleton.names
     return {
         "keypoints": list(names),
@@ -150,7 +150,7 @@ def _limbs(value: Any, names: tuple[str, ...], where: str) -> list[tuple[int, in
 
 
 def _both(value: Any, names: tuple[str, ...], where: str, past: int = 0) -> list[tuple[int, int]]:
-    """Return pairs of joints, written as names or as numbers, as numbers."""
+    """Pairs of joints, written as names or as numbers, as numbers."""
     if not isinstance(value, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in value):
         raise UserError(f"{where}: expected a list of pairs of joints, got {value!r:.60}")
     pairs = []

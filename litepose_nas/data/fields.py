@@ -31,7 +31,7 @@ def load_json(path: Path, what: str = "annotations") -> Any:
 
 
 def numbers(where: str, what: str, value: Any, count: int | None = None) -> NDArray[np.float64]:
-    """Return a list of finite numbers of any nesting as an array of float64; `where` begins every error."""
+    """A list of finite numbers of any nesting as an array of float64; `where` begins every error."""
     try:
         array = np.asarray(value) if isinstance(value, list | tuple) else None
     except ValueError:  # lists of unequal length
@@ -52,5 +52,5 @@ def number(where: str, what: str, value: Any) -> float:
 
 
 def is_id(value: object) -> TypeGuard[int]:
-    """Say whether a value can be the id of something: a whole number of 63 bits."""
+    """Whether a value can be the id of something: a whole number of 63 bits."""
     return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63

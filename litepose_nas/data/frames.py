@@ -32,12 +32,12 @@ class Frames(NamedTuple):
         return self.source.name if self.pictures else self.source.stem
 
     def number(self, place: int) -> int:
-        """Return the number of the frame at a place: that of its file where files have numbers, else the place."""
+        """The number of the frame at a place: that of its file where files have numbers, else the place."""
         stem = self.pictures[place].stem if self.pictures else ""
         return int(stem) if stem.isascii() and stem.isdigit() and len(stem) < 19 else place
 
     def posetrack_id(self, place: int) -> int:
-        """Return PoseTrack18's id of a frame: 1, the six digits its video's name begins with, four of the frame."""
+        """PoseTrack18's id of a frame: 1, the six digits its video's name begins with, four of the frame."""
         found = re.match(r"(\d{6})(?!\d)", self.name)
         return 10_000_000_000 + 10_000 * (int(found.group(1)) if found else 0) + self.number(place)
 
@@ -75,7 +75,7 @@ def is_video(path: Path) -> bool:
 
 
 def open_frames(path: Path) -> Frames:
-    """Return the frames of a video file, or those of a folder or zip of pictures in the order of their numbers."""
+    """The frames of a video file, or those of a folder or zip of pictures in the order of their numbers."""
     if zipped.is_folder(path):
         names = (name for name in zipped.names_in(path) if Path(name).suffix.lower() in SUFFIXES)
         pictures = tuple(path / name for name in sorted(names, key=_in_order))
@@ -106,6 +106,6 @@ def _opened(path: Path) -> cv2.VideoCapture:
 
 
 def _in_order(name: str) -> tuple[list[tuple[int, str]], str]:
-    """Return what puts 10.jpg behind 9.jpg."""
+    """What puts 10.jpg behind 9.jpg."""
     parts = re.split(r"(\d+)", name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts], name

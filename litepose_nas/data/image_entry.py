@@ -29,12 +29,12 @@ def check_image(path: Path, image: Any, sizes: bool = True) -> None:
 
 
 def is_labelled(image: Mapping[str, Any]) -> bool:
-    """Say whether anybody was asked who is in a picture; of a video often a part of the frames alone is labelled."""
+    """False for the frames of a video that were not annotated."""
     return bool(image.get("is_labeled", True))
 
 
 def place_in_video(image: dict[str, Any]) -> tuple[str, int]:
-    """Return the video and the number of the frame in it, which PoseTrack and its heirs call their files by."""
+    """The video, and the frame's number in it: PoseTrack's file names are these numbers."""
     if "vid_id" not in image:
         return "", -1
     stem = Path(image["file_name"]).stem
@@ -42,7 +42,7 @@ def place_in_video(image: dict[str, Any]) -> tuple[str, int]:
 
 
 def ignored_regions(path: Path, image: dict[str, Any]) -> list[Ignored]:
-    """Return the polygons of a picture in which nobody is labelled."""
+    """The polygons of a picture whose people are not labelled."""
     regions = image.get("ignore_regions") or []
     if not isinstance(regions, list):
         raise UserError(f"{path}: image {image['id']}: 'ignore_regions' must be a list of polygons; mend it")

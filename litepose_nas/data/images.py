@@ -16,7 +16,7 @@ from litepose_nas.errors import UserError
 
 
 def read_image(path: str | os.PathLike[str], upright: bool = False) -> NDArray[np.uint8]:
-    """Return a picture as (H, W, 3) red, green, blue.
+    """A picture as (H, W, 3) red, green, blue.
 
     Pixels stay where annotations expect them; upright, they are turned as the camera's note in the file says.
     """
@@ -45,7 +45,7 @@ def decode_image(file: Path, data: bytes, upright: bool = False) -> NDArray[np.u
 
 
 def load_picture(record: Record) -> NDArray[np.uint8]:
-    """Return the picture of a record, which must have the size that its annotations were made for."""
+    """Read the picture of a record; it must have the annotated size."""
     image = read_image(record.path)
     height, width = image.shape[:2]
     if (width, height) != (record.width, record.height):
@@ -57,7 +57,7 @@ def load_picture(record: Record) -> NDArray[np.uint8]:
 
 
 def ignored_mask(record: Record) -> NDArray[np.bool_]:
-    """Return where in a picture (H, W) people stand whom nobody labelled: no loss belongs there."""
+    """(H, W) mask of crowds and unlabelled people; the loss ignores them."""
     mask = np.zeros((record.height, record.width), bool)
     for region in record.ignored:
         fault = region_fault(region, record.height, record.width)
@@ -88,7 +88,7 @@ def _damage(data: bytes) -> str | None:
 
 
 def _scan(data: bytes) -> int:
-    """Return where the pixels of a JPEG begin: the small picture in front of them has an end of its own."""
+    """Where the pixels of a JPEG begin: a thumbnail before them has an end marker of its own."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         if data[at + 1] == 0xDA:

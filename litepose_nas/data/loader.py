@@ -1,4 +1,4 @@
-"""Batches: decoded pictures, augmented or fitted, as tensors. A training batch depends on seed and step alone."""
+"""Batches: decoded pictures, augmented or fitted, as tensors. A training batch depends only on seed and step."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Batch(NamedTuple):
     # (B, P, J, 3) float32: x, y in pixels of the input, flag; P >= 1, rows that only fill up are zero. Of clips, whose
     # images are (B, F, 3, H, W), a row is one person in a frame, and ids and boxes are those of B * F views.
     joints: Tensor
-    masks: Tensor | None  # (B, H, W) bool: False where people stand whom nobody labelled; None where there are none
+    masks: Tensor | None  # (B, H, W) bool: False on unlabelled people; None if there are none
     image_ids: tuple[int, ...] = ()
     boxes: NDArray[np.float64] | None = None  # (B, 5): left, top, width, height, score; None: pictures are whole
     pixels: str = pixels_.DEFAULT  # what the numbers of the images mean, a name in pixels.py
 
     def to(self, device: torch.device | str) -> Batch:
-        """Return the batch on a device; a copy to a GPU does not wait for what the GPU is doing."""
+        """The batch on a device; a copy to a GPU does not wait for what the GPU is doing."""
         pin = torch.device(device).type == "cuda"
 
         def move(tensor: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class Pictures:
 
     @functools.cached_property
     def people(self) -> NDArray[np.int64]:
-        """The places (picture, person) of everybody who has joints and a box in the picture."""
+        """The places (picture, person) of all people with joints and a box in the picture."""
         places = [
             (index, person)
             for index, record in enumerate(self.dataset.records)
@@ -124,7 +124,7 @@ class Pictures:
         return np.array(places, np.int64).reshape(-1, 2)
 
     def clips(self, length: int) -> list[Clip]:
-        """Return the clips of so many frames, one for everybody who is followed through them and is in the first."""
+        """The clips of this length: one for each person with a box in the first frame."""
         if length not in self._clips:
             found = clips(self.dataset, length)
             seen = {(index, person) for index, person in self.people.tolist()}
@@ -132,7 +132,7 @@ class Pictures:
         return self._clips[length]
 
     def get(self, index: int) -> tuple[Image, NDArray[np.bool_] | None]:
-        """Return a picture and where nobody is labelled in it (None where everybody is); do not write into them."""
+        """A picture and its mask of unlabelled people (None if all are labelled); do not write into them."""
         found = self._kept.get(index)
         if found is None:
             record = self.dataset.records[index]
@@ -156,7 +156,7 @@ def train_batch(
     augment: Augment | None = Augment(),  # noqa: B008
     pixels: str = pixels_.DEFAULT,
 ) -> Batch:
-    """Return the batch of a step: every picture once an epoch in a new order, each changed by its own draws.
+    """The batch of a step: every picture once an epoch in a new order, each changed by its own draws.
 
     Without `augment` the whole pictures are shown as they are. An epoch may end inside a batch.
     """
@@ -226,7 +226,7 @@ def view_batches(
 
 
 def positions(dataset: Dataset, image_ids: Collection[int] | None) -> list[int]:
-    """Return the places in a dataset of the pictures with these ids, or all places."""
+    """The places in a dataset of the pictures with these ids, or all places."""
     if image_ids is None:
         return list(range(len(dataset.records)))
     wanted = set(image_ids)
@@ -240,7 +240,7 @@ def positions(dataset: Dataset, image_ids: Collection[int] | None) -> list[int]:
 
 
 def to_picture(image: Tensor, pixels: str = pixels_.DEFAULT) -> Image:
-    """Return one (3, H, W) of a batch as the picture it was made of."""
+    """One (3, H, W) of a batch as the picture it was made of."""
     return pixels_.to_bytes(image.detach().cpu().float().numpy(), pixels)
 
 
@@ -250,7 +250,7 @@ def _packed(batch: Batch) -> Tensor:
 
 
 def to_input(images: Sequence[Image], pixels: str = pixels_.DEFAULT) -> Tensor:
-    """Return pictures of one size as a network takes them, (B, 3, H, W)."""
+    """Pictures of one size as a network takes them, (B, 3, H, W)."""
     height, width = images[0].shape[:2]
     out = np.empty((len(images), 3, height, width), np.float32)
     tables, bgr = pixels_.table(pixels), pixels_.named_pixels(pixels).bgr
@@ -266,7 +266,7 @@ def _epoch(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
 
 
 def turn(seed: int, place: int, count: int) -> int:
-    """Return which of so many things stands at a place in the stream of epochs."""
+    """Which of `count` things stands at a place in the stream of epochs."""
     epoch, turn = divmod(place, count)
     return int(_epoch(seed, epoch, count)[turn])
 
@@ -287,10 +287,10 @@ def _changed(pictures: Pictures, index: int, size: Size, augment: Augment | None
 
 
 def shown(pictures: Pictures, index: int, view: View, size: Size, mirror: Sequence[int] | None = None) -> Sample:
-    """Return a view of a picture; `mirror` says which joint each becomes, where the view mirrors."""
+    """A view of a picture; `mirror` says which joint each becomes, where the view mirrors."""
     record = pictures.dataset.records[index]
     image, ignored = pictures.get(index)
-    # Beyond the picture's edge nobody stands, so the loss counts there. A box is one person's, whoever else is in it.
+    # Beyond the picture's edge there are no people, so the loss counts there. A box belongs to one person.
     mask = None if ignored is None or view.box is not None else ~aug.warp_mask(ignored, view.warp, size)
     return Sample(
         aug.warp_picture(image, view.warp, size),
@@ -302,7 +302,7 @@ def shown(pictures: Pictures, index: int, view: View, size: Size, mirror: Sequen
 
 
 def continuous(joints: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return joints (P, J, 3) of a COCO file in the program's coordinates."""
+    """Joints (P, J, 3) of a COCO file in the program's coordinates."""
     return joints + np.array([aug.HALF, aug.HALF, 0], np.float32)
 
 

@@ -27,7 +27,7 @@ class LabelledPerson(NamedTuple):
 
 
 def read_person(where: str, annotation: dict[str, Any], joints: int) -> LabelledPerson | Ignored:
-    """Return a person, or the region of somebody without labelled joints; `where` begins every error."""
+    """A person, or the region of a person without labelled joints; `where` begins every error."""
     box = box_of(where, annotation)
     crowd = bool(annotation.get("iscrowd", 0))
     points = points_of(where, annotation, joints)
@@ -43,9 +43,9 @@ def read_person(where: str, annotation: dict[str, Any], joints: int) -> Labelled
 
 
 def points_of(where: str, annotation: dict[str, Any], joints: int) -> NDArray[np.float32]:
-    """Return the joints (J, 3) of an annotation, all zero where it has none; `where` begins every error."""
+    """The joints (J, 3) of an annotation, all zero where it has none; `where` begins every error."""
     given = annotation.get("keypoints")
-    if given is None:  # a person with a box alone
+    if given is None:  # a person with only a box
         return np.zeros((joints, 3), np.float32)
     if not isinstance(given, list) or len(given) != 3 * joints:
         length = len(given) if isinstance(given, list) else "no list of"
@@ -66,7 +66,7 @@ def points_of(where: str, annotation: dict[str, Any], joints: int) -> NDArray[np
 
 
 def box_of(where: str, annotation: dict[str, Any]) -> tuple[float, float, float, float]:
-    """Return left, top, width, height of an annotation; `where` begins every error."""
+    """Left, top, width, height of an annotation; `where` begins every error."""
     box = annotation.get("bbox")
     if not isinstance(box, list | tuple) or len(box) != 4 or not all(_is_number(side) for side in box):
         raise UserError(f"{where} has no 'bbox' of four numbers (left, top, width, height); add it")
@@ -77,7 +77,7 @@ def box_of(where: str, annotation: dict[str, Any]) -> tuple[float, float, float,
 
 
 def area_of(where: str, annotation: dict[str, Any], box: tuple[float, float, float, float]) -> float:
-    """Return the area of a person: 0.53 of the box where the annotation has none, or none above 0."""
+    """The area of a person: 0.53 of the box where the annotation has none, or none above 0."""
     area = annotation.get("area")
     if area is None:
         return box[2] * box[3] * AREA_OF_BOX
@@ -87,7 +87,7 @@ def area_of(where: str, annotation: dict[str, Any], box: tuple[float, float, flo
 
 
 def head_size(where: str, annotation: dict[str, Any]) -> float:
-    """Return the size of a head by its box, 0 where none is known; `where` begins every error."""
+    """The size of a head by its box, 0 where none is known; `where` begins every error."""
     if annotation.get("head_box") is None:
         return 0.0
     box = numbers(where, "head_box", annotation["head_box"], 4).ravel()

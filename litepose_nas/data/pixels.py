@@ -37,14 +37,14 @@ def named_pixels(name: object) -> Pixels:
 
 @functools.cache
 def table(name: str) -> NDArray[np.float32]:
-    """Return the network's input for each value of a byte (3, 256): red, green, blue."""
+    """The network's input for each value of a byte (3, 256): red, green, blue."""
     pixels = named_pixels(name)
     values = np.arange(256)[None] / 255
     return ((values - np.array(pixels.mean)[:, None]) / np.array(pixels.std)[:, None]).astype(np.float32)
 
 
 def to_bytes(planes: NDArray[np.float32], name: str) -> NDArray[np.uint8]:
-    """Return the picture (H, W, 3) of red, green and blue bytes that an input (3, H, W) was made of."""
+    """The picture (H, W, 3) of red, green and blue bytes that an input (3, H, W) was made of."""
     pixels = named_pixels(name)
     colours = planes[::-1] if pixels.bgr else planes
     values = colours.transpose(1, 2, 0) * np.array(pixels.std) + np.array(pixels.mean)
@@ -52,7 +52,7 @@ def to_bytes(planes: NDArray[np.float32], name: str) -> NDArray[np.uint8]:
 
 
 def words(name: str) -> dict[str, Any]:
-    """Return a convention in full, for whoever has to follow it in another program."""
+    """A convention in full, for other programs that run the network."""
     pixels = named_pixels(name)
     order = "BGR" if pixels.bgr else "RGB"
     return {"name": name, "order": order, "range": [0, 1], "mean": list(pixels.mean), "std": list(pixels.std)}

@@ -1,4 +1,4 @@
-"""Regions of a picture that hold people nobody labelled, given as a box, as polygons or as run lengths."""
+"""Regions of a picture with unlabelled people, given as a box, as polygons or as run lengths."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Segmentation = Any  # polygons [[x, y, ...], ...], or {"counts": ..., "size": [h
 
 
 class Ignored(NamedTuple):
-    """A region that holds people nobody labelled: a crowd, or one person without joints."""
+    """A region with unlabelled people: a crowd, or one person without joints."""
 
     box: tuple[float, float, float, float]
     segmentation: Segmentation
@@ -44,7 +44,7 @@ def region_fault(region: Ignored, height: int, width: int) -> str | None:
 
 
 def region_mask(region: Ignored, height: int, width: int) -> NDArray[np.bool_]:
-    """Return where in a picture (H, W) a region without fault lies."""
+    """The (H, W) mask of a region without fault."""
     segmentation = region.segmentation
     if isinstance(segmentation, dict):
         counts = segmentation["counts"]
@@ -61,7 +61,7 @@ def region_mask(region: Ignored, height: int, width: int) -> NDArray[np.bool_]:
 
 
 def run_lengths(packed: str | bytes) -> list[int]:
-    """Return the run lengths that COCO packs into text: five bits a character, every count less the last but one."""
+    """The run lengths that COCO packs into text: five bits a character, every count less the last but one."""
     # pycocotools decodes them too, but warns about numpy 2 at every call.
     counts: list[int] = []
     value = shift = 0

@@ -38,7 +38,7 @@ def make_skeleton(
     sigmas: Sequence[float] | None = None,
     flip_pairs: Sequence[tuple[int, int]] | None = None,
 ) -> Skeleton:
-    """Return a skeleton; unless given, mirror pairs follow left and right in the names, and sigmas follow COCO."""
+    """A skeleton; unless given, mirror pairs follow left and right in the names, and sigmas follow COCO."""
     known = tuple(names)
     if not known:
         raise UserError("a skeleton without joints: list the names of the keypoints")
@@ -61,7 +61,7 @@ def make_skeleton(
 
 
 def mirror_of(names: Sequence[str]) -> tuple[int, ...]:
-    """Return where each joint goes when left and right change places, and warn of sides without a partner.
+    """Where each joint goes when left and right change places, and warn of sides without a partner.
 
     Left and right are words of the names: left_hip, "Right Shoulder", outer-left-knee, leftWrist, l_ankle.
     """
@@ -78,7 +78,7 @@ def mirror_of(names: Sequence[str]) -> tuple[int, ...]:
 
 
 def sigmas_of(names: Sequence[str]) -> tuple[float, ...]:
-    """Return COCO's sigma for the joints it has, and 0.05 with a warning for the others."""
+    """COCO's sigma for the joints it has, and 0.05 with a warning for the others."""
     sigmas = [_COCO_SIGMAS.get(_sideless(name)) for name in names]
     unknown = [name for name, sigma in zip(names, sigmas, strict=True) if sigma is None]
     if unknown:
@@ -98,7 +98,7 @@ def side(name: str) -> str:
 
 
 def same_joints(some: Sequence[str], others: Sequence[str]) -> bool:
-    """Say whether two lists name the same joints in the same order, however they are spelt."""
+    """Whether two lists name the same joints in the same order, however they are spelt."""
     return [_words(name) for name in some] == [_words(name) for name in others]
 
 
@@ -120,7 +120,7 @@ def _words(name: str) -> tuple[str, ...]:
 
 
 def _mirrored(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the words of the partner; l and r count at either end only, and nothing is left where nothing turns."""
+    """The words of the partner; l and r count at either end only, and nothing is left where nothing turns."""
     ends = (0, len(words) - 1)
     turned = tuple(
         _OTHER_SIDE.get(word, word) if len(word) > 1 or place in ends else word for place, word in enumerate(words)

@@ -47,16 +47,16 @@ class Source(NamedTuple):
         return self.splits[name]
 
     def document(self, name: str, pictures: bool = True) -> Document:
-        """Return a split as a COCO-keypoints document, whatever its files look like.
+        """A split as a COCO-keypoints document, whatever its files look like.
 
-        Without `pictures` none need be there, and sizes may be missing.
+        Without `pictures` they may be missing, and sizes too.
         """
         return document_of_split(self.split(name), self.skeleton, name != "test", pictures)
 
     def read(self, name: str, pictures: bool = True, unlabelled: bool = False) -> Dataset:
-        """Return a split as arrays; without `pictures` its annotations alone are read, and no picture need be there.
+        """Read a split as arrays; without `pictures` only its annotations, and pictures may be missing.
 
-        With `unlabelled` the frames of videos that nobody labelled are among the records, where their pictures are.
+        With `unlabelled` the records include unlabelled video frames whose pictures exist.
         """
         split, people = self.split(name), name != "test"
         again = functools.partial(document_of_split, split, self.skeleton, people, pictures, unlabelled)
@@ -64,7 +64,7 @@ class Source(NamedTuple):
         return dataset_of(again(), path, split.images, self.skeleton, again, pictures, people, unlabelled)
 
     def detections(self, name: str, min_score: float = 0.0) -> dict[int | str, DetectedBoxes]:
-        """Return the people a detector found in a split, by image id."""
+        """The people a detector found in a split, by image id."""
         split = self.split(name)
         if split.detections is None:
             raise UserError(f"{self.name}: {name} names no `detections`; add a JSON of boxes to the split")
@@ -72,7 +72,7 @@ class Source(NamedTuple):
 
 
 def open_source(what: str) -> Source:
-    """Return the dataset that a YAML, a JSON, a folder of `data toy` or a name means.
+    """The dataset that a YAML, a JSON, a folder of `data toy` or a name means.
 
     A name is `coco`, whose folder is looked for, or `coco:FOLDER`; `toy` is what was drawn where nothing was named.
     """
@@ -178,7 +178,7 @@ def _from_json(path: Path) -> Source:
 
 
 def _folder_beside(path: Path, data: bytes) -> Path:
-    """Return the folder in which the first picture of an annotation file is found, the file's own if in none."""
+    """The folder that has the first picture of an annotation file; the file's own if none has it."""
     found = re.search(rb'"(?:file_name|image)"\s*:\s*"([^"]+)"', data)
     name = found.group(1).decode("utf-8", "replace") if found else ""
     part = re.split(r"[_\-.]", path.stem)[-1]

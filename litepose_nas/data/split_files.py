@@ -21,7 +21,7 @@ class SplitFiles(NamedTuple):
 
     layout: str  # a name of the table of layouts, or yolo
     images: Path  # the folder that file names start from
-    annotations: Path | None  # None where there are pictures alone
+    annotations: Path | None  # None if there are only pictures
     detections: Path | None = None  # boxes that a detector of people found
     truth: Path | None = None  # MPII's ground truth in MATLAB's format
     folders: tuple[str, ...] = ()  # of YOLO-pose: folders or lists of pictures, below `images`
@@ -31,7 +31,7 @@ class SplitFiles(NamedTuple):
 def document_of_split(
     split: SplitFiles, skeleton: Skeleton | None, people: bool, pictures: bool = True, unlabelled: bool = False
 ) -> Document:
-    """Return a split as a COCO-keypoints document, with the joints of the skeleton if one is given."""
+    """A split as a COCO-keypoints document, with the joints of the skeleton if one is given."""
     if split.layout == "yolo":
         if skeleton is None:
             raise UserError(f"{split.images}: YOLO-pose labels do not name their joints; add `keypoints` to the YAML")

@@ -59,7 +59,7 @@ def statistics_of(dataset: Dataset) -> dict[str, Any]:
 
 
 def crowding(document: Document) -> dict[str, dict[str, int]]:
-    """Return how many pictures are easy, medium and hard under each rule; nothing where pictures have no crowdIndex."""
+    """How many pictures are easy, medium and hard under each rule; nothing where pictures have no crowdIndex."""
     indices = [image["crowdIndex"] for image in document["images"] if "crowdIndex" in image]
     if not indices:
         return {}

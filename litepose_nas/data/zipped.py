@@ -34,7 +34,7 @@ class Listing(NamedTuple):
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file, which may be in a zip; an OSError or ValueError where no zip is to blame."""
+    """The bytes of a file, which may be in a zip; an OSError or ValueError where no zip is to blame."""
     found = within(path)
     if found is None:
         return path.read_bytes()
@@ -62,19 +62,19 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Say whether there is a folder, in a zip or not; a zip is one itself."""
+    """Whether there is a folder, in a zip or not; a zip is one itself."""
     found = within(path)
     return path.is_dir() if found is None else found[1] in _listing(found[0]).folders
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names of what is in a folder, in a zip of its files alone; an OSError where there is no folder."""
+    """The names in a folder (in a zip: files only); an OSError if there is no folder."""
     found = within(folder)
     return os.listdir(folder) if found is None else list(_listing(found[0]).folders.get(found[1], ()))
 
 
 def files_below(folder: Path) -> list[str]:
-    """Return the names of the files in a folder and the folders in it, with / between folders, sorted."""
+    """The names of the files in a folder and the folders in it, with / between folders, sorted."""
     found = within(folder)
     if found is None:
         return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
@@ -83,14 +83,14 @@ def files_below(folder: Path) -> list[str]:
 
 
 def folder_or_zip(folder: Path) -> Path:
-    """Return a folder, or what stands for it: FOLDER.zip beside it, or the folder of its name in that zip."""
+    """A folder, or what stands for it: FOLDER.zip beside it, or the folder of its name in that zip."""
     if folder.exists() or not (packed := folder.with_name(f"{folder.name}.zip")).is_file():
         return folder
     return packed / folder.name if is_folder(packed / folder.name) else packed
 
 
 def elsewhere(file: Path) -> str:
-    """Return a hint at the folder of a zip that has a file of this name, or nothing."""
+    """A hint at the folder of a zip that has a file of this name, or nothing."""
     found = within(file)
     if found is None:
         return ""
@@ -102,7 +102,7 @@ def elsewhere(file: Path) -> str:
 
 
 def within(path: Path) -> tuple[Path, str] | None:
-    """Return the zip that a path leads into and what follows it, or None where it leads into none."""
+    """The zip that a path leads into and what follows it, or None where it leads into none."""
     if ".zip" not in str(path).lower():
         return None
     for place in (path, *path.parents):

@@ -23,7 +23,7 @@ from litepose_nas.metrics.results import Result, ResultTable, for_pycocotools, t
 
 
 class Scores(NamedTuple):
-    """COCO's ten numbers, in its order; -1 where there is nobody to find."""
+    """COCO's ten numbers, in its order; -1 where no person counts."""
 
     ap: float
     ap50: float
@@ -60,7 +60,7 @@ TruthSource = Dataset | Truth | str | os.PathLike[str]
 
 
 def read_truth(source: TruthSource, image_ids: Collection[int] | None = None) -> Truth:
-    """Return the truth of a dataset's pictures (those it still has after a split) or of an annotation file.
+    """The truth of a dataset's pictures (those it still has after a split) or of an annotation file.
 
     An area that is missing or not positive becomes 0.53 of the box; all people are numbered anew, since pycocotools
     loses number 0.
@@ -85,7 +85,7 @@ def truth_of(
     image_ids: Collection[int] | None = None,
     box_areas: bool = False,
 ) -> Truth:
-    """Return the truth of a document that was read from a path, with given sigmas.
+    """The truth of a document that was read from a path, with given sigmas.
 
     With `box_areas` every area is 0.53 of the box, whatever the document says.
     """
@@ -115,7 +115,7 @@ def truth_of(
 
 
 def coco_ap(source: TruthSource, results: Sequence[Result], image_ids: Collection[int] | None = None) -> Scores:
-    """Return the ten numbers of results against a truth; results of other pictures do not count."""
+    """The ten numbers of results against a truth; results of other pictures do not count."""
     judge = judged(read_truth(source, image_ids), results)
     with _quiet():
         judge.accumulate()
@@ -124,7 +124,7 @@ def coco_ap(source: TruthSource, results: Sequence[Result], image_ids: Collectio
 
 
 def fast_ap(source: TruthSource, results: Sequence[Result], image_ids: Collection[int] | None = None) -> float:
-    """Return the AP alone, several times as fast; equal to that of pycocotools, which judges what is printed."""
+    """Only the AP, several times as fast; equal to that of pycocotools, which judges what is printed."""
     truth = read_truth(source, image_ids)
     return oks.average_precision(labels_of(truth), found_of(truth, results))
 
@@ -146,7 +146,7 @@ def bootstrap_ap(
     resamples: int = 200,
     seed: int = 0,
 ) -> Bootstrap:
-    """Return the AP and how far other pictures of the same kind would have moved it.
+    """The AP and how far other pictures of the same kind would have moved it.
 
     Two networks judged with the same seed and pictures meet the same draws: subtract their samples to compare them.
     """
@@ -163,7 +163,7 @@ def bootstrap_ap(
 
 
 def judged(truth: Truth, results: Sequence[Result]) -> COCOeval:
-    """Return pycocotools' evaluation of every picture, before it adds them up."""
+    """The evaluation by pycocotools of every picture, before it adds them up."""
     copies = for_pycocotools(_table(truth, results), truth.image_ids, truth.category_id)
     with _quiet():
         if copies:
@@ -212,7 +212,7 @@ def _table(truth: Truth, results: Sequence[Result]) -> ResultTable:
 def _annotation(
     path: Path, raw: dict[str, Any], number: int, joints: int, box_areas: bool
 ) -> tuple[dict[str, Any], bool]:
-    """Return an annotation as pycocotools wants it, and whether its area had to be filled."""
+    """An annotation as pycocotools wants it, and whether its area had to be filled."""
     where = f"{path}: annotation {raw.get('id')}"
     box = box_of(where, raw)
     points = points_of(where, raw, joints)

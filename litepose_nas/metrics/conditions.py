@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 
 class PredictionSettings(NamedTuple):
-    """How predictions were made; None is what nobody said."""
+    """How predictions were made; None is unknown."""
 
-    flip: bool | None = None  # the mirrored picture was looked at as well
+    flip: bool | None = None  # the mirrored picture was used as well
     scales: tuple[float, ...] | None = None  # of the picture; (1.0,) is one look at the network's own size
     boxes: str | None = None  # where the people's boxes come from
     said: str | None = None  # all of it in the user's own words

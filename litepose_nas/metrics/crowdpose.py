@@ -22,7 +22,7 @@ from litepose_nas.metrics.results import Result
 
 
 class CrowdScores(NamedTuple):
-    """CrowdPose's nine numbers, in its order; -1 where there is nobody to find."""
+    """CrowdPose's nine numbers, in its order; -1 where no person counts."""
 
     ap: float
     ap50: float
@@ -44,7 +44,7 @@ class CrowdTruth(NamedTuple):
 
 
 def crowd_truth(document: dict[str, Any], path: Path, rule: str = "released") -> CrowdTruth:
-    """Return the truth of a CrowdPose document; areas are 0.53 of the box, as its evaluation takes them."""
+    """The truth of a CrowdPose document; areas are 0.53 of the box, as its evaluation takes them."""
     truth = truth_of(document, path, known_skeleton("crowdpose").sigmas, box_areas=True)
     splits: dict[str, list[int]] = {name: [] for name in DIFFICULTIES}
     for image in document["images"]:
@@ -69,7 +69,7 @@ def crowdpose_ap(crowd: CrowdTruth, results: Sequence[Result]) -> CrowdScores:
 
 
 def nine_lines(scores: CrowdScores, rule: str) -> str:
-    """Return the nine numbers as lines like pycocotools', with the limits of the splits."""
+    """The nine numbers as lines like pycocotools', with the limits of the splits."""
     low, high = SPLIT_RULES[rule]
     kinds = [f"crowdIndex below {low}", f"crowdIndex {low} to {high}", f"crowdIndex {high} and more"]
     ends = [("0.50:0.95", "all"), ("0.50", "all"), ("0.75", "all")]
@@ -83,7 +83,7 @@ def nine_lines(scores: CrowdScores, rule: str) -> str:
 
 
 def _ap_of(whole: COCOeval, image_ids: Sequence[int]) -> float:
-    """Return the AP of some pictures out of an evaluation of all: what each found does not depend on the others."""
+    """The AP of some pictures out of an evaluation of all: what each found does not depend on the others."""
     judge = copy.copy(whole)
     judge.params, judge._paramsEval = copy.deepcopy(whole.params), copy.deepcopy(whole._paramsEval)
     place = {image_id: number for number, image_id in enumerate(whole.params.imgIds)}

@@ -1,4 +1,4 @@
-"""Figures from files alone: predictions and annotations in, one report out; no network, no pictures."""
+"""Figures from files: predictions and annotations in, one report out; no network, no pictures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class OpenedAnnotations(NamedTuple):
 
 
 def judge(metric: str, files: PredictionFiles) -> MetricReport:
-    """Return the report of a metric on files.
+    """The report of a metric on files.
 
     Predictions are COCO results; for MPII also an array as JSON or .mat, for PoseTrack18 also a folder of videos.
     """
@@ -63,7 +63,7 @@ def _opened(files: PredictionFiles) -> OpenedAnnotations:
         where, layout = source.split(files.split).annotations or path, source.split(files.split).layout
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        # As arrays they are not wanted here, but on the way every record is looked at, and a bad one named.
+        # The arrays are not needed: reading them checks every record.
         dataset = dataset_of(document, where, where.parent, skeleton, pictures=False)
     notes = [str(warning.message) for warning in caught]
     if layout != "coco":
@@ -72,7 +72,7 @@ def _opened(files: PredictionFiles) -> OpenedAnnotations:
 
 
 def _mpii_truth(files: PredictionFiles) -> mpii.HeadTruth:
-    """Return MPII's people from its .mat file, or from a JSON that has head boxes or such a .mat file beside it."""
+    """MPII's people from its .mat file, or from a JSON that has head boxes or such a .mat file beside it."""
     path = Path(files.annotations)
     if path.suffix.lower() == ".mat":
         return mpii.truth_of_mat(path)
@@ -86,7 +86,7 @@ def _mpii_truth(files: PredictionFiles) -> mpii.HeadTruth:
 
 
 def _mat_names(stem: str) -> tuple[str, ...]:
-    """Return how the ground truth for PCKh is called that belongs to valid.json or mpii_val.json."""
+    """Names of the .mat file with PCKh's ground truth that belongs to valid.json or mpii_val.json."""
     return f"gt_{stem}.mat", f"{stem.replace('mpii_', 'mpii_gt_')}.mat"
 
 
@@ -100,7 +100,7 @@ def _mpii_found(path: Path, truth: mpii.HeadTruth) -> mpii.Floats:
 
 
 def _tracked(path: Path) -> list[Result]:
-    """Return results for videos: a list, or files with `annotations` such as PoseTrack18's own."""
+    """Results for videos: a list, or files with `annotations` such as PoseTrack18's own."""
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files:
         raise UserError(f"{path} holds no JSON file; give the folder with the predictions, one file for each video")

@@ -49,7 +49,7 @@ class HeadTruth(NamedTuple):
 
 
 class Pckh(NamedTuple):
-    """MPII's row in percent; NaN where nobody has the joint. The mean counts every joint but pelvis and thorax."""
+    """MPII's row in percent; NaN where no person has the joint. The mean counts every joint but pelvis and thorax."""
 
     head: float
     shoulder: float
@@ -62,7 +62,7 @@ class Pckh(NamedTuple):
 
 
 def pckh(found: Floats, truth: HeadTruth, threshold: float = 0.5) -> Pckh:
-    """Return the row of predicted joints (N, 16, 2), person by person as in the truth.
+    """The row of predicted joints (N, 16, 2), person by person as in the truth.
 
     A head of no size cannot be measured with, so none of its person's joints are right.
     """
@@ -83,7 +83,7 @@ def pckh(found: Floats, truth: HeadTruth, threshold: float = 0.5) -> Pckh:
 
 
 def truth_of_mat(path: Path) -> HeadTruth:
-    """Return the people of MPII's ground truth for PCKh (gt_valid.mat, mpii_gt_val.mat)."""
+    """The people of MPII's ground truth for PCKh (gt_valid.mat, mpii_gt_val.mat)."""
     truth = read_truth(path)
     absent = sorted(set(JOINTS) - set(truth.names))
     if absent:
@@ -96,7 +96,7 @@ def truth_of_mat(path: Path) -> HeadTruth:
 
 
 def truth_of_document(document: Document, path: Path) -> HeadTruth:
-    """Return the people of a document whose annotations have a `head_box` (left, top, width, height)."""
+    """The people of a document whose annotations have a `head_box` (left, top, width, height)."""
     category = keypoint_category(path, document["categories"])
     if len(category["keypoints"]) != len(JOINTS):
         raise UserError(
@@ -120,7 +120,7 @@ def truth_of_document(document: Document, path: Path) -> HeadTruth:
 
 
 def found_of(results: Sequence[Result], truth: HeadTruth) -> Floats:
-    """Return the joints (N, 16, 2) of COCO-style results, one for each person of the truth.
+    """The joints (N, 16, 2) of COCO-style results, one for each person of the truth.
 
     A result names its person by `annotation_id`; without that they must follow the annotations one by one.
     """
@@ -157,7 +157,7 @@ def found_of(results: Sequence[Result], truth: HeadTruth) -> Floats:
 
 
 def read_mat_found(path: Path) -> Floats:
-    """Return the joints (N, 16, 2) of a .mat file of predictions in COCO's pixels; the file counts from one."""
+    """The joints (N, 16, 2) of a .mat file of predictions in COCO's pixels; the file counts from one."""
     arrays = _read_mat(path)
     if "preds" not in arrays:
         names = [name for name in arrays if not name.startswith("__")]
@@ -166,7 +166,7 @@ def read_mat_found(path: Path) -> Floats:
 
 
 def checked(value: Any, path: Path) -> Floats:
-    """Return predictions as an array (N, 16, 2), or say what is wrong with them."""
+    """Predictions as an array (N, 16, 2), checked."""
     try:
         found = np.asarray(value, float)
     except (TypeError, ValueError, OverflowError):

@@ -37,7 +37,7 @@ class Labels(NamedTuple):
 
 
 class Detections(NamedTuple):
-    """What somebody says stands in the pictures."""
+    """The people that were predicted."""
 
     image: Integers  # (N,): the place of the picture
     joints: Floats  # (N, J, 2)
@@ -46,24 +46,24 @@ class Detections(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """Which results found somebody, for each range of areas and threshold; those of a picture by falling score."""
+    """Which results are right, for each range of areas and threshold; those of a picture by falling score."""
 
     image: Integers  # (N,): rising
     scores: Floats  # (N,)
-    right: Flags  # (A, T, N): found somebody who counts
-    wrong: Flags  # (A, T, N): found nobody, and nothing excuses it
+    right: Flags  # (A, T, N): found a person who counts
+    wrong: Flags  # (A, T, N): found no person, and nothing excuses it
     people: Integers  # (A, I): how many of each picture count
 
 
 class Curves(NamedTuple):
-    """Precision at 101 recalls and the highest recall; -1 where there is nobody to find."""
+    """Precision at 101 recalls and the highest recall; -1 where no person counts."""
 
     precision: Floats  # (A, T, 101)
     recall: Floats  # (A, T)
 
 
 def ten_numbers(labels: Labels, found: Detections) -> tuple[float, ...]:
-    """Return AP, AP50, AP75, AP medium, AP large and the same five of AR."""
+    """AP, AP50, AP75, AP medium, AP large and the same five of AR."""
     precision, recall = curves(match(labels, found))
     return tuple(
         known_mean(values)
@@ -73,12 +73,12 @@ def ten_numbers(labels: Labels, found: Detections) -> tuple[float, ...]:
 
 
 def average_precision(labels: Labels, found: Detections) -> float:
-    """Return the AP alone; -1 where there is nobody to find."""
+    """Only the AP; -1 where no person counts."""
     return known_mean(curves(match(labels, found, areas=1)).precision)
 
 
 def match(labels: Labels, found: Detections, areas: int = len(AREAS)) -> Matches:
-    """Return what the results of every picture found, for the first so many ranges of areas."""
+    """What the results of every picture found, for the first so many ranges of areas."""
     found = _best(found)
     excuses = _excuses(labels, areas)
     hit, excused = _choose(labels, found, excuses)
@@ -90,7 +90,7 @@ def match(labels: Labels, found: Detections, areas: int = len(AREAS)) -> Matches
 
 
 def curves(matches: Matches, drawn: Integers | None = None) -> Curves:
-    """Return precision and recall over all pictures, or over the places of those drawn (some more than once)."""
+    """Precision and recall over all pictures, or over the places of those drawn (some more than once)."""
     image, scores, right, wrong, people = matches
     if drawn is not None:
         first, last = np.searchsorted(image, drawn, "left"), np.searchsorted(image, drawn, "right")
@@ -117,13 +117,13 @@ def curves(matches: Matches, drawn: Integers | None = None) -> Curves:
 
 
 def known_mean(values: Floats) -> float:
-    """Return the mean of what is not -1, or -1."""
+    """The mean of what is not -1, or -1."""
     known = values[values > -1]
     return float(known.mean()) if known.size else -1.0
 
 
 def similarities(labels: Labels, found: Detections, person: Integers, result: Integers) -> Floats:
-    """Return how similar the joints of some results are to those of some people, pair by pair."""
+    """How similar the joints of some results are to those of some people, pair by pair."""
     seen = labels.joints[:, :, 2] > 0
     count = seen.sum(axis=1)
     seen_first = np.argsort(~seen, axis=1, kind="stable")
@@ -149,14 +149,14 @@ def similarities(labels: Labels, found: Detections, person: Integers, result: In
 
 
 def _beyond(boxes: Floats, joints: Floats) -> Floats:
-    """Return how far joints lie outside boxes that were made three times as large."""
+    """How far joints lie outside boxes that were made three times as large."""
     left_top, size = boxes[:, None, :2], boxes[:, None, 2:]
     below = np.maximum(0, (left_top - size) - joints)
     return below + np.maximum(0, joints - (left_top + size * 2))
 
 
 def _best(found: Detections) -> Detections:
-    """Return the results by picture and falling score, no more of a picture than count."""
+    """The results by picture and falling score, no more of a picture than count."""
     order = np.lexsort((-found.scores, found.image))
     image = found.image[order]
     rank = np.arange(len(image)) - np.searchsorted(image, image, "left")
@@ -170,13 +170,13 @@ def _bounds(areas: int) -> tuple[Floats, Floats]:
 
 
 def _excuses(labels: Labels, areas: int) -> Flags:
-    """Return who only excuses a result (A, G)."""
+    """Who only excuses a result (A, G)."""
     low, high = _bounds(areas)
     return labels.ignored | (labels.areas < low) | (labels.areas > high)
 
 
 def _choose(labels: Labels, found: Detections, excuses: Flags) -> tuple[Flags, Flags]:
-    """Return which results got a person, and which of those one who only excuses them (A, T, N)."""
+    """Which results got a person, and which of those one who only excuses them (A, T, N)."""
     limits = np.minimum(THRESHOLDS, 1 - 1e-10)
     result, person, oks = close_pairs(labels, found, limits[0])
     first = np.searchsorted(found.image, found.image, "left")
@@ -211,7 +211,7 @@ def _choose(labels: Labels, found: Detections, excuses: Flags) -> tuple[Flags, F
 
 
 def close_pairs(labels: Labels, found: Detections, least: float) -> tuple[Integers, Integers, Floats]:
-    """Return results and people of the same pictures who are at least so similar, and how similar."""
+    """Results and people of the same pictures who are at least so similar, and how similar."""
     first = np.searchsorted(labels.image, found.image, "left")
     count = np.searchsorted(labels.image, found.image, "right") - first
     result = np.repeat(np.arange(len(found.image)), count)
@@ -222,5 +222,5 @@ def close_pairs(labels: Labels, found: Detections, least: float) -> tuple[Intege
 
 
 def _ranges(first: Integers, count: Integers) -> Integers:
-    """Return the numbers first, first + 1, ... of each range, after each other."""
+    """The numbers first, first + 1, ... of each range, after each other."""
     return np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)

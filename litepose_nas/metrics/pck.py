@@ -21,14 +21,14 @@ TORSO = ("left_shoulder", "right_hip")
 class Errors(NamedTuple):
     """How far the joints of labelled people were found from their places."""
 
-    pixels: Floats  # (G, J): infinite for people nobody found
+    pixels: Floats  # (G, J): infinite for people who were not found
     present: Flags  # (G, J)
     boxes: Floats  # (G,): the longer side of each one's box
     torsos: Floats  # (G,): from left shoulder to right hip; NaN where one of them is not labelled
 
 
 def errors_of(labels: oks.Labels, found: oks.Detections, names: Sequence[str]) -> Errors:
-    """Return the errors of everybody who counts: each result is taken for one person, the most similar pairs first."""
+    """The errors of all people who count: each result is taken for one person, the most similar pairs first."""
     counts = np.flatnonzero(~labels.ignored)
     labels = labels._replace(
         **{field: getattr(labels, field)[counts] for field in ("image", "joints", "boxes", "areas", "crowd", "ignored")}
@@ -47,9 +47,9 @@ def errors_of(labels: oks.Labels, found: oks.Detections, names: Sequence[str]) -
 
 
 def pck(errors: Errors, share: float, size: str = "box") -> Floats:
-    """Return for each joint the share of people who have it within `share` of their box or torso; NaN where none do.
+    """For each joint the share of people who have it within `share` of their box or torso; NaN where none do.
 
-    People without a torso to measure with are left out of that one; joints of people whom nobody found are wrong.
+    People without a torso to measure with are left out of that one; joints of people who were not found are wrong.
     """
     if size not in ("box", "torso"):
         raise UserError(f"a person's size is that of the box or of the torso, not {size!r}")
@@ -60,7 +60,7 @@ def pck(errors: Errors, share: float, size: str = "box") -> Floats:
 
 
 def mean_pck(errors: Errors, share: float, size: str = "box") -> float:
-    """Return the share of all labelled joints that are within `share` of the size."""
+    """The share of all labelled joints that are within `share` of the size."""
     rates = pck(errors, share, size)
     sizes = errors.boxes if size == "box" else errors.torsos
     weights = (errors.present & (sizes > 0)[:, None]).sum(axis=0)
@@ -68,7 +68,7 @@ def mean_pck(errors: Errors, share: float, size: str = "box") -> float:
 
 
 def median_error(errors: Errors) -> tuple[float, Floats]:
-    """Return the median error in pixels over the labelled joints of the people who were found, and of each joint."""
+    """The median error in pixels over the labelled joints of the people who were found, and of each joint."""
     seen = errors.present & np.isfinite(errors.pixels)
     each = [_median(errors.pixels[seen[:, joint], joint]) for joint in range(seen.shape[1])]
     return _median(errors.pixels[seen]), np.array(each)
@@ -79,7 +79,7 @@ def people_found(errors: Errors) -> int:
 
 
 def _pairs(labels: oks.Labels, found: oks.Detections) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return people and the results that are taken for them, greedily by similarity."""
+    """People and the results that are taken for them, greedily by similarity."""
     result, person, similar = oks.close_pairs(labels, found, MIN_SIMILARITY)
     free_people, free_results = np.ones(len(labels.image), bool), np.ones(len(found.image), bool)
     chosen = []

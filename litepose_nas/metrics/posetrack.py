@@ -2,7 +2,7 @@
 
 In a frame, predictions and people are paired by the share of joints within half a head's size (PCKh); the joints of a
 prediction are then right or wrong as that person's, each ranked by its own score among those of all frames. What lies
-in an ignore region is left out on both sides, and a frame in which nobody was annotated altogether.
+in an ignore region is left out on both sides, and a frame without annotated people altogether.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class PoseTrackFrame(NamedTuple):
 
 
 class PoseTrackScores(NamedTuple):
-    """PoseTrack's row in percent, NaN where nobody has the joint, and the AP of each of the fifteen joints."""
+    """PoseTrack's row in percent, NaN where no person has the joint, and the AP of each of the fifteen joints."""
 
     head: float
     shoulder: float
@@ -56,7 +56,7 @@ class PoseTrackScores(NamedTuple):
 
 
 def posetrack_ap(frames: Iterable[PoseTrackFrame]) -> PoseTrackScores:
-    """Return the AP of each part and the mean over the joints, not over the parts."""
+    """The AP of each part and the mean over the joints, not over the parts."""
     scores: list[list[Floats]] = [[] for _ in JOINTS]
     labels: list[list[Flags]] = [[] for _ in JOINTS]
     people = np.zeros(len(JOINTS), np.int64)
@@ -79,7 +79,7 @@ def posetrack_ap(frames: Iterable[PoseTrackFrame]) -> PoseTrackScores:
 
 
 def right_joints(frame: PoseTrackFrame) -> Flags:
-    """Return which joints of the predictions (P, J) are where the person has them whom the prediction got."""
+    """Which joints of the predictions (P, J) are right for the person that each prediction was matched to."""
     predictions, people = len(frame.found), len(frame.joints)
     right = np.zeros((predictions, len(JOINTS)), bool)
     if not predictions or not people:
@@ -99,7 +99,7 @@ def right_joints(frame: PoseTrackFrame) -> Flags:
 
 
 def joint_ap(scores: Floats, right: NDArray[Any], people: int) -> float:
-    """Return the area under the precision that is reached at each recall or beyond; NaN where nobody has the joint.
+    """The area under the precision that is reached at each recall or beyond; NaN where no person has the joint.
 
     Of equal scores the later counts first, as in the reversed order of a stable sort.
     """
@@ -113,7 +113,7 @@ def joint_ap(scores: Floats, right: NDArray[Any], people: int) -> float:
 
 
 def frames_of(document: Document, path: Path, results: Sequence[Result]) -> list[PoseTrackFrame]:
-    """Return the frames of a document in which people were annotated, with the results that are theirs.
+    """The frames of a document in which people were annotated, with the results that are theirs.
 
     A joint's score is that of the result's `scores`, or the third number of the joint where there are none. A joint at
     0, 0 with a third number of 0 was not found.
@@ -143,7 +143,7 @@ def frames_of(document: Document, path: Path, results: Sequence[Result]) -> list
 
 
 def inside(points: Floats, polygon: Floats) -> Flags:
-    """Return which points (N, 2) lie within a polygon, not on its edge; of a hole of its own making they do not."""
+    """Which points (N, 2) lie within a polygon, not on its edge; of a hole of its own making they do not."""
     if len(polygon) < 3:
         return np.zeros(len(points), bool)
     x, y = points[:, :1], points[:, 1:]

@@ -1,4 +1,4 @@
-"""What is said of predictions: for each metric lines for people, fields for machines, and the conditions for both."""
+"""A report for each metric: lines for people, fields for machines, and the conditions for both."""
 
 from __future__ import annotations
 
@@ -70,13 +70,13 @@ def report_crowdpose(given: MetricInput) -> MetricReport:
 
 
 def report_mpii(given: MetricInput) -> MetricReport:
-    """Return PCKh at 0.5 and at 0.1 of results, one for each person."""
+    """PCKh at 0.5 and at 0.1 of results, one for each person."""
     truth = mpii.truth_of_document(given.document, given.path)
     return report_pckh(mpii.found_of(given.results, truth), truth, given.path, given.made)
 
 
 def report_pckh(found: mpii.Floats, truth: mpii.HeadTruth, path: Path, made: PredictionSettings) -> MetricReport:
-    """Return PCKh at 0.5 and at 0.1 of joints (N, 16, 2), person by person as in the truth that a path held."""
+    """PCKh at 0.5 and at 0.1 of joints (N, 16, 2), person by person as in the truth that a path held."""
     rows = {"0.5": mpii.pckh(found, truth, 0.5), "0.1": mpii.pckh(found, truth, 0.1)}
     if not truth.present.any():
         raise nobody(path)
@@ -121,7 +121,7 @@ def report_posetrack(given: MetricInput) -> MetricReport:
 
 
 def report_pck(given: MetricInput) -> MetricReport:
-    """Return PCK of box and torso and the median pixel error, for any skeleton."""
+    """PCK of box and torso and the median pixel error, for any skeleton."""
     truth, notes = _truth(given)
     names = [str(name) for name in truth.coco.dataset["categories"][0]["keypoints"]]
     errors = pck.errors_of(coco.labels_of(truth), coco.found_of(truth, given.results), names)
@@ -171,7 +171,7 @@ def nobody(path: Path) -> UserError:
 
 
 def _truth(given: MetricInput) -> tuple[coco.Truth, list[str]]:
-    """Return the people of the annotations, and what had to be assumed of them."""
+    """The people of the annotations, and what had to be assumed of them."""
     truth = coco.truth_of(given.document, given.path, given.sigmas)
     filled = [f"{truth.filled} areas were missing or zero: {AREA_OF_BOX} of the box instead"] if truth.filled else []
     return truth, [*given.notes, *filled]
@@ -217,7 +217,7 @@ def _percent(value: float) -> str:
 
 
 def _known(value: Any) -> Any:
-    """Return figures for JSON, which knows no NaN: nobody to find is null."""
+    """Figures for JSON, which has no NaN: it becomes null."""
     if isinstance(value, dict):
         return {key: _known(entry) for key, entry in value.items()}
     if isinstance(value, float):

@@ -41,7 +41,7 @@ def read_results(path: Path) -> list[Result]:
 def tabulate(
     results: Sequence[Result], joints: int, image_ids: Collection[int], category_id: int | None = None
 ) -> ResultTable:
-    """Return results as arrays, refusing what no figure could be made of.
+    """Results as arrays, refusing what no figure could be made of.
 
     Results of other categories stay, but if all are of another one, something is wrong.
     """
@@ -92,7 +92,7 @@ def check_image(image_id: object, image_ids: Collection[int]) -> None:
 
 
 def for_pycocotools(table: ResultTable, image_ids: Collection[int], category_id: int) -> list[Result]:
-    """Return copies of the results of some pictures and a category, with nothing in them that would mislead it."""
+    """Copies of the results of some pictures and a category, with nothing in them that would mislead it."""
     inside = set(image_ids)
     keys = ("image_id", "category_id", "keypoints", "score", *(["bbox"] if table.boxed else []))
     return [

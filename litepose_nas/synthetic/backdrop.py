@@ -187,7 +187,7 @@ def _stick(canvas: Canvas, rng: np.random.Generator, light: Light, colour: Colou
                 tall * rng.uniform(0.1, 0.2),
             )
             shade_hull(canvas, [crown], leaf, NOTHING, light)
-    elif kind == 2:  # jointed sticks in any colour, skin included: limbs of nobody
+    elif kind == 2:  # jointed sticks in any colour, skin included: limbs without a body
         if rng.random() < 0.4:
             colour = SKINS[int(rng.integers(len(SKINS)))]
         at = np.array((x, floor - tall))

@@ -60,7 +60,7 @@ def write_toy(
     A picture depends on the seed, its split, its place in it, size and setting (easy, standard or hard): more pictures
     begin with the same ones. An earlier drawn dataset is replaced; anything else only with force. The subject is
     people; or arms of robots, which have one setting, a data.yaml that says what their joints are, and files of their
-    boxes; or video: then `train` and `val` count videos of so many frames, in PoseTrack18's layout. People have the
+    boxes; or video: then `train` and `val` count videos of `frames` frames, in PoseTrack18's layout. People have the
     joints and the layout of COCO or of MPII.
     """
     if skeleton not in SKELETONS:
@@ -117,7 +117,7 @@ def write_toy(
 
 
 def open_or_draw(what: str | None, progress: Progress | None = None) -> Source:
-    """Return the dataset that `what` names; None and `toy` mean people who are drawn once, into a folder of runs/."""
+    """The dataset that `what` names; None and `toy` mean people who are drawn once, into a folder of runs/."""
     if what in (None, "toy", str(DRAWN)):
         if toy_settings(DRAWN) is None:
             write_toy(DRAWN, progress=progress)

@@ -131,7 +131,7 @@ class Figure(NamedTuple):
 
 
 def draw_body(rng: np.random.Generator) -> Body:
-    """Return proportions between a tall adult's and a child's."""
+    """Proportions between a tall adult's and a child's."""
     child = max(0.0, float(rng.uniform(-1.6, 1.0)))  # most figures are adults
     long = 1 - 0.12 * child
     vary = rng.uniform(0.94, 1.06, 6)
@@ -158,7 +158,7 @@ def draw_pose(
     stances: Collection[str] = tuple(STANCES),
     arms: tuple[str, ...] | None = None,
 ) -> Pose:
-    """Return a random pose inside LIMITS, in one of some stances, with arms as the stance has them or in other styles.
+    """A random pose inside LIMITS, in one of some stances, with arms as the stance has them or in other styles.
 
     The share lively of the figures take any of them and, unless a facing is given, look anywhere; the others hold a
     calm stance and mostly look at the viewer or away.
@@ -192,7 +192,7 @@ def draw_pose(
 
 
 def place(body: Body, pose: Pose, camera_pitch: float = 0.0) -> Figure:
-    """Return the posed figure seen by a camera that looks down by that many degrees; its pelvis is the origin."""
+    """The posed figure seen by a camera that looks down by that many degrees; its pelvis is the origin."""
     facing = _about_y(pose.facing)
     bend = pose.trunk["bend"]
     # A bend is shared: the pelvis follows a third of it, so the back stays long and the seat moves back.

@@ -58,7 +58,7 @@ def draw_manner(rng: np.random.Generator, running: bool) -> Manner:
 
 
 def going(manner: Manner, phase: float, facing: float) -> Pose:
-    """Return the pose at a phase of the cycle, 0 to 1 and again; at 0 the left foot lands."""
+    """The pose at a phase of the cycle, 0 to 1 and again; at 0 the left foot lands."""
     gait, size, held = manner.gait, manner.size, manner.pose
     swing = float(np.cos(2 * np.pi * phase))
     arms = []
@@ -84,7 +84,7 @@ def gestures(
     stances: Collection[str] = tuple(STANCES),
     arms: tuple[str, ...] | None = None,
 ) -> tuple[list[Pose], list[float]]:
-    """Return poses of one figure that stays where it is, and when it takes each; the last is at `seconds` or later."""
+    """Poses of one figure that stays where it is, and when it takes each; the last is at `seconds` or later."""
     first = draw_pose(rng, facing, lively, [name for name in stances if name != "walking"], arms)
     keys, times = [first], [-float(rng.uniform(0, 0.6))]
     planted = first.stance in PLANTED
@@ -105,7 +105,7 @@ def gestures(
 
 
 def at_time(keys: Sequence[Pose], times: Sequence[float], time: float) -> Pose:
-    """Return the pose between two keys; a movement starts and ends gently, as people's do."""
+    """The pose between two keys; a movement starts and ends gently, as people's do."""
     after = int(np.searchsorted(times, time, side="right"))
     if after == 0:
         return keys[0]
@@ -118,7 +118,7 @@ def at_time(keys: Sequence[Pose], times: Sequence[float], time: float) -> Pose:
 
 
 def between(one: Pose, other: Pose, share: float) -> Pose:
-    """Return a mix of two poses, angle by angle; limits hold, for they hold at either end."""
+    """A mix of two poses, angle by angle; limits hold, for they hold at either end."""
 
     def mix(a: dict[str, float], b: dict[str, float]) -> dict[str, float]:
         return {key: a[key] + (b[key] - a[key]) * share for key in a}
@@ -152,7 +152,7 @@ def _bump(phase: float, middle: float, width: float) -> float:
 
 
 def _within(angles: dict[str, float]) -> dict[str, float]:
-    """Return angles of a trunk, a neck or an arm inside the limits of a healthy body."""
+    """Angles of a trunk, a neck or an arm inside the limits of a healthy body."""
     return {key: _clip(value, LIMITS[_LIMIT_NAMES.get(key, key)]) for key, value in angles.items()}
 
 

@@ -25,7 +25,7 @@ NAMES = (
 
 
 def mpii_joints(person: DrawnPerson) -> Floats:
-    """Return the joints (16, 3) of a person: x, y, flag; the trunk's ends lie between both hips and both shoulders."""
+    """The joints (16, 3) of a person: x, y, flag; the trunk's ends lie between both hips and both shoulders."""
     joints = dict(zip(COCO, person.joints, strict=True))
 
     def between(part: str) -> Floats:
@@ -39,7 +39,7 @@ def mpii_joints(person: DrawnPerson) -> Floats:
 
 
 def record(person: DrawnPerson, image: str) -> dict[str, Any]:
-    """Return a person as MPII's JSON has one; what a thing hides is labelled there like the rest."""
+    """A person as MPII's JSON has one; what a thing hides is labelled there like the rest."""
     joints = mpii_joints(person)
     labelled = joints[:, 2:] > 0
     left, top, wide, high = person.box
@@ -56,7 +56,7 @@ def record(person: DrawnPerson, image: str) -> dict[str, Any]:
 
 
 def truth(people: list[DrawnPerson]) -> dict[str, Any]:
-    """Return the arrays by which PCKh is judged, as MPII's .mat file has them."""
+    """The arrays by which PCKh is judged, as MPII's .mat file has them."""
     joints = np.array([mpii_joints(person) for person in people])
     heads = np.array([person.head for person in people])
     corners = np.stack([heads[:, :2], heads[:, :2] + heads[:, 2:]], axis=1) + FIRST_PIXEL

@@ -56,13 +56,13 @@ class Outfit(NamedTuple):
 
 
 def any_colour(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
-    """Return a random colour whose saturation and value (0 to 1) lie in the ranges."""
+    """A random colour whose saturation and value (0 to 1) lie in the ranges."""
     red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(*saturation), rng.uniform(*value))
     return (round(255 * blue), round(255 * green), round(255 * red))
 
 
 def draw_outfit(rng: np.random.Generator) -> Outfit:
-    """Return random clothes, skin and hair; both sides of a figure are always dressed alike."""
+    """Random clothes, skin and hair; both sides of a figure are always dressed alike."""
     skin = SKINS[int(rng.integers(len(SKINS)))]
     jitter = rng.uniform(0.92, 1.06)
     return Outfit(

@@ -31,7 +31,7 @@ class DrawnCounts(NamedTuple):
 
 
 def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
-    """Return the generator that draws one picture: no picture depends on how many are drawn beside it."""
+    """The generator that draws one picture: no picture depends on how many are drawn beside it."""
     return np.random.default_rng([seed, SPLITS.index(split), index])
 
 
@@ -106,7 +106,7 @@ def _count(annotations: list[dict[str, Any]]) -> DrawnCounts:
 
 
 def _counted(crowds: int, people: list[np.ndarray]) -> DrawnCounts:
-    """Return what there is of people with these flags of joints."""
+    """What there is of people with these flags of joints."""
     flags = np.concatenate(people) if people else np.zeros(0)
     return DrawnCounts(len(people), crowds, int((flags == 1).sum()) / max(int((flags > 0).sum()), 1))
 

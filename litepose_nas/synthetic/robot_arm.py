@@ -14,7 +14,7 @@ from litepose_nas.synthetic.figure import Floats
 from litepose_nas.synthetic.paint import Colour
 from litepose_nas.synthetic.scene import FINE, STANDARD, DrawnPerson, DrawnPicture, expose, picture_point, shown_of
 
-# Left and right are those of somebody who looks along the arm, so the fingers change places in a mirrored picture.
+# Left and right are those of a viewer who looks along the arm, so the fingers change places in a mirrored picture.
 SKELETON: Skeleton = make_skeleton(
     ("base", "shoulder", "elbow", "wrist", "hand", "left_finger", "right_finger"),
     ((0, 1), (1, 2), (2, 3), (3, 4), (4, 5), (4, 6)),
@@ -40,7 +40,7 @@ class Arm(NamedTuple):
 
 
 def draw_picture(rng: np.random.Generator, size: int) -> DrawnPicture:
-    """Return a square picture of one or two arms; it is drawn again while too much of one is hidden."""
+    """A square picture of one or two arms; it is drawn again while too much of one is hidden."""
     for _ in range(12):
         picture = _draw_once(rng, size)
         if all((arm.joints[:, 2] == 2).sum() >= MIN_SEEN_JOINTS for arm in picture.people):
@@ -49,7 +49,7 @@ def draw_picture(rng: np.random.Generator, size: int) -> DrawnPicture:
 
 
 def pose_joints(column: float, shoulder: float, elbow: float, wrist: float, grip: float) -> Floats:
-    """Return the joints (7, 2) of an arm of length 1 that stands at 0, y down; angles in radians, 0 is straight on.
+    """The joints (7, 2) of an arm of length 1 that stands at 0, y down; angles in radians, 0 is straight on.
 
     The grip is the angle between the fingers; angles turn clockwise, as in pictures.
     """
@@ -87,7 +87,7 @@ def _draw_once(rng: np.random.Generator, size: int) -> DrawnPicture:
 
 
 def _place(rng: np.random.Generator, slot: float, room: float, side: int) -> Arm:
-    """Return an arm that lies in the picture whole, about the middle of its share of the width."""
+    """An arm that lies in the picture whole, about the middle of its share of the width."""
     ranges = ((-80, 80), (-130, 130), (-80, 80), (25, 95))  # shoulder, elbow, wrist, between the fingers
     degrees = (rng.normal(0, 4), *(rng.uniform(low, high) for low, high in ranges))
     unit = pose_joints(*np.radians(degrees).tolist())

@@ -13,7 +13,7 @@ from litepose_nas.synthetic.backdrop import Box
 from litepose_nas.synthetic.figure import STANCES, Figure, Floats, draw_body, draw_pose, place
 
 Point = tuple[float, float, float]  # x, y, flag: 0 not labelled, 1 hidden, 2 seen
-FINE = 2  # painted so many times finer than the picture: smooth edges without blending labels
+FINE = 2  # the canvas is this many times finer than the picture: smooth edges without blending labels
 
 
 class SceneConfig(NamedTuple):
@@ -25,8 +25,8 @@ class SceneConfig(NamedTuple):
     arms: tuple[str, ...] | None  # styles of holding them; None: those of the stance
     facing: float | None  # people look at the viewer, give or take so many degrees; None: wherever they like
     tall: tuple[float, float]  # body heights as shares of the picture's height
-    things: float  # somebody has a thing in front of them
-    cut: float  # somebody is cut by the border
+    things: float  # a person is behind a thing
+    cut: float  # a person is cut by the border
     crowd: float
     shapes: tuple[int, int]
     sticks: tuple[int, int]
@@ -35,7 +35,7 @@ class SceneConfig(NamedTuple):
     blur: float
     motion: float
     dim: tuple[float, float]  # exposure
-    shown_joints: int  # a person shows at least so many
+    shown_joints: int  # the least that a person shows
     aspects: tuple[float, ...]
 
 
@@ -95,7 +95,7 @@ class Actor(NamedTuple):
 
 
 def draw_picture(rng: np.random.Generator, size: int, setting: SceneConfig = STANDARD) -> DrawnPicture:
-    """Return a picture whose longer side is size pixels; it is drawn again while somebody in it is almost hidden."""
+    """A picture whose longer side is size pixels; it is drawn again while a person in it is almost hidden."""
     for _ in range(12):
         picture = _draw_once(rng, size, setting)
         if all((person.joints[:, 2] == 2).sum() >= setting.shown_joints for person in picture.people):
@@ -168,7 +168,7 @@ def _stand(
 
 
 def extent_of(figure: Figure, scale: float) -> tuple[Floats, Floats]:
-    """Return the corners of the box around a figure, from its pelvis, with a margin for its limbs' thickness."""
+    """The corners of the box around a figure, from its pelvis, with a margin for its limbs' thickness."""
     r = figure.body.head
     head = figure.head[:2]
     ends = np.concatenate((figure.joints, figure.hands, figure.heels, figure.toes))[:, :2]
@@ -204,7 +204,7 @@ def _paint_actor(
 
 
 def expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: SceneConfig) -> NDArray[np.uint8]:
-    """Return a picture as a camera would take it: blurred now and then, lighter or darker, with noise."""
+    """A picture as a camera would take it: blurred now and then, lighter or darker, with noise."""
     if rng.random() < setting.motion:
         length = int(rng.integers(3, max(4, image.shape[1] // 40)))
         kernel = np.zeros((length, length), np.float32)
@@ -219,7 +219,7 @@ def expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: SceneCon
 
 
 def draw_tones(rng: np.random.Generator, setting: SceneConfig) -> NDArray[np.uint8]:
-    """Return what a camera makes of each level of each colour, as a table (1, 256, 3)."""
+    """What a camera makes of each level of each colour, as a table (1, 256, 3)."""
     levels = np.arange(256) * rng.uniform(*setting.dim) * rng.uniform(0.95, 1.05, (3, 1)) + rng.uniform(-8, 8)
     return np.ascontiguousarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8).T[None])
 
@@ -238,7 +238,7 @@ def person_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> DrawnP
 
 
 def joints_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> Floats:
-    """Return the joints (17, 3) of the figure with that number on a labelled canvas: x, y, flag."""
+    """The joints (17, 3) of the figure with that number on a labelled canvas: x, y, flag."""
     figure = actor.figure
     fine = figure.joints[:, :2] * actor.scale + actor.origin
     height, width = labels.shape
@@ -248,7 +248,7 @@ def joints_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> Floats
         if not (0 <= x < width and 0 <= y < height):
             continue
         if joint < 3 and figure.gaze[2, 2] < -0.2:
-            continue  # nobody labels the eyes and nose of the back of a head
+            continue  # eyes and nose are not labelled on the back of a head
         part = int(labels[y, x]) - 16 * (number + 1)
         seen = part in paint.PARTS_AT_JOINT[joint] and not _turned_away(figure, joint, part)
         joints[joint] = (*picture_point(fine[joint]), 2 if seen else 1)
@@ -256,7 +256,7 @@ def joints_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> Floats
 
 
 def head_truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> tuple[Point, Point, Box]:
-    """Return where the neck ends, the top of the head, and the box of the head of the figure with that number."""
+    """Where the neck ends, the top of the head, and the box of the head of the figure with that number."""
     figure, scale = actor.figure, actor.scale
     radius, up = figure.body.head, figure.gaze[:, 1]
     crown = figure.head + up * (1.05 * radius)
@@ -279,7 +279,7 @@ def _point(labels: NDArray[np.uint8], number: int, fine: Floats, parts: tuple[in
 
 
 def shown_of(labels: NDArray[np.uint8], number: int) -> tuple[Box, float, list[list[float]]]:
-    """Return box, area and outlines of what a labelled canvas shows of the figure with that number."""
+    """Box, area and outlines of what a labelled canvas shows of the figure with that number."""
     mask = (labels >> 4 == number + 1).astype(np.uint8)
     left, top, wide, high = cv2.boundingRect(mask)
     area = cv2.countNonZero(mask) / FINE**2
@@ -301,7 +301,7 @@ def _turned_away(figure: Figure, joint: int, part: int) -> bool:
 
 
 def picture_point(fine: Floats) -> tuple[float, float]:
-    """Return where a point of the canvas lies in the picture; middles of pixels are integers on both grids."""
+    """Where a point of the canvas lies in the picture; middles of pixels are integers on both grids."""
     x, y = (fine + 0.5) / FINE - 0.5
     return float(x), float(y)
 
@@ -319,7 +319,7 @@ def _polygons(mask: NDArray[np.uint8], left: int, top: int) -> list[list[float]]
 
 
 def crowd_truth(labels: NDArray[np.uint8]) -> DrawnCrowd | None:
-    """Return the region of a labelled canvas that the far crowd takes, its gaps closed, or None without one."""
+    """The region of a labelled canvas that the far crowd takes, its gaps closed, or None without one."""
     seen = (labels == backdrop.CROWD).astype(np.uint8)
     small = seen[::FINE, ::FINE]
     if not small.any():

@@ -1,4 +1,4 @@
-"""A drawn video, frame by frame: its script is painted at one moment or several, and what is seen of whom is told."""
+"""A drawn video, frame by frame: its script is painted at one moment or several, with what is seen of each person."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _moment(scene: Scene, time: float) -> _Moment:
 def _on_screen(
     scene: Scene, camera: tuple[float, float, float], x: float, z: float
 ) -> tuple[float, tuple[float, float]]:
-    """Return how high a body is at a place on the ground, and where that is on the canvas."""
+    """How high a body is at a place on the ground, and where that is on the canvas."""
     width, height = scene.size
     right, down, zoom = camera
     scale = scene.focal / z
@@ -112,7 +112,7 @@ def _on_screen(
 
 
 def _standing(figure: Figure, scale: float, feet: tuple[float, float], anchored: bool) -> Actor:
-    """Return a figure whose lower foot is on the ground; one that stays where it is stands on that foot."""
+    """A figure whose lower foot is on the ground; one that stays where it is stands on that foot."""
     ground = float(max(figure.heels[:, 1].max(), figure.toes[:, 1].max())) + FEET
     anchor = 0.0
     if anchored and figure.pose.stance not in ("sitting", "kneeling"):
@@ -125,7 +125,7 @@ def _standing(figure: Figure, scale: float, feet: tuple[float, float], anchored:
 
 
 def _largest_move(scene: Scene, before: _Moment, after: _Moment) -> float:
-    """Return how far anything that can be seen moves, in pixels of the canvas."""
+    """How far anything that can be seen moves, in pixels of the canvas."""
     width, height = scene.size
     moves = [_camera_move(scene, before.camera, after.camera)]
     for one, other in zip(before.actors, after.actors, strict=True):

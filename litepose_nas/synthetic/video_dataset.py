@@ -29,7 +29,7 @@ def write_videos(
     rng_of: Callable[[str, int], np.random.Generator],
     progress: Progress | None,
 ) -> list[list[VideoLabels]]:
-    """Draw so many videos of so many frames for train and val, and a data.yaml; return the annotations of each."""
+    """Draw videos of `frames` frames for train and val, and write a data.yaml; return the annotations of each."""
     done, total, written = 0, sum(videos) * frames, []
     for split, count in zip(SPLITS, videos, strict=True):
         (folder / "annotations" / split).mkdir(parents=True)

@@ -20,13 +20,13 @@ from litepose_nas.synthetic.video import DrawnFrame, FramePerson
 
 REMEMBERED = 5  # frames before and after in which a hidden joint must be seen
 MIN_SEEN_JOINTS = 3  # joints of a person who is labelled
-MIN_SEEN_PIXELS = 12.0  # pixels of a person who is ignored: less of one nobody notices
+MIN_SEEN_PIXELS = 12.0  # pixels of a person who is ignored: annotators overlook less
 SPARSE = 4  # at the ends of a video every fourth frame is labelled
 JOINTS = 17  # slots of the layout; ears (3, 4) are never labelled
 
 
 def labelled_frames(frames: int) -> list[bool]:
-    """Return which frames are labelled: all in the middle, every fourth in the first and the last sixth."""
+    """Which frames are labelled: all in the middle, every fourth in the first and the last sixth."""
     end = frames // 6
     return [end <= frame < frames - end or frame % SPARSE == 0 for frame in range(frames)]
 
@@ -44,7 +44,7 @@ class VideoLabels(NamedTuple):
 def annotate(
     frames: Sequence[DrawnFrame], size: tuple[int, int], names: Sequence[str], video: int, category: dict[str, Any]
 ) -> VideoLabels:
-    """Return the annotations of one video, whose frames (width, height) lie in files of these names.
+    """The annotations of one video, whose frames (width, height) lie in files of these names.
 
     Of the frames' pictures nothing is asked.
     """
@@ -93,7 +93,7 @@ def annotate(
 
 
 def _points(frames: Sequence[DrawnFrame]) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return the joints (T, P, 17, 2), NaN where they cannot be labelled, and which are seen (T, P, 17)."""
+    """The joints (T, P, 17, 2), NaN where they cannot be labelled, and which are seen (T, P, 17)."""
     all_points = np.array([[_slots(person) for person in frame.people] for frame in frames]).reshape(
         len(frames), -1, JOINTS, 3
     )
@@ -108,7 +108,7 @@ def _slots(person: FramePerson) -> Floats:
 
 
 def _placed(points: Floats, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which joints are labelled (T, P, 17): in the frame, and seen in one that is not far."""
+    """Which joints are labelled (T, P, 17): in the frame, and seen in one that is not far."""
     near = np.zeros_like(seen)
     for away in range(-REMEMBERED, REMEMBERED + 1):
         first, last = max(0, away), len(seen) + min(0, away)
@@ -120,7 +120,7 @@ Region = tuple[list[float], list[float]]  # x and y of the corners
 
 
 def _regions(frame: DrawnFrame, shown: NDArray[np.bool_], size: tuple[int, int]) -> list[Region]:
-    """Return where people are whom nobody labels."""
+    """The regions of unlabelled people."""
     others = [person for person, named in zip(frame.people, shown, strict=True) if not named]
     regions = [_box_region(person) for person in others if person.seen[4] >= MIN_SEEN_PIXELS]
     return regions + _crowd_regions(frame.crowd, *size)

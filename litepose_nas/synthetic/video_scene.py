@@ -47,7 +47,7 @@ VIDEO_CONFIGS = {"easy": EASY_VIDEO, "standard": STANDARD_VIDEO, "hard": HARD_VI
 
 
 class Route(NamedTuple):
-    """Where somebody goes: a part of a circle at one speed. Angles in radians, 0 is towards the viewer."""
+    """A person's way: a part of a circle at one speed. Angles in radians, 0 is towards the viewer."""
 
     x: float
     z: float
@@ -57,7 +57,7 @@ class Route(NamedTuple):
     speed: float  # body heights a second
 
     def at(self, time: float) -> tuple[float, float, float]:
-        """Return X, Z and the heading at a time."""
+        """X, Z and the heading at a time."""
         heading = self.heading + self.turn * (time - self.time)
         if self.speed == 0 or abs(self.turn) < 1e-6:
             way = self.speed * (time - self.time)
@@ -101,7 +101,7 @@ class Camera(NamedTuple):
     zoom: tuple[Wave, ...]
 
     def at(self, time: float) -> tuple[float, float, float]:
-        """Return how far it looks to the right and down, and its zoom."""
+        """How far it looks to the right and down, and its zoom."""
         x, y, zoom = (
             sum(wave.size * float(np.sin(2 * np.pi * (wave.rate * time + wave.phase))) for wave in waves)
             for waves in self
@@ -113,7 +113,7 @@ class Scene(NamedTuple):
     """A video before it is drawn."""
 
     size: tuple[int, int]  # width, height of the view in pixels of the canvas
-    world: paint.Canvas  # what lies behind everybody
+    world: paint.Canvas  # the background
     roles: list[Role]
     things: list[Thing]
     camera: Camera
@@ -203,7 +203,7 @@ def _draw_route(
     depths: tuple[float, float],
     config: VideoConfig,
 ) -> Route:
-    """Return a way that leads through the view at some time, and not too near to the camera at any."""
+    """A way that leads through the view at some time, and not too near to the camera at any."""
     near, far = depths
     for attempt in range(30):
         z = float(np.exp(rng.uniform(np.log(near), np.log(far))))
@@ -221,7 +221,7 @@ def _draw_route(
 
 
 def _draw_thing(rng: np.random.Generator, roles: list[Role]) -> Thing:
-    """Return a thing a little nearer than where somebody is or comes by."""
+    """A thing a little nearer than where a person is or comes by."""
     route = roles[int(rng.integers(len(roles)))].route
     return Thing(
         route.x + float(rng.normal(0, 0.1)), route.z * float(rng.uniform(0.85, 0.95)), int(rng.integers(2**31))

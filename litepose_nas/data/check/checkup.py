@@ -28,7 +28,7 @@ class SplitToCheck(NamedTuple):
     folder: Path
     document: Callable[[], Document]
     skeleton: Skeleton | None = None
-    people: bool = True  # whether somebody must be labelled
+    people: bool = True  # whether people must be labelled
 
 
 class CheckReport(NamedTuple):

@@ -130,7 +130,7 @@ KINDS: Mapping[str, Kind] = {
 def finding(
     code: str, split: str, examples: Iterable[str], severity: str | None = None, people: Sequence[int] = ()
 ) -> list[DataFinding]:
-    """Return the finding of one kind, or nothing where there is no example."""
+    """The finding of one kind, or nothing where there is no example."""
     named = tuple(examples)
     if not named:
         return []
@@ -143,7 +143,7 @@ def by_severity(findings: Iterable[DataFinding]) -> list[DataFinding]:
 
 
 def clean(text: str) -> str:
-    """Return text as any terminal or file can hold it: half characters, line ends and colours written out."""
+    """Text as any terminal or file can hold it: half characters, line ends and colours written out."""
     if text.isprintable():
         return text
     shown = text.encode("utf-8", "backslashreplace").decode("utf-8")

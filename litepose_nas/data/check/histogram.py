@@ -16,7 +16,7 @@ ROW = 17
 
 
 def histogram(values: NDArray[np.float64], edges: Sequence[float], title: str, unit: str = "") -> str:
-    """Return how many values lie between edges; the last bar holds what is above as well."""
+    """How many values lie between edges; the last bar holds what is above as well."""
     heights = np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] if len(values) else np.zeros(len(edges) - 1)
     step = (WIDTH - 2 * LEFT) / len(heights)
     most = max(heights.max(), 1)
@@ -37,7 +37,7 @@ def histogram(values: NDArray[np.float64], edges: Sequence[float], title: str, u
 
 
 def joint_bars(names: Sequence[str], seen: NDArray[np.float64], hidden: NDArray[np.float64], title: str) -> str:
-    """Return for each joint the share of people in whom it is seen, and beside it hidden."""
+    """For each joint the share of people in whom it is seen, and beside it hidden."""
     marks = [_text(0, 16, title, size=13)]
     wide = WIDTH + 60 - NAMES
     for row, (name, clear, veiled) in enumerate(zip(names, seen, hidden, strict=True)):

@@ -30,7 +30,7 @@ def headline(found: DataFinding) -> str:
 
 
 def tree(report: CheckReport) -> dict[str, Any]:
-    """Return a report for JSON, with every example."""
+    """A report for JSON, with every example."""
     return {
         "name": report.name,
         "trainable": report.trainable,

@@ -36,7 +36,7 @@ class Distances(NamedTuple):
 
 
 def check_pairs(split: CheckedSplit, best: Mirror) -> list[DataFinding]:
-    """Return which flip pairs are no mirror images by the best mirror, and which joints of one side have no partner."""
+    """Which flip pairs are no mirror images by the best mirror, and which joints of one side have no partner."""
     skeleton = split.skeleton
     if skeleton is None:
         return []
@@ -54,7 +54,7 @@ def check_pairs(split: CheckedSplit, best: Mirror) -> list[DataFinding]:
 
 
 def usual_distances(people: PeopleTable) -> Distances:
-    """Return how far the joints of people usually are from each other."""
+    """How far the joints of people usually are from each other."""
     whole = np.flatnonzero((people.boxes[:, 2:] > 0).all(1))
     whole = whole[:: max(1, -(-len(whole) // MAX_PEOPLE))]
     joints, boxes = people.joints[whole], people.boxes[whole]
@@ -78,7 +78,7 @@ def usual_distances(people: PeopleTable) -> Distances:
 
 
 def best_mirror(distances: Distances, mirror: Mirror) -> Mirror:
-    """Return the mirror that keeps the distances best, changed from the given one only where that is beyond doubt."""
+    """The mirror that keeps the distances best, changed from the given one only where that is beyond doubt."""
     best = mirror
     while True:
         before = _mismatch(distances, best)
@@ -99,13 +99,13 @@ def best_mirror(distances: Distances, mirror: Mirror) -> Mirror:
 
 
 def _mismatch(distances: Distances, mirror: Mirror) -> NDArray[np.float64]:
-    """Return how much each distance differs from that between the mirror images, at most 1."""
+    """How much each distance differs from that between the mirror images, at most 1."""
     order = np.array([*mirror, len(mirror), len(mirror) + 1])
     return np.minimum(np.abs(distances.mean - distances.mean[np.ix_(order, order)]), 1)
 
 
 def _changes(mirror: Mirror) -> Iterator[Mirror]:
-    """Yield the mirrors in which a pair is parted, or two pairs or joints alone share their joints anew."""
+    """Yield the mirrors in which one pair is parted, or the joints of two pairs (or single joints) are paired anew."""
     groups = [(a, b) for a, b in enumerate(mirror) if a <= b and mirror[b] == a]
     for a, b in groups:
         if a != b:

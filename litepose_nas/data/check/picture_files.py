@@ -27,7 +27,7 @@ class DecodedFile(NamedTuple):
 def decode_all(
     pictures: Sequence[ListedPicture], progress: Progress | None = None, workers: int = 2
 ) -> tuple[DecodedFile, ...]:
-    """Return what the files of pictures hold; progress(done, total) is called after each."""
+    """What the files of pictures hold; progress(done, total) is called after each."""
     files: list[DecodedFile] = []
     for _, file, _ in work_ahead(_decode, pictures, ahead=4 * workers, workers=workers):
         files.append(file)
@@ -37,7 +37,7 @@ def decode_all(
 
 
 def files_by_path(pictures: Sequence[ListedPicture]) -> tuple[DecodedFile, ...]:
-    """Return what stands for files that are not opened: two are the same where their paths are."""
+    """What stands for files that are not opened: two are the same where their paths are."""
     return tuple(DecodedFile(str(picture.path.resolve())) for picture in pictures)
 
 
@@ -60,7 +60,7 @@ def check_files(split: CheckedSplit, files: Sequence[DecodedFile]) -> list[DataF
 
 
 def check_duplicates(splits: Sequence[tuple[CheckedSplit, Sequence[DecodedFile]]]) -> list[DataFinding]:
-    """Return which pictures are the same: within a split, and in the first split and a later one."""
+    """Which pictures are the same: within a split, and in the first split and a later one."""
     known: dict[str, str] = {}
     first = splits[0][0].name if splits else ""
     found = []

@@ -32,7 +32,7 @@ class SampleDrawing(NamedTuple):
 
 
 def good_samples(split: CheckedSplit, count: int) -> tuple[int, ...]:
-    """Return the places of people to draw: one a picture, those with many joints, spread over the split."""
+    """The places of people to draw: one a picture, those with many joints, spread over the split."""
     people = split.people
     joints = (people.joints[..., 2] > 0).sum(1)
     ranked = np.lexsort((-people.boxes[:, 2] * people.boxes[:, 3], -joints))
@@ -47,7 +47,7 @@ def good_samples(split: CheckedSplit, count: int) -> tuple[int, ...]:
 
 
 def draw_samples(split: CheckedSplit, places: Iterable[int]) -> list[SampleDrawing]:
-    """Return people at some places of a split's table as drawings; whose picture cannot be used are left out."""
+    """People at some places of a split's table as drawings; whose picture cannot be used are left out."""
     skeleton = split.skeleton
     samples = []
     for place in places:
@@ -69,7 +69,7 @@ def draw_samples(split: CheckedSplit, places: Iterable[int]) -> list[SampleDrawi
 def draw_pair(
     image: Image, joints: NDArray[np.float32], box: NDArray[np.float64], skeleton: Skeleton
 ) -> tuple[Image, Image]:
-    """Return a person (J, 3) cut out and drawn, and the same of the mirrored picture with the pairs exchanged."""
+    """A person (J, 3) cut out and drawn, and the same of the mirrored picture with the pairs exchanged."""
     left, top, right, bottom = _window(image, joints, box)
     cut = np.ascontiguousarray(image[top:bottom, left:right])
     wide = cut.shape[1]
@@ -89,7 +89,7 @@ def jpeg(image: Image) -> bytes:
 
 
 def _window(image: Image, joints: NDArray[np.float32], box: NDArray[np.float64]) -> tuple[int, int, int, int]:
-    """Return the part of a picture to show: the box and the joints with a margin, as far as the picture goes."""
+    """The part of a picture to show: the box and the joints with a margin, as far as the picture goes."""
     height, width = image.shape[:2]
     points = np.vstack([joints[joints[:, 2] > 0, :2], [box[:2], box[:2] + box[2:]]])
     low, high = points.min(0), points.max(0)

@@ -29,7 +29,7 @@ class Sides(NamedTuple):
 
 
 def sides_of(people: PeopleTable, skeleton: Skeleton) -> Sides:
-    """Return how left and right lie in people, by the pairs that a mirrored picture exchanges."""
+    """How left and right lie in people, by the pairs that a mirrored picture exchanges."""
     pairs = skeleton.flip_pairs
     signs = _signs(people, pairs)
     counted = np.abs(signs).T @ np.abs(signs)
@@ -52,7 +52,7 @@ def sides_of(people: PeopleTable, skeleton: Skeleton) -> Sides:
 
 
 def check_sides(split: CheckedSplit, best: tuple[int, ...]) -> list[DataFinding]:
-    """Return where left and right, by the best mirror, are not what they should be."""
+    """Where left and right, by the best mirror, are not what they should be."""
     skeleton, people = split.skeleton, split.people
     if skeleton is None or not people.names:
         return []
@@ -78,7 +78,7 @@ def check_sides(split: CheckedSplit, best: tuple[int, ...]) -> list[DataFinding]
 
 
 def _signs(people: PeopleTable, pairs: tuple[tuple[int, int], ...]) -> NDArray[np.float64]:
-    """Return for each person and pair (N, P): 1 where the first lies well to the right of the second, -1, or 0."""
+    """For each person and pair (N, P): 1 where the first lies well to the right of the second, -1, or 0."""
     signs = np.zeros((len(people.names), len(pairs)))
     for column, (a, b) in enumerate(pairs):
         both = (people.joints[:, a, 2] > 0) & (people.joints[:, b, 2] > 0) & (people.boxes[:, 2:] > 0).all(1)
@@ -92,7 +92,7 @@ def _signs(people: PeopleTable, pairs: tuple[tuple[int, int], ...]) -> NDArray[n
 
 
 def _viewer(people: PeopleTable, skeleton: Skeleton) -> list[str]:
-    """Name the faces, seen from the front, whose left eye is at the left; nobody where few are such."""
+    """Name the faces, seen from the front, whose left eye is at the left, if they are the majority."""
     places = {name.lower(): joint for joint, name in enumerate(skeleton.names)}
     if not all(name in places for name in _EYES):
         return []

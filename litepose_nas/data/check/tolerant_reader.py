@@ -71,9 +71,9 @@ class CheckedSplit(NamedTuple):
 def read_tolerantly(
     name: str, place: Path, folder: Path, document: Document, skeleton: Skeleton | None = None, people: bool = True
 ) -> CheckedSplit:
-    """Return what a document holds and all that is wrong in it; the skeleton is the file's own unless given.
+    """What a document holds and all that is wrong in it; the skeleton is the file's own unless given.
 
-    Without `people` nobody need be labelled.
+    Without `people` a split may have no labelled person.
     """
     faults: Faults = defaultdict(list)
     category, skeleton = _skeleton(place, document["categories"], skeleton, faults)
@@ -113,7 +113,7 @@ def _skeleton(
 
 
 def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> tuple[tuple[ListedPicture, ...], int]:
-    """Return the pictures that can be used, and how many regions they ignore."""
+    """The pictures that can be used, and how many regions they ignore."""
     pictures: list[ListedPicture] = []
     present: dict[Path, dict[str, str]] = {}  # folder -> file -> its name without kind and case
     seen: set[int] = set()
@@ -286,7 +286,7 @@ def _named(faults: Faults, code: str, place: Path) -> Iterator[None]:
 
 
 def _reason(place: Path | None, error: UserError) -> str:
-    """Return an error's own words: the file is said elsewhere, and so is the way out."""
+    """The cause in an error's message, without its file and its way out."""
     text = str(error)
     if place is not None:
         text = text.removeprefix(str(place)).lstrip(": ")
@@ -302,7 +302,7 @@ def _annotation(annotation: dict[str, Any]) -> str:
 
 
 def _like(file: Path, present: dict[str, str]) -> str:
-    """Return a hint at a file that differs in its case or kind alone, or lies elsewhere in its zip."""
+    """A hint at a file that differs in its case or kind alone, or lies elsewhere in its zip."""
     stem = file.stem.lower()
     alike = (f"; there is {other}" for other, known in present.items() if known == stem)
     return clean(next(alike, zipped.elsewhere(file)))

@@ -25,7 +25,7 @@ def category_for(skeleton: Skeleton, category_id: int = 1, name: str = "person")
 
 
 def ids_of(names: Sequence[str]) -> dict[str, int]:
-    """Return an id for each file name: the number it is called by where all are numbers, else 1, 2, ... as sorted."""
+    """An id for each file name: its number if all names are numbers, else its rank, from 1, among the sorted names."""
     files = sorted(set(names))
     stems = [PurePosixPath(name).stem for name in files]
     if all(stem.isascii() and stem.isdigit() and len(stem) < 19 for stem in stems):
@@ -36,9 +36,9 @@ def ids_of(names: Sequence[str]) -> dict[str, int]:
 
 
 def with_sizes(pictures: list[dict[str, Any]], folder: Path | None, unlabelled: bool = False) -> list[dict[str, Any]]:
-    """Return entries of pictures with their widths and heights, read from the files where the entries lack them.
+    """Fill in widths and heights that entries of pictures lack, read from the files.
 
-    Frames of videos that nobody labelled get theirs with `unlabelled` alone, and only where they are there.
+    Unlabelled video frames get theirs only with `unlabelled`, and only if their files exist.
     """
     if folder is None:
         return pictures
@@ -59,7 +59,7 @@ def with_sizes(pictures: list[dict[str, Any]], folder: Path | None, unlabelled: 
 
 
 def labelled_box(points: NDArray[np.float64]) -> tuple[float, float, float, float]:
-    """Return left, top, width, height of the box around the labelled joints (J, 3), made wider by 0.3."""
+    """Left, top, width, height of the box around the labelled joints (J, 3), made wider by 0.3."""
     known = points[points[:, 2] > 0, :2]
     if not len(known):
         return 0.0, 0.0, 0.0, 0.0
@@ -70,7 +70,7 @@ def labelled_box(points: NDArray[np.float64]) -> tuple[float, float, float, floa
 
 
 def pictures_in(folder: Path) -> list[str]:
-    """Return the names of the pictures in a folder and below, sorted, with / between folders."""
+    """The names of the pictures in a folder and below, sorted, with / between folders."""
     if not zipped.is_folder(folder):
         raise UserError(f"{folder}: no such folder of pictures; check the path")
     return [name for name in zipped.files_below(folder) if PurePosixPath(name).suffix.lower() in SUFFIXES]

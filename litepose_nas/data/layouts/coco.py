@@ -8,5 +8,5 @@ from litepose_nas.data.layouts.files import LayoutFiles
 
 
 def read(files: LayoutFiles) -> Document:
-    missing: Document = {} if files.people else {"annotations": [], "categories": []}  # lists of images alone
+    missing: Document = {} if files.people else {"annotations": [], "categories": []}  # a list of images is enough
     return check_lists(files.annotations, missing | read_json(files.annotations))

@@ -10,13 +10,13 @@ from litepose_nas.data.person import AREA_OF_BOX, box_of
 from litepose_nas.errors import UserError, nearest
 
 # Below the first number of crowdIndex a picture is easy, from the second on it is hard. The article says 0.1 and 0.8;
-# the evaluators that were released, whose figures everybody prints, say 0.2 and 0.8.
+# the released evaluators, whose figures are the ones published, say 0.2 and 0.8.
 SPLIT_RULES = {"released": (0.2, 0.8), "paper": (0.1, 0.8)}
 DIFFICULTIES = ("easy", "medium", "hard")
 
 
 def read(files: LayoutFiles) -> Document:
-    """Return the document with the areas that it lacks: 0.53 of each box."""
+    """Missing areas become 0.53 of the box."""
     path = files.annotations
     document = read_document(path)
     for annotation in document["annotations"]:
@@ -30,7 +30,7 @@ def read(files: LayoutFiles) -> Document:
 
 
 def split_of(crowd_index: float, rule: str = "released") -> str:
-    """Return easy, medium or hard for a picture's crowdIndex, as the evaluators released it or as the paper says."""
+    """easy, medium or hard for a picture's crowdIndex, by the released evaluators or by the paper."""
     if rule not in SPLIT_RULES:
         raise UserError(f"no rule for CrowdPose's splits is called {rule!r}: {nearest(rule, SPLIT_RULES)}")
     easy_below, hard_from = SPLIT_RULES[rule]

@@ -22,7 +22,7 @@ class DetectedBoxes(NamedTuple):
 
 
 def read_detections(path: Path, category_id: int = 1, min_score: float = 0.0) -> dict[int | str, DetectedBoxes]:
-    """Return the boxes of one category with at least a score, by image id; images with none are not in it.
+    """The boxes of one category with at least a score, by image id; images with none are not in it.
 
     The id is the number of an image in a dataset, or the name of a picture.
     """

@@ -12,5 +12,5 @@ class LayoutFiles(NamedTuple):
     annotations: Path
     images: Path | None = None  # the folder of the pictures; None: nothing is asked of it, and sizes may be missing
     truth: Path | None = None  # MPII's ground truth in MATLAB's format
-    people: bool = True  # False: there may be pictures alone
-    unlabelled: bool = False  # True: frames of videos that nobody labelled get their sizes too
+    people: bool = True  # False: annotations may be missing
+    unlabelled: bool = False  # True: unlabelled video frames get their sizes too

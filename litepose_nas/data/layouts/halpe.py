@@ -11,7 +11,7 @@ WHOLE = 136
 
 
 def read(files: LayoutFiles) -> Document:
-    """Return the document with the joints of the body, which the file leaves without names."""
+    """Keep the joints of the body and name them; the file does not."""
     path = files.annotations
     document = read_document(path)
     names = known_skeleton("halpe26").names

@@ -12,7 +12,7 @@ ARCHIVE = "HumanArt/images/"
 
 
 def read(files: LayoutFiles) -> Document:
-    """Return the document with 17 names; pictures are looked for with and without the archive's folders."""
+    """The category gets 17 names; pictures may lie with or without the archive's folders."""
     path = files.annotations
     document = read_document(path)
     names = known_skeleton("coco").names

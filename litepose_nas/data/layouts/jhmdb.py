@@ -10,7 +10,7 @@ from litepose_nas.data.person import box_of
 
 
 def read(files: LayoutFiles) -> Document:
-    """Return the document with joints and boxes counted from 0."""
+    """Joints and boxes become counted from 0."""
     path = files.annotations
     document = read_document(path)
     for annotation in document["annotations"]:

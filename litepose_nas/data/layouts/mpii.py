@@ -31,7 +31,7 @@ class PckhTruth(NamedTuple):
 
 
 def read(files: LayoutFiles) -> Document:
-    """Return the records of an MPII JSON, in HRNet's or mmpose's file, as a document.
+    """The records of an MPII JSON, in HRNet's or mmpose's file, as a document.
 
     A person's box is the square of the usual crop before its padding by 1.25. The area is 0.53 of the box around the
     labelled joints made wider by 0.3 (of that square, where they span none). With `truth`, the .mat file, people have
@@ -59,7 +59,7 @@ def read(files: LayoutFiles) -> Document:
 
 
 def read_truth(path: Path) -> PckhTruth:
-    """Return what the ground truth in MATLAB's format says: gt_valid.mat of HRNet, mpii_gt_val.mat of mmpose."""
+    """What the ground truth in MATLAB's format says: gt_valid.mat of HRNet, mpii_gt_val.mat of mmpose."""
     from scipy.io import loadmat
 
     try:
@@ -85,7 +85,7 @@ def read_truth(path: Path) -> PckhTruth:
 
 
 def one_less(where: str, keypoints: Any) -> list[float]:
-    """Return joints x, y, flag counted from 0 instead of 1; those that are not labelled become 0."""
+    """Joints x, y, flag counted from 0 instead of 1; those that are not labelled become 0."""
     flat = numbers(where, "keypoints", keypoints).ravel()
     if len(flat) % 3:
         raise UserError(f"{where}: 'keypoints' must be x, y and flag of each joint; mend it")

@@ -12,7 +12,7 @@ from litepose_nas.data.layouts.mpii import one_less
 
 
 def read(files: LayoutFiles) -> Document:
-    """Return the document counted from 0, with the box around each person's joints made wider by 0.3."""
+    """Coordinates become counted from 0; the box is that around the joints, wider by 0.3."""
     path = files.annotations
     document = read_document(path)
     for annotation in document["annotations"]:

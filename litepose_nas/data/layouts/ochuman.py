@@ -1,4 +1,4 @@
-"""OCHuman in COCO's layout: 17 joints, masks, and people of whom only a box is known."""
+"""OCHuman in COCO's layout: 17 joints, masks, and people who have only a box."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from litepose_nas.errors import UserError
 
 
 def read(files: LayoutFiles) -> Document:
-    """Return the document; people without joints stay in it, as regions that nobody is to be punished for."""
+    """People without joints stay: their regions count neither for nor against a prediction."""
     path = files.annotations
     document = read_json(path)
     pictures = document.get("images")

@@ -17,7 +17,7 @@ _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers that nothing belongs to
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Return width and height of the stored pixels; pictures that are neither JPEG nor PNG are decoded."""
+    """Width and height of the stored pixels; pictures that are neither JPEG nor PNG are decoded."""
     try:
         with io.BytesIO(zipped.read_bytes(path)) if zipped.within(path) else open(path, "rb") as file:
             size = _png(file) or _jpeg(file)

@@ -1,4 +1,4 @@
-"""PoseTrack18: one JSON a video, tracks, heads, regions to ignore, and frames nobody labelled."""
+"""PoseTrack18: one JSON a video, tracks, heads, regions to ignore, and unlabelled frames."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from litepose_nas.errors import UserError
 
 
 def read(files: LayoutFiles) -> Document:
-    """Return the videos of a folder, or of one file, as one document.
+    """The videos of a folder, or of one file, as one document.
 
     Labelled joints get flag 2, regions to ignore become polygons in `ignore_regions`, `bbox_head` becomes `head_box`;
-    frames that nobody labelled stay, with `is_labeled` false, and files without a box for a person get one. Sizes come
-    from the pictures where a file has none, of frames that nobody labelled with `unlabelled` alone.
+    unlabelled frames stay, with `is_labeled` false, and people without a box get one. Sizes that a file
+    lacks come from the pictures, for unlabelled frames only with `unlabelled`.
     """
     path = files.annotations
     videos = sorted(path.glob("*.json")) if path.is_dir() else [path]
@@ -47,7 +47,7 @@ def _picture(file: Path, entry: Any) -> dict[str, Any]:
     across, down = entry.get("ignore_regions_x") or [], entry.get("ignore_regions_y") or []
     if not isinstance(across, list) or not isinstance(down, list):
         raise UserError(f"{where}: 'ignore_regions_x' and 'ignore_regions_y' must be lists of polygons; mend them")
-    if across and not isinstance(across[0], list):  # one region alone is written without its list
+    if across and not isinstance(across[0], list):  # a single region is written without its list
         across, down = [across], [down]
     regions = []
     for xs, ys in zip(across, down, strict=False):

@@ -16,11 +16,11 @@ _OWN = {"annotations", "images", *SPLITS, MARKER, YAML}
 
 
 def toy_settings(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """Return the settings a drawn dataset was made with, or None where the folder is no such dataset."""
+    """The settings that a drawn dataset was made with; None if the folder is no such dataset."""
     path = Path(folder)
     try:
         if not set(os.listdir(path)) <= _OWN:
-            return None  # somebody keeps other things here
+            return None  # there are other files here: not ours to replace
         settings = json.loads((path / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None

@@ -18,14 +18,14 @@ from litepose_nas.errors import UserError
 
 
 class YoloFormat(NamedTuple):
-    """How the texts of a folder are to be read."""
+    """How the label files of a folder are written."""
 
     numbers: int = 3  # of each joint: 3 with a flag, 2 without
     classes: tuple[tuple[int, str], ...] = ((0, "person"),)
 
 
 def yolo_format(path: Path, tree: dict[str, Any]) -> YoloFormat:
-    """Return how the labels are written that a YAML speaks of."""
+    """Read `names` and `kpt_shape` of a dataset YAML."""
     names = tree.get("names", ["person"])
     classes = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(classes, dict) or not classes or not all(type(number) is int for number in classes):
@@ -39,7 +39,7 @@ def yolo_format(path: Path, tree: dict[str, Any]) -> YoloFormat:
 
 
 def read(root: Path, places: Sequence[str], skeleton: Skeleton, form: YoloFormat = YoloFormat()) -> Document:  # noqa: B008
-    """Return the pictures of folders below a root, or those that text files list, with their people.
+    """The pictures of folders below a root, or those that text files list, with their people.
 
     Boxes and joints are shares of a picture's sides; they become COCO's pixels as Ultralytics' converter makes them,
     without a half pixel.
@@ -57,7 +57,7 @@ def read(root: Path, places: Sequence[str], skeleton: Skeleton, form: YoloFormat
 
 
 def label_file(picture: Path) -> Path:
-    """Return where the labels of a picture lie: the last folder called images is called labels instead."""
+    """The label file of a picture: the last folder called `images` is replaced by `labels`."""
     parts = list(picture.with_suffix(".txt").parts)
     if "images" not in parts[:-1]:
         raise UserError(f"{picture}: no folder called images above it, so its labels cannot be found; rename one")
@@ -66,7 +66,7 @@ def label_file(picture: Path) -> Path:
 
 
 def line_of(person: dict[str, Any], width: int, height: int) -> str:
-    """Return the line that says of a person what YOLO-pose can say; the box ends where the picture does."""
+    """A person as a line of a label file; the box is clipped to the picture."""
     left, top, wide, high = person["bbox"]
     right, bottom = min(left + wide, width), min(top + high, height)
     left, top = max(left, 0.0), max(top, 0.0)
@@ -78,7 +78,7 @@ def line_of(person: dict[str, Any], width: int, height: int) -> str:
 
 
 def _listed(root: Path, place: str) -> list[str]:
-    """Return the names, relative to the root, of the pictures in a folder or a list."""
+    """The names, relative to the root, of the pictures in a folder or a list file."""
     path = root / place
     if path.suffix != ".txt":
         return [(Path(place) / name).as_posix() for name in pictures_in(path)]
@@ -93,7 +93,7 @@ def _listed(root: Path, place: str) -> list[str]:
 def _rows(file: Path, joints: int, form: YoloFormat) -> list[NDArray[np.float64]]:
     each, classes = form.numbers, [number for number, _ in form.classes]
     if not zipped.is_file(file):
-        return []  # as everywhere: a picture without a text shows nobody
+        return []  # a picture without a label file shows no people
     try:
         lines = zipped.read_bytes(file).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -127,7 +127,7 @@ def _annotation(row: NDArray[np.float64], picture: dict[str, Any], joints: int, 
     width, height = picture["width"], picture["height"]
     across, down, wide, high = row[1:5] * (width, height, width, height)
     points = row[5:].reshape(joints, each)
-    if each == 2:  # without flags, joints at 0 or less are those nobody labelled
+    if each == 2:  # without flags, joints at 0 or less are not labelled
         points = np.column_stack([points, 2 * (points > 0).all(1)])
     points = points * (width, height, 1) * (points[:, 2:] > 0)
     return {
