@@ -28,7 +28,7 @@ from scipy.optimize import linear_sum_assignment
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import literal_pose as literal
 
-from litepose_nas.pose.decode import decode_tags, fill_missing, resize
+from litepose_nas.pose.bottomup_decode import decode_tags, fill_missing, resize
 from litepose_nas.pose.grouping import Grouping, Peaks, group, joint_order
 from litepose_nas.pose.peaks import find_peaks, quarter_pixel
 

@@ -21,9 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from litepose_nas.pose.bottomup import BottomUp
-from litepose_nas.pose.decode import People, combine, decode, decode_tags, position_cue
+from litepose_nas.pose.bottomup_decode import combine, decode, decode_tags, position_cue
 from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.losses import LossSettings, bottomup_loss, tag_loss
+from litepose_nas.pose.people import People
 from litepose_nas.pose.targets import bottomup_targets
 
 SIZE, PEOPLE, JOINTS = 96, 3, 17

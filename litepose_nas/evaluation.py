@@ -16,7 +16,7 @@ from litepose_nas.data.loader import Fitted, Pictures
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.metrics.coco import Scores, coco_ap, read_truth
 from litepose_nas.metrics.results import Result
-from litepose_nas.pose.decode import DivergedError, People
+from litepose_nas.pose.people import DivergedError, People
 from litepose_nas.pose.task import Seen, Task
 
 Net = Callable[[Tensor], Sequence[Tensor]]

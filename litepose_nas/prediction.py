@@ -17,12 +17,12 @@ from torch import inference_mode
 from litepose_nas import files
 from litepose_nas.data import zipped
 from litepose_nas.data.augment import HALF, Image, Size, warp_picture
+from litepose_nas.data.draw import draw_people
 from litepose_nas.data.images import read_image
 from litepose_nas.data.loader import to_input
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import Net, evaluating, find_people, see
-from litepose_nas.pose.draw import draw_people
 from litepose_nas.pose.task import Task
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")

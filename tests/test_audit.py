@@ -10,7 +10,7 @@ from commands import run
 
 from litepose_nas import Space, UserError, costs, load
 from litepose_nas.budget import Budget
-from litepose_nas.pose.decode import DivergedError
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.runs.run import Run
 from litepose_nas.search.problem import Problem
 from litepose_nas.steps import audit

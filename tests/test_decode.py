@@ -10,7 +10,7 @@ from literal_pose import drawn_scene, hungarian, literal_decode
 from litepose_nas.errors import UserError
 from litepose_nas.pose import refine
 from litepose_nas.pose.bottomup import BottomUp
-from litepose_nas.pose.decode import combine, decode, decode_tags, position_cue
+from litepose_nas.pose.bottomup_decode import combine, decode, decode_tags, position_cue
 from litepose_nas.pose.grouping import Grouping, Peaks, group, joint_order
 from litepose_nas.pose.peaks import find_peaks, local_maxima, quarter_pixel
 from litepose_nas.pose.refine import best_pixels

@@ -25,7 +25,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.evaluation import evaluate, predict_batches
 from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth, ten_lines
 from litepose_nas.pose.bottomup import BottomUp
-from litepose_nas.pose.decode import DivergedError
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.pose.targets import bottomup_targets
 from litepose_nas.synthetic.dataset import write_toy
 

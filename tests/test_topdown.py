@@ -25,9 +25,9 @@ from litepose_nas.errors import UserError
 from litepose_nas.evaluation import evaluate
 from litepose_nas.metrics.coco import coco_ap
 from litepose_nas.pose.codecs import CODECS, encode
-from litepose_nas.pose.decode import DivergedError
 from litepose_nas.pose.losses import LossSettings
-from litepose_nas.pose.similarity import oks, oks_nms
+from litepose_nas.pose.nms import oks, oks_nms
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.pose.task import Seen
 from litepose_nas.pose.topdown import TopDown, joint_weights
 from litepose_nas.synthetic.dataset import write_toy

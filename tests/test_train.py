@@ -20,8 +20,8 @@ from torch import nn
 import litepose_nas as ln
 from litepose_nas import UserError
 from litepose_nas.data.loader import Batch, Pictures, train_batch
-from litepose_nas.pose.decode import DivergedError
 from litepose_nas.pose.losses import distillation_loss
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.pose.targets import bottomup_targets
 from litepose_nas.runs import metrics
 from litepose_nas.runs.run import Run

@@ -38,7 +38,7 @@ def unfinished(verb: str, out: Path | None) -> Run:
 @contextmanager
 def resume_hint(run: Run, verb: str) -> Iterator[None]:
     """On interrupt or user error, print the command that resumes."""
-    from litepose_nas.pose.decode import DivergedError
+    from litepose_nas.pose.people import DivergedError
 
     again = f"litepose-nas {verb} --resume --out {run.folder}"
     try:

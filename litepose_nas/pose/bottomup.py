@@ -14,9 +14,10 @@ from litepose_nas.data import loader
 from litepose_nas.data.augment import Augment, Size, fit_warp
 from litepose_nas.data.loader import Batch, Fitted, Pictures, View
 from litepose_nas.data.pixels import DEFAULT
-from litepose_nas.pose.decode import People, decode
+from litepose_nas.pose.bottomup_decode import decode
 from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.losses import LossSettings, bottomup_loss, distillation_loss
+from litepose_nas.pose.people import People
 from litepose_nas.pose.targets import bottomup_targets
 from litepose_nas.pose.task import Loss, Seen
 

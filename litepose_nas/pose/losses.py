@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from litepose_nas.errors import UserError, nearest
-from litepose_nas.pose.decode import position_cue
+from litepose_nas.pose.bottomup_decode import position_cue
 
 
 class TagStatistics(NamedTuple):
@@ -28,7 +28,7 @@ class LossSettings(NamedTuple):
     pull_weight: float = 0.001
     heatmap_weight: float = 1.0
     foreground: float = 0.0  # how much more an error counts at the middle of a joint than on empty ground
-    tag_cue: tuple[float, float] = (0.0, 0.0)  # see decode.position_cue: a head start for the tags
+    tag_cue: tuple[float, float] = (0.0, 0.0)  # see bottomup_decode.position_cue: a head start for the tags
     sigma: float = 2.0  # of the targets' Gaussians
     exact: bool = False  # Gaussians around the joint itself; published ones are centred on its pixel
 

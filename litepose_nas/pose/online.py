@@ -22,7 +22,7 @@ from litepose_nas.data import boxes as box_
 from litepose_nas.data.augment import Image, Matrix, Size, to_files, warp_picture
 from litepose_nas.data.loader import to_input
 from litepose_nas.errors import UserError
-from litepose_nas.pose.similarity import oks_nms
+from litepose_nas.pose.nms import oks_nms
 from litepose_nas.pose.task import Task
 from litepose_nas.pose.temporal import PREVIOUS, Temporal
 from litepose_nas.pose.topdown import TopDown

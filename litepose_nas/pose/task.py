@@ -14,8 +14,8 @@ from torch import Tensor
 
 from litepose_nas.data.augment import Augment, Size
 from litepose_nas.data.loader import Batch, Fitted, Pictures, View
-from litepose_nas.pose.decode import People
 from litepose_nas.pose.losses import LossSettings
+from litepose_nas.pose.people import People
 
 Loss = Callable[[Sequence[Tensor]], dict[str, Tensor]]  # of outputs: `total`, for backward, and its parts
 

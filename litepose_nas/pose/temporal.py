@@ -23,8 +23,8 @@ from litepose_nas.data.clips import Clip
 from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.loader import Batch, Fitted, Pictures, Sample, View
 from litepose_nas.errors import UserError
-from litepose_nas.pose.decode import People
 from litepose_nas.pose.losses import LossSettings
+from litepose_nas.pose.people import People
 from litepose_nas.pose.task import Loss, Seen
 from litepose_nas.pose.topdown import TopDown
 

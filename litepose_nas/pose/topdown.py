@@ -18,10 +18,11 @@ from litepose_nas.data.boxes import Boxes
 from litepose_nas.data.loader import Batch, Fitted, Pictures, Sample, View
 from litepose_nas.data.pixels import DEFAULT
 from litepose_nas.errors import UserError
+from litepose_nas.pose.bottomup_decode import mirror_order
 from litepose_nas.pose.codecs import decode_heatmaps, encode, mirrored_back, named_codec
-from litepose_nas.pose.decode import DivergedError, People, mirror_order
 from litepose_nas.pose.losses import LossSettings, heatmap_loss
-from litepose_nas.pose.similarity import oks_nms
+from litepose_nas.pose.nms import oks_nms
+from litepose_nas.pose.people import DivergedError, People
 from litepose_nas.pose.task import Loss, Seen
 
 # How much more the joints count that are hardest to find, where a recipe says so.

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from litepose_nas import devices
-from litepose_nas.data.loader import Batch, Cached, Fitted, Pictures
+from litepose_nas.data.loader import Cached, Fitted, Pictures
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import predict_batches
 from litepose_nas.metrics.coco import Truth, fast_ap, read_truth
 from litepose_nas.metrics.results import Result
-from litepose_nas.pose.decode import DivergedError
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.pose.task import Task
 from litepose_nas.space import Arch
 from litepose_nas.supernet import Supernet, calibrate, extract
@@ -89,15 +89,15 @@ class Scorer:
 
         def answer(images: Tensor) -> Sequence[Tensor]:
             nonlocal outputs
-            outputs = net(images.to(self.device))
+            outputs = net(images)
             return outputs
 
         def batches() -> Iterator[Fitted]:
             nonlocal total, count
-            for batch, warps in self._slice(size).batches:
+            for fitted, warps in self._slice(size).batches:
+                batch = fitted.to(self.device)
                 yield batch, warps  # which lets `answer` be asked
-                joints, masks = _truth_on(batch, self.device)
-                loss = self.task.target(outputs, joints, masks, size, self.recipe.loss)
+                loss = self.task.target(outputs, batch.joints, batch.masks, size, self.recipe.loss)
                 total = total + loss(outputs)["total"] * len(batch.images)
                 count += len(batch.images)
 
@@ -144,8 +144,3 @@ class SupernetScorer:
             return self.scorer.found(net.eval(), arch.input)
         except DivergedError:
             return []
-
-
-def _truth_on(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    masks = None if batch.masks is None else batch.masks.to(device)
-    return batch.joints.to(device), masks

@@ -18,7 +18,7 @@ from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import build
-from litepose_nas.pose.decode import DivergedError
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.report import audit as report
 from litepose_nas.report.audit import Ranking
 from litepose_nas.runs.journal import Journal

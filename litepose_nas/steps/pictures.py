@@ -11,14 +11,14 @@ import numpy as np
 
 from litepose_nas.data.augment import HALF, Size
 from litepose_nas.data.dataset import Dataset
+from litepose_nas.data.draw import Captioned, draw_people, heatmap_overlay, side_by_side
 from litepose_nas.data.images import load_picture
 from litepose_nas.data.loader import Batch, Pictures, continuous, to_picture
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import Net, predict_batches
 from litepose_nas.files import replacing
-from litepose_nas.pose.decode import DivergedError
-from litepose_nas.pose.draw import Captioned, draw_people, heatmap_overlay, side_by_side
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.pose.targets import gaussian_heatmaps, scale_joints
 from litepose_nas.pose.task import Task
 

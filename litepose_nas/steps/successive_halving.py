@@ -28,7 +28,7 @@ from litepose_nas.executors.base import Executor, Say
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
-from litepose_nas.pose.decode import DivergedError
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import ENV, Run
 from litepose_nas.search.problem import FAILED

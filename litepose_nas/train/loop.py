@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from litepose_nas.data.loader import Batch
-from litepose_nas.pose.decode import DivergedError
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.runs.run import Run
 from litepose_nas.train import checkpoint, stopping
 from litepose_nas.train.recipe import Recipe
@@ -118,12 +118,9 @@ class _State:
             self._load(checkpoint.load(path))
 
     def backward(self, batch: Batch, number: int, share: float) -> None:
-        device = self.store.flat.device
-        masks = None if batch.masks is None else batch.masks.to(device)
+        batch = batch.to(self.store.flat.device)
         with self.autocast:
-            losses = self.trainee.backward(
-                batch.images.to(device), batch.joints.to(device), masks, number, self.scale * share
-            )
+            losses = self.trainee.backward(batch.images, batch.joints, batch.masks, number, self.scale * share)
         values = torch.stack([loss.float() for loss in losses.values()]).tolist()  # the one wait for the device
         for name, value in zip(losses, values, strict=True):
             if name == "loss" and not abs(value) < DIVERGED:  # so that it holds for NaN too

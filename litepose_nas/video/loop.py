@@ -15,10 +15,10 @@ import numpy as np
 
 from litepose_nas import files
 from litepose_nas.data.augment import HALF, Image
+from litepose_nas.data.draw import draw_people
 from litepose_nas.data.frames import Frames
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError, nearest
-from litepose_nas.pose.draw import draw_people
 from litepose_nas.video.documents import LAYOUTS, document_of
 from litepose_nas.video.film_writer import SUFFIX, FilmWriter
 from litepose_nas.video.following import Follower, Person

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.check.tolerant_reader import CheckedSplit
+from litepose_nas.data.draw import draw_people
 from litepose_nas.data.images import read_image
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
-from litepose_nas.pose.draw import draw_people
 
 SIZE = 300  # pixels of a drawing's longer side
 MARGIN = 0.15

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,24 +11,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from litepose_nas import devices
 from litepose_nas.errors import UserError
 from litepose_nas.pose.grouping import Grouping, Peaks, group, joint_order
 from litepose_nas.pose.peaks import find_peaks, quarter_pixel
+from litepose_nas.pose.people import DivergedError, People
 from litepose_nas.pose.refine import best_pixels
 
 if TYPE_CHECKING:
     from litepose_nas.pose.bottomup import BottomUp
-
-
-class DivergedError(UserError):
-    """A network's outputs are not numbers."""
-
-
-class People(NamedTuple):
-    """The people of one picture, in the order of their creation."""
-
-    keypoints: NDArray[np.float32]  # (P, J, 3): x, y, value; all zero where a joint was not found
-    scores: NDArray[np.float32]  # (P,): mean value over all joints before refine
 
 
 def position_cue(cue: Sequence[float], height: int, width: int, like: Tensor) -> Tensor:
@@ -39,21 +29,13 @@ def position_cue(cue: Sequence[float], height: int, width: int, like: Tensor) ->
     return cue[0] * x + cue[1] * y[:, None]
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute on one thread meanwhile."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 # Thousands of tiny operations: two threads that meet after each were 130 times slower than one on a busy machine.
-@one_thread()
+@devices.one_thread()
 def decode_tags(heatmaps: Tensor, tags: Tensor, settings: Grouping = Grouping()) -> list[People]:  # noqa: B008
-    """Group heatmaps (B, J, H, W) and tags (B, J, H, W, D) into people, in pixels of these maps."""
+    """Group heatmaps (B, J, H, W) and tags (B, J, H, W, D) into people, in pixels of these maps.
+
+    People stand in the order of their creation; a score is the mean value over all joints before refine.
+    """
     heatmaps, tags = checked(heatmaps, tags, settings)
     batch, joints, _, width = heatmaps.shape
     maps, tag_maps = heatmaps.flatten(0, 1), tags.flatten(0, 1)  # one row for each joint of each picture
