@@ -22,10 +22,11 @@ from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.data.source import open_source
 from litepose_nas.demo.scale import FULL
 from litepose_nas.evaluation import evaluate
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.runs import journal
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
-from litepose_nas.steps.common import read_data, task_of
+from litepose_nas.steps.common import read_data
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import Recipe, changed
@@ -48,7 +49,7 @@ def main() -> None:
     source = open_source(str(asked.run / "people"))
     data, more = read_data(source, seed, FULL.slice), read_data(source, seed)
     recipe, steps = changed(Recipe(), (*FULL.supernet, *FULL.finetune)), FULL.finetune_steps
-    task, val = task_of(data.skeleton, recipe), Pictures(source.read("val"))
+    task, val = make_task(data.skeleton, recipe.task_info), Pictures(source.read("val"))
     judge = Scorer(data.split, task, recipe, CPU, Protocol(FULL.calibration, FULL.calibration_batch))
     whole = SupernetScorer(supernet, Scorer(more.split, task, recipe, CPU, Protocol()))
     records = journal.read(asked.run / "search" / "journal.jsonl").records

@@ -40,11 +40,12 @@ from litepose_nas.data.augment import Augment
 from litepose_nas.data.loader import Batch
 from litepose_nas.data.source import open_source
 from litepose_nas.layers.conv import conv_bn, dense
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.pose.task import Task
 from litepose_nas.search.rank_correlation import audit, between
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.space import Arch, Space
-from litepose_nas.steps.common import read_data, task_of
+from litepose_nas.steps.common import read_data
 from litepose_nas.supernet import Supernet, window
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe, changed, named
@@ -222,7 +223,7 @@ def make_bench(room: Path) -> Bench:
     write_toy(room / "people", train=360, val=1, size=96)
     data = read_data(open_source(str(room / "people")), 0, 96)
     recipe = changed(named("default", "topdown"), ("batch=16", "lr=0.005", "widest_first=0.1"), "topdown")
-    task = task_of(data.skeleton, recipe, "topdown")
+    task = make_task(data.skeleton, recipe.task_info, "topdown")
     pictures = [task.train_batch(data.split.train, SIZE, recipe.batch, 0, step, AUGMENT) for step in range(48)]
     return Bench(task, recipe, Scorer(data.split, task, recipe, CPU, Protocol()), pictures, data.joints)
 

@@ -24,9 +24,10 @@ from litepose_nas import costs, devices
 from litepose_nas.data.loader import batches
 from litepose_nas.data.source import open_source
 from litepose_nas.demo.scale import FULL
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
-from litepose_nas.steps.common import Data, read_data, task_of
+from litepose_nas.steps.common import Data, read_data
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import Recipe, changed
@@ -71,7 +72,7 @@ def main() -> None:
         room = Path(name)
         write_toy(room / "people", FULL.train, 1, FULL.size, asked.seed, FULL.setting)
         data = read_data(open_source(str(room / "people")), asked.seed)
-        judge = Scorer(data.split, task_of(data.skeleton, recipe, space.task), recipe, CPU, Protocol())
+        judge = Scorer(data.split, make_task(data.skeleton, recipe.task_info, space.task), recipe, CPU, Protocol())
         torch.manual_seed(asked.seed)
         supernet = ln.Supernet(space, data.joints, memory_format=devices.layout(CPU))
         trainee = SupernetTrainee(supernet, recipe, asked.steps, asked.seed, SIZE)

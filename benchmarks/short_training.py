@@ -22,9 +22,10 @@ from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.data.source import open_source
 from litepose_nas.demo.scale import FULL
 from litepose_nas.evaluation import evaluate
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer
-from litepose_nas.steps.common import read_data, task_of
+from litepose_nas.steps.common import read_data
 from litepose_nas.supernet import calibrate
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every, fit
@@ -65,7 +66,7 @@ def main() -> None:
             steps = asked.pictures // recipe.batch
             torch.manual_seed(asked.seed)
             net = ln.build(ln.Space.load(FULL.space).widest, data.joints)
-            task = task_of(data.skeleton, recipe)
+            task = make_task(data.skeleton, recipe.task_info)
             trainee = NetTrainee(net, recipe, size, CPU, data.joints, task=task)
 
             def stream(start, size=size, recipe=recipe, steps=steps):  # type: ignore[no-untyped-def]

@@ -38,6 +38,7 @@ from litepose_nas.data.source import open_source
 from litepose_nas.evaluation import predict_batches
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.metrics.coco import fast_ap, read_truth
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.pose.temporal import Temporal
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
@@ -46,11 +47,12 @@ from litepose_nas.search.loop import header, run_search
 from litepose_nas.search.problem import Problem, by_loss
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.space import Arch, Space
-from litepose_nas.steps.common import Data, describe, read_data, task_of
+from litepose_nas.steps.common import Data, describe, read_data
 from litepose_nas.steps.keyframe import load_key, space_with_key
 from litepose_nas.supernet import Supernet, calibrate, extract
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.target import subnet_of
+from litepose_nas.task_kind import TaskKind
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import TOPDOWN, Recipe
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee, Trainee
@@ -146,8 +148,8 @@ def train(folder: Path, trainee: Trainee, data: Data, recipe: Recipe, steps: int
 
 def judge_of(room: Room, arch: Arch, recipe: Recipe) -> Scorer:
     """Return what scores networks of this kind on the slice."""
-    data = room.clips if arch.frames > 1 else room.stills
-    task = task_of(data.skeleton, recipe, arch.space.task, arch.frames)
+    data = room.clips if arch.clip_length > 1 else room.stills
+    task = make_task(data.skeleton, recipe.task_info, arch.space.task, arch.clip_length)
     return Scorer(data.split, task, recipe, CPU, Protocol(calibration=64, batch=16))
 
 
@@ -176,12 +178,12 @@ def network(
     path = room.folder / f"{name}.safetensors"
     if not path.exists():
         torch.manual_seed(room.seed)
-        judge, data = judge_of(room, arch, recipe), room.clips if arch.frames > 1 else room.stills
+        judge, data = judge_of(room, arch, recipe), room.clips if arch.clip_length > 1 else room.stills
         net = devices.place(start(), CPU)
         trainee = NetTrainee(net, recipe, SIZE, CPU, data.joints, teacher, judge.task)
         train(room.folder / name, trainee, data, recipe, steps, room.seed)
         calibrate(net, judge.calibration(SIZE))
-        weights.save(net, path, Subnet(arch, data.joints, describe(data.skeleton, recipe, arch.space.task)))
+        weights.save(net, path, Subnet(arch, data.joints, describe(data.skeleton, judge.task)))
     return path
 
 
@@ -202,11 +204,11 @@ def on_videos(room: Room, path: Path, recipe: Recipe = CLIPS) -> dict[str, Any]:
     def look() -> dict[str, Any]:
         net = weights.load(path)
         arch = subnet_of(path).arch
-        task = task_of(room.clips.skeleton, recipe, "temporal", 1 + LATER)
+        task = make_task(room.clips.skeleton, recipe.task_info, "temporal", 1 + LATER)
         assert isinstance(task, Temporal)
         truth = read_truth(room.val.dataset)
-        found = {"macs": ln.cost(arch).macs * (1 if arch.frames > 1 else 1 + LATER)}
-        if arch.frames > 1:
+        found = {"macs": ln.cost(arch).macs * (1 if arch.clip_length > 1 else 1 + LATER)}
+        if arch.clip_length > 1:
             found["ap"] = fast_ap(truth, predict_batches(net, task.eval_batches(room.val, SIZE), task))
             return found
 
@@ -270,7 +272,7 @@ def room_of(out: Path, seed: int, size: Size, setting: str) -> Room:
     if not films.exists():
         write_toy(films, *size.videos, size=128, subject="video", frames=20, setting=setting)
     source = open_source(str(films))
-    stills, clips = read_data(source, seed), read_data(source, seed, task="temporal")
+    stills, clips = read_data(source, seed), read_data(source, seed, task=TaskKind.TEMPORAL)
     return Room(folder, seed, size, stills, clips, Pictures(source.read("val", unlabelled=True)))
 
 
@@ -340,7 +342,7 @@ def _supernet(room: Room, space: Space, key: Path) -> Supernet:
     torch.manual_seed(room.seed)
     supernet = Supernet(space, room.clips.joints, memory_format=devices.layout(CPU))
     load_key(supernet, str(key))
-    task = task_of(room.clips.skeleton, CLIPS, space.task, space.widest.frames)
+    task = make_task(room.clips.skeleton, CLIPS.task_info, space.task, space.widest.clip_length)
     trainee = SupernetTrainee(supernet, CLIPS, room.size.supernet_steps, room.seed, SIZE, task)
     train(room.folder / "supernet", trainee, room.clips, CLIPS, room.size.supernet_steps, room.seed)
     weights.save_supernet(supernet, path)

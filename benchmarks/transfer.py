@@ -24,10 +24,10 @@ from litepose_nas.data.loader import Pictures
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.evaluation import evaluate
 from litepose_nas.metrics import coco, pck
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps import train_supernet
-from litepose_nas.steps.common import task_of
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every
@@ -97,7 +97,7 @@ def score(file: Path, source: Source, seed: int) -> str:
     supernet = weights.load_supernet(file)
     net = extract(supernet, supernet.space.widest)
     data = train_supernet.read_data(source, seed, task="topdown")
-    task, size = task_of(data.skeleton, RECIPE, "topdown"), supernet.space.widest.input
+    task, size = make_task(data.skeleton, RECIPE.task_info, "topdown"), supernet.space.widest.input
     calibrate(net, Scorer(data.split, task, RECIPE, CPU, Protocol()).calibration(size))
     val = source.read("val")
     found, results = evaluate(net.eval(), Pictures(val), task, size)

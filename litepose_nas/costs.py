@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litepose_nas.blocks import Block, Part, ceil_div
-from litepose_nas.families.temporal import FRAMES, KEY
 from litepose_nas.space import Arch, Space, input_size
 
 if TYPE_CHECKING:
@@ -200,20 +199,15 @@ def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) ->
 def by_frame(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[FrameRow]:
     """Return the cost frame by frame of a network that sees clips, its key frame first; of others nothing."""
     rows, table_ = [], table(arch, input, joints)
-    for number in range(arch.frames if arch.frames > 1 else 0):
-        own = f"{FRAMES}.{number - 1}." if number else f"{KEY}."
+    for frame in arch.clip:
         chosen: dict[str, list[str]] = defaultdict(list)
-        for path, value in arch.to_dict().items() if number else ():
-            if path.startswith(f"{FRAMES}.blocks.{number - 1}."):
+        for path, value in arch.to_dict().items() if frame.choices else ():
+            if path.startswith(frame.choices):
                 chosen[path.rpartition(".")[2]].append(str(value))
-        macs, params = (sum(column) for column in zip(*_within(table_, own), strict=True))
+        own = [row for row in table_ if row.name.startswith(frame.parts)]
         words = {key: "-".join(values) for key, values in chosen.items()}
-        rows.append(FrameRow(str(number) if number else KEY, words, macs, params))
+        rows.append(FrameRow(frame.name, words, sum(row.macs for row in own), sum(row.params for row in own)))
     return rows
-
-
-def _within(rows: list[Row], prefix: str) -> Iterator[tuple[int, int]]:
-    return ((row.macs, row.params) for row in rows if row.name.startswith(prefix))
 
 
 def plan_cost(plan: Sequence[Part], h: int, w: int) -> Cost:

@@ -17,7 +17,7 @@ from litepose_nas.errors import UserError, nearest
 from litepose_nas.metrics.coco import Scores, coco_ap, read_truth
 from litepose_nas.metrics.results import Result
 from litepose_nas.pose.people import DivergedError, People
-from litepose_nas.pose.task import Seen, Task
+from litepose_nas.pose.task import PicturePeople, Task
 
 Net = Callable[[Tensor], Sequence[Tensor]]
 DIVERGED = ("raise", "zero")
@@ -35,7 +35,7 @@ def predict_batches(
 
     With `flip` the mirrored pictures are looked at as well; `amp` is the precision of autocast.
     """
-    seen: list[Seen] = []
+    seen: list[PicturePeople] = []
     with evaluating(net), torch.inference_mode():
         for batch, warps in batches:
             found = find_people(net, batch.images, task, flip, amp)
@@ -52,10 +52,10 @@ def predict_batches(
     return results
 
 
-def see(people: People, warp: Matrix, size: Size, image_id: int, box: NDArray[np.float64] | None) -> Seen:
+def see(people: People, warp: Matrix, size: Size, image_id: int, box: NDArray[np.float64] | None) -> PicturePeople:
     """Return people found in a view of this size in COCO's pixels of their picture."""
     area = size[0] * size[1] / abs(float(np.linalg.det(warp[:, :2])))
-    return Seen(image_id, to_files(people.keypoints, warp), people.scores, box, area)
+    return PicturePeople(image_id, to_files(people.keypoints, warp), people.scores, box, area)
 
 
 def find_people(

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from litepose_nas import families, resources, space_file
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.task_kind import TaskKind
 
 if TYPE_CHECKING:
     from litepose_nas.blocks import Part
-    from litepose_nas.families import Family
+    from litepose_nas.families import ClipFrame, Family
 
 Value = Any  # a whole number or a word: what a choice can be
 
@@ -55,9 +56,14 @@ class Arch:
         return input_size(self.tree.resolution)
 
     @property
-    def frames(self) -> int:
-        """How many frames the network sees of a clip, its key frame among them; 1 where it sees single pictures."""
-        return 1 + self.tree.frames.depth if self.space.task == "temporal" else 1
+    def clip(self) -> list[ClipFrame]:
+        """The frames of the clip that the network sees; none where it sees single pictures."""
+        return self.space.family.clip(self.tree) if self.space.task.clips else []  # type: ignore[attr-defined]
+
+    @property
+    def clip_length(self) -> int:
+        """How many frames the network sees at a time."""
+        return max(1, len(self.clip))
 
     def plan(self, joints: int) -> list[Part]:
         """Return the network as a list of blocks with whole-number sizes."""
@@ -99,11 +105,9 @@ class Space:
             return cls(tree, name=path.stem if path.parent == resources.folder("search_spaces") else str(path))
 
     @property
-    def task(self) -> str:
-        """What its networks see, as the family says: whole pictures (`bottomup`), one person at a time (`topdown`), or
-        one person through a clip (`temporal`).
-        """
-        return getattr(self.family, "TASK", "bottomup")
+    def task(self) -> TaskKind:
+        """What its networks see, as the family says."""
+        return TaskKind(getattr(self.family, "TASK", TaskKind.BOTTOMUP))
 
     def __hash__(self) -> int:
         return hash(self.source)

@@ -14,9 +14,9 @@ from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.evaluation import evaluate
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.grouping import Grouping
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.runs.run import Run
 from litepose_nas.space import Arch
-from litepose_nas.steps.common import task_of
 from litepose_nas.supernet import calibrate
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import changed, named
@@ -28,7 +28,7 @@ def by_heart(dataset: Dataset, arch: Arch, size: Size, steps: int, folder: Path,
     torch.manual_seed(0)
     word, joints = arch.space.task, len(dataset.skeleton.names)
     recipe = changed(named("default", word), ["batch=8", "weight_decay=0", *how], word)
-    task, pictures = task_of(dataset.skeleton, recipe, word), Pictures(dataset)
+    task, pictures = make_task(dataset.skeleton, recipe.task_info, word), Pictures(dataset)
     net = ln.build(arch, joints)
     trainee = NetTrainee(net, recipe, size, "cpu", joints, task=task)
 

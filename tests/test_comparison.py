@@ -23,6 +23,7 @@ from litepose_nas.search.comparison import FamilyResults, by_people, choice, com
 from litepose_nas.search.loop import search_on
 from litepose_nas.search.problem import Evaluated, Problem, by_ap, by_loss, score
 from litepose_nas.search.workload import Workload, workload_of
+from litepose_nas.task_kind import TaskKind
 
 PEOPLE = st.fractions(Fraction(1, 10), 40, max_denominator=500)
 
@@ -37,28 +38,28 @@ def test_a_run_keeps_its_budget_just_where_the_picture_does(people, detector, ma
     budget = Budget.of([f"{most}MAC", "6params"])
     spent = people * macs + detector  # the literal rule, in whole fractions
     try:
-        own = picture.budget(budget, "topdown")
+        own = picture.budget(budget, TaskKind.TOPDOWN)
     except UserError:
         assert spent > most
         return
-    assert own.ok(cost) == (spent <= most) == budget.ok(picture.cost(cost, "topdown"))
+    assert own.ok(cost) == (spent <= most) == budget.ok(picture.cost(cost, TaskKind.TOPDOWN))
     assert Budget.of([limit.text for limit in own.limits]) == own  # as a journal keeps it
-    assert picture.cost(cost, "topdown").macs == math.ceil(spent)
+    assert picture.cost(cost, TaskKind.TOPDOWN).macs == math.ceil(spent)
     assert workload_of(json.loads(json.dumps(picture.plain()))) == picture
 
 
 def test_only_what_a_run_takes_is_multiplied_and_only_top_down():
     picture = Workload(Fraction("2.5"), 1000)
     cost = TimedCost(101, 202, 3, 12, 50, 4.0)
-    assert picture.cost(cost, "bottomup") == cost
-    assert picture.cost(cost, "topdown") == TimedCost(1253, 1505, 3, 12, 50, 10.0)
+    assert picture.cost(cost, TaskKind.BOTTOMUP) == cost
+    assert picture.cost(cost, TaskKind.TOPDOWN) == TimedCost(1253, 1505, 3, 12, 50, 10.0)
     budget = Budget.of(["1MMAC", "25ms", "9KBpeak"], timed=True)
-    assert picture.budget(budget, "bottomup") == budget
-    assert [limit.most for limit in picture.budget(budget, "topdown").limits] == [399600, 10.0, 9000]
+    assert picture.budget(budget, TaskKind.BOTTOMUP) == budget
+    assert [limit.most for limit in picture.budget(budget, TaskKind.TOPDOWN).limits] == [399600, 10.0, 9000]
     with pytest.raises(
         UserError, match=r"500MAC: nothing is left of it for each of 2.5 people, of which finding boxes"
     ):
-        picture.budget(Budget.of(["500MAC"]), "topdown")
+        picture.budget(Budget.of(["500MAC"]), TaskKind.TOPDOWN)
 
 
 # ── who wins ──

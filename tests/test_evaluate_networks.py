@@ -19,6 +19,7 @@ from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.source import open_source
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.metrics.mpii import HeadTruth
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.steps import common
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe
@@ -48,7 +49,8 @@ def network(path: Path, joints: int, layout: str) -> None:
     torch.manual_seed(1)
     arch = ln.Space.load(SPACE).smallest
     made = {"supernet": {"path": "", "sha256": ""}, "recipe": Recipe(batch=2).__dict__, "data": layout, "seed": 0}
-    described = common.describe(known_skeleton(layout), Recipe())
+    skeleton = known_skeleton(layout)
+    described = common.describe(skeleton, make_task(skeleton, Recipe().task_info))
     weights.save(ln.build(arch, joints=joints), path, Subnet(arch, joints, {**made, **described}))
 
 

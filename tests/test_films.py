@@ -331,11 +331,11 @@ def test_a_temporal_network_goes_on_inside_a_group(tmp_path, monkeypatch):
 
     def follower():
         # A fresh network finds nothing worth following: boxes say who is who, in every frame.
-        task = Temporal(TopDown(17, sigmas=people.sigmas, least_value=2.0), arch.frames)
+        task = Temporal(TopDown(17, sigmas=people.sigmas, least_value=2.0), arch.clip_length)
         find = finder(SquaresWhole(), BottomUp(3), (SIDE, SIDE))
         return FollowEach(Online(net, task, (64, 48), least_score=0.0), find, every=1)
 
-    assert arch.frames > 2
+    assert arch.clip_length > 2
     wanted = loop.predict_film(follower(), frames, people, tmp_path / "once")
     assert wanted.people >= 12
     stops = iter([False, True, *[False] * 20])

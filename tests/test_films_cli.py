@@ -16,6 +16,7 @@ from litepose_nas.cli import console
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.frames import open_frames
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.steps import common
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe
@@ -38,7 +39,7 @@ def made(tmp_path_factory):
         torch.manual_seed(1)
         arch = ln.Space.load(space).smallest
         said = {"supernet": {"path": "", "sha256": ""}, "recipe": Recipe(batch=2).__dict__, "data": "films", "seed": 0}
-        info = {**said, **common.describe(skeleton, Recipe())}
+        info = {**said, **common.describe(skeleton, make_task(skeleton, Recipe().task_info))}
         weights.save(ln.build(arch, joints=17), room / f"{name}.safetensors", Subnet(arch, 17, info))
     return room
 

@@ -21,8 +21,8 @@ from litepose_nas.errors import UserError
 from litepose_nas.evaluation import evaluate
 from litepose_nas.metrics.conditions import PredictionSettings
 from litepose_nas.metrics.reports import METRICS, MetricInput
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.runs.run import Run
-from litepose_nas.steps.common import task_of
 from litepose_nas.supernet import calibrate
 from litepose_nas.synthetic import robot_arm
 from litepose_nas.synthetic.dataset import write_toy
@@ -143,7 +143,7 @@ def test_a_small_network_learns_them(tmp_path):
     source, size, steps = drawn(tmp_path / "arms", 200, 30, 96), (64, 48), 450
     dataset, held = source.read("train"), source.read("val")
     recipe = changed(named("default", "topdown"), ["batch=8", "lr=0.01", "rotation=0", "scale=0.9,1.1"], "topdown")
-    task, pictures = task_of(dataset.skeleton, recipe, "topdown"), Pictures(dataset)
+    task, pictures = make_task(dataset.skeleton, recipe.task_info, "topdown"), Pictures(dataset)
     torch.manual_seed(0)
     net = ln.build(ln.Space.load("topdown-tiny").smallest, 7)
     trainee = NetTrainee(net, recipe, size, "cpu", 7, task=task)

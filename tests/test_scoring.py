@@ -7,8 +7,9 @@ import torch
 import litepose_nas as ln
 from litepose_nas.evaluation import predict_batches
 from litepose_nas.metrics.coco import coco_ap
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.search.scoring import Protocol, Scorer
-from litepose_nas.steps.common import read_data, task_of
+from litepose_nas.steps.common import read_data
 from litepose_nas.train.recipe import Recipe
 
 SIZE = (64, 64)
@@ -21,7 +22,7 @@ def judge(tmp_path_factory):
     data, recipe = read_data(source, 0, most_in_slice=5), Recipe()
     # A slice of all that is not for gradients has too few pictures to need a second batch.
     split = data.split._replace(heldout=data.split.train)
-    task = task_of(data.skeleton, recipe)
+    task = make_task(data.skeleton, recipe.task_info)
     return Scorer(split, task, recipe, torch.device("cpu"), Protocol(calibration=8, batch=4))
 
 

@@ -32,11 +32,11 @@ class Case(NamedTuple):
     thinned: bool = False  # a full-size space, of which less is seen by default
 
     def inputs(self, height: int = 64, width: int = 64) -> Inputs:
-        return pictures(height, width, frames=self.supernet.space.widest.frames)
+        return pictures(height, width, frames=self.supernet.space.widest.clip_length)
 
     def ask(self, check: Callable[..., None], arch: ln.Arch, size: tuple[int, int] = (64, 64)) -> None:
         """Check a property; gradients of three frames and more meet in the store in another order than autograd's."""
-        summed = check is properties.gradients_equal_autograd and arch.frames > 3
+        summed = check is properties.gradients_equal_autograd and arch.clip_length > 3
         check(self.supernet, arch, self.inputs(*size), **({"tolerance": 1e-5} if summed else {}))
 
     def lies_inside_widest(self, arch: ln.Arch, size: tuple[int, int] = (64, 64)) -> None:
@@ -130,7 +130,7 @@ def test_channels_last(case):
         inputs = tuple(_channels_last(x) for x in case.inputs())
         properties.subnet_equals_extraction(case.channels_last, arch, inputs)
         # What is frozen is in the store's format, and in a fresh network's: other algorithms, other roundings.
-        properties.fresh_net_is_equal(case.channels_last, arch, inputs, 0.0 if arch.frames == 1 else 1e-3)
+        properties.fresh_net_is_equal(case.channels_last, arch, inputs, 0.0 if arch.clip_length == 1 else 1e-3)
 
 
 def _channels_last(x: torch.Tensor) -> torch.Tensor:
@@ -187,7 +187,7 @@ def test_full_size_spaces_build_and_cost_what_they_say(name):
     with torch.device("meta"):  # sizes alone
         supernet = Supernet(space, JOINTS, device="meta")
     properties.all_build(supernet, 10)
-    properties.cost_is_exact(supernet, space.sample(random.Random(1)), pictures(*ODD, frames=space.widest.frames))
+    properties.cost_is_exact(supernet, space.sample(random.Random(1)), pictures(*ODD, frames=space.widest.clip_length))
 
 
 def test_learned_kernel_maps():

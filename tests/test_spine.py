@@ -20,7 +20,6 @@ from litepose_nas.formats import subnet_file
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.steps import train_supernet
-from litepose_nas.steps.common import task_of
 
 ROOT = Path(__file__).parent.parent
 STORIES = ("litepose_crowdpose.sh", "litepose_coco.sh")
@@ -88,7 +87,7 @@ def loss_before(arch):
     """Return the loss on the held-out slice of an architecture in the supernet as it was before its first step."""
     past = Run.open("runs/train-supernet/supernet")
     supernet, data, trainee, _ = train_supernet.again(past, open_source("people"), "cpu")
-    judge = Scorer(data.split, task_of(data.skeleton, trainee.recipe), trainee.recipe, torch.device("cpu"), Protocol())
+    judge = Scorer(data.split, trainee.task, trainee.recipe, torch.device("cpu"), Protocol())
     return SupernetScorer(supernet, judge)(arch)["loss"]
 
 

@@ -29,6 +29,7 @@ from litepose_nas.families.temporal import key_everywhere
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.codecs import CODECS, encode
 from litepose_nas.pose.losses import LossSettings
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.pose.temporal import NOBODY, Temporal, groups
 from litepose_nas.pose.topdown import TopDown
 from litepose_nas.search import guided
@@ -190,13 +191,13 @@ def test_an_answer_is_all_or_what_is_to_be_added(answer):
 
 def test_the_number_of_frames_can_be_a_choice():
     elastic = space(depth=[1, 2, 3])
-    assert elastic.widest.frames == 4
-    assert elastic.smallest.frames == 2
+    assert elastic.widest.clip_length == 4
+    assert elastic.smallest.clip_length == 2
     assert not any(path.startswith("frames.blocks.1") for path in elastic.smallest.to_dict())
     net = properties.rough_supernet(elastic, JOINTS)
     for arch in (elastic.smallest, elastic.sample(random.Random(0)), elastic.widest):
         properties.subnet_equals_extraction(net, arch, (clip(4),))
-        properties.cost_is_exact(net, arch, (clip(arch.frames),))
+        properties.cost_is_exact(net, arch, (clip(arch.clip_length),))
 
 
 # ── what is frozen, and what learns ──
@@ -277,7 +278,8 @@ def key_file(folder, film, name="key.safetensors", **info):
     one = Space.load("topdown-tiny")
     arch = one.arch(one.sample(random.Random(3)).to_dict() | {"resolution": "64x48"})
     net = calibrate(ln.build(arch, JOINTS), [torch.randn(8, 3, *SIZE)])
-    weights.save(net, folder / name, Subnet(arch, JOINTS, {**describe(film.skeleton, TOPDOWN, "topdown"), **info}))
+    described = describe(film.skeleton, make_task(film.skeleton, TOPDOWN.task_info, "topdown"))
+    weights.save(net, folder / name, Subnet(arch, JOINTS, {**described, **info}))
     return folder / name
 
 
@@ -488,7 +490,7 @@ def test_every_step_on_drawn_videos(films, film, tmp_path, monkeypatch, capsys):
     said("extract subnet.json")
     said("finetune subnet.safetensors --steps 2 --teacher")
     assert "Total" in said(f"evaluate subnet-finetuned.safetensors --data {data}")
-    assert "follows people" in said(f"evaluate subnet-finetuned.safetensors --data {data} --boxes some.json", 2)
+    assert "no track ids" in said(f"evaluate subnet-finetuned.safetensors --data {data} --boxes some.json", 2)
     shown = said("profile subnet-finetuned.safetensors")
     assert "one person through a group of 3 frames" in shown
     first = [line.split()[0] for line in shown.splitlines() if line]

@@ -28,7 +28,7 @@ from litepose_nas.pose.codecs import CODECS, encode
 from litepose_nas.pose.losses import LossSettings
 from litepose_nas.pose.nms import oks, oks_nms
 from litepose_nas.pose.people import DivergedError
-from litepose_nas.pose.task import Seen
+from litepose_nas.pose.task import PicturePeople
 from litepose_nas.pose.topdown import TopDown, joint_weights
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import OWN, TOPDOWN, VIPNAS, Recipe, changed, from_mapping, kept, named
@@ -217,7 +217,7 @@ def test_similarity_of_a_person_to_itself():
 
 def seen(image, x, score, box_score, joints=4):
     points = np.full((1, joints, 3), (x, 10.0, 0.5))
-    return Seen(image, points, np.array([score], np.float32), np.array([0, 0, 10, 10, box_score]), 400.0)
+    return PicturePeople(image, points, np.array([score], np.float32), np.array([0, 0, 10, 10, box_score]), 400.0)
 
 
 def test_people_are_scored_with_their_boxes_and_doubles_go():

@@ -15,6 +15,7 @@ import litepose_nas as ln
 from litepose_nas import weights
 from litepose_nas.data.source import open_source
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.runs.run import Run
 from litepose_nas.steps import common, finetune, train_supernet
 from litepose_nas.synthetic.dataset import write_toy
@@ -54,7 +55,8 @@ def network(path, source, space):
     arch = ln.Space.load(space).smallest
     made = {"supernet": {"path": "", "sha256": ""}, "recipe": Recipe(batch=2).__dict__, "data": source.name, "seed": 0}
     skeleton = source.read("train").skeleton
-    weights.save(ln.build(arch), path, Subnet(arch, 17, {**made, **common.describe(skeleton, Recipe())}))
+    described = common.describe(skeleton, make_task(skeleton, Recipe().task_info))
+    weights.save(ln.build(arch), path, Subnet(arch, 17, {**made, **described}))
 
 
 def single(folder, source, path, steps=8, report=None, every=None, take="best"):

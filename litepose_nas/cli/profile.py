@@ -39,8 +39,8 @@ def profile(
         blocks = [row._asdict() for row in rows]
         of = of_whom(subnet.arch).removeprefix("of one ") or "picture"
         made = {"of_one": of, "input": [h, w], "joints": subnet.joints, "blocks": blocks}
-        if subnet.arch.frames > 1:
-            made["frames"] = [row._asdict() for row in costs.by_frame(subnet.arch, (h, w), subnet.joints)]
+        if frames := costs.by_frame(subnet.arch, (h, w), subnet.joints):
+            made["frames"] = [row._asdict() for row in frames]
         console.as_json({**cost._asdict(), **made})
         return
     console.table(

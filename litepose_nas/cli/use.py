@@ -177,7 +177,7 @@ def predict(
     if min_box_score and boxes is None:
         raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
     find = step.boxes_by_file(loaded, boxes, min_box_score)
-    if loaded.topdown and boxes is None:
+    if loaded.task.kind.one_person and boxes is None:
         console.out(
             "this network sees one person at a time, and no --boxes were given: each picture is taken for one person"
         )

@@ -92,7 +92,7 @@ def export(
     cost = costs.cost(subnet.arch, size, subnet.joints)._asdict()  # at this size, which may not be the arch's own
     pixels = words(str(subnet.info.get("pixels", DEFAULT)))
     meta = {**subnet.to_json(), "input": list(size), "cost": cost, "untrained": untrained, "input_pixels": pixels}
-    frames = subnet.arch.frames
+    frames = subnet.arch.clip_length
     parity = write(net, out, size if frames == 1 else (frames, *size), outputs, meta)
     if as_json:
         console.as_json({**parity._asdict(), "input": size, "outputs": outputs, "out": str(out)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +34,13 @@ def named_pixels(name: object) -> Pixels:
     if name not in CONVENTIONS:
         raise UserError(f"pixels: {name!r} is not a convention; {nearest(name, CONVENTIONS)}")
     return CONVENTIONS[str(name)]
+
+
+def pixels_of(info: Mapping[str, Any]) -> str:
+    """Return the convention that a file of weights names; those that name none have the default."""
+    name = info.get("pixels", DEFAULT)
+    named_pixels(name)
+    return str(name)
 
 
 @functools.cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from litepose_nas.errors import UserError, nearest
 
@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from litepose_nas.blocks import Part
 
 
+class ClipFrame(NamedTuple):
+    """One frame of the clip that a network sees."""
+
+    name: str
+    parts: str  # how the names of its parts begin
+    choices: str  # how the paths of its choices begin; empty where it has none
+
+
 class Family(Protocol):
     """What a family of networks offers; a module with these names is one."""
 
     OUTPUTS: tuple[str, ...]  # names of what `forward` returns, in order
-    # And TASK = "topdown" where the network sees one person at a time, "temporal" where it sees one through a clip;
-    # without it, whole pictures. A top-down family with STAGES can be used for the later frames of a clip: its forward
-    # takes a third argument, a function of a stage's number and feature, and goes on with what that returns.
+    # And TASK, a name in task_kind.py, where the network does not see whole pictures. A top-down family with STAGES can
+    # be used for the later frames of a clip: its forward takes a third argument, a function of a stage's number and
+    # feature, and goes on with what that returns.
 
     def plan(self, tree: Any, joints: int) -> Iterable[Part]:
         """Yield the blocks of one architecture; the only place where widths are decided."""

@@ -7,6 +7,7 @@ way of its own. The networks of the later frames share the tensors of one supern
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from litepose_nas import families
 from litepose_nas.blocks import Part
 from litepose_nas.blocks.temporal import WAYS, TemporalFuse
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.task_kind import TaskKind
 
 KEY, FRAMES, SHARED = "key", "frames", "later"  # how names begin: of the key network, of later ones, of their store
 NONE = "none"
@@ -31,7 +33,7 @@ class Group:
     added: bool = False  # a later network answers with what is to be added to the heatmaps before
     through: bool = False  # gradients go on into the frame before
     OUTPUTS = ("heatmaps",)
-    TASK = "temporal"
+    TASK = TaskKind.TEMPORAL
 
     @property
     def __name__(self) -> str:
@@ -79,6 +81,19 @@ class Group:
             place = (place + 1) % size
         return (torch.stack(heatmaps, 1),)
 
+    def clip(self, tree: Any) -> list[families.ClipFrame]:
+        """Return the frames of a group, the key frame first."""
+        later = [
+            families.ClipFrame(str(number + 1), f"{FRAMES}.{number}.", f"{FRAMES}.blocks.{number}.")
+            for number in range(tree.frames.depth)
+        ]
+        return [families.ClipFrame(KEY, f"{KEY}.", ""), *later]
+
+    def twin(self, path: str) -> str:
+        """Return where the first later frame has the choice that a later one has at this path; else nothing."""
+        found = re.fullmatch(rf"({FRAMES}\.blocks)\.\d+\.(.*)", path)
+        return f"{found[1]}.0.{found[2]}" if found else ""
+
     def _look(self, net: Any, image: Any, before: Any, place: int) -> Any:
         """Return the heatmaps of one frame."""
         if place == 0:
@@ -107,7 +122,7 @@ def of(tree: Mapping[str, Any]) -> Group:
         if not isinstance(family, str):
             raise UserError(f"{name}: expected a mapping with the key `family`, that of its networks")
         one = families.load(family)
-        if getattr(one, "TASK", "") != "topdown":
+        if getattr(one, "TASK", "") != TaskKind.TOPDOWN:
             raise UserError(f"{name}.family: {family} does not see one person at a time; name a top-down family")
         found.append(one)
     if not hasattr(found[1], "STAGES"):

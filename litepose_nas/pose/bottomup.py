@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import torch.nn.functional as F
@@ -12,14 +12,18 @@ from torch import Tensor
 
 from litepose_nas.data import loader
 from litepose_nas.data.augment import Augment, Size, fit_warp
+from litepose_nas.data.boxes import Boxes
 from litepose_nas.data.loader import Batch, Fitted, Pictures, View
-from litepose_nas.data.pixels import DEFAULT
+from litepose_nas.data.pixels import DEFAULT, pixels_of
+from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.errors import UserError
 from litepose_nas.pose.bottomup_decode import decode
 from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.losses import LossSettings, bottomup_loss, distillation_loss
 from litepose_nas.pose.people import People
 from litepose_nas.pose.targets import bottomup_targets
-from litepose_nas.pose.task import Loss, Seen
+from litepose_nas.pose.task import Loss, PicturePeople
+from litepose_nas.task_kind import TaskKind
 
 
 class BottomUp(NamedTuple):
@@ -31,6 +35,25 @@ class BottomUp(NamedTuple):
     decode_at_input: bool = False  # upsample to the input size before the peaks are sought
     grouping: Grouping = Grouping()
     pixels: str = DEFAULT  # what the network takes for a picture, a name in data/pixels.py
+
+    @property
+    def kind(self) -> TaskKind:
+        return TaskKind.BOTTOMUP
+
+    @property
+    def true_boxes(self) -> bool:
+        return False
+
+    @classmethod
+    def from_info(cls, skeleton: Skeleton, info: Mapping[str, Any]) -> BottomUp:
+        x, y = info.get("tag_cue", (0.0, 0.0))
+        return cls(len(skeleton.names), skeleton.flip_pairs, (float(x), float(y)), pixels=pixels_of(info))
+
+    def to_info(self) -> dict[str, Any]:
+        return {"pixels": self.pixels, "tag_cue": list(self.tag_cue)}
+
+    def with_boxes(self, boxes: Boxes, every: bool = False) -> NoReturn:
+        raise UserError(f"{self.kind.why_no_boxes}; leave them out")
 
     def items(self, pictures: Pictures) -> int:
         """Return how many pictures there are."""
@@ -72,6 +95,6 @@ class BottomUp(NamedTuple):
         """Return the people in each picture, grouped by their tags."""
         return decode(outputs, self, flipped, size)
 
-    def gather(self, seen: Sequence[Seen]) -> list[Seen]:
+    def gather(self, found: Sequence[PicturePeople]) -> list[PicturePeople]:
         """Return what was given: a picture has one view."""
-        return list(seen)
+        return list(found)

@@ -24,8 +24,7 @@ from litepose_nas.data.loader import to_input
 from litepose_nas.errors import UserError
 from litepose_nas.pose.nms import oks_nms
 from litepose_nas.pose.task import Task
-from litepose_nas.pose.temporal import PREVIOUS, Temporal
-from litepose_nas.pose.topdown import TopDown
+from litepose_nas.pose.temporal import PREVIOUS, as_group
 
 AROUND = 1.3  # how much larger than the extent of its joints a person's box is, as in PoseTrack
 FEWEST = 3  # joints: with less there is no telling where a person is
@@ -73,11 +72,10 @@ class Online:
         least_score: float = 0.1,
         state: State = State(),  # noqa: B008
     ):
-        if not isinstance(task, (TopDown, Temporal)):
-            raise UserError("this network sees whole pictures, not one person at a time; it cannot follow anybody")
+        group = as_group(task)
         self.net = net.eval() if isinstance(net, nn.Module) else net
-        self.each, self.frames = (task.each, task.frames) if isinstance(task, Temporal) else (task, 1)
-        self.moves = isinstance(task, Temporal) and task.crop == PREVIOUS  # the crop does, inside a group
+        self.each, self.clip_length = group.each, group.clip_length
+        self.moves = group.crop == PREVIOUS  # the crop does, inside a group
         self.size, self.least_score, self.state = size, least_score, state
 
     @torch.inference_mode()
@@ -117,7 +115,7 @@ class Online:
 
     def _next(self, one: Followed | None, box: tuple[float, ...], track: int) -> _Look:
         """Return the next look at a person: at a key frame where the box is, inside a group where the group looks."""
-        place = 0 if one is None else (one.place + 1) % self.frames
+        place = 0 if one is None else (one.place + 1) % self.clip_length
         if one is None or place == 0:
             return _Look(track if one is None else one.track, box, 0, None)
         own = around(one.keypoints, self.each.least_value) if self.moves else None

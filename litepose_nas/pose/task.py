@@ -6,21 +6,23 @@ Each task is one file beside this one. Training, scoring, evaluation and predict
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from litepose_nas.data.augment import Augment, Size
+from litepose_nas.data.boxes import Boxes
 from litepose_nas.data.loader import Batch, Fitted, Pictures, View
 from litepose_nas.pose.losses import LossSettings
 from litepose_nas.pose.people import People
+from litepose_nas.task_kind import TaskKind
 
 Loss = Callable[[Sequence[Tensor]], dict[str, Tensor]]  # of outputs: `total`, for backward, and its parts
 
 
-class Seen(NamedTuple):
+class PicturePeople(NamedTuple):
     """The people found in one view of a picture, or in all of them."""
 
     image_id: int
@@ -34,12 +36,25 @@ class Task(Protocol):
     """What every task offers. It holds the settings that must be alike in training and in use."""
 
     @property
+    def kind(self) -> TaskKind: ...
+
+    @property
     def joints(self) -> int:
         """How many joints a person has."""
 
     @property
     def pixels(self) -> str:
         """What the network takes for a picture, a name in data/pixels.py."""
+
+    @property
+    def true_boxes(self) -> bool:
+        """Whether it looks into the true boxes only because no others were given."""
+
+    def to_info(self) -> dict[str, Any]:
+        """Return what must travel with weights; each task has a `from_info` that reads it."""
+
+    def with_boxes(self, boxes: Boxes, every: bool = False) -> Task:
+        """Return the task that looks into these boxes, by image; with `every`, nobody is taken for another's double."""
 
     def items(self, pictures: Pictures) -> int:
         """Return how many things there are to learn from in an epoch: pictures or people."""
@@ -68,5 +83,5 @@ class Task(Protocol):
     def people(self, outputs: Sequence[Tensor], flipped: Sequence[Tensor] | None, size: Size) -> list[People]:
         """Return the people in each view, in pixels of the input, from outputs and those of the mirrored views."""
 
-    def gather(self, seen: Sequence[Seen]) -> list[Seen]:
+    def gather(self, found: Sequence[PicturePeople]) -> list[PicturePeople]:
         """Return the people of each picture from those of its views."""

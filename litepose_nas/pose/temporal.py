@@ -7,8 +7,8 @@ heatmaps of one frame lie on the picture of the next.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +18,17 @@ from litepose_nas.data import augment as aug
 from litepose_nas.data import boxes as box_
 from litepose_nas.data import loader
 from litepose_nas.data.augment import Augment, Matrix, Size
-from litepose_nas.data.boxes import Box
+from litepose_nas.data.boxes import Box, Boxes
 from litepose_nas.data.clips import Clip
 from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.loader import Batch, Fitted, Pictures, Sample, View
+from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.pose.losses import LossSettings
 from litepose_nas.pose.people import People
-from litepose_nas.pose.task import Loss, Seen
+from litepose_nas.pose.task import Loss, PicturePeople, Task
 from litepose_nas.pose.topdown import TopDown
+from litepose_nas.task_kind import TaskKind
 
 KEY, PREVIOUS = CROPS = ("key", "previous")  # whose box a later frame is cut out by: the key frame's, the last frame's
 NOBODY = -1  # the image id of a frame in which nobody asked for the person
@@ -36,8 +38,23 @@ class Temporal(NamedTuple):
     """The temporal task: how a single frame is seen, how many frames a group has, and by whose box they are cut out."""
 
     each: TopDown
-    frames: int  # its key frame among them
+    clip_length: int  # the key frame among them
     crop: str = KEY
+
+    @property
+    def kind(self) -> TaskKind:
+        return TaskKind.TEMPORAL
+
+    @property
+    def true_boxes(self) -> bool:
+        return False  # it has no use for others
+
+    @classmethod
+    def from_info(cls, skeleton: Skeleton, info: Mapping[str, Any], clip_length: int) -> Temporal:
+        return cls(TopDown.from_info(skeleton, info), clip_length, str(info.get("crop", KEY)))
+
+    def to_info(self) -> dict[str, Any]:
+        return {**self.each.to_info(), "crop": self.crop}
 
     @property
     def joints(self) -> int:
@@ -49,25 +66,28 @@ class Temporal(NamedTuple):
         """What the network takes for a picture, a name in data/pixels.py."""
         return self.each.pixels
 
+    def with_boxes(self, boxes: Boxes, every: bool = False) -> NoReturn:
+        raise UserError(f"{self.kind.why_no_boxes}; leave them out")
+
     def items(self, pictures: Pictures) -> int:
         """Return how many clips there are."""
-        return len(pictures.clips(self.frames))
+        return len(pictures.clips(self.clip_length))
 
     def train_batch(
         self, pictures: Pictures, size: Size, batch: int, seed: int, step: int, augment: Augment | None
     ) -> Batch:
         """Return clips: every one once an epoch in a new order, all its frames changed by the same draws."""
-        found, where = pictures.clips(self.frames), pictures.dataset.annotations
+        found, where = pictures.clips(self.clip_length), pictures.dataset.annotations
         if not found:
             raise UserError(
-                f"{where}: no person is followed through {self.frames} frames in a row; a temporal network needs "
+                f"{where}: no person is followed through {self.clip_length} frames in a row; a temporal network needs "
                 "videos with tracks, such as `litepose-nas data toy FOLDER --subject video` draws"
             )
         samples = []
         for position, place in enumerate(range(step * batch, (step + 1) * batch)):
             clip = found[loader.turn(seed, place, len(found))]
             samples += self._cut(pictures, clip, size, augment, [loader.CHANGES, seed, step, position])
-        return _clips(loader.collate(samples, size, self.joints, self.pixels), self.frames)
+        return _clips(loader.collate(samples, size, self.joints, self.pixels), self.clip_length)
 
     def eval_batches(
         self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
@@ -77,7 +97,7 @@ class Temporal(NamedTuple):
         if self.each.boxes is not None:
             raise UserError("a temporal network follows people: it takes the true boxes, which say who is who")
         of_length: dict[int, list[Clip]] = defaultdict(list)
-        for clip in groups(pictures.dataset, self.frames):
+        for clip in groups(pictures.dataset, self.clip_length):
             if any(image in wanted for image in clip.images):
                 of_length[len(clip.images)].append(clip)
         for frames, found in sorted(of_length.items(), reverse=True):
@@ -108,9 +128,9 @@ class Temporal(NamedTuple):
 
         return self.each.people(every(outputs), None if flipped is None else every(flipped), size)
 
-    def gather(self, seen: Sequence[Seen]) -> list[Seen]:
+    def gather(self, found: Sequence[PicturePeople]) -> list[PicturePeople]:
         """Return the people of each picture; a frame in which nobody asked for the person is left out."""
-        return self.each.gather([one for one in seen if one.image_id != NOBODY])
+        return self.each.gather([one for one in found if one.image_id != NOBODY])
 
     def _cut(
         self, pictures: Pictures, clip: Clip, size: Size, augment: Augment | None, seeds: list[int]
@@ -153,6 +173,15 @@ class Temporal(NamedTuple):
                 samples.append(sample if asked else sample._replace(image_id=NOBODY))
                 warps.append(view.warp)
         return _clips(loader.collate(samples, size, self.joints, self.pixels), frames), warps
+
+
+def as_group(task: Task) -> Temporal:
+    """Return a task that sees one person at a time as one of clips: a network of single frames is a group of one."""
+    if isinstance(task, TopDown):
+        return Temporal(task, 1)
+    if not isinstance(task, Temporal):
+        raise UserError("this network sees whole pictures, not one person at a time; it cannot follow anybody")
+    return task
 
 
 def groups(dataset: Dataset, frames: int) -> Iterator[Clip]:

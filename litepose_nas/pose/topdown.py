@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,14 +16,16 @@ from litepose_nas.data import loader
 from litepose_nas.data.augment import Augment, Size
 from litepose_nas.data.boxes import Boxes
 from litepose_nas.data.loader import Batch, Fitted, Pictures, Sample, View
-from litepose_nas.data.pixels import DEFAULT
+from litepose_nas.data.pixels import DEFAULT, pixels_of
+from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.pose.bottomup_decode import mirror_order
 from litepose_nas.pose.codecs import decode_heatmaps, encode, mirrored_back, named_codec
 from litepose_nas.pose.losses import LossSettings, heatmap_loss
 from litepose_nas.pose.nms import oks_nms
 from litepose_nas.pose.people import DivergedError, People
-from litepose_nas.pose.task import Loss, Seen
+from litepose_nas.pose.task import Loss, PicturePeople
+from litepose_nas.task_kind import TaskKind
 
 # How much more the joints count that are hardest to find, where a recipe says so.
 HARD = {"wrist": 1.5, "ankle": 1.5, "elbow": 1.2, "knee": 1.2}
@@ -41,6 +43,30 @@ class TopDown(NamedTuple):
     least_value: float = 0.2  # joints below it do not count in a person's score
     same_person: float = 0.9  # object keypoint similarity above which two people are one
     pixels: str = DEFAULT  # what the network takes for a picture, a name in data/pixels.py
+
+    @property
+    def kind(self) -> TaskKind:
+        return TaskKind.TOPDOWN
+
+    @classmethod
+    def from_info(cls, skeleton: Skeleton, info: Mapping[str, Any]) -> TopDown:
+        """Return the task; files of weights that name no codec are of networks that others trained, with the plain one.
+
+        `joints_weight` is for training: a recipe says it, a file does not.
+        """
+        weights = joint_weights(skeleton.names) if info.get("joints_weight") else ()
+        joints, codec = len(skeleton.names), str(info.get("codec", "plain"))
+        return cls(joints, skeleton.flip_pairs, codec, skeleton.sigmas, weights, pixels=pixels_of(info))
+
+    def to_info(self) -> dict[str, Any]:
+        return {"pixels": self.pixels, "codec": self.codec}
+
+    def with_boxes(self, boxes: Boxes, every: bool = False) -> TopDown:
+        return self._replace(boxes=boxes, sigmas=() if every else self.sigmas)
+
+    @property
+    def true_boxes(self) -> bool:
+        return self.boxes is None
 
     def items(self, pictures: Pictures) -> int:
         """Return how many people there are."""
@@ -129,10 +155,10 @@ class TopDown(NamedTuple):
         scores = value.sum(1) / np.maximum((value > 0).sum(1), 1)
         return [People(person[None], score[None]) for person, score in zip(found, scores, strict=True)]
 
-    def gather(self, seen: Sequence[Seen]) -> list[Seen]:
+    def gather(self, found: Sequence[PicturePeople]) -> list[PicturePeople]:
         """Return the people of each picture, scored with their boxes; of two who are one the surer stays."""
-        of_image: dict[int, list[Seen]] = {}
-        for one in seen:
+        of_image: dict[int, list[PicturePeople]] = {}
+        for one in found:
             of_image.setdefault(one.image_id, []).append(one)
         out = []
         for image_id, views in of_image.items():
@@ -142,7 +168,7 @@ class TopDown(NamedTuple):
             if self.sigmas:
                 areas = np.array([view.area for view in views])
                 kept = np.sort(oks_nms(keypoints[..., :2], scores, areas, np.array(self.sigmas), self.same_person))
-            out.append(Seen(image_id, keypoints[kept], scores[kept]))
+            out.append(PicturePeople(image_id, keypoints[kept], scores[kept]))
         return out
 
     def _checked(self, outputs: Sequence[Tensor]) -> Tensor:
@@ -185,5 +211,5 @@ def _true(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.column_stack([boxes.astype(np.float64), np.ones(len(boxes))])
 
 
-def _score(seen: Seen) -> float:
-    return 1.0 if seen.box is None else float(seen.box[4])
+def _score(view: PicturePeople) -> float:
+    return 1.0 if view.box is None else float(view.box[4])

@@ -18,7 +18,7 @@ from litepose_nas.search.comparison import Comparison, FamilyResults, by_people,
 from litepose_nas.search.finalists import Finalist, Selection
 from litepose_nas.search.pareto import front
 from litepose_nas.search.problem import Evaluated
-from litepose_nas.search.workload import TOPDOWN, Workload, workload_of
+from litepose_nas.search.workload import Workload, workload_of
 
 
 class Ahead(NamedTuple):
@@ -53,7 +53,7 @@ class Across(NamedTuple):
     @property
     def needs_boxes(self) -> bool:
         """Whether any of the networks see one person at a time."""
-        return any(past.problem.space.task == TOPDOWN for past in self.pasts.values())
+        return any(past.problem.space.task.once_a_person for past in self.pasts.values())
 
     def family_of(self, one: Evaluated) -> str:
         """Return the family that a network is of."""

@@ -11,7 +11,7 @@ from litepose_nas.runs.journal import plain
 from litepose_nas.search import baselines
 from litepose_nas.search.comparison import Comparison, FamilyChoice, crossover_points
 from litepose_nas.search.problem import Evaluated
-from litepose_nas.search.workload import RUNS, TOPDOWN
+from litepose_nas.search.workload import RUNS
 
 HEAD = ("family", "sees", "AP", "a picture", "a run", "params", "evaluated", "ranked by")
 
@@ -81,7 +81,7 @@ def table(found: Summary) -> list[list[str]]:
     field = "macs" if found.budget.convention == "exact" else "macs_litepose"
     for one in found.comparison.choices:
         past = found.across.pasts[one.family]
-        sees = "one person" if past.problem.space.task == TOPDOWN else "pictures"
+        sees = "one person" if past.problem.space.task.once_a_person else "pictures"
         costs = [in_words(field, getattr(cost, field)) for cost in (one.cost, one.one.cost)]
         ap = f"{one.ap:.3f}" + (f" ± {one.noise:.3f}" if one.noise is not None else "")
         rows.append([one.family, sees, ap, *costs, f"{one.cost.params:,}", str(len(past.found)), past.by])

@@ -10,9 +10,9 @@ Table = tuple[list[str], list[list[str]]]  # head and lines
 
 def per_frame(arch: Arch, joints: int, input: tuple[int, int] | None = None) -> Table:
     """Return frame, choices, MACs and share of every frame; no lines for a network of single pictures."""
-    if arch.frames == 1:
-        return [], []
     rows = costs.by_frame(arch, input, joints)
+    if not rows:
+        return [], []
     keys = list(dict.fromkeys(key for row in rows for key in row.chosen))
     total = sum(row.macs for row in rows)
     lines = []
@@ -24,6 +24,5 @@ def per_frame(arch: Arch, joints: int, input: tuple[int, int] | None = None) -> 
 
 def of_whom(arch: Arch) -> str:
     """Return in words whose cost the cost of a network is, where that is not a whole picture's."""
-    if arch.frames > 1:
-        return f"of one person through a group of {arch.frames} frames"
-    return "of one person" if arch.space.task == "topdown" else ""
+    group = f" through a group of {arch.clip_length} frames" if arch.space.task.clips else ""
+    return f"of one person{group}" if arch.space.task.one_person else ""

@@ -21,6 +21,7 @@ from litepose_nas.search.finalists import Selection, select, spread
 from litepose_nas.search.problem import MUTE_AP, Evaluated, Problem, Result, by_ap
 from litepose_nas.search.workload import Workload
 from litepose_nas.space import Arch
+from litepose_nas.task_kind import TaskKind
 
 MOST = 20  # people in a picture, as far as is looked
 
@@ -34,7 +35,7 @@ class FamilyResults(NamedTuple):
     again: Mapping[Arch, Sequence[Result]]
 
     @property
-    def task(self) -> str:
+    def task(self) -> TaskKind:
         """Whether its networks see whole pictures or one person at a time."""
         return self.problem.space.task
 
@@ -143,7 +144,7 @@ def _wins(name: str | None) -> str:
     return f"{name} wins" if name else "nothing that was evaluated fits"
 
 
-def _leaves_room(workload: Workload, budget: Budget, task: str) -> bool:
+def _leaves_room(workload: Workload, budget: Budget, task: TaskKind) -> bool:
     try:
         workload.budget(budget, task)
     except UserError:

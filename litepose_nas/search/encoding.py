@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
-from litepose_nas.families.temporal import FRAMES
 from litepose_nas.space import Arch, Space
 from litepose_nas.space_file import reach
 
@@ -25,12 +23,9 @@ class Genome:
         self.starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int64)
         self._numbers = [{choice: i for i, choice in enumerate(gene.choices)} for gene in space.genes]
         at_path = {gene.path: gene.at for gene in space.genes}
-        own = f"{FRAMES}.blocks."
-        twins = [(gene.at, re.sub(r"^\d+", "0", gene.path.removeprefix(own))) for gene in space.genes]
-        # The genes of later frames that the first of them has as well, and where.
-        self._twins = [
-            (at, at_path[own + path]) for at, path in twins if space.task == "temporal" and own + path in at_path
-        ]
+        # The genes of later frames of a clip that the first of them has as well, and where.
+        twin = getattr(space.family, "twin", lambda path: "")
+        self._twins = [(gene.at, at_path[path]) for gene in space.genes if (path := twin(gene.path)) in at_path]
         gated: dict[tuple[tuple[int, int], ...], list[int]] = defaultdict(list)
         for gene in space.genes:
             if gene.gates:

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 from litepose_nas.budget import Budget, Limit, in_words
 from litepose_nas.costs import Cost
 from litepose_nas.errors import UserError
+from litepose_nas.task_kind import TaskKind
 
-TOPDOWN = "topdown"
 RUNS = ("macs", "macs_litepose", "latency_ms")  # fields of a Cost that every run of a network takes once more
 
 AnyCost = TypeVar("AnyCost", bound=Cost)
@@ -23,18 +23,18 @@ class Workload(NamedTuple):
     people: Fraction
     detector_macs: int = 0
 
-    def cost(self, cost: AnyCost, task: str) -> AnyCost:
+    def cost(self, cost: AnyCost, task: TaskKind) -> AnyCost:
         """Return the cost of an image from that of one run of a network, MACs rounded up; memory is that of a run."""
-        if task != TOPDOWN:
+        if not task.once_a_person:
             return cost
         more = {field: math.ceil(self.people * getattr(cost, field)) + self.detector_macs for field in RUNS[:2]}
         if hasattr(cost, RUNS[2]):
             more[RUNS[2]] = float(self.people) * getattr(cost, RUNS[2])
         return cost._replace(**more)
 
-    def budget(self, budget: Budget, task: str) -> Budget:
+    def budget(self, budget: Budget, task: TaskKind) -> Budget:
         """Return the budget of one run that a network keeps exactly when an image keeps this one."""
-        if task != TOPDOWN:
+        if not task.once_a_person:
             return budget
         return budget._replace(limits=tuple(self._of_a_run(limit) for limit in budget.limits))
 

@@ -17,11 +17,9 @@ from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.metrics.coco import read_truth
-from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.task import Task
-from litepose_nas.pose.temporal import Temporal
-from litepose_nas.pose.topdown import TopDown, joint_weights
 from litepose_nas.search.scoring import Split
+from litepose_nas.task_kind import TaskKind
 from litepose_nas.train.recipe import Length, Recipe
 from litepose_nas.train.trainee import Trainee
 
@@ -42,9 +40,11 @@ class Data(NamedTuple):
         return len(self.skeleton.names)
 
 
-def read_data(source: Source, seed: int, most_in_slice: int = MOST_IN_SLICE, task: str = "bottomup") -> Data:
-    """Read the training pictures and split the slice off them by image id; clips have frames that nobody labelled."""
-    whole = source.read("train", unlabelled=task == "temporal")
+def read_data(
+    source: Source, seed: int, most_in_slice: int = MOST_IN_SLICE, task: TaskKind = TaskKind.BOTTOMUP
+) -> Data:
+    """Read the training pictures and split the slice off them by image id."""
+    whole = source.read("train", unlabelled=task.clips)
     share = min(SLICE, most_in_slice / max(1, len(whole.records)))
     rest, held = split(whole, share, seed)
     return Data(Split(Pictures(rest), Pictures(held)), whole.skeleton)
@@ -85,30 +85,14 @@ def first_of(pictures: Pictures, count: int) -> Pictures:
     return Pictures(pictures.dataset._replace(records=pictures.dataset.records[:count]))
 
 
-def task_of(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup", frames: int = 1) -> Task:
-    """Return the task of that name for people with this skeleton, as a recipe has it, in clips of so many frames."""
-    joints, pairs = len(skeleton.names), skeleton.flip_pairs
-    if task in ("topdown", "temporal"):
-        weights = joint_weights(skeleton.names) if recipe.joints_weight else ()
-        each = TopDown(joints, pairs, recipe.codec, skeleton.sigmas, weights, pixels=recipe.pixels)
-        return each if task == "topdown" else Temporal(each, frames, recipe.crop)
-    if task == "bottomup":
-        return BottomUp(joints, pairs, (recipe.cue, 0.0), pixels=recipe.pixels)
-    raise ValueError(f"TASK of a family is {task!r}, expected 'topdown', 'temporal' or 'bottomup'")
-
-
-def describe(skeleton: Skeleton, recipe: Recipe, task: str = "bottomup") -> dict[str, Any]:
+def describe(skeleton: Skeleton, task: Task) -> dict[str, Any]:
     """Return what must travel with weights so that their outputs can be decoded and drawn."""
-    decoding: dict[str, Any] = {"tag_cue": [recipe.cue, 0.0]} if task == "bottomup" else {"codec": recipe.codec}
-    if task == "temporal":
-        decoding["crop"] = recipe.crop
     return {
         "keypoints": list(skeleton.names),
         "flip_pairs": [list(pair) for pair in skeleton.flip_pairs],
         "skeleton": [list(limb) for limb in skeleton.limbs],
         "sigmas": list(skeleton.sigmas),
-        "pixels": recipe.pixels,
-        **decoding,
+        **task.to_info(),
     }
 
 

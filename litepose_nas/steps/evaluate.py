@@ -16,7 +16,6 @@ from litepose_nas.data.boxes import boxes_of_file, clipped, read_boxes
 from litepose_nas.data.dataset import Dataset, Document
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.loader import Pictures
-from litepose_nas.data.pixels import DEFAULT, named_pixels
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError, nearest
@@ -27,15 +26,14 @@ from litepose_nas.metrics.reports import METRICS, MetricInput, MetricReport
 from litepose_nas.metrics.results import Result
 from litepose_nas.metrics.submission import write_coco, write_mpii
 from litepose_nas.network import Network
-from litepose_nas.pose.bottomup import BottomUp
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.pose.task import Task
-from litepose_nas.pose.temporal import KEY, Temporal
-from litepose_nas.pose.topdown import TopDown
 from litepose_nas.steps.common import boxes_for
 from litepose_nas.target import resolve
+from litepose_nas.task_kind import TaskKind
 
 
-class Seen(NamedTuple):
+class SplitResults(NamedTuple):
     """What a network found in the pictures of a split, and what is known of them."""
 
     dataset: Dataset
@@ -53,11 +51,6 @@ class Loaded(NamedTuple):
     skeleton: Skeleton
     size: tuple[int, int]
 
-    @property
-    def topdown(self) -> bool:
-        """Whether it sees one person at a time."""
-        return isinstance(self.task, TopDown | Temporal)
-
 
 def load(target: str, device: str) -> Loaded:
     """Return the network of a .safetensors file; one that does not say its keypoints has COCO's."""
@@ -67,15 +60,11 @@ def load(target: str, device: str) -> Loaded:
     info = found.subnet.info
     where = devices.pick(device)
     net = devices.place(weights.load(found.weights), where).eval()
-    skeleton = _skeleton(info, found.subnet.joints, target)
-    joints, pairs, pixels = found.subnet.joints, skeleton.flip_pairs, _pixels(info, target)
-    arch = found.subnet.arch
-    if arch.space.task in ("topdown", "temporal"):
-        each = TopDown(joints, pairs, str(info.get("codec", "plain")), skeleton.sigmas, pixels=pixels)
-        seen = each if arch.frames == 1 else Temporal(each, arch.frames, str(info.get("crop", KEY)))
-        return Loaded(net, seen, skeleton, found.subnet.input)
-    cue = info.get("tag_cue", [0.0, 0.0])
-    task = BottomUp(joints, pairs, (float(cue[0]), float(cue[1])), pixels=pixels)
+    skeleton, arch = _skeleton(info, found.subnet.joints, target), found.subnet.arch
+    try:
+        task = make_task(skeleton, info, arch.space.task, arch.clip_length)
+    except UserError as error:
+        raise UserError(f"{target}: {error}") from error
     return Loaded(net, task, skeleton, found.subnet.input)
 
 
@@ -83,14 +72,15 @@ def given_boxes(
     loaded: Loaded, source: Source, split: str, boxes: Path | None, least_score: float = 0.0
 ) -> tuple[Loaded, str]:
     """Return a network that looks into the boxes of a file, if one is given, and where it looks, in words."""
-    if not isinstance(loaded.task, TopDown):
-        _refuse(loaded, boxes)
-        return loaded, "true boxes of key frames" if loaded.topdown else "no boxes needed"
+    kind = loaded.task.kind
     if boxes is None:
-        return loaded, "true boxes"
+        what = "true boxes of key frames" if kind.clips else "true boxes"
+        return loaded, what if kind.one_person else "no boxes needed"
+    if not kind.once_a_person:
+        raise no_boxes(kind, "--boxes", boxes)
     found = boxes_for(source.read(split), f"{source.name}, {split}", boxes, least_score)
     words = f"{sum(map(len, found.values()))} boxes of {boxes} in {len(found)} pictures, score {least_score:g} or more"
-    return loaded._replace(task=loaded.task._replace(boxes=found)), words
+    return loaded._replace(task=loaded.task.with_boxes(found)), words
 
 
 def boxes_by_file(
@@ -99,18 +89,14 @@ def boxes_by_file(
     """Return how the boxes of a picture file are found, if a file of boxes is given."""
     if boxes is None:
         return None
-    if not loaded.topdown:
-        _refuse(loaded, boxes)
+    if not loaded.task.kind.one_person:
+        raise no_boxes(loaded.task.kind, "--boxes", boxes)
     return functools.partial(boxes_of_file, read_boxes(boxes, least_score))
 
 
-def _refuse(loaded: Loaded, boxes: Path | None) -> None:
-    if boxes is not None and loaded.topdown:
-        raise UserError(
-            f"--boxes {boxes}: nobody in it is called by a name, and this network follows people; leave it out"
-        )
-    if boxes is not None:
-        raise UserError(f"--boxes {boxes}: this network sees whole pictures and needs none; leave it out")
+def no_boxes(kind: TaskKind, option: str, path: Path) -> UserError:
+    """Return what to raise where a network has no use for the boxes of a file or a detector."""
+    return UserError(f"{option} {path}: {kind.why_no_boxes}; leave it out")
 
 
 def score(
@@ -124,22 +110,22 @@ def score(
 
 def look(
     loaded: Loaded, source: Source, split: str, flip: bool, progress: Callable[[int, int], None] | None = None
-) -> Seen:
+) -> SplitResults:
     """Return what a network finds in a split, which may be without people.
 
     Where MPII is asked for one person each, every box of the annotations is answered, and the results say whose it is.
     """
-    dataset = source.read(split, unlabelled=isinstance(loaded.task, Temporal))
+    dataset = source.read(split, unlabelled=loaded.task.kind.clips)
     document = document_of(dataset)
     kept = {record.image_id for record in dataset.records if record.labelled}  # nothing is found in the others
     images = [image for image in document["images"] if image["id"] in kept]
     document = {**document, "images": images}
     check_joints(loaded.task, dataset)
-    one_each = source.split(split).layout == "mpii" and isinstance(loaded.task, TopDown) and loaded.task.boxes is None
     labelled = any(len(record.joints) for record in dataset.records)
-    if one_each:
-        return Seen(dataset, document, _one_each(loaded, dataset, document, flip, progress), labelled, True)
-    if isinstance(loaded.task, TopDown) and loaded.task.boxes is None and not labelled:
+    if source.split(split).layout == "mpii" and loaded.task.true_boxes:
+        results = _one_each(loaded, dataset, document, flip, progress)
+        return SplitResults(dataset, document, results, labelled, True)
+    if loaded.task.true_boxes and not labelled:
         raise UserError(
             f"{source.name}, {split}: nobody is labelled in these pictures, so there are no true boxes to look into; "
             "give the boxes of a detector with --boxes"
@@ -148,10 +134,10 @@ def look(
     views = counted(loaded.task.eval_batches(Pictures(dataset), loaded.size), len(dataset.records), progress)
     category_id = keypoint_category(dataset.annotations, document["categories"])["id"] if categories else 1
     results = predict_batches(loaded.net, views, loaded.task, flip, category_id)
-    return Seen(dataset, document, results, labelled, False)
+    return SplitResults(dataset, document, results, labelled, False)
 
 
-def metric_for(seen: Seen, source: Source, split: str) -> str:
+def metric_for(seen: SplitResults, source: Source, split: str) -> str:
     """Return the metric in which others give figures of such a dataset."""
     layout = source.split(split).layout
     if layout == "mpii" and not (seen.one_each and any("head_box" in raw for raw in seen.document["annotations"])):
@@ -159,7 +145,7 @@ def metric_for(seen: Seen, source: Source, split: str) -> str:
     return {"crowdpose": "crowdpose", "mpii": "mpii", "posetrack18": "posetrack"}.get(layout, "coco")
 
 
-def report(seen: Seen, metric: str, rule: str, made: PredictionSettings) -> MetricReport:
+def report(seen: SplitResults, metric: str, rule: str, made: PredictionSettings) -> MetricReport:
     """Return the figures of what a network found."""
     if metric not in METRICS:
         raise UserError(f"--metric: {metric!r} is not one; {nearest(metric, METRICS)}")
@@ -168,7 +154,7 @@ def report(seen: Seen, metric: str, rule: str, made: PredictionSettings) -> Metr
     return METRICS[metric](given)
 
 
-def save(seen: Seen, path: Path) -> None:
+def save(seen: SplitResults, path: Path) -> None:
     """Write what a network found: as MPII's .mat where the name ends so, else as COCO results."""
     if path.suffix.lower() != ".mat":
         write_coco(seen.results, path)
@@ -192,7 +178,6 @@ def _one_each(
 
     A box that lies outside its picture has nobody in it: all its joints are at 0, 0.
     """
-    assert isinstance(loaded.task, TopDown)
     sizes = {record.image_id: (record.height, record.width) for record in dataset.records}
     boxes: dict[int | str, list[list[float]]] = {}
     owners: dict[int, list[int]] = {}
@@ -201,7 +186,7 @@ def _one_each(
         if image_id in sizes and clipped(raw["bbox"], sizes[image_id]) is not None:
             boxes.setdefault(image_id, []).append([*raw["bbox"], 1.0])
             owners.setdefault(image_id, []).append(raw["id"])
-    task = loaded.task._replace(boxes={image: np.array(rows) for image, rows in boxes.items()}, sigmas=())
+    task = loaded.task.with_boxes({image: np.array(rows) for image, rows in boxes.items()}, every=True)
     views = counted(task.eval_batches(Pictures(dataset), loaded.size), len(dataset.records), progress)
     results = predict_batches(loaded.net, views, task, flip)
     waiting = {image_id: iter(ids) for image_id, ids in owners.items()}
@@ -210,15 +195,6 @@ def _one_each(
     nothing = {"category_id": 1, "keypoints": [0.0] * (3 * task.joints), "score": 0.0}
     outside = [raw for raw in document["annotations"] if raw["id"] not in found]
     return results + [{"image_id": raw["image_id"], **nothing, "annotation_id": raw["id"]} for raw in outside]
-
-
-def _pixels(info: Any, where: str) -> str:
-    name = info.get("pixels", DEFAULT)
-    try:
-        named_pixels(name)
-    except UserError as error:
-        raise UserError(f"{where}: {error}") from error
-    return str(name)
 
 
 def _skeleton(info: Any, joints: int, where: str) -> Skeleton:

@@ -14,8 +14,9 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.search.scoring import Protocol, Scorer
-from litepose_nas.steps.common import Say, check_joints, needed, read_data, task_of
+from litepose_nas.steps.common import Say, check_joints, needed, read_data
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.train.recipe import from_mapping
 
@@ -61,7 +62,7 @@ def extract_subnet(
     check_joints(data, source, subnet.joints, path)
     judge = Scorer(
         data.split,
-        task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames),
+        make_task(data.skeleton, recipe.task_info, subnet.arch.space.task, subnet.arch.clip_length),
         recipe,
         where,
         Protocol(),

@@ -15,9 +15,8 @@ from litepose_nas.data.augment import Image
 from litepose_nas.data.boxes import Boxes, read_boxes
 from litepose_nas.data.frames import Frames
 from litepose_nas.errors import UserError
-from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.online import Online
-from litepose_nas.steps.evaluate import Loaded, load
+from litepose_nas.steps.evaluate import Loaded, load, no_boxes
 from litepose_nas.video.following import EVERY, Finder, FollowAll, FollowEach, Follower, finder
 
 
@@ -47,10 +46,10 @@ def prepare(
         raise UserError("--every: says how often --detector looks for people; name one")
     loaded = load(target, device)
     settings: dict[str, Any] = {"network": _print_of(target), "flip": flip, "least score": least_score}
-    if isinstance(loaded.task, BottomUp):
+    if not loaded.task.kind.one_person:
         for name, path in (("--boxes", boxes), ("--detector", detector)):
             if path is not None:
-                raise UserError(f"{name} {path}: this network sees whole pictures and needs none; leave it out")
+                raise no_boxes(loaded.task.kind, name, path)
         task, sigmas = loaded.task, loaded.skeleton.sigmas
         return Ready(
             loaded, lambda frames: FollowAll(loaded.net, task, sigmas, loaded.size, flip, least_score), settings, ()
@@ -108,7 +107,7 @@ def _of_frames(boxes: Boxes, frames: Frames, file: Path | None) -> Finder:
 
 def _detector(target: str, device: str) -> Finder:
     loaded = load(target, device)
-    if not isinstance(loaded.task, BottomUp):
+    if loaded.task.kind.one_person:
         raise UserError(f"--detector {target}: sees one person at a time and finds nobody; give a bottom-up network")
     return finder(loaded.net.eval(), loaded.task, loaded.size)
 

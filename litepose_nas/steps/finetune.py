@@ -17,11 +17,12 @@ from litepose_nas.errors import UserError
 from litepose_nas.families.temporal import key_everywhere
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps import pictures
 from litepose_nas.steps.best import is_best
-from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data, seconds_a_step, steps_of, task_of
+from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data, seconds_a_step, steps_of
 from litepose_nas.steps.extract import known_supernet
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.target import resolve, subnet_of
@@ -94,7 +95,7 @@ def prepare(
     data = read_data(source, needed(subnet, str(path))["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    task = task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames)
+    task = make_task(data.skeleton, recipe.task_info, subnet.arch.space.task, subnet.arch.clip_length)
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
     quick = not any(length) and where.type == "cpu"
     if quick:
@@ -122,7 +123,7 @@ def again(run: Run, source: Source, device: str) -> Ready:
     data = read_data(source, needed(subnet, str(path))["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    task = task_of(data.skeleton, recipe, subnet.arch.space.task, subnet.arch.frames)
+    task = make_task(data.skeleton, recipe.task_info, subnet.arch.space.task, subnet.arch.clip_length)
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
     return _ready(net, subnet, data, recipe, where, trainee, Plan(past["steps"], 0.0, False, dict(past)))
 
@@ -227,7 +228,7 @@ class _KeyEverywhere(nn.Module):
 
 def _teacher(subnet: Subnet, path: Path, where: torch.device) -> nn.Module:
     """Return who else a network learns from: the widest of its supernet, and of a group its own key network."""
-    if subnet.arch.frames > 1:
+    if subnet.arch.space.task.clips:
         return _KeyEverywhere(devices.place(weights.load(path), where))
     moved = "extract again with --supernet and its place, or leave out --teacher"
     changed = "restore it, search and extract again, or leave out --teacher"

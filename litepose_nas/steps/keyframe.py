@@ -18,6 +18,7 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.space import Space, input_size
 from litepose_nas.supernet import Supernet
 from litepose_nas.target import resolve
+from litepose_nas.task_kind import TaskKind
 from litepose_nas.train.recipe import Recipe
 
 Given = str | None  # the file of a key network
@@ -25,7 +26,7 @@ Given = str | None  # the file of a key network
 
 def space_with_key(space: Space, key: Given) -> Space:
     """Return a temporal space with a trained network for its key frames; any other space as it is."""
-    if space.task != "temporal":
+    if not space.task.clips:
         if key is not None:
             raise UserError(f"--key {key}: {space.name} has no key frames; leave it out")
         return space
@@ -53,7 +54,7 @@ def key_network(key: str) -> Subnet:
     found = resolve(key)
     if found.weights is None:
         raise UserError(f"--key {key}: an architecture without weights; name a .safetensors file")
-    if found.subnet.arch.space.task != "topdown":
+    if found.subnet.arch.space.task != TaskKind.TOPDOWN:
         raise UserError(f"--key {key}: not a network that sees one person at a time; give one that does")
     return found.subnet
 

@@ -19,7 +19,7 @@ from litepose_nas.errors import UserError, nearest
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
-from litepose_nas.pose.topdown import TopDown
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.report import plots
 from litepose_nas.runs import metrics
 from litepose_nas.runs.journal import Journal, plain
@@ -34,7 +34,7 @@ from litepose_nas.search.problem import RANKS, Evaluated, Problem, Result, by_ap
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.space import Arch
 from litepose_nas.steps import train_supernet
-from litepose_nas.steps.common import MOST_IN_SLICE, boxes_for, check_joints, describe, read_data, task_of
+from litepose_nas.steps.common import MOST_IN_SLICE, boxes_for, check_joints, describe, read_data
 from litepose_nas.train.recipe import from_mapping
 
 VERB = "search"
@@ -134,7 +134,7 @@ def prepare(
         "data": source.name,
         "seed": kept["seed"],
         "recipe": kept["recipe"],
-        **describe(judge.split.heldout.dataset.skeleton, judge.recipe, supernet.space.task),
+        **describe(judge.split.heldout.dataset.skeleton, judge.task),
     }
     return SearchContext(candidates, problem, info, making)
 
@@ -165,13 +165,14 @@ def _candidates(making: WorkerSpec, source: Source) -> SupernetScorer:
     where = devices.pick(making.device)
     supernet = weights.load_supernet(path, device=where, memory_format=devices.layout(where))
     recipe = from_mapping(kept["recipe"])
-    data = read_data(source, kept["seed"], making.most_in_slice, task=supernet.space.task)
+    space = supernet.space
+    data = read_data(source, kept["seed"], making.most_in_slice, task=space.task)
     check_joints(data, source, supernet.joints, path)
-    task = task_of(data.skeleton, recipe, supernet.space.task, supernet.space.widest.frames)
+    task = make_task(data.skeleton, recipe.task_info, space.task, space.widest.clip_length)
     seeing = None
-    if making.boxes and isinstance(task, TopDown):
+    if making.boxes and space.task.once_a_person:
         file, least = making.boxes
-        seeing = task._replace(boxes=boxes_for(data.split.heldout.dataset, source.name, Path(file), least))
+        seeing = task.with_boxes(boxes_for(data.split.heldout.dataset, source.name, Path(file), least))
     return SupernetScorer(supernet, Scorer(data.split, task, recipe, where, making.protocol, seeing))
 
 

@@ -31,7 +31,7 @@ from litepose_nas.search.allocation import Asked, ExecutorView, FamilySearch, Jo
 from litepose_nas.search.comparison import FamilyResults, compare
 from litepose_nas.search.pareto import write_csv
 from litepose_nas.search.problem import Evaluated
-from litepose_nas.search.workload import TOPDOWN, Workload
+from litepose_nas.search.workload import Workload
 from litepose_nas.steps import search
 from litepose_nas.steps.common import boxes_for, read_data
 from litepose_nas.steps.search import DetectionsFile, SearchConfig, SearchContext, WorkerSpec
@@ -121,7 +121,7 @@ def names_of(trained: Sequence[Run]) -> list[str]:
 
 def needs_boxes(trained: Sequence[Run]) -> bool:
     """Return whether any family's networks see one person at a time."""
-    return any(supernet_space(run.folder / WEIGHTS).task == TOPDOWN for run in trained)
+    return any(supernet_space(run.folder / WEIGHTS).task.once_a_person for run in trained)
 
 
 def people_in(trained: Sequence[Run], source: Source, quick: bool, boxes: DetectionsFile | None) -> People:
@@ -143,7 +143,7 @@ def budgets_of(trained: Sequence[Run], budget: Budget, picture: Workload) -> lis
     found = []
     for run in trained:
         space = supernet_space(run.folder / WEIGHTS)
-        if space.task == "temporal":
+        if space.task.clips:
             raise UserError(
                 f"{run.folder}: its networks see clips, and what they take is that of a clip; search it alone"
             )
@@ -172,7 +172,7 @@ def prepare(
     """Load trained supernets and the pictures that all are judged by."""
     parts = {}
     for name, run, own in zip(names_of(trained), trained, budgets_of(trained, budget, picture), strict=True):
-        mine = boxes if supernet_space(run.folder / WEIGHTS).task == TOPDOWN else None
+        mine = boxes if supernet_space(run.folder / WEIGHTS).task.once_a_person else None
         parts[name] = search.prepare(run, source, own, device, quick, boxes=mine)
     ids = {
         tuple(record.image_id for record in part.candidates.scorer.split.heldout.dataset.records)

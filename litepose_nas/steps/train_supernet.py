@@ -15,6 +15,7 @@ from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.importers import starts
 from litepose_nas.importers.starts import Start
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.runs.run import Run, digest
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.space import Space
@@ -29,7 +30,6 @@ from litepose_nas.steps.common import (
     read_data,
     seconds_a_step,
     steps_of,
-    task_of,
 )
 from litepose_nas.steps.keyframe import check_key, load_key, space_with_key
 from litepose_nas.supernet import Supernet, extract
@@ -98,7 +98,7 @@ def prepare(wishes: Wishes, source: Source, say: Say) -> tuple[Supernet, Data, S
         # The smallest resolution and a size of batch that makes many steps: enough to see the whole path work.
         recipe = dataclasses.replace(QUICK, **_chosen(recipe, wishes.typed))
         size, length = space.smallest.input, Length(hours=QUICK_MINUTES / 60)
-    task = task_of(data.skeleton, recipe, space.task, space.widest.frames)
+    task = make_task(data.skeleton, recipe.task_info, space.task, space.widest.clip_length)
     trainee = SupernetTrainee(supernet, recipe, 10, wishes.seed, size, task)
     rest = data.split.train
     items = task.items(rest)
@@ -156,7 +156,7 @@ def again(run: Run, source: Source, device: str) -> tuple[Supernet, Data, Supern
         space = space_with_key(Space.load(past["space"]), past.get("key"))
         data = read_data(source, past["seed"], task=space.task)
         supernet, _ = _begun(space, past["joints"], past["seed"], where, past["init"], past.get("key"))
-        task = task_of(data.skeleton, recipe, space.task, space.widest.frames)
+        task = make_task(data.skeleton, recipe.task_info, space.task, space.widest.clip_length)
         trainee = SupernetTrainee(supernet, recipe, past["steps"] * recipe.accumulate, past["seed"], size, task)
     except KeyError as error:
         raise UserError(f"{run.folder}/config.yaml: no setting {error}; start a new run") from error
@@ -241,9 +241,8 @@ def words(plan: Plan, supernet: Supernet) -> str:
     """Return what is about to happen, in one line."""
     size = f"{plan.size[0]} px" if plan.size else "a resolution drawn each step"
     recipe = plan.settings["recipe"]
-    items = {"topdown": "people", "temporal": "clips"}.get(supernet.space.task, "pictures")
     return (
-        f"{plan.items:,} {items}, {plan.steps:,} steps of batch {recipe['batch']} at {size}, "
+        f"{plan.items:,} {supernet.space.task.items}, {plan.steps:,} steps of batch {recipe['batch']} at {size}, "
         f"{supernet.store.flat.numel() / 1e6:.1f} M numbers: about {duration(plan.seconds)}"
     )
 

@@ -13,6 +13,7 @@ from litepose_nas.errors import UserError, nearest
 from litepose_nas.pose.codecs import CODECS
 from litepose_nas.pose.losses import PUSHES, LossSettings
 from litepose_nas.pose.temporal import CROPS, KEY
+from litepose_nas.task_kind import TaskKind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +67,17 @@ class Recipe:
         )
 
     @property
+    def task_info(self) -> dict[str, Any]:
+        """What a task is made from."""
+        return {
+            "pixels": self.pixels,
+            "tag_cue": (self.cue, 0.0),
+            "codec": self.codec,
+            "joints_weight": self.joints_weight,
+            "crop": self.crop,
+        }
+
+    @property
     def augment(self) -> Augment:
         """The settings of augmentation."""
         return Augment(self.rotation, self.scale, self.translate, self.flip, self.colour, self.half_body)
@@ -99,7 +111,6 @@ RECIPES = {
     "topdown": {"default": TOPDOWN, "vipnas": VIPNAS},
     "temporal": {"default": TOPDOWN, "vipnas": VIPNAS},
 }
-WORDS = {"bottomup": "bottom-up", "topdown": "top-down", "temporal": "temporal"}
 # Settings that not every task reads: for the others they are neither kept nor taken.
 OWN = {
     "bottomup": ("exact", "push", "push_weight", "pull_weight", "cue"),
@@ -141,7 +152,7 @@ def named(name: str, task: str = "bottomup") -> Recipe:
     """Return the recipe of that name for a task."""
     if name not in RECIPES[task]:
         others = [other for other, recipes in RECIPES.items() if name in recipes]
-        why = f"is one for {WORDS[others[0]]} networks" if others else "is not one"
+        why = f"is one for {TaskKind(others[0]).words} networks" if others else "is not one"
         raise UserError(f"--recipe: {name!r} {why}; {nearest(name, RECIPES[task])}")
     return RECIPES[task][name]
 
@@ -153,7 +164,8 @@ def changed(recipe: Recipe, settings: Iterable[str], task: str = "bottomup") -> 
         for other in OWN:
             if other not in READS[task] and key in OWN[other]:
                 raise UserError(
-                    f"{key}: only {WORDS[other]} networks read it, and this one is {WORDS[task]}; leave it out"
+                    f"{key}: only {TaskKind(other).words} networks read it, and this one is {TaskKind(task).words}; "
+                    "leave it out"
                 )
     for setting in settings:
         key, equals, text = setting.partition("=")

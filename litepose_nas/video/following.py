@@ -12,8 +12,8 @@ from torch import Tensor, inference_mode, nn
 
 from litepose_nas.data.augment import Image, Size
 from litepose_nas.evaluation import Net
-from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.online import SAME, Followed, Online, State, around, overlap
+from litepose_nas.pose.task import Task
 from litepose_nas.pose.tracking import Tracked, Tracks, follow, similarity
 from litepose_nas.prediction import look
 
@@ -52,7 +52,7 @@ class FollowAll:
     def __init__(
         self,
         net: Net,
-        task: BottomUp,
+        task: Task,
         sigmas: tuple[float, ...],
         size: Size,
         flip: bool = False,
@@ -159,7 +159,7 @@ class FollowEach:
         self.online.state = State(tuple(people), int(arrays["next"]))
 
 
-def finder(net: Net, task: BottomUp, size: Size, least_score: float = 0.1) -> Finder:
+def finder(net: Net, task: Task, size: Size, least_score: float = 0.1) -> Finder:
     """Return what finds people in a frame with a bottom-up network: boxes around their joints."""
 
     @inference_mode()
