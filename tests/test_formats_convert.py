@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import layouts
@@ -139,7 +140,7 @@ def test_nothing_half_written(tmp_path, monkeypatch, error):
         raise error
 
     monkeypatch.setattr(os, "link", full)
-    monkeypatch.setattr(shutil, "copyfile", full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
     with pytest.raises((UserError, KeyboardInterrupt)):
         convert(source, tmp_path / "out" / "yolo", "yolo")
     assert list((tmp_path / "out").iterdir()) == []
@@ -165,6 +166,82 @@ def test_two_pictures_of_one_name(tmp_path):
     layouts.picture(tmp_path / "images" / "a.png")
     with pytest.raises(UserError, match=r"two pictures would both be called a\.png"):
         convert(open_source(str(layouts.put(tmp_path / "p.json", tree))), tmp_path / "out", "yolo")
+
+
+@pytest.mark.parametrize("names", [("x.png", "x.jpg"), ("a/x.png", "images/a/x.bmp")])
+def test_two_pictures_with_one_file_of_labels(tmp_path, names):
+    tree = layouts.document(known_skeleton("coco").names)
+    for image, name in zip(tree["images"], names, strict=True):
+        image["file_name"] = name
+        layouts.picture(tmp_path / "p" / name)
+    layouts.put(tmp_path / "p.json", tree)
+    (tmp_path / "d.yaml").write_text("train: {images: p, annotations: p.json}\n")
+    source = open_source(str(tmp_path / "d.yaml"))
+    with pytest.raises(UserError, match="would share one file of labels"):
+        convert(source, tmp_path / "out", "yolo")
+    assert not (tmp_path / "out").exists()
+    (written,) = convert(source, tmp_path / "out", "coco")
+    assert (written.pictures, written.people) == (2, 3)
+
+
+def test_pictures_that_are_one_file_where_case_says_nothing(tmp_path, monkeypatch):
+    """There the second would replace the first; here the first is there already."""
+    source = open_source(str(layouts.coco(tmp_path)))
+    same_file, link = tmp_path / "other.png", os.link
+    same_file.write_text("the first")
+    monkeypatch.setattr(os, "link", lambda _, target: link(same_file, target) or link(same_file, target))
+    with pytest.raises(UserError, match="cannot be copied"):
+        convert(source, tmp_path / "out", "coco")
+    assert same_file.read_text() == "the first"
+    assert not (tmp_path / "out").exists()
+
+
+OUTSIDE = ["{}/VICTIM.sh", "../VICTIM.sh", "a/../../VICTIM.sh", "..\\VICTIM.sh", "..", "a/.."]
+
+
+@pytest.mark.parametrize("zipped", [False, True], ids=["folder", "zip"])
+@pytest.mark.parametrize("name", [*OUTSIDE, "\\\\{}\\VICTIM.sh"])
+def test_names_that_leave_the_folder_of_the_pictures(tmp_path, name, zipped):
+    """What such a name leads to is neither read into the new dataset nor written over."""
+    victim, images = tmp_path / "VICTIM.sh", tmp_path / "images"
+    victim.write_text("precious")
+    name = name.format(str(tmp_path).replace("/", "\\").lstrip("\\") if "\\" in name else tmp_path)
+    tree = layouts.document(known_skeleton("coco").names)
+    del tree["images"][1], tree["annotations"][2]
+    tree["images"][0]["file_name"] = name
+    (images / "a").mkdir(parents=True)
+    if zipped:
+        with zipfile.ZipFile(tmp_path / "images.zip", "w") as packed:
+            packed.writestr(zipfile.ZipInfo(name), "evil")
+        shutil.rmtree(images)
+    elif name.startswith("\\"):
+        (images / name).write_text("evil")
+    layouts.put(tmp_path / "p.json", tree)
+    (tmp_path / "d.yaml").write_text("train: {images: images, annotations: p.json}\n")
+    source = open_source(str(tmp_path / "d.yaml"))
+    for to in TO:
+        with pytest.raises(UserError, match=r"image 7: the name .* leads out of the folder of the pictures"):
+            convert(source, tmp_path / "out", to)
+    with pytest.raises(UserError, match=r"p\.json: image 7: the name .* leads out"):
+        source.read("train")
+    assert victim.read_text() == "precious"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ([] if zipped else ["images"])
+
+
+def test_names_in_lists_of_pictures(tmp_path):
+    """A list may name its pictures from the root of the disk, but none outside of the data."""
+    source = layouts.yolo(tmp_path / "data")
+    first = open_source(str(source)).read("train")
+    names = [record.path.absolute() for record in first.records]
+    (tmp_path / "data" / "train.txt").write_text("".join(f"{name}\n" for name in names))
+    words = yaml.safe_load(source.read_text())
+    source.write_text(yaml.safe_dump({**words, "train": "train.txt"}))
+    same(first, open_source(str(source)).read("train"))
+    layouts.picture(tmp_path / "images" / "x.png")
+    for outside in ("../images/x.png", str(tmp_path / "images" / "x.png")):
+        (tmp_path / "data" / "train.txt").write_text(outside)
+        with pytest.raises(UserError, match="leads out of the folder of the pictures"):
+            open_source(str(source)).read("train")
 
 
 def test_dividing_by_image_id(tmp_path):

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
@@ -16,6 +16,7 @@ from litepose_nas.data import zipped
 from litepose_nas.data.annotations import dataset_of, keypoint_category
 from litepose_nas.data.dataset import Document, split
 from litepose_nas.data.dataset_yaml import plain_words
+from litepose_nas.data.fields import path_inside
 from litepose_nas.data.image_entry import is_labelled
 from litepose_nas.data.layouts.building import category_for
 from litepose_nas.data.layouts.yolo_pose import line_of
@@ -63,7 +64,7 @@ def convert(
     with new_folder(out) as partial:
         entries: dict[str, Any] = {}
         for name, part in parts.items():
-            names = _new_names(part.document, name)
+            names = _new_names(part.document, name, to)
             for picture in part.document["images"]:
                 if images != "none":
                     _place_picture(
@@ -139,17 +140,22 @@ def _people_of(document: Document, pictures: Sequence[dict[str, Any]]) -> list[d
     return [annotation for annotation in document["annotations"] if annotation["image_id"] in ids]
 
 
-def _new_names(document: Document, split_name: str) -> dict[int, str]:
+def _new_names(document: Document, split_name: str, to: str) -> dict[int, str]:
     """The name of each picture below images/SPLIT; no folder in it may be called images, by YOLO-pose's rule."""
     names: dict[int, str] = {}
     for picture in document["images"]:
-        path = PurePosixPath(picture["file_name"].replace("\\", "/"))
-        parts = [part for part in path.parts if part not in ("images", "/", "..", ".")]
+        path = path_inside(f"image {picture['id']}", picture["file_name"])
+        parts = [*(part for part in path.parts[:-1] if part != "images"), path.name]
         parts = parts[1:] if len(parts) > 1 and parts[0] == split_name else parts
         names[picture["id"]] = "/".join(parts)
     twice = [name for name, count in Counter(names.values()).items() if count > 1]
     if twice:
         raise UserError(f"two pictures would both be called {twice[0]}; rename one of them")
+    texts: dict[Path, str] = {}
+    for name in names.values() if to == "yolo" else ():
+        other = texts.setdefault(Path(name).with_suffix(".txt"), name)
+        if other != name:
+            raise UserError(f"{other} and {name} would share one file of labels in YOLO-pose; rename one of them")
     return names
 
 
@@ -162,10 +168,13 @@ def _place_picture(source: Path, target: Path, how: str) -> None:
     except OSError:
         pass  # another disk, or one without links
     try:
-        if zipped.within(source):
-            target.write_bytes(zipped.read_bytes(source))
-        else:
-            shutil.copyfile(source, target)
+        # "x": where upper and lower case are the same, two names may be one file
+        with target.open("xb") as copy:
+            if zipped.within(source):
+                copy.write(zipped.read_bytes(source))
+            else:
+                with source.open("rb") as file:
+                    shutil.copyfileobj(file, copy)
     except OSError as error:
         raise UserError(f"{source} cannot be copied ({error.strerror or error}); nothing was written") from error
 
@@ -199,7 +208,8 @@ def _write_yolo(folder: Path, name: str, part: _SplitToWrite, names: dict[int, s
     for picture in part.document["images"]:
         target = (folder / "labels" / name / names[picture["id"]]).with_suffix(".txt")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text("".join(f"{line}\n" for line in people[picture["id"]]), encoding="utf-8")
+        with target.open("x", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in people[picture["id"]]))
     count = sum(map(len, people.values()))
     return WrittenSplit(name, len(part.document["images"]), count, {what: n for what, n in left.items() if n})
 

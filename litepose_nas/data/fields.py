@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import os
+import posixpath
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -28,6 +30,17 @@ def load_json(path: Path, what: str = "annotations") -> Any:
         raise UserError(f"{path} is not text: byte {error.start} is no UTF-8; give a JSON file") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
         raise UserError(f"{path} holds no {what}: {str(error)[:100]}; give another") from error
+
+
+def path_inside(where: str, name: str) -> PurePosixPath:
+    """The path that a file names, without detours; refuse one that leaves the folder it starts from.
+
+    A backslash separates folders on some systems, so it does so here on all: two in front begin a path from the root.
+    """
+    path = posixpath.normpath(name.replace("\\", "/"))
+    if path in (".", "..") or path.startswith(("/", "../")) or os.path.splitdrive(name)[0]:
+        raise UserError(f"{where}: the name {name!r:.80} leads out of the folder of the pictures; use names inside it")
+    return PurePosixPath(path)
 
 
 def numbers(where: str, what: str, value: Any, count: int | None = None) -> NDArray[np.float64]:

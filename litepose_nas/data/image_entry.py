@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from litepose_nas.data.fields import is_id, numbers
+from litepose_nas.data.fields import is_id, numbers, path_inside
 from litepose_nas.data.regions import Ignored
 from litepose_nas.errors import UserError
 
@@ -26,6 +26,7 @@ def check_image(path: Path, image: Any, sizes: bool = True) -> None:
         )
     if not isinstance(image["file_name"], str) or not image["file_name"] or "\0" in image["file_name"]:
         raise UserError(f"{path}: image {image['id']} has no file name, but {image['file_name']!r:.40}; mend it")
+    path_inside(f"{path}: image {image['id']}", image["file_name"])
 
 
 def is_labelled(image: Mapping[str, Any]) -> bool:

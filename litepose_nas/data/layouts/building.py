@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data import zipped
+from litepose_nas.data.fields import path_inside
 from litepose_nas.data.layouts.picture_size import picture_size
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
@@ -46,7 +47,9 @@ def with_sizes(pictures: list[dict[str, Any]], folder: Path | None, unlabelled: 
         labelled = picture.get("is_labeled", True)
         if ("width" in picture and "height" in picture) or not (labelled or unlabelled):
             continue
-        file = folder / str(picture["file_name"])
+        name = str(picture["file_name"])
+        path_inside(f"{folder}: image {picture['id']}", name)
+        file = folder / name
         if not zipped.is_file(file):
             if not labelled:
                 continue

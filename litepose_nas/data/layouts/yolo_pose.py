@@ -87,7 +87,8 @@ def _listed(root: Path, place: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: no list of pictures can be read ({error}); check the path") from error
     names = [line.strip().removeprefix("./") for line in lines]
-    return [(Path(place).parent / name).as_posix() for name in names if name]
+    whole = f"{root.absolute().as_posix()}/"  # many lists name pictures from the root of the disk
+    return [(Path(place).parent / name).as_posix().removeprefix(whole) for name in names if name]
 
 
 def _rows(file: Path, joints: int, form: YoloFormat) -> list[NDArray[np.float64]]:
