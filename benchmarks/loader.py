@@ -40,8 +40,8 @@ from litepose_nas.data.source import open_source
 from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth
 from litepose_nas.network import build
 from litepose_nas.pose.targets import bottomup_targets
+from litepose_nas.resolve import resolve
 from litepose_nas.synthetic.dataset import write_toy
-from litepose_nas.target import resolve
 
 SIGMA = 2.0
 

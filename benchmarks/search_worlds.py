@@ -20,7 +20,7 @@ import worlds
 from published import POPULATION, ROUNDS, evolution
 from worlds import World
 
-from litepose_nas.extras import need
+from litepose_nas.optional import need
 from litepose_nas.search import guided, nsga2, pareto, random_search
 from litepose_nas.search.batched import BatchedSearcher
 from litepose_nas.search.pareto import Point, front

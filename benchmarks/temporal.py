@@ -40,6 +40,7 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.metrics.coco import fast_ap, read_truth
 from litepose_nas.pose.make_task import make_task
 from litepose_nas.pose.temporal import Temporal
+from litepose_nas.resolve import subnet_of
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
 from litepose_nas.search import guided
@@ -51,7 +52,6 @@ from litepose_nas.steps.common import Data, describe, read_data
 from litepose_nas.steps.keyframe import load_key, space_with_key
 from litepose_nas.supernet import Supernet, calibrate, extract
 from litepose_nas.synthetic.dataset import write_toy
-from litepose_nas.target import subnet_of
 from litepose_nas.task_kind import TaskKind
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import TOPDOWN, Recipe

@@ -28,9 +28,9 @@ from litepose_nas.data.loader import Batch, Pictures, train_batch
 from litepose_nas.data.source import open_source
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.losses import distillation_loss
+from litepose_nas.resolve import resolve
 from litepose_nas.store import Store
 from litepose_nas.synthetic.dataset import write_toy
-from litepose_nas.target import resolve
 from litepose_nas.train.recipe import Recipe
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee
 

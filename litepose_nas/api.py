@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from litepose_nas import costs
 from litepose_nas.costs import Cost
+from litepose_nas.resolve import resolve
 from litepose_nas.space import Arch
-from litepose_nas.target import resolve
 
 if TYPE_CHECKING:
     from litepose_nas.network import Network

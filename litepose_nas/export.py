@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from litepose_nas import network
 from litepose_nas.errors import UserError
-from litepose_nas.extras import need
 from litepose_nas.files import replacing
+from litepose_nas.optional import need
 
 TOLERANCE = 1e-4
 

@@ -16,9 +16,9 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file, subnet_file, tensor_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network, build
+from litepose_nas.resolve import METADATA, SUPERNET_METADATA, subnet_of
 from litepose_nas.space import Space
 from litepose_nas.supernet import Supernet
-from litepose_nas.target import METADATA, SUPERNET_METADATA, subnet_of
 
 
 def save(net: nn.Module | Mapping[str, Tensor], path: str | Path, subnet: Subnet) -> None:

@@ -11,7 +11,7 @@ from commands import run
 from released import formula_state, released_shapes
 
 from litepose_nas import Space, Subnet, build, cost, save
-from litepose_nas.target import published, resolve
+from litepose_nas.resolve import published, resolve
 
 # What facts the paper's authors and torch's counter give: params, exact MACs, MACs as published; 14 and 17 joints.
 PUBLISHED = {

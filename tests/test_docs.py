@@ -9,7 +9,7 @@ import torch
 from commands import run
 from released import formula_state, released_shapes
 
-from litepose_nas.target import resolve
+from litepose_nas.resolve import resolve
 
 ROOT = Path(__file__).parent.parent
 KEYS = ROOT / "tests" / "keys"

@@ -13,7 +13,7 @@ import litepose_nas as ln
 from litepose_nas import Space, Supernet, UserError, extract
 from litepose_nas.formats import subnet_file
 from litepose_nas.importers import convert, efficientvit, foreign, starts
-from litepose_nas.target import resolve
+from litepose_nas.resolve import resolve
 
 KEYS = Path(__file__).parent / "keys"
 DEPTHS = (1, 2, 3)

@@ -18,7 +18,7 @@ from litepose_nas import weights
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers import davit, foreign, higherhrnet, starts
 from litepose_nas.importers.templates import translate
-from litepose_nas.target import resolve
+from litepose_nas.resolve import resolve
 
 KEYS = Path(__file__).parent / "keys"
 HRNET = json.loads((KEYS / "higherhrnet.json").read_text())

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import litepose_nas as ln
-from litepose_nas import costs, target
+from litepose_nas import costs
 from litepose_nas.blocks import Part
 from litepose_nas.blocks.davit import ChannelBlock, PatchEmbed, PatchStem, PlaceNorm, WindowBlock
 from litepose_nas.blocks.deconv import Answer
@@ -26,6 +26,7 @@ from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.layers.davit import PatchConv
 from litepose_nas.network import Network
+from litepose_nas.resolve import resolve
 from litepose_nas.synthetic.dataset import write_toy
 
 POINTS = {
@@ -36,13 +37,13 @@ POINTS = {
 
 def on_meta(name: str) -> nn.Module:
     with torch.device("meta"):
-        return ln.build(target.resolve(name).subnet.arch, 17).eval()
+        return ln.build(resolve(name).subnet.arch, 17).eval()
 
 
 @pytest.mark.parametrize("name", POINTS)
 def test_published_points_cost_what_is_printed(name):
     params, macs, printed = POINTS[name]
-    subnet = target.resolve(name).subnet
+    subnet = resolve(name).subnet
     assert (subnet.joints, subnet.input) == (17, (512, 512))
     assert (subnet.cost.params, subnet.cost.macs) == (params, macs)
     assert f"{macs / 1e9:.4f}" == printed
@@ -92,10 +93,10 @@ def test_the_fusion_has_a_sixth_of_the_printed_count():
     assert f"{(fusion.conv + fusion.linear) / 1e9:.4f}" == "330.5031"
     assert (f"{fusion.conv / 1e9:.3f}", f"{fusion.linear / 1e9:.3f}") == ("50.724", "279.779")
     assert f"{fusion.true_linear / 1e9:.1f}" == "6.6"
-    exact = {name: target.resolve(name).subnet.cost.macs for name in POINTS}
+    exact = {name: resolve(name).subnet.cost.macs for name in POINTS}
     assert f"{exact['hrnet_davit'] / 1e9:.2f}" == "55.94"
     # Without DaViT nothing is wrong but the deconv, which is counted on its output grid: four times its MACs.
-    deconv = next(row for row in costs.table(target.resolve("higherhrnet-w32").subnet.arch) if row.name == "head.up.0")
+    deconv = next(row for row in costs.table(resolve("higherhrnet-w32").subnet.arch) if row.name == "head.up.0")
     assert plain.conv == exact["higherhrnet-w32"] + 3 * deconv.macs
     assert exact["hrnet_davit"] < 1.22 * exact["higherhrnet-w32"]  # the printed figures say 6.9 times
 
@@ -143,7 +144,7 @@ def test_published_davits_are_made_of_our_blocks(name):
 
 def test_topdown_hrnet_is_the_same_network_without_its_deconv():
     """HRNet-W32 of 16 joints: one answer of 16 maps, which are heatmaps and tags of 8 joints here."""
-    space, values = ln.Space.load("hrnet_davit"), target.resolve("higherhrnet-w32").subnet.arch.to_dict()
+    space, values = ln.Space.load("hrnet_davit"), resolve("higherhrnet-w32").subnet.arch.to_dict()
     plain = {path: value for path, value in values.items() if not path.startswith("head.blocks")}
     counted = costs.cost(space.arch({**plain, "head.depth": 0}), (256, 256), 8)
     assert (counted.params, f"{counted.macs / 1e9:.4f}") == (28_536_080, "10.1932")

@@ -17,7 +17,7 @@ from litepose_nas.importers import convert, litepose_names
 from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.litepose import import_supernet, import_weights, init_supernet
 from litepose_nas.importers.report import Report
-from litepose_nas.target import resolve
+from litepose_nas.resolve import resolve
 from litepose_nas.weights import load, load_supernet
 
 GOLDEN = Path(__file__).parent / "golden"

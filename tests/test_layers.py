@@ -14,7 +14,7 @@ PACKAGE = Path(litepose_nas.__file__).parent
 # From the bottom up; a unit may import those on earlier lines, and those beside it on its own line.
 ORDER = [
     {"errors"},
-    {"resources", "files", "extras", "space_file", "devices", "task_kind"},
+    {"resources", "files", "optional", "space_file", "devices", "task_kind"},
     {"runs"},
     {"layers"},
     {"blocks"},
@@ -23,7 +23,7 @@ ORDER = [
     {"costs", "network"},
     {"formats", "budget"},
     {"executors"},
-    {"target", "store"},
+    {"resolve", "store"},
     {"api"},
     {"supernet"},
     {"channels", "weights", "importers", "export", "doctor"},
@@ -40,8 +40,8 @@ ORDER = [
 ]
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 NO_TORCH = {
-    *("errors", "resources", "files", "extras", "space_file", "task_kind", "runs", "blocks", "families", "space"),
-    *("costs", "budget", "formats", "executors", "search", "report", "target", "metrics", "cli"),
+    *("errors", "resources", "files", "optional", "space_file", "task_kind", "runs", "blocks", "families", "space"),
+    *("costs", "budget", "formats", "executors", "search", "report", "resolve", "metrics", "cli"),
 }
 DATA = {"data", "pose", "synthetic"}  # never import networks, and networks never import them
 BELOW_DATA = {"errors", "files", "resources", "devices", "task_kind"}

@@ -21,9 +21,9 @@ from litepose_nas.channels import sort_channels
 from litepose_nas.errors import UserError
 from litepose_nas.export import to_onnx
 from litepose_nas.network import Network
+from litepose_nas.resolve import resolve
 from litepose_nas.space import Arch, Space
 from litepose_nas.supernet import Supernet
-from litepose_nas.target import resolve
 
 JOINTS = 3
 SIZES = {"even": (64, 64), "odd": (75, 49), "more windows": (40, 140)}

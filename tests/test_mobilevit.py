@@ -18,7 +18,7 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.formats.tensor_file import read_header
 from litepose_nas.importers import convert, foreign, mobilevit, starts
 from litepose_nas.layers.mobilevit import Attention, fold, unfold
-from litepose_nas.target import resolve
+from litepose_nas.resolve import resolve
 from litepose_nas.weights import load, load_supernet
 
 KEYS = Path(__file__).parent / "keys"

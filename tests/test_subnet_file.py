@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from litepose_nas import Space, UserError, cost
 from litepose_nas.formats import subnet_file as sf
-from litepose_nas.target import published, resolve
+from litepose_nas.resolve import published, resolve
 
 # name: (image, stem, stage widths, head widths), then for 14 and 17 joints: parameters, MACs, MACs as the paper counts
 PUBLISHED = {
@@ -294,7 +294,7 @@ def test_targets(tmp_path):
 def test_targets_need_no_torch(tmp_path):
     path = saved(tmp_path, GOOD)
     code = (
-        "import sys; from litepose_nas.target import resolve; resolve('litepose-xs', 14).subnet.cost; "
+        "import sys; from litepose_nas.resolve import resolve; resolve('litepose-xs', 14).subnet.cost; "
         f"resolve({str(path)!r}); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -32,6 +32,7 @@ from litepose_nas.pose.losses import LossSettings
 from litepose_nas.pose.make_task import make_task
 from litepose_nas.pose.temporal import NOBODY, Temporal, groups
 from litepose_nas.pose.topdown import TopDown
+from litepose_nas.resolve import subnet_of
 from litepose_nas.search import guided
 from litepose_nas.search.encoding import Genome
 from litepose_nas.search.pricing import Prices
@@ -41,7 +42,6 @@ from litepose_nas.steps.common import describe, read_data
 from litepose_nas.steps.keyframe import load_key, space_with_key
 from litepose_nas.supernet import Supernet, calibrate, extract
 from litepose_nas.synthetic.dataset import write_toy
-from litepose_nas.target import subnet_of
 from litepose_nas.train.recipe import TOPDOWN, changed, kept
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee
 

@@ -23,12 +23,12 @@ from litepose_nas.data.loader import Batch, Pictures, train_batch
 from litepose_nas.pose.losses import distillation_loss
 from litepose_nas.pose.people import DivergedError
 from litepose_nas.pose.targets import bottomup_targets
+from litepose_nas.resolve import subnet_of
 from litepose_nas.runs import metrics
 from litepose_nas.runs.run import Run
-from litepose_nas.steps.best import is_best, rank
+from litepose_nas.steps.checkpoint_choice import is_best, rank
 from litepose_nas.store import Store
 from litepose_nas.supernet import extract
-from litepose_nas.target import subnet_of
 from litepose_nas.train import checkpoint
 from litepose_nas.train.loop import CHECKPOINT, Every, fit
 from litepose_nas.train.recipe import LITEPOSE, RANGES, Recipe, changed, fields, from_mapping, named

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from litepose_nas import Space, Supernet, UserError, build, extract
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.formats.tensor_file import read_header
-from litepose_nas.target import METADATA, SUPERNET_METADATA, resolve
+from litepose_nas.resolve import METADATA, SUPERNET_METADATA, resolve
 from litepose_nas.weights import load, load_supernet, save, save_supernet
 
 TINY = Space.load("litepose-tiny")

@@ -11,8 +11,8 @@ from litepose_nas.cli import console
 from litepose_nas.cli.options import Json
 from litepose_nas.formats.subnet_file import MOST_JOINTS
 from litepose_nas.report.frame_costs import of_whom, per_frame
+from litepose_nas.resolve import resolve
 from litepose_nas.space import input_size
-from litepose_nas.target import resolve
 
 Target = Annotated[
     str, typer.Argument(help="A name (litepose-xs), a subnet.json, a LitePose JSON, or a .safetensors file.")

@@ -13,8 +13,8 @@ from litepose_nas.cli.options import Json
 from litepose_nas.cli.profile import Target
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats.subnet_file import MOST_JOINTS
+from litepose_nas.resolve import resolve
 from litepose_nas.space import input_size
-from litepose_nas.target import resolve
 
 
 def import_(

@@ -23,9 +23,9 @@ from litepose_nas.demo.scale import Scale
 from litepose_nas.errors import UserError
 from litepose_nas.executors.processes import die_with_parent
 from litepose_nas.files import replacing
+from litepose_nas.resolve import subnet_of
 from litepose_nas.runs.run import ENV, Run
 from litepose_nas.steps import evaluate, extract, finetune
-from litepose_nas.target import subnet_of
 from litepose_nas.train.loop import Progress
 from litepose_nas.train.recipe import Length, changed
 

@@ -21,9 +21,9 @@ from litepose_nas.demo.clock import Clock, forecast
 from litepose_nas.demo.networks import News, Task
 from litepose_nas.errors import UserError
 from litepose_nas.export import to_onnx
-from litepose_nas.extras import need
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.optional import need
 from litepose_nas.runs.run import COMMAND, ENV, Run
 from litepose_nas.search.problem import Evaluated
 from litepose_nas.search.scoring import Protocol

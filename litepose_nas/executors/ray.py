@@ -13,7 +13,7 @@ from litepose_nas import __version__
 from litepose_nas.errors import UserError
 from litepose_nas.executors.base import CRASH, MISTAKE, READY, Make, Reply, Say, Work, reply_to
 from litepose_nas.executors.worker_pool import WorkerPool
-from litepose_nas.extras import need
+from litepose_nas.optional import need
 
 STORE = 100 * 2**20  # bytes for objects on this machine: jobs and answers are small
 PATIENCE = 300.0  # seconds in which a cluster may have room for no actor at all

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from litepose_nas import families, importers, network, resources, space_file, target, weights
+from litepose_nas import families, importers, network, resources, space_file, weights
 from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file, subnet_file
 from litepose_nas.formats.subnet_file import Subnet
@@ -24,6 +24,7 @@ from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.layout import Layout
 from litepose_nas.importers.report import Report, Shape
 from litepose_nas.network import Network
+from litepose_nas.resolve import published, resolve
 from litepose_nas.space import Arch, Space, Value, input_size
 
 COUNTER = ".num_batches_tracked"  # of a batch normalisation; nothing computes with it, and old files have none
@@ -152,7 +153,7 @@ def _network_of(
     if arch is not None:
         if resolution is not None:
             raise UserError(f"resolution {resolution}: the architecture has its own; leave one of the two out")
-        found = Subnet(arch, 17) if isinstance(arch, Arch) else target.resolve(arch).subnet
+        found = Subnet(arch, 17) if isinstance(arch, Arch) else resolve(arch).subnet
         _check_family(file, found.arch.space)
         return found._replace(joints=joints or file_joints(file, found.arch) or found.joints), []
     like, name = _nearest_point(file)
@@ -176,7 +177,7 @@ def _nearest_point(file: Foreign) -> tuple[Subnet, str]:
     trees = {name: space_file.read(resources.find(name, "search_spaces", ".yaml")) for name in shipped}
     spaces = {name: Space.load(name) for name, tree in trees.items() if tree.get("family") == file.family}
     mine = []
-    for name in target.published():
+    for name in published():
         data = json_file.read(resources.find(name, "mobile_configs", ".json"), subnet_file.EXPECTED)
         if data["space"] in spaces:  # read no further than needed: there are many, and each has its space
             mine.append((name, Subnet(spaces[data["space"]].arch(data["arch"]), data["joints"])))

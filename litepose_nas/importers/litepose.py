@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from litepose_nas import families, target, weights
+from litepose_nas import families, weights
 from litepose_nas.errors import UserError
 from litepose_nas.families.litepose import STRIDES
 from litepose_nas.formats import litepose_json, subnet_file
@@ -23,6 +23,7 @@ from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.litepose_names import to_ours, to_theirs
 from litepose_nas.importers.report import Report, Shape
 from litepose_nas.network import Network
+from litepose_nas.resolve import published, resolve
 from litepose_nas.space import Arch, Space
 from litepose_nas.supernet import Supernet, window
 
@@ -117,7 +118,7 @@ def import_weights(
     elif resolution is not None:
         raise UserError(f"resolution {resolution}: the architecture has its own; leave one of the two out")
     else:
-        found = arch if isinstance(arch, Arch) else target.resolve(arch).subnet.arch
+        found = arch if isinstance(arch, Arch) else resolve(arch).subnet.arch
     if found.space.family is not families.load("litepose"):
         raise UserError(f"{path}: holds a LitePose; {found.space.name} has networks of another family")
     joints = file.joints if joints is None else subnet_file.check_joints(joints, str(path))
@@ -277,8 +278,8 @@ def _with_resolution(net: Numbers, asked: int | None) -> tuple[Numbers, str]:
         if not 1 <= asked <= litepose_json.LARGEST:
             raise UserError(f"resolution {asked}: expected pixels, from 1 to {litepose_json.LARGEST}")
         return net._replace(resolution=asked), f"resolution {asked}, as asked"
-    for name in target.published():
-        arch = target.resolve(name).subnet.arch
+    for name in published():
+        arch = resolve(name).subnet.arch
         if arch.space.family is families.load("litepose") and not list(_differences(net, arch)):
             size = arch.input[0]
             return net._replace(resolution=size), f"the numbers are those of {name}, so resolution {size}"

@@ -16,9 +16,9 @@ from litepose_nas.importers import foreign, litepose
 from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.foreign import Foreign
 from litepose_nas.importers.report import Report
+from litepose_nas.resolve import METADATA, SUPERNET_METADATA, subnet_of
 from litepose_nas.space import Arch, Space
 from litepose_nas.supernet import Supernet, extract
-from litepose_nas.target import METADATA, SUPERNET_METADATA, subnet_of
 
 
 class Start(NamedTuple):

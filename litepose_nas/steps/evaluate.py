@@ -28,8 +28,8 @@ from litepose_nas.metrics.submission import write_coco, write_mpii
 from litepose_nas.network import Network
 from litepose_nas.pose.make_task import make_task
 from litepose_nas.pose.task import Task
+from litepose_nas.resolve import resolve
 from litepose_nas.steps.common import boxes_for
-from litepose_nas.target import resolve
 from litepose_nas.task_kind import TaskKind
 
 

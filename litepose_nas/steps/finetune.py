@@ -18,14 +18,14 @@ from litepose_nas.families.temporal import key_everywhere
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
 from litepose_nas.pose.make_task import make_task
+from litepose_nas.resolve import resolve, subnet_of
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps import pictures
-from litepose_nas.steps.best import is_best
+from litepose_nas.steps.checkpoint_choice import is_best
 from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data, seconds_a_step, steps_of
 from litepose_nas.steps.extract import known_supernet
 from litepose_nas.supernet import calibrate, extract
-from litepose_nas.target import resolve, subnet_of
 from litepose_nas.train.loop import Every, Progress, fit
 from litepose_nas.train.recipe import Length, Recipe, from_mapping, kept
 from litepose_nas.train.trainee import NetTrainee

@@ -15,9 +15,9 @@ from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.families.temporal import KEY
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.resolve import resolve
 from litepose_nas.space import Space, input_size
 from litepose_nas.supernet import Supernet
-from litepose_nas.target import resolve
 from litepose_nas.task_kind import TaskKind
 from litepose_nas.train.recipe import Recipe
 

@@ -29,14 +29,14 @@ from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.people import DivergedError
+from litepose_nas.resolve import subnet_of
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import ENV, Run
 from litepose_nas.search.problem import FAILED
 from litepose_nas.search.workload import workload_of
 from litepose_nas.steps import extract, finetune, search
-from litepose_nas.steps.best import rank
+from litepose_nas.steps.checkpoint_choice import rank
 from litepose_nas.steps.finetune import Plan
-from litepose_nas.target import subnet_of
 from litepose_nas.train.recipe import Length, Recipe, from_mapping
 
 ETA = 3  # one in so many searches on, and so many times longer

@@ -20,7 +20,7 @@ from litepose_nas.runs.run import Run, digest
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.space import Space
 from litepose_nas.steps import pictures
-from litepose_nas.steps.best import is_best
+from litepose_nas.steps.checkpoint_choice import is_best
 from litepose_nas.steps.common import (
     Data,
     Say,
