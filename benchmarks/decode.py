@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,12 +24,10 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-import literal_pose as literal
-
 from litepose_nas.pose.bottomup_decode import decode_tags, fill_missing, resize
 from litepose_nas.pose.grouping import Grouping, Peaks, group, joint_order
 from litepose_nas.pose.peaks import find_peaks, quarter_pixel
+from tests.helpers import literal_pose as literal
 
 
 def milliseconds(work: Callable[[], object], repeat: int) -> float:

@@ -14,7 +14,6 @@ import argparse
 import contextlib
 import io
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,13 +21,11 @@ from pathlib import Path
 import numpy as np
 from pycocotools.cocoeval import COCOeval
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from drawn_results import JOINTS, drawn_pair
-
 from litepose_nas.data.skeleton import sigmas_of
 from litepose_nas.metrics import oks
 from litepose_nas.metrics.coco import Truth, bootstrap_ap, coco_ap, fast_ap, found_of, judged, labels_of, truth_of
 from litepose_nas.metrics.results import Result
+from tests.helpers.drawn_results import JOINTS, drawn_pair
 
 
 def seconds(works: list[Callable[[], object]], rounds: int) -> list[float]:

@@ -24,7 +24,6 @@ import io
 import json
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -39,9 +38,6 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-import literal_pose
 
 import litepose_nas as ln
 from litepose_nas.budget import Budget
@@ -58,6 +54,7 @@ from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps.common import read_data
 from litepose_nas.steps.search import prepare
 from litepose_nas.supernet import Supernet, calibrate, extract
+from tests.helpers import literal_pose
 
 Size = tuple[int, int]
 Views = tuple[Tensor, list[Record], list[np.ndarray]]  # some pictures as a network takes them, and their maps

@@ -10,9 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import tiny
-from commands import run
-from test_executors import needs_ray
 
 from litepose_nas import Space, UserError, costs
 from litepose_nas.budget import Budget
@@ -28,6 +25,9 @@ from litepose_nas.search.allocation import JournalView
 from litepose_nas.search.workload import Workload
 from litepose_nas.steps import search, search_across, successive_halving
 from litepose_nas.train.recipe import Recipe
+from tests.helpers import tiny
+from tests.helpers.commands import run
+from tests.helpers.executors import needs_ray
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -5,8 +5,6 @@ import json
 import shutil
 
 import pytest
-import tiny
-from commands import run
 
 from litepose_nas import Space, UserError, costs, load
 from litepose_nas.budget import Budget
@@ -16,6 +14,8 @@ from litepose_nas.search.problem import Problem
 from litepose_nas.steps import audit
 from litepose_nas.steps.audit import Wishes, spread_over_cost
 from litepose_nas.train.recipe import Length
+from tests.helpers import tiny
+from tests.helpers.commands import run
 
 WISHES = Wishes(nets=3, seeds=2, length=Length(steps=3))
 

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 import torch
-from commands import run
-from released import formula_state, released_shapes
 
 from litepose_nas import Space, Subnet, build, cost, save
 from litepose_nas.resolve import published, resolve
+from tests.helpers.commands import run
+from tests.helpers.released import formula_state, released_shapes
 
 # What facts the paper's authors and torch's counter give: params, exact MACs, MACs as published; 14 and 17 joints.
 PUBLISHED = {

@@ -7,10 +7,8 @@ from fractions import Fraction
 from types import SimpleNamespace
 
 import pytest
-import toy_search as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_executors import Shuffled
 
 from litepose_nas import Space, UserError
 from litepose_nas.budget import Budget
@@ -24,6 +22,8 @@ from litepose_nas.search.loop import search_on
 from litepose_nas.search.problem import Evaluated, Problem, by_ap, by_loss, score
 from litepose_nas.search.workload import Workload, workload_of
 from litepose_nas.task_kind import TaskKind
+from tests.helpers import toy_search as toy
+from tests.helpers.executors import Shuffled
 
 PEOPLE = st.fractions(Fraction(1, 10), 40, max_denominator=500)
 

@@ -7,9 +7,6 @@ import random
 from pathlib import Path
 
 import pytest
-import tiny
-import toy_search as toy
-from commands import run as run_command
 
 from litepose_nas import UserError, costs
 from litepose_nas.budget import Budget
@@ -21,6 +18,9 @@ from litepose_nas.search.loop import header, run_search
 from litepose_nas.search.pareto import front, write_csv
 from litepose_nas.search.problem import Problem
 from litepose_nas.steps import search as step
+from tests.helpers import tiny
+from tests.helpers import toy_search as toy
+from tests.helpers.commands import run as run_command
 
 METHODS = ("guided", "nsga2", "random")
 CASES = [

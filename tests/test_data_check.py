@@ -17,7 +17,6 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from commands import run
 
 from litepose_nas.data.annotations import read_coco, read_document
 from litepose_nas.data.check.checkup import CheckReport, SplitToCheck, check_parts, check_source
@@ -34,6 +33,8 @@ from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.commands import run
+from tests.helpers.layouts import camera_jpeg
 
 Document = dict[str, Any]
 LEFTS = range(1, 17, 2)
@@ -172,14 +173,6 @@ def turned(document: Document, folder: Path) -> str:
     document["annotations"] = [a for a in document["annotations"] if a["image_id"] != image["id"]]
     (folder / "turned.jpg").write_bytes(camera_jpeg(np.zeros((40, 60, 3), np.uint8), 6))
     return "turned.jpg"
-
-
-def camera_jpeg(picture: np.ndarray, orientation: int) -> bytes:
-    """A JPEG with a camera's note of how it was held."""
-    data = cv2.imencode(".jpg", picture)[1].tobytes()
-    entry = bytes.fromhex("0112 0003 00000001") + orientation.to_bytes(2, "big") + bytes(2)
-    exif = b"Exif\0\0MM\0*" + (8).to_bytes(4, "big") + (1).to_bytes(2, "big") + entry + bytes(4)
-    return data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
 
 
 def same_picture(document: Document, folder: Path) -> str:

@@ -24,6 +24,7 @@ from litepose_nas.data.check.messages import lines, tree
 from litepose_nas.data.check.page import page
 from litepose_nas.data.images import ignored_mask, load_picture, read_image
 from litepose_nas.errors import UserError
+from tests.helpers.layouts import camera_jpeg
 
 NAMES = ["nose", "left_knee", "right_knee"]
 
@@ -329,8 +330,6 @@ def test_inks(tmp_path):
 
 
 def test_pixels_stay_where_they_are_unless_upright(tmp_path):
-    from test_data_check import camera_jpeg
-
     path = tmp_path / "turned.jpg"
     for orientation in range(1, 9):
         path.write_bytes(camera_jpeg(np.ascontiguousarray(quarters()[..., ::-1]), orientation))

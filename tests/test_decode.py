@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from literal_pose import drawn_scene, hungarian, literal_decode
 
 from litepose_nas.errors import UserError
 from litepose_nas.pose import refine
@@ -14,6 +13,7 @@ from litepose_nas.pose.bottomup_decode import combine, decode, decode_tags, posi
 from litepose_nas.pose.grouping import Grouping, Peaks, group, joint_order
 from litepose_nas.pose.peaks import find_peaks, local_maxima, quarter_pixel
 from litepose_nas.pose.refine import best_pixels
+from tests.helpers.literal_pose import drawn_scene, hungarian, literal_decode
 
 GOLDEN = Path(__file__).parent / "golden"
 

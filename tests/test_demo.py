@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import run
 
 import litepose_nas
 from litepose_nas import Space, costs
@@ -22,6 +21,7 @@ from litepose_nas.demo import contenders, ending, networks, scale, story
 from litepose_nas.demo.networks import Task
 from litepose_nas.errors import UserError
 from litepose_nas.runs.run import Run
+from tests.helpers.commands import run
 
 NAMES = {"searched-1", "searched-2", "scaled", "smallest", "widest"}
 MICRO = scale.QUICK._replace(

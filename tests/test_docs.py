@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import run
-from released import formula_state, released_shapes
 
 from litepose_nas.resolve import resolve
+from tests.helpers.commands import run
+from tests.helpers.released import formula_state, released_shapes
 
 ROOT = Path(__file__).parent.parent
 KEYS = ROOT / "tests" / "keys"

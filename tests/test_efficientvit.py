@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from released import formula
 from torch.nn import functional as F
 
 import litepose_nas as ln
@@ -14,19 +13,12 @@ from litepose_nas import Space, Supernet, UserError, extract
 from litepose_nas.formats import subnet_file
 from litepose_nas.importers import convert, efficientvit, foreign, starts
 from litepose_nas.resolve import resolve
+from tests.helpers.released import formula
 
 KEYS = Path(__file__).parent / "keys"
 DEPTHS = (1, 2, 3)
 HEADS = {"m0": (4, 4, 4), "m2": (4, 3, 2)}
 PARAMS = {"m0": 2_349_436, "m2": 4_187_554}
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 import yaml
-from commands import run
 
 from litepose_nas import Space
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import digest
 from litepose_nas.search.loop import header
+from tests.helpers import tiny
+from tests.helpers.commands import run
 
 SEARCH = Path("runs/search/search")
 JOURNAL = SEARCH / "journal.jsonl"
@@ -24,7 +24,6 @@ WEIGHTS = Path("runs/train-supernet/supernet/weights/last.safetensors")
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A folder with a supernet that has hardly been trained, and a search of it."""
-    torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("done")
     tiny.make_room(folder)
     with pytest.MonkeyPatch.context() as patch:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 import safetensors.torch
-import tiny
 import torch
-from commands import run
 from safetensors import SafetensorError
 
 from litepose_nas import UserError, weights
@@ -20,14 +18,8 @@ from litepose_nas.data.source import open_source
 from litepose_nas.steps.common import read_data
 from litepose_nas.train import checkpoint
 from litepose_nas.train.loop import CHECKPOINT
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.helpers import tiny
+from tests.helpers.commands import run
 
 
 @pytest.fixture(scope="module")

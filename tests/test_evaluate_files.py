@@ -10,12 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import run
-from drawn_results import JOINTS, drawn_pair
 from scipy.io import savemat
-from test_metric_crowdpose import drawn_crowd
-from test_metric_mpii import drawn_truth, write_truth
-from test_metric_posetrack import drawn_video
 
 from litepose_nas.data.layouts.crowdpose import SPLIT_RULES
 from litepose_nas.data.skeleton import sigmas_of
@@ -26,6 +21,8 @@ from litepose_nas.metrics.crowdpose import crowd_truth, crowdpose_ap
 from litepose_nas.metrics.mpii import pckh
 from litepose_nas.metrics.posetrack import frames_of, posetrack_ap
 from litepose_nas.metrics.submission import write_coco
+from tests.helpers.commands import run
+from tests.helpers.drawn_results import JOINTS, drawn_crowd, drawn_pair, drawn_truth, drawn_video, write_truth
 
 REAL = os.environ.get("POSE_REAL_DATA")
 

@@ -9,13 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn_results import drawn_pair
-from test_metric_crowdpose import drawn_crowd
-from test_metric_mpii import drawn_truth
-from test_metric_posetrack import drawn_video
 
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.from_files import PredictionFiles, judge
+from tests.helpers.drawn_results import drawn_crowd, drawn_pair, drawn_truth, drawn_video
 
 JUNK = [
     None,

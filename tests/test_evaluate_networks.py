@@ -7,11 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 import torch
-from commands import run
 from scipy.io import loadmat
-from test_metric_mpii import write_truth
 
 import litepose_nas as ln
 from litepose_nas import weights
@@ -23,6 +20,9 @@ from litepose_nas.pose.make_task import make_task
 from litepose_nas.steps import common
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe
+from tests.helpers import tiny
+from tests.helpers.commands import run
+from tests.helpers.drawn_results import write_truth
 
 SPACE = str(tiny.ROOT / "search_spaces" / "topdown-tiny.yaml")
 

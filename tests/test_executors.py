@@ -1,7 +1,6 @@
 """Engines: the same search wherever it runs, whoever is killed; and nobody left behind."""
 
 import functools
-import importlib.util
 import json
 import os
 import random
@@ -12,13 +11,10 @@ import time
 import uuid
 from pathlib import Path
 
-import executor_search
 import pytest
-import tiny
-import toy_search as toy
 
 from litepose_nas import UserError
-from litepose_nas.executors.base import DONE, READY, Done, Reply
+from litepose_nas.executors.base import DONE, READY, Reply
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.executors.processes import ProcessExecutor
 from litepose_nas.executors.serial import SerialExecutor
@@ -26,12 +22,13 @@ from litepose_nas.executors.worker_pool import WorkerPool
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search import finalists, nsga2
 from litepose_nas.search.loop import header, search_on
+from tests.helpers import executor_search, tiny
+from tests.helpers import toy_search as toy
+from tests.helpers.commands import environment
+from tests.helpers.executors import Shuffled, linux, needs_ray
 
-HERE = Path(__file__).parent
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed")
 ENGINES = [("local", 1), ("local", 2), pytest.param("ray", 2, marks=needs_ray)]
 POOLS = ENGINES[1:]
-linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +38,12 @@ def straight(tmp_path_factory):
     return [[one.arch.to_dict(), one.score] for one in executor_search.search(folder)]
 
 
-def start(folder, engine, workers, *more, mark="", environment=()):
+def start(folder, engine, workers, *words, mark="", **more):
     """Start a search as a program; `mark` is in the environment of all its processes."""
-    paths = os.pathsep.join([str(HERE.parent), str(HERE)])
-    env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MARK": mark, **dict(environment)}
-    env.pop("RAY_ADDRESS", None) if "RAY_ADDRESS" not in dict(environment) else None
-    command = [sys.executable, "executor_search.py", str(folder), engine, str(workers), *more]
+    env = environment(MARK=mark, **more)
+    command = [sys.executable, "-m", "tests.helpers.executor_search", str(folder), engine, str(workers), *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=HERE, env=env, text=True, start_new_session=True, **pipes)
+    return subprocess.Popen(command, env=env, text=True, start_new_session=True, **pipes)
 
 
 def finish(folder, engine, workers, *more):
@@ -93,30 +88,6 @@ def wait_for(process, condition, within=90):
 
 
 # ── the same everywhere ──
-
-
-class Shuffled:
-    """Ends jobs in a random order, as workers of different speed do."""
-
-    def __init__(self, work, workers, seed):
-        self.workers, self._work, self._rng, self._jobs = workers, work, random.Random(seed), []
-        self.most = 0
-
-    @property
-    def free(self):
-        return self.workers - len(self._jobs)
-
-    def submit(self, job):
-        assert self.free > 0
-        self._jobs.append(job)
-        self.most = max(self.most, len(self._jobs))
-
-    def wait(self):
-        job = self._jobs.pop(self._rng.randrange(len(self._jobs)))
-        return Done(job, self._work(job), 0.5)
-
-    def close(self):
-        pass
 
 
 def results(look):
@@ -370,7 +341,7 @@ def test_with_no_room_for_one_worker_the_others_go_on(tmp_path):
 
 @needs_ray
 def test_a_cluster_that_is_not_there(tmp_path):
-    process = start(tmp_path, "ray", 2, environment={"RAY_ADDRESS": "nonsense"})
+    process = start(tmp_path, "ray", 2, RAY_ADDRESS="nonsense")
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "RAY_ADDRESS=nonsense: no Ray cluster can be joined there" in errors.splitlines()[-1]
@@ -380,10 +351,8 @@ def test_a_cluster_that_is_not_there(tmp_path):
 @pytest.mark.slow
 def test_a_machine_of_the_cluster_killed_in_the_middle_costs_what_it_had_in_hand(straight, tmp_path):
     (tmp_path / "slow").write_text("0.2")
-    paths = os.pathsep.join([str(HERE.parent), str(HERE)])
-    env = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "executor_nodes.py", str(tmp_path)]
-    done = subprocess.run(command, cwd=HERE, env=env, capture_output=True, text=True, timeout=300, check=False)
+    command = [sys.executable, "-m", "tests.helpers.executor_nodes", str(tmp_path)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "killed\n" in done.stdout
     assert "a worker was lost, what it had in hand goes to another" in done.stdout

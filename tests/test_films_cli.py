@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from commands import run
 
 import litepose_nas as ln
 from litepose_nas import weights
@@ -21,6 +20,7 @@ from litepose_nas.steps import common
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe
 from litepose_nas.video.film_writer import FilmWriter
+from tests.helpers.commands import run
 
 FRAMES = 6
 CLIP = "500001_drawn_val"

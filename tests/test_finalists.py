@@ -4,7 +4,6 @@ import random
 import statistics
 
 import pytest
-import toy_search as toy
 
 from litepose_nas import UserError
 from litepose_nas.runs.journal import Journal
@@ -12,6 +11,7 @@ from litepose_nas.search import finalists, nsga2
 from litepose_nas.search.loop import header, replay, run_search
 from litepose_nas.search.pareto import best
 from litepose_nas.search.problem import FAILED, score
+from tests.helpers import toy_search as toy
 
 
 def evaluated(problem, scores):

@@ -8,17 +8,17 @@ import shutil
 import zipfile
 from pathlib import Path
 
-import layouts
 import numpy as np
 import pytest
 import yaml
-from commands import run
 
 from litepose_nas.data.convert import TO, convert, divide
 from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
+from tests.helpers import layouts
+from tests.helpers.commands import run
 
 
 def same(a: Dataset, b: Dataset, tolerance: float = 1e-5) -> None:

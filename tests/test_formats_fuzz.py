@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import layouts
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +23,7 @@ from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.data.statistics import statistics_of
 from litepose_nas.errors import UserError
+from tests.helpers import layouts
 
 NUMBERS = [float("nan"), float("inf"), -float("inf"), -1, 0, 0.5, 3, 2**31, 2**63, 10**400, 1e308, -1e308, True, None]
 TEXTS = ["", "x", "\ud800", "a\0b", "../" * 50, "n" * 5000]

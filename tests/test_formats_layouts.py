@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-import layouts
 import numpy as np
 import pytest
 
@@ -18,6 +17,7 @@ from litepose_nas.data.layouts.picture_size import picture_size
 from litepose_nas.data.layouts.yolo_pose import label_file
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
+from tests.helpers import layouts
 
 
 def test_crowdpose(tmp_path):

@@ -6,7 +6,6 @@ import json
 import warnings
 from pathlib import Path
 
-import layouts
 import pytest
 
 from litepose_nas.data.dataset import split
@@ -16,6 +15,7 @@ from litepose_nas.data.skeleton import make_skeleton, mirror_of, side
 from litepose_nas.data.source import DATA_FOLDER, open_source
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic.dataset import open_or_draw, write_toy
+from tests.helpers import layouts
 
 
 def written(folder: Path, text: str) -> str:

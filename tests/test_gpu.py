@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import hard_spaces
-import properties
 import pytest
 import torch
-from hard_spaces import Hard
-from properties import WINDOWS, rough_supernet, sampled
-from test_spaces import NESTED
 
 from litepose_nas import resources
 from litepose_nas.space import Space
+from tests.helpers import hard_spaces, properties
+from tests.helpers.hard_spaces import Hard
+from tests.helpers.properties import NESTED, WINDOWS, rough_supernet, sampled
 
 pytestmark = pytest.mark.gpu
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import toy_search as toy
 
 from litepose_nas import Space, UserError, costs
 from litepose_nas.budget import Budget, Limit
@@ -20,6 +19,7 @@ from litepose_nas.search.pareto import Point, front
 from litepose_nas.search.pricing import Prices
 from litepose_nas.search.problem import Problem
 from litepose_nas.search.surrogate import Process, Ridge, Sample
+from tests.helpers import toy_search as toy
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import worlds

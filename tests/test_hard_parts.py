@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import hard_spaces
-import properties
 import pytest
 import torch
-from hard_spaces import SPACES, Hard, departing
-from properties import CHECKS, rough_supernet, run, sampled
 
 import litepose_nas as ln
 from litepose_nas.channels import sort_channels
 from litepose_nas.supernet import Supernet
+from tests.helpers import hard_spaces, properties
+from tests.helpers.hard_spaces import SPACES, Hard, departing
+from tests.helpers.properties import CHECKS, rough_supernet, run, sampled
 
 JOINTS = 3
 SIZES = {"even": (48, 48), "odd": (77, 51), "less than a window": (8, 12)}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=SPACES.values(), ids=SPACES.keys())

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hrnet_reference import da_vit, higher_hrnet
-from released import formula_state
 from torch import Tensor
 
 import litepose_nas as ln
@@ -19,6 +17,8 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers import davit, foreign, higherhrnet, starts
 from litepose_nas.importers.templates import translate
 from litepose_nas.resolve import resolve
+from tests.helpers.hrnet_reference import da_vit, higher_hrnet
+from tests.helpers.released import formula_state
 
 KEYS = Path(__file__).parent / "keys"
 HRNET = json.loads((KEYS / "higherhrnet.json").read_text())

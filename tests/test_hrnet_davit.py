@@ -6,11 +6,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import properties
 import pytest
 import torch
 import yaml
-from commands import run
 from torch import nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
@@ -28,6 +26,8 @@ from litepose_nas.layers.davit import PatchConv
 from litepose_nas.network import Network
 from litepose_nas.resolve import resolve
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers import properties
+from tests.helpers.commands import run
 
 POINTS = {
     "higherhrnet-w32": (28_645_331, 46_203_404_288, "46.2034"),

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from released import formula_state, released_name, released_shapes, with_maps
 from safetensors.torch import save_file
 
 from litepose_nas import Space, Supernet, UserError, build, extract
@@ -19,6 +18,7 @@ from litepose_nas.importers.litepose import import_supernet, import_weights, ini
 from litepose_nas.importers.report import Report
 from litepose_nas.resolve import resolve
 from litepose_nas.weights import load, load_supernet
+from tests.helpers.released import formula_state, released_name, released_shapes, with_maps
 
 GOLDEN = Path(__file__).parent / "golden"
 TINY = Space.load("litepose-tiny")

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fnmatch import fnmatch
 
 import numpy as np
-import properties
 import pytest
 import torch
-from properties import CHECKS, Inputs, rough_supernet, run, sampled
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -24,6 +22,8 @@ from litepose_nas.network import Network
 from litepose_nas.resolve import resolve
 from litepose_nas.space import Arch, Space
 from litepose_nas.supernet import Supernet
+from tests.helpers import properties
+from tests.helpers.properties import CHECKS, Inputs, rough_supernet, run, sampled
 
 JOINTS = 3
 SIZES = {"even": (64, 64), "odd": (75, 49), "more windows": (40, 140)}
@@ -59,14 +59,6 @@ TREE = {
 }
 ONE_KIND = {"attention": "window3", "heads": "3-3", "down": "conv"}
 SPACE = Space(TREE, name="tiny levitpose")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from commands import run
 
 from litepose_nas.data import augment as aug
 from litepose_nas.data import loader, pixels
@@ -29,6 +28,7 @@ from litepose_nas.data.prefetch import work_ahead
 from litepose_nas.data.regions import Ignored
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.commands import run
 
 SIZE = (64, 96)
 

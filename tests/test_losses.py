@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from literal_pose import literal_tag_loss
 
 from litepose_nas.errors import UserError
 from litepose_nas.pose.losses import PUSHES, LossSettings, bottomup_loss, heatmap_loss, tag_loss
 from litepose_nas.pose.targets import bottomup_targets, joint_indices
+from tests.helpers.literal_pose import literal_tag_loss
 
 GOLDEN = Path(__file__).parent / "golden"
 

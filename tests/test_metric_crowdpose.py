@@ -11,17 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_results import drawn_pair
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from litepose_nas.data.layouts.crowdpose import SPLIT_RULES, split_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.crowdpose import CrowdScores, crowd_truth, crowdpose_ap, nine_lines
+from tests.helpers.drawn_results import drawn_crowd, drawn_pair
 
 SIGMAS = np.array([0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89, 0.79, 0.79]) / 10
-SIDES = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
-NAMES = [f"{side}_{joint}" for joint in SIDES for side in ("left", "right")] + ["head", "neck"]
 REAL = os.environ.get("POSE_REAL_DATA")
 
 
@@ -54,17 +52,6 @@ def literal(document: dict, results: list[dict], low: float, high: float) -> lis
             numbers.append(judge.stats.tolist())
     whole = numbers[0]
     return [*whole[:3], *whole[5:8], *(part[0] for part in numbers[1:])]
-
-
-def drawn_crowd(seed: int) -> tuple[dict, list[dict]]:
-    document, results = drawn_pair(seed, images=3 + seed % 5, joints=14, names=NAMES)
-    rng = np.random.default_rng(seed)
-    for image in document["images"]:
-        # Values at the limits themselves are frequent in the real file.
-        image["crowdIndex"] = float(rng.choice([0.0, 0.1, 0.15, 0.2, 0.5, 0.8, 1.3]))
-    for annotation in document["annotations"]:
-        del annotation["area"]
-    return document, results
 
 
 @pytest.mark.parametrize("rule", SPLIT_RULES)

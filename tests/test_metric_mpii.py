@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,25 +12,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.metrics import mpii
 from litepose_nas.metrics.mpii import HeadTruth, Pckh, pckh
 from litepose_nas.metrics.submission import write_mpii
-
-# Shuffled: the file says which joint is which.
-MAT_ORDER = ["head", "lwri", *(name for name in mpii.JOINTS if name not in ("head", "lwri"))]
-
-
-def drawn_truth(seed: int, people: int = 30) -> tuple[HeadTruth, np.ndarray, np.ndarray]:
-    """People, the corners of their head boxes, and predictions around all the radii that matter."""
-    rng = np.random.default_rng(seed)
-    joints = rng.uniform(50, 500, (people, 16, 2))
-    present = rng.random((people, 16)) < 0.8
-    present[:, rng.integers(16)] = False  # a joint that nobody has
-    corners = np.zeros((people, 2, 2))
-    corners[:, 0] = rng.uniform(0, 100, (people, 2))
-    corners[:, 1] = corners[:, 0] + rng.uniform(10, 60, (people, 2))
-    heads = 0.6 * np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1)
-    angle = rng.uniform(0, 2 * np.pi, (people, 16))
-    reach = rng.choice([0.02, 0.09, 0.105, 0.11, 0.3, 0.49, 0.51, 2], (people, 16)) * heads[:, None]
-    found = joints + reach[..., None] * np.stack([np.cos(angle), np.sin(angle)], -1)
-    return HeadTruth(joints, present, heads), corners, found
+from tests.helpers.drawn_results import drawn_truth, write_truth
 
 
 def literal(found: np.ndarray, truth: HeadTruth, corners: np.ndarray, threshold: float) -> list[float]:
@@ -96,20 +77,6 @@ def test_heads_of_no_size_and_nobody():
     assert all(math.isnan(value) for value in nobody)
     with pytest.raises(UserError, match="one prediction for each labelled person"):
         pckh(found[1:], truth)
-
-
-def write_truth(path: Path, truth: HeadTruth, corners: np.ndarray) -> None:
-    """Write MPII's .mat file of people: from 1 on, its arrays with people last."""
-    order = [mpii.JOINTS.index(name) for name in MAT_ORDER]
-    names = np.empty((1, 16), object)
-    names[0] = MAT_ORDER
-    arrays = {
-        "dataset_joints": names,
-        "jnt_missing": (~truth.present[:, order]).T.astype(np.uint8),
-        "pos_gt_src": truth.joints[:, order].transpose(1, 2, 0) + 1,
-        "headboxes_src": corners.transpose(1, 2, 0) + 1,
-    }
-    savemat(path, arrays)
 
 
 def test_mpii_files_there_and_back(tmp_path):

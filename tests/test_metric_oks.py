@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_results import JOINTS, drawn_pair
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -29,6 +28,7 @@ from litepose_nas.metrics.coco import (
     read_truth,
     truth_of,
 )
+from tests.helpers.drawn_results import JOINTS, drawn_pair
 
 HERE = Path("drawn.json")
 REAL = os.environ.get("POSE_REAL_DATA")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_results import drawn_pair
 
 from litepose_nas.data.skeleton import OTHER_SIGMA
 from litepose_nas.errors import UserError
 from litepose_nas.metrics import pck
 from litepose_nas.metrics.coco import found_of, labels_of, truth_of
 from litepose_nas.metrics.pck import errors_of, mean_pck, median_error, people_found
+from tests.helpers.drawn_results import drawn_pair
 
 ARM = ["base", "left_shoulder", "elbow", "wrist", "right_hip", "left_tip", "right_tip"]
 

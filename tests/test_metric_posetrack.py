@@ -12,60 +12,12 @@ import pytest
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.posetrack import JOINTS, frames_of, inside, joint_ap, posetrack_ap
+from tests.helpers.drawn_results import POSETRACK_NAMES, drawn_video
 
-NAMES = list(known_skeleton("posetrack18").names)
 GROUPS = {
     "head": ["nose", "head_bottom", "head_top"],
     **{part: [f"left_{part}", f"right_{part}"] for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")},
 }
-
-
-def drawn_video(seed: int) -> tuple[dict, list[dict]]:
-    rng = np.random.default_rng(seed)
-    images, annotations, results = [], [], []
-    for frame in range(8):
-        regions = []
-        for _ in range(rng.integers(0, 3)):
-            angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 8)))
-            radius = rng.uniform(20, 120, len(angles))  # a star, seldom convex
-            star = np.column_stack([np.cos(angles), np.sin(angles)]) * radius[:, None] + rng.uniform(0, 400, 2)
-            regions.append(star.round().ravel().tolist())
-        images.append({"id": 100 + frame, "file_name": f"v/{frame}.jpg", "ignore_regions": regions})
-        people = []
-        for _ in range(rng.integers(0, 4)):
-            points = np.zeros((17, 3))
-            points[:, :2] = rng.uniform(0, 300, 2) + rng.uniform(0, 120, (17, 2))
-            points[:, 2] = rng.random(17) < 0.75
-            points[3:5, 2] = 0  # the ears are never labelled
-            points[points[:, 2] == 0] = 0
-            person = {
-                "id": len(annotations) + len(people) + 1,
-                "image_id": 100 + frame,
-                "category_id": 1,
-                "track_id": 0,
-            }
-            person |= {
-                "keypoints": points.ravel().tolist(),
-                "head_box": [*rng.uniform(0, 200, 2), *rng.uniform(15, 50, 2)],
-            }
-            people.append(person)
-        annotations += people
-        for _ in range(rng.integers(0, 6)):
-            points = np.zeros((17, 3))
-            if people and rng.random() < 0.8:
-                person = people[rng.integers(len(people))]
-                true = np.array(person["keypoints"]).reshape(17, 3)
-                points[:, :2] = true[:, :2] + rng.normal(0, 1, (17, 2)) * rng.choice([2, 8, 20])
-            else:
-                points[:, :2] = rng.uniform(0, 400, (17, 2))
-            points[:, 2] = rng.random(17).round(2)
-            points[rng.random(17) < 0.2] = 0
-            result = {"image_id": 100 + frame, "keypoints": points.ravel().tolist()}
-            if rng.random() < 0.7:
-                result["scores"] = rng.random(17).round(1).tolist()
-            results.append(result)
-    category = {"id": 1, "name": "person", "keypoints": NAMES}
-    return {"images": images, "annotations": annotations, "categories": [category]}, results
 
 
 def in_a_region(x: float, y: float, regions: list[list[float]]) -> bool:
@@ -79,14 +31,14 @@ def joints_of(entry: dict, regions: list[list[float]]) -> dict[str, tuple[float,
     scores = entry.get("scores") or [point[2] for point in points]
     return {
         name: (x, y, scores[place])
-        for place, (name, (x, y, third)) in enumerate(zip(NAMES, points, strict=True))
+        for place, (name, (x, y, third)) in enumerate(zip(POSETRACK_NAMES, points, strict=True))
         if "ear" not in name and (x, y, third) != (0, 0, 0) and not in_a_region(x, y, regions)
     }
 
 
 def literal(document: dict, results: list[dict]) -> tuple[dict[str, float], dict[str, int]]:
     """The evaluation's steps in their order, with loops; and how often each special case was met."""
-    ranked: dict[str, list[tuple[float, bool]]] = {name: [] for name in NAMES if "ear" not in name}
+    ranked: dict[str, list[tuple[float, bool]]] = {name: [] for name in POSETRACK_NAMES if "ear" not in name}
     people = dict.fromkeys(ranked, 0)
     met = dict.fromkeys(("ignored", "unmatched person", "unmatched prediction", "frame left out", "rival"), 0)
     for image in document["images"]:

@@ -6,8 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from properties import cost_is_exact
-from released import formula_state
 from torch.nn import functional as F
 
 import litepose_nas as ln
@@ -20,6 +18,8 @@ from litepose_nas.importers import convert, foreign, mobilevit, starts
 from litepose_nas.layers.mobilevit import Attention, fold, unfold
 from litepose_nas.resolve import resolve
 from litepose_nas.weights import load, load_supernet
+from tests.helpers.properties import cost_is_exact
+from tests.helpers.released import formula_state
 
 KEYS = Path(__file__).parent / "keys"
 SPACE = Space.load("mobilevitpose")
@@ -31,14 +31,6 @@ POINTS = {  # at 256x192 for 17 joints: parameters, and GMACs to the digits that
     "mobilevitpose-seed-xxs": (4_423_793, 1.3480),
     "mobilevitpose-seed-s": (9_718_017, 2.4583),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 # ── counts ──

@@ -4,7 +4,6 @@ import random
 import statistics
 
 import pytest
-import toy_search as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +14,7 @@ from litepose_nas.search.feasible import Feasible
 from litepose_nas.search.pareto import Point, best
 from litepose_nas.search.problem import Problem, by_ap_or_loss, ranked_by
 from litepose_nas.search.problem import score as scored
+from tests.helpers import toy_search as toy
 
 NUMBERS = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]) | st.floats(-5, 5)  # equal ones too
 POINTS = st.lists(st.builds(Point, NUMBERS, NUMBERS.map(abs), st.sampled_from([0.0, 0.0, 0.0, 0.5, 2.0])), max_size=25)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import overfit
 import pytest
-import torch
 
 import litepose_nas as ln
 from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.dataset import Dataset
+from tests.helpers import overfit
 
 REAL = os.environ.get("POSE_REAL_DATA")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not REAL, reason="POSE_REAL_DATA is not set")]
@@ -30,14 +29,6 @@ def people() -> Dataset:
     assert sum(of_picture) >= 10
     assert sum(count >= 2 for count in of_picture) >= 3
     return chosen
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_topdown(people, tmp_path):

@@ -11,7 +11,6 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
-from commands import run
 
 from litepose_nas import Space, UserError, costs
 from litepose_nas.budget import Budget
@@ -27,6 +26,7 @@ from litepose_nas.search import baselines, finalists, random_search
 from litepose_nas.search.loop import header, run_search
 from litepose_nas.search.pareto import best, front
 from litepose_nas.search.problem import Problem, by_ap_or_loss, score
+from tests.helpers.commands import run
 
 SVG = "{http://www.w3.org/2000/svg}"
 SPACE = Space.load("litepose-tiny")

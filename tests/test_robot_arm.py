@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commands import run
 
 import litepose_nas as ln
 from litepose_nas.data.augment import warp_joints
@@ -29,6 +28,7 @@ from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import changed, named
 from litepose_nas.train.trainee import NetTrainee
+from tests.helpers.commands import run
 
 
 def drawn(folder: Path, train: int, val: int, size: int, seed: int = 0) -> Source:
@@ -139,7 +139,6 @@ def test_the_doctor_finds_nothing_wrong(arms, monkeypatch, capsys):
 
 
 def test_a_small_network_learns_them(tmp_path):
-    torch.set_num_threads(1)
     source, size, steps = drawn(tmp_path / "arms", 200, 30, 96), (64, 48), 450
     dataset, held = source.read("train"), source.read("val")
     recipe = changed(named("default", "topdown"), ["batch=8", "lr=0.01", "rotation=0", "scale=0.9,1.1"], "topdown")

@@ -1,7 +1,6 @@
 """A candidate's score: what a literal reading of the rule gives, from one look at each picture."""
 
 import pytest
-import tiny
 import torch
 
 import litepose_nas as ln
@@ -11,13 +10,13 @@ from litepose_nas.pose.make_task import make_task
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps.common import read_data
 from litepose_nas.train.recipe import Recipe
+from tests.helpers import tiny
 
 SIZE = (64, 64)
 
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
-    torch.set_num_threads(1)
     source, _ = tiny.make_room(tmp_path_factory.mktemp("scoring"))
     data, recipe = read_data(source, 0, most_in_slice=5), Recipe()
     # A slice of all that is not for gradients has too few pictures to need a second batch.

@@ -9,10 +9,8 @@ import sys
 import textwrap
 import time
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
-import toy_search as toy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +21,8 @@ from litepose_nas.search import nsga2
 from litepose_nas.search.loop import header, replay, run_search
 from litepose_nas.search.pareto import best, front, write_csv
 from litepose_nas.search.problem import Evaluated
+from tests.helpers import toy_search as toy
+from tests.helpers.commands import environment
 
 BUDGET = ["8MMAC"]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -88,7 +88,7 @@ def test_interrupted_it_keeps_what_it_has_and_goes_on(straight, tmp_path):
 def test_killed_ten_times_it_ends_the_same(straight, tmp_path):
     code = """
         import sys, time
-        import toy_search as toy
+        from tests.helpers import toy_search as toy
         from litepose_nas.runs.journal import Journal
         from litepose_nas.search import loop, nsga2
         problem = toy.problem(["8MMAC"])
@@ -99,7 +99,7 @@ def test_killed_ten_times_it_ends_the_same(straight, tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "j")]
     rng, kills = random.Random(3), 0
     for _ in range(10):
-        process = subprocess.Popen(command, cwd=Path(__file__).parent, env=_environment())
+        process = subprocess.Popen(command, env=environment())
         before = time.monotonic()
         while process.poll() is None and not (tmp_path / "j").exists() and time.monotonic() - before < 20:
             time.sleep(0.005)
@@ -107,7 +107,7 @@ def test_killed_ten_times_it_ends_the_same(straight, tmp_path):
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
     assert kills >= 3  # the others had ended before
-    assert subprocess.run(command, cwd=Path(__file__).parent, env=_environment(), check=False).returncode == 0
+    assert subprocess.run(command, env=environment(), check=False).returncode == 0
     assert (tmp_path / "j").read_bytes() == straight[1].read_bytes()
 
 
@@ -210,10 +210,3 @@ def test_a_picture_of_hardly_anything_is_one_too(straight, count):
     root = ET.fromstring(picture(same))
     assert len(list(root.iter(f"{SVG}text"))) > 4
     assert "nan" not in picture(same)
-
-
-def _environment():
-    import os
-
-    here = Path(__file__).parent
-    return {**os.environ, "PYTHONPATH": f"{here.parent}{os.pathsep}{here}"}

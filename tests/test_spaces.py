@@ -7,20 +7,19 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import properties
 import pytest
 import torch
-from properties import CHECKS, Inputs
 from torch.utils.flop_counter import FlopCounterMode
 
 import litepose_nas as ln
 from litepose_nas import costs, resources
 from litepose_nas.space import Space
 from litepose_nas.supernet import Supernet
+from tests.helpers import properties
+from tests.helpers.properties import CHECKS, NESTED, Inputs
 
 JOINTS = 3
 SPACES = resources.names("search_spaces", ".yaml")
-NESTED = {"litepose", "simple_topdown"}  # families whose every network lies inside the widest
 FULL_SIZE = 8e6  # parameters of the widest network: spaces with more are seen whole in the slow tests alone
 QUICK = {name: check for name, check in CHECKS.items() if name != "peak"}
 ODD = (75, 49)  # pixels that no stride divides
@@ -84,11 +83,8 @@ def full_size(space: Space) -> bool:
 
 
 def cases(space: Space, thinned: bool = False) -> Iterator[Case]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # many small operations: threads only get in each other's way
     plain = properties.rough_supernet(space, JOINTS)
     yield Case(plain, properties.rough_supernet(space, JOINTS, memory_format=torch.channels_last), thinned)
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=SPACES)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 import typer
-from commands import run
 
 from litepose_nas import load
 from litepose_nas.cli import app
@@ -20,20 +19,13 @@ from litepose_nas.formats import subnet_file
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.steps import train_supernet
+from tests.helpers.commands import run
 
 ROOT = Path(__file__).parent.parent
 STORIES = ("litepose_crowdpose.sh", "litepose_coco.sh")
 
 
-@pytest.fixture
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def test_the_four_commands(one_thread, tmp_path, monkeypatch, capsys):
+def test_the_four_commands(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def command(words, following):

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commands import run
 
 import litepose_nas as ln
 from litepose_nas import Space, Supernet, UserError, weights
@@ -23,6 +22,7 @@ from litepose_nas.prediction import look
 from litepose_nas.runs.run import Run
 from litepose_nas.steps.evaluate import load
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.commands import run
 
 YAML = """\
 family: mobilevitpose
@@ -47,12 +47,9 @@ head:
 @pytest.fixture
 def room(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     write_toy(tmp_path / "people", train=12, val=2, size=64)
     (tmp_path / "small.yaml").write_text(YAML)
-    yield tmp_path
-    torch.set_num_threads(threads)
+    return tmp_path
 
 
 def own_network(path, arch, joints, **info):

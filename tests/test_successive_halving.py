@@ -7,9 +7,6 @@ import signal
 import time
 
 import pytest
-import tiny
-from commands import run
-from test_executors import needs_ray
 
 from litepose_nas.errors import UserError
 from litepose_nas.formats import subnet_file
@@ -17,6 +14,9 @@ from litepose_nas.runs.journal import Journal, read
 from litepose_nas.runs.run import Run
 from litepose_nas.steps import successive_halving
 from litepose_nas.steps.successive_halving import Stretch, nearest_to_best, rungs, work_of
+from tests.helpers import tiny
+from tests.helpers.commands import run
+from tests.helpers.executors import needs_ray
 
 WORDS = ["finetune", "found", "--candidates", "3", "--steps", "9", "batch=4"]
 

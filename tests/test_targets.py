@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from literal_pose import literal_gaussians
 
 from litepose_nas.pose.targets import bottomup_targets, gaussian_heatmaps, joint_indices, scale_joints
+from tests.helpers.literal_pose import literal_gaussians
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -8,11 +8,9 @@ import json
 import random
 
 import numpy as np
-import properties
 import pytest
 import torch
 import yaml
-from commands import run
 
 import litepose_nas as ln
 from litepose_nas import costs, resources, weights
@@ -44,6 +42,8 @@ from litepose_nas.supernet import Supernet, calibrate, extract
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import TOPDOWN, changed, kept
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee
+from tests.helpers import properties
+from tests.helpers.commands import run
 
 SIZE, JOINTS = (64, 48), 17
 TEXT = resources.find("t_vipnas-tiny", "search_spaces", ".yaml").read_text(encoding="utf-8")

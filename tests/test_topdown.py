@@ -6,11 +6,8 @@ import json
 from pathlib import Path
 
 import numpy as np
-import overfit
 import pytest
-import tiny
 import torch
-from commands import run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -32,6 +29,8 @@ from litepose_nas.pose.task import PicturePeople
 from litepose_nas.pose.topdown import TopDown, joint_weights
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import OWN, TOPDOWN, VIPNAS, Recipe, changed, from_mapping, kept, named
+from tests.helpers import overfit, tiny
+from tests.helpers.commands import run
 
 SIZE = (128, 96)
 PLAIN = LossSettings()

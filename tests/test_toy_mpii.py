@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
-from commands import run
 
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.layouts.toy import toy_settings, toy_split
@@ -21,6 +19,7 @@ from litepose_nas.synthetic.figure import JOINTS
 from litepose_nas.synthetic.mpii import mpii_joints
 from litepose_nas.synthetic.picture_dataset import picture_rng
 from litepose_nas.synthetic.scene import SETTINGS, draw_picture
+from tests.helpers.commands import run
 
 SPACE = {
     "family": "levitpose",
@@ -132,7 +131,6 @@ def test_only_people_have_skeletons(tmp_path):
 def test_every_step_from_a_space_of_levitpose_to_pckh(tmp_path, monkeypatch, capsys):
     """The commands on a few drawn people; the figures are those of networks that have learned nothing."""
     monkeypatch.chdir(tmp_path)
-    torch.set_num_threads(1)
     Path("levit.yaml").write_text(yaml.safe_dump(SPACE))
 
     def said(command: str) -> str:

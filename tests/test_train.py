@@ -12,9 +12,7 @@ import time
 import cv2
 import numpy as np
 import pytest
-import tiny
 import torch
-from commands import run
 from torch import nn
 
 import litepose_nas as ln
@@ -33,14 +31,8 @@ from litepose_nas.train import checkpoint
 from litepose_nas.train.loop import CHECKPOINT, Every, fit
 from litepose_nas.train.recipe import LITEPOSE, RANGES, Recipe, changed, fields, from_mapping, named
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+from tests.helpers import tiny
+from tests.helpers.commands import run
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
 import truth
@@ -35,7 +34,6 @@ SEEDS, EVALS = range(4), 24
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory):
-    torch.set_num_threads(1)
     room = tmp_path_factory.mktemp("truth")
     (room / "space.yaml").write_text(SPACE)
     wanted = Wanted(str(room / "space.yaml"), steps=250, pictures=320, pixels=64)

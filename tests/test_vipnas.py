@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from commands import run
-from properties import rough_supernet, sampled, subnet_equals_extraction
 from torch.utils.flop_counter import FlopCounterMode
 
 import litepose_nas as ln
-from litepose_nas import costs, resources
+from litepose_nas import costs
 from litepose_nas.errors import UserError
 from litepose_nas.export import to_onnx
-from litepose_nas.formats import subnet_file
+from litepose_nas.resolve import resolve
 from litepose_nas.search.encoding import Genome
 from litepose_nas.space import Space
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.commands import run
+from tests.helpers.properties import rough_supernet, sampled, subnet_equals_extraction
 
 PUBLISHED = {  # parameters and MACs at 256x192 with 17 joints
     "s_vipnas-res50": (7_286_772, 1_462_930_272),
@@ -29,13 +29,9 @@ PUBLISHED = {  # parameters and MACs at 256x192 with 17 joints
 }
 
 
-def published(name: str) -> ln.Arch:
-    return subnet_file.read(resources.find(name, "mobile_configs", ".json")).arch
-
-
 @pytest.mark.parametrize(("name", "counts"), PUBLISHED.items())
 def test_published_networks_cost_what_is_published(name, counts):
-    arch = published(name)
+    arch = resolve(name).subnet.arch
     assert arch.input == (256, 192)
     cost = ln.cost(arch, joints=17)
     assert (cost.params, cost.macs) == counts
@@ -54,7 +50,7 @@ def test_every_stage_has_the_published_parameters():
         "s_vipnas-mbv3": [756, 77_112, 302_400, 729_040, 1_343_216, 3_431_360],
     }
     for name, wanted in stages.items():
-        rows = costs.table(published(name), joints=17)
+        rows = costs.table(resolve(name).subnet.arch, joints=17)
         found = [sum(row.params for row in rows if row.name.startswith(f"stages.{i}.")) for i in range(len(wanted))]
         assert found == wanted
 

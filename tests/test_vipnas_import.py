@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import pytest
-import released_vipnas as released
 import torch
-from commands import run
-from test_vipnas import published
 
 import litepose_nas as ln
 from litepose_nas.errors import UserError
 from litepose_nas.importers import foreign, starts, vipnas
+from litepose_nas.resolve import resolve
 from litepose_nas.space import Space
+from tests.helpers import released_vipnas as released
+from tests.helpers.commands import run
 
 HEADS = {"0.x": "keypoint_head", "1.x": "head"}
 NETS = {
@@ -34,7 +34,7 @@ def test_it_computes_what_the_released_tensors_do(tmp_path, name, version):
     state = make(HEADS[version])
     torch.save({"meta": {"epoch": 210}, "state_dict": state}, tmp_path / "released.pth")
     net = ln.import_weights(tmp_path / "released.pth")
-    assert net.meta["arch"] == published(name).to_dict()
+    assert net.meta["arch"] == resolve(name).subnet.arch.to_dict()
     assert net.meta["pixels"] == "imagenet"
     report = net.meta["imported"]
     assert not report.unmatched
@@ -51,7 +51,7 @@ def test_a_supernet_starts_from_a_released_network(tmp_path):
     supernet, start = starts.import_supernet(tmp_path / "released.pth", "s_vipnas_res50")
     assert start.pixels == "imagenet"
     picture = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    net = ln.extract(supernet, published("s_vipnas-res50")).eval()
+    net = ln.extract(supernet, resolve("s_vipnas-res50").subnet.arch).eval()
     close(net(picture)[0], released.run_res50(state, "head", picture))
 
 
@@ -103,7 +103,7 @@ def test_a_file_cut_short_or_of_other_shapes_is_refused(tmp_path):
 def test_the_genes_that_are_read_off_are_those_of_any_point_with_lanes_dealt_alike():
     """What is read off our own tensors is what they were made from, also where it is not what was published."""
     space = Space.load("s_vipnas_res50")
-    arch = space.arch(published("s_vipnas-res50").to_dict() | {"stages.1.groups": 640, "stages.2.groups": 8})
+    arch = space.arch(resolve("s_vipnas-res50").subnet.arch.to_dict() | {"stages.1.groups": 640, "stages.2.groups": 8})
     with torch.device("meta"):
         tensors = ln.build(arch, 17).state_dict()
     assert vipnas.res50_genes(tensors) == {k: v for k, v in arch.to_dict().items() if k != "resolution"}

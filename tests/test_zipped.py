@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from commands import run
 
 from litepose_nas.data import zipped
 from litepose_nas.data.images import read_image
@@ -22,6 +21,7 @@ from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
 from litepose_nas.prediction import find_pictures
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.commands import run
 
 
 def pack(target: Path, folder: Path, top: str = "", method: int = zipfile.ZIP_STORED) -> None:

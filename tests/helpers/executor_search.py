@@ -1,4 +1,6 @@
-"""A toy search as a program, on any engine: `executor_search.py FOLDER local|ray WORKERS`; and its evaluations.
+"""A toy search as a program, on any executor, and its evaluations.
+
+`python -m tests.helpers.executor_search FOLDER local|ray WORKERS`
 
 What is to happen to whom stands in the folder: `slow` holds seconds, `deadly` numbers whose worker dies.
 """
@@ -12,13 +14,12 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import toy_search as toy
-
 from litepose_nas.errors import UserError
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search import nsga2
 from litepose_nas.search.loop import Look, header, search_on
+from tests.helpers import toy_search as toy
 
 EVALS = 40
 

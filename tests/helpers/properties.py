@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from memory import traced_peak
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -18,9 +17,11 @@ from torch.utils.flop_counter import FlopCounterMode
 import litepose_nas as ln
 from litepose_nas.space import Arch, Space
 from litepose_nas.supernet import Supernet, copy_frozen, module_window
+from tests.helpers.memory import traced_peak
 
 Inputs = tuple[Tensor, ...]
 Check = Callable[[Supernet, Arch, Inputs], None]
+NESTED = {"litepose", "simple_topdown"}  # families whose every network lies inside the widest
 
 
 # ── what the properties are asked of ──

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import torch
 
@@ -22,8 +21,8 @@ from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train import checkpoint
 from litepose_nas.train.loop import CHECKPOINT, Every
 from litepose_nas.train.recipe import Length, Recipe, changed
+from tests.helpers.commands import ROOT, environment
 
-ROOT = Path(__file__).parent.parent
 EVERY = Every(report=2, check=4, save=3)  # no two at the same time for long
 
 
@@ -106,10 +105,9 @@ def same(one, other):
 def start(words, cwd):
     """Start a command in a process of its own."""
     code = "from litepose_nas.cli import main; main()"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "error", "-c", code, *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=cwd, env=environment, text=True, **pipes)
+    return subprocess.Popen(command, cwd=cwd, env=environment(), text=True, **pipes)
 
 
 def finish(words, cwd):

@@ -22,6 +22,14 @@ def picture(path: Path, seed: int = 0, width: int = WIDTH, height: int = HEIGHT)
     path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
 
 
+def camera_jpeg(picture: np.ndarray, orientation: int) -> bytes:
+    """A JPEG with a camera's note of how it was held."""
+    data = cv2.imencode(".jpg", picture)[1].tobytes()
+    entry = bytes.fromhex("0112 0003 00000001") + orientation.to_bytes(2, "big") + bytes(2)
+    exif = b"Exif\0\0MM\0*" + (8).to_bytes(4, "big") + (1).to_bytes(2, "big") + entry + bytes(4)
+    return data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
+
+
 def joints(count: int, seed: int = 0, flags: tuple[int, ...] = (0, 1, 2)) -> np.ndarray:
     """Return (count, 3): whole pixels, each flag in turn; what is not labelled is zero."""
     rng = np.random.default_rng(seed)

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
-from properties import Inputs
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,6 +26,7 @@ from litepose_nas.blocks.mobilevit import ConvUnit, Encoder, Fold, InvertedResid
 from litepose_nas.blocks.ops import Op, conv, linear
 from litepose_nas.blocks.temporal import WAYS, Given, TemporalFuse
 from litepose_nas.space import Arch, Space
+from tests.helpers.properties import Inputs
 
 Pair = tuple[dict[str, Any], dict[str, Any]]  # departures from the widest arch: of the narrow net, of the wide one
 

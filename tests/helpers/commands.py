@@ -1,11 +1,20 @@
-"""Running the command line inside the test process."""
+"""Running the command line inside the test process, and programs outside it."""
 
+import os
 import shlex
 import sys
+from pathlib import Path
 
 import pytest
 
 from litepose_nas.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return the environment in which a program finds this package and these helpers."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **more}
 
 
 def run(command: str, monkeypatch: pytest.MonkeyPatch) -> int:

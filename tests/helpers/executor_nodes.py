@@ -1,4 +1,7 @@
-"""Two machines of a Ray cluster, pretended on one; the second is killed at work: `executor_nodes.py FOLDER`."""
+"""Two machines of a Ray cluster, pretended on one; the second is killed at work.
+
+`python -m tests.helpers.executor_nodes FOLDER`
+"""
 
 import json
 import sys
@@ -6,9 +9,10 @@ import threading
 import time
 from pathlib import Path
 
-import executor_search
 import ray
 from ray.cluster_utils import Cluster
+
+from tests.helpers import executor_search
 
 SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
