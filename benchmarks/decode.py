@@ -5,8 +5,8 @@
 One picture, one thread, medians of CPU time (the clock of a shared machine lies). Without --maps the scenes are drawn:
 Gaussians around joints (a tenth is missing) on a noisy ground, and at each place the tag of the person whose joint is
 nearest, with noise, on a grid four times coarser that is enlarged as a network's own tags are. With --maps they are
-read from a file with `heatmaps` (J, H, W) and `tags` (J, H, W, D), for instance the outputs of a trained network
-(benchmarks/push_term.py --save-maps). --tags D keeps the first D tag dimensions of such a file.
+read from a file with `heatmaps` (J, H, W) and `tags` (J, H, W, D), for instance the outputs of a trained network.
+--tags D keeps the first D tag dimensions of such a file.
 
 The people may differ from those of the literal algorithm without error: the published assignment cost has ties in
 crowded scenes, where two solvers that are both optimal part ways. With the same solver they must be equal.

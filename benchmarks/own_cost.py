@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 
 import torch
-import worlds
 
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search.loop import header, run_search
 from litepose_nas.steps.search import METHODS, SearchConfig, searcher_of
+from tests.helpers import worlds
 
 PARTS = 5
 

@@ -16,9 +16,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-import worlds
 from published import POPULATION, ROUNDS, evolution
-from worlds import World
 
 from litepose_nas.optional import need
 from litepose_nas.search import guided, nsga2, pareto, random_search
@@ -26,6 +24,8 @@ from litepose_nas.search.batched import BatchedSearcher
 from litepose_nas.search.pareto import Point, front
 from litepose_nas.search.problem import Evaluated, Problem
 from litepose_nas.space import Arch
+from tests.helpers import worlds
+from tests.helpers.worlds import World
 
 SPACES = ("litepose", "litepose-blocks")
 AT = (50, 100, 150, 200, 500, 1000, 1640)

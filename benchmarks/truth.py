@@ -31,6 +31,7 @@ from drawn_supernet import Wanted, drawn_supernet
 from litepose_nas import costs
 from litepose_nas.budget import Budget, in_words
 from litepose_nas.data.source import open_source
+from litepose_nas.demo.scale import FULL
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search.loop import Look, header
@@ -43,8 +44,6 @@ SPACE = Path(__file__).with_suffix(".yaml")
 AGAIN = 5  # calibrations whose scores say what noise is
 SHARES = (0.25, 0.5, 0.75)  # of the networks that the budgets leave
 METHODS = ("guided", "nsga2", "random")
-PROTOCOL = Protocol(calibration=32)
-IN_SLICE = 48  # held-out pictures
 
 
 class Table(NamedTuple):
@@ -63,7 +62,7 @@ class Played(NamedTuple):
     arch: Arch
 
 
-def setting_of(room: Path, wanted: Wanted, protocol: Protocol = PROTOCOL, in_slice: int = IN_SLICE) -> SearchContext:
+def setting_of(room: Path, wanted: Wanted, protocol: Protocol, in_slice: int) -> SearchContext:
     """Return a supernet that is trained in the room if it is not there, and how its networks are judged."""
     trained = drawn_supernet(room, wanted)
     return prepare(trained, open_source(trained.settings["data"]), Budget(), "cpu", False, protocol, in_slice)
@@ -80,7 +79,7 @@ def journal_of(setting: SearchContext, path: Path) -> Journal:
     return Journal(path, {**header(setting.problem.space, 0), **more, "kind": "truth"})
 
 
-def evaluate_all(setting: SearchContext, journal: Journal, workers: int = 1, say: bool = True) -> Table:
+def evaluate_all(setting: SearchContext, journal: Journal, workers: int) -> Table:
     """Return the truth, evaluating what is not in the journal yet, in an order that tells nothing."""
     space, joints = setting.problem.space, setting.candidates.supernet.joints
     archs = sorted(set(space), key=lambda arch: arch.values)
@@ -98,7 +97,7 @@ def evaluate_all(setting: SearchContext, journal: Journal, workers: int = 1, say
             going -= 1
             record = {"arch": done.job.arch, "result": {**done.result, "seconds": done.seconds}}
             known[space.arch(done.job.arch)] = journal.append(record)["result"]
-            if say and len(known) % 100 == 0:
+            if len(known) % 100 == 0:
                 print(f"{len(known)} of {len(archs)}", flush=True)
     macs = costs.many(archs, joints)[:, 0]
     return Table(space, {arch: known[arch] for arch in archs}, dict(zip(archs, macs.tolist(), strict=True)))
@@ -157,14 +156,20 @@ def main() -> None:
     parser.add_argument(
         "--room", type=Path, default=Path("runs") / "truth", help="where pictures, weights and truth are kept"
     )
+    parser.add_argument("--space", default=str(SPACE), help="a name, or a file; every network of it is scored")
     parser.add_argument("--steps", type=int, default=1000, help="of the supernet's training")
+    parser.add_argument("--pictures", type=int, default=FULL.train, help="to draw")
+    parser.add_argument("--pixels", type=int, default=FULL.size, help="of a drawn picture's longer side")
+    parser.add_argument("--calibration", type=int, default=32, help="pictures to calibrate a network with")
+    parser.add_argument("--in-slice", type=int, default=48, help="held-out pictures to score a network on")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--evals", type=int, default=60)
     parser.add_argument("--ranks", nargs="*", choices=("loss", "ap"), default=("loss", "ap"))
     parser.add_argument("--workers", type=int, default=1, help="processes that evaluate, for the truth")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    setting = setting_of(asked.room, Wanted(str(SPACE), asked.steps))
+    wanted = Wanted(asked.space, asked.steps, asked.pictures, asked.pixels)
+    setting = setting_of(asked.room, wanted, Protocol(calibration=asked.calibration), asked.in_slice)
     journal = journal_of(setting, asked.room / "truth.jsonl")
     table = evaluate_all(setting, journal, asked.workers)
     seconds = statistics.fmean(float(result["seconds"]) for result in table.results.values())

@@ -3,8 +3,6 @@
 import functools
 import random
 import statistics
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,9 +18,7 @@ from litepose_nas.search.pricing import Prices
 from litepose_nas.search.problem import Problem
 from litepose_nas.search.surrogate import Process, Ridge, Sample
 from tests.helpers import toy_search as toy
-
-sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))
-import worlds
+from tests.helpers import worlds
 
 SPACES = ("litepose", "litepose-blocks", "litepose-tiny")
 
