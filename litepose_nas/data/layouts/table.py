@@ -20,23 +20,23 @@ from litepose_nas.data.layouts import (
 from litepose_nas.data.layouts.files import LayoutFiles
 
 
-class Layout(NamedTuple):
+class AnnotationLayout(NamedTuple):
     """How annotations are read into a COCO-keypoints document."""
 
     read: Callable[[LayoutFiles], Document]
     marks: tuple[bytes, ...] = ()  # found only in its files; a search for them is 100 times faster than parsing
 
 
-LAYOUTS: Mapping[str, Layout] = {
-    "coco": Layout(coco.read),
-    "crowdpose": Layout(crowdpose.read, (b'"crowdIndex"',)),
-    "posetrack18": Layout(posetrack18.read, (b'"ignore_regions_x"', b'"bbox_head"')),
-    "humanart": Layout(humanart.read, (b'"keypoints_21"',)),
-    "halpe": Layout(halpe.read),
-    "jhmdb": Layout(jhmdb.read),
-    "mpii": Layout(mpii.read),
-    "mpii_trb": Layout(mpii_trb.read),
-    "ochuman": Layout(ochuman.read),
+LAYOUTS: Mapping[str, AnnotationLayout] = {
+    "coco": AnnotationLayout(coco.read),
+    "crowdpose": AnnotationLayout(crowdpose.read, (b'"crowdIndex"',)),
+    "posetrack18": AnnotationLayout(posetrack18.read, (b'"ignore_regions_x"', b'"bbox_head"')),
+    "humanart": AnnotationLayout(humanart.read, (b'"keypoints_21"',)),
+    "halpe": AnnotationLayout(halpe.read),
+    "jhmdb": AnnotationLayout(jhmdb.read),
+    "mpii": AnnotationLayout(mpii.read),
+    "mpii_trb": AnnotationLayout(mpii_trb.read),
+    "ochuman": AnnotationLayout(ochuman.read),
 }
 
 
