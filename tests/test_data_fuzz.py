@@ -24,31 +24,17 @@ from litepose_nas.data.check.messages import lines, tree
 from litepose_nas.data.check.page import page
 from litepose_nas.data.images import ignored_mask, load_picture, read_image
 from litepose_nas.errors import UserError
-from tests.helpers.layouts import camera_jpeg
-
-NAMES = ["nose", "left_knee", "right_knee"]
+from tests.helpers.layouts import camera_jpeg, small_document
 
 
 def base() -> dict[str, Any]:
-    def person(number: int, image: int, keypoints: list[float], **more: Any) -> dict[str, Any]:
-        common = {"id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "bbox": [2, 3, 10, 8], "area": 40.5}
-        return {**common, "keypoints": keypoints, **more}
-
-    return {
-        "images": [
-            {"id": 9, "file_name": "ночь.png", "width": 20, "height": 16},
-            {"id": 4, "file_name": "day.png", "width": 20, "height": 16, "ignore_regions": [[1, 1, 5, 1, 5, 5]]},
-            {"id": 5, "file_name": "frame.png", "width": 20, "height": 16, "is_labeled": False, "vid_id": "a"},
-        ],
-        "annotations": [
-            person(70, 9, [1.5, 2, 2, 3, 4, 1, 0, 0, 0]),
-            person(71, 9, [5, 6, 2, 7, 8, 2, 9, 9, 2], track_id=3, head_box=[1, 2, 3, 4]),
-            person(72, 9, [0] * 9, iscrowd=1, segmentation={"counts": [0, 16, 304], "size": [16, 20]}),
-            person(73, 4, [0] * 9, segmentation=[[4, 4, 8, 4, 8, 10, 4, 10]]),
-            person(74, 5, [1, 2, 2] * 3),
-        ],
-        "categories": [{"id": 1, "name": "person", "keypoints": list(NAMES), "skeleton": [[1, 2], [2, 3]]}],
-    }
+    document = small_document()
+    document["images"][1]["ignore_regions"] = [[1, 1, 5, 1, 5, 5]]
+    frame = {"id": 5, "file_name": "frame.png", "width": 20, "height": 16, "is_labeled": False, "vid_id": "a"}
+    document["images"].append(frame)
+    document["annotations"][1].update(track_id=3, head_box=[1, 2, 3, 4])
+    document["annotations"].append({**document["annotations"][0], "id": 74, "image_id": 5, "keypoints": [1, 2, 2] * 3})
+    return document
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from litepose_nas.data.annotations import dataset_of, read_coco
+from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_in
 from litepose_nas.data.images import ignored_mask
 from litepose_nas.data.layouts.detections import read_detections
@@ -282,16 +282,3 @@ def test_text_that_is_barely_json(tmp_path):
         for read in (lambda path=path: read_coco(path, tmp_path), lambda path=path: open_source(str(path)).read("val")):
             with pytest.raises(UserError, match=r"people\.json"):
                 read()
-
-
-def test_a_hundred_thousand_people_in_one_picture(tmp_path):
-    layouts.pictures(tmp_path)
-    tree = layouts.document(("nose", "left_eye", "right_eye"))
-    one = tree["annotations"][0]
-    tree["annotations"] = [{**one, "id": number} for number in range(100_000)]
-    data = dataset_of(tree, tmp_path / "people.json", tmp_path)
-    assert len(data.records[1].joints) == 100_000
-    assert statistics_of(data)["most_people"] == 100_000
-    tree["annotations"][77_777] = {**one, "id": 77_777, "keypoints": [1, float("inf"), 2] * 3}
-    with pytest.raises(UserError, match="annotation 77777: coordinates must be finite"):
-        dataset_of(tree, tmp_path / "people.json", tmp_path)

@@ -61,6 +61,31 @@ def document(names: tuple[str, ...], **more) -> dict:
     }  # fmt: skip
 
 
+NAMES = ["nose", "left_knee", "right_knee"]
+
+
+def small_document() -> dict:
+    """A COCO document by hand: two people and a crowd in picture 9, a person without joints in picture 4."""
+
+    def person(number: int, image: int, keypoints: list[float], **more) -> dict:
+        common = {"id": number, "image_id": image, "category_id": 1, "iscrowd": 0, "bbox": [2, 3, 10, 8], "area": 40.5}
+        return {**common, "keypoints": keypoints, **more}
+
+    return {
+        "images": [
+            {"id": 9, "file_name": "ночь.png", "width": 20, "height": 16},
+            {"id": 4, "file_name": "day.png", "width": 20, "height": 16},
+        ],
+        "annotations": [
+            person(70, 9, [1.5, 2, 2, 3, 4, 1, 0, 0, 0]),
+            person(71, 9, [5, 6, 2, 7, 8, 2, 9, 9, 2]),
+            person(72, 9, [0] * 9, iscrowd=1, segmentation={"counts": [0, 16, 304], "size": [16, 20]}),
+            person(73, 4, [0] * 9, segmentation=[[4, 4, 8, 4, 8, 10, 4, 10]]),
+        ],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(NAMES), "skeleton": [[1, 2], [2, 3]]}],
+    }
+
+
 def pictures(folder: Path) -> None:
     for number in (7, 5):
         picture(folder / f"{number:06d}.png", number)
