@@ -56,14 +56,20 @@ def loaders(device: torch.device) -> int:
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch use one thread for a while: how many there are decides how sums on a processor are rounded."""
+def threads(count: int) -> Iterator[None]:
+    """Let torch use this many threads; the number decides how sums on a processor are rounded."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(count)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    with threads(1):
+        yield
 
 
 def most_memory(device: torch.device) -> int | None:

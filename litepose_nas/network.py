@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -62,13 +61,3 @@ def attach(root: nn.Module, name: str, module: nn.Module) -> None:
 def build(arch: Arch, joints: int = 17) -> Network:
     """Return the network of an architecture, freshly initialised."""
     return Network(arch.plan(joints), arch.space.family.forward, lambda part: part.block.build())
-
-
-def plain(net: nn.Module) -> nn.Module:
-    """Return a copy in which every module that has an ordinary module of torch's to do the same is that one."""
-    net = copy.deepcopy(net)
-    for path, module in list(net.named_modules()):
-        if hasattr(module, "as_plain"):
-            parent, _, name = path.rpartition(".")
-            setattr(net.get_submodule(parent), name, module.as_plain())
-    return net

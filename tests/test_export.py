@@ -6,8 +6,11 @@ import random
 import pytest
 import torch
 
-from litepose_nas import Space, UserError, build
-from litepose_nas.export import onnx_parity, to_onnx
+from litepose_nas import Space, Subnet, UserError, build, save
+from litepose_nas.exporters.onnx import to_onnx
+from litepose_nas.exporters.parity import compare
+from litepose_nas.runtimes.onnxruntime import open_onnx
+from litepose_nas.runtimes.torch import open_weights
 
 onnx = pytest.importorskip("onnx")
 NAMES = ("heatmaps_tags", "heatmaps")
@@ -30,7 +33,7 @@ def check(space, seed, tmp_path):
     parity = to_onnx(net, path, (96, 64), NAMES, {"joints": 17})
     assert set(parity.difference) == {1, 3}
     assert parity.scale > 0.1
-    assert max(onnx_parity(net, path, (96, 64), (1, 2, 5)).difference.values()) < 1e-4
+    assert max(compare(net, open_onnx(path), (96, 64), (1, 2, 5)).difference.values()) < 1e-4
     return path
 
 
@@ -53,6 +56,18 @@ def test_the_file_says_what_it_is_and_takes_any_batch(tmp_path):
     shape = model.graph.input[0].type.tensor_type.shape.dim
     assert shape[0].dim_param
     assert [d.dim_value for d in shape[1:]] == [3, 96, 64]
+
+
+def test_both_runtimes_open_a_file_with_a_number_of_threads(tmp_path):
+    arch = Space.load("litepose-tiny").sample(random.Random(7))
+    net = trained_looking(arch)
+    save(net, tmp_path / "net.safetensors", Subnet(arch, 17, {}))
+    to_onnx(net, tmp_path / "net.onnx", (64, 64), NAMES, {})
+    image, threads = torch.randn(2, 3, 64, 64), torch.get_num_threads()
+    sessions = open_weights(tmp_path / "net.safetensors", threads=2), open_onnx(tmp_path / "net.onnx", threads=2)
+    for torchs, other in zip(*(session(image) for session in sessions), strict=True):
+        torch.testing.assert_close(torchs, other, rtol=1e-4, atol=1e-4)
+    assert torch.get_num_threads() == threads
 
 
 def test_a_file_that_differs_is_not_kept(tmp_path, monkeypatch):

@@ -26,7 +26,9 @@ ORDER = [
     {"resolve", "store"},
     {"api"},
     {"supernet"},
-    {"channels", "weights", "importers", "export", "doctor"},
+    {"channels", "weights", "importers", "rewrites", "doctor"},
+    {"runtimes"},
+    {"exporters"},
     {"metrics"},  # the first to know pictures and poses
     {"evaluation", "train"},
     {"search"},

@@ -17,7 +17,7 @@ from litepose_nas import costs
 from litepose_nas.blocks.halving import ConvHalving, Feed
 from litepose_nas.channels import sort_channels
 from litepose_nas.errors import UserError
-from litepose_nas.export import to_onnx
+from litepose_nas.exporters.onnx import to_onnx
 from litepose_nas.network import Network
 from litepose_nas.resolve import resolve
 from litepose_nas.space import Arch, Space

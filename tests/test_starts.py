@@ -13,7 +13,8 @@ from litepose_nas import Space, Supernet, UserError, weights
 from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Pictures
-from litepose_nas.export import Parity
+from litepose_nas.exporters.parity import Parity
+from litepose_nas.exporters.table import Format
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers import starts
 from litepose_nas.pose.bottomup import BottomUp
@@ -114,7 +115,7 @@ def test_an_exported_file_says_how_its_pictures_are_prepared(room, monkeypatch):
         written.append(meta)
         return Parity({1: 0.0}, 1.0)
 
-    monkeypatch.setattr("litepose_nas.export.FORMATS", {"onnx": (".onnx", write)})
+    monkeypatch.setattr("litepose_nas.exporters.table.FORMATS", {"onnx": Format(".onnx", write)})
     arch = Space.load("small.yaml").widest
     own_network(room / "net.safetensors", arch, 17, pixels="unit-bgr")
     own_network(room / "usual.safetensors", arch, 17)

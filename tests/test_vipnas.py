@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import litepose_nas as ln
 from litepose_nas import costs
 from litepose_nas.errors import UserError
-from litepose_nas.export import to_onnx
+from litepose_nas.exporters.onnx import to_onnx
 from litepose_nas.resolve import resolve
 from litepose_nas.search.encoding import Genome
 from litepose_nas.space import Space

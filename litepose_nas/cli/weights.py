@@ -65,7 +65,7 @@ def export(
 
     Example: litepose-nas export litepose-xs.safetensors
     """
-    from litepose_nas.export import FORMATS, present
+    from litepose_nas.exporters.table import FORMATS
 
     if format not in FORMATS:
         raise UserError(f"--format: {format!r} is not one; {nearest(format, FORMATS)}")
@@ -77,6 +77,7 @@ def export(
         )
     from litepose_nas import network, weights
     from litepose_nas.data.pixels import DEFAULT, words
+    from litepose_nas.exporters.parity import output_names
 
     subnet = found.subnet
     if not untrained and joints not in (None, subnet.joints):
@@ -88,7 +89,7 @@ def export(
     size = subnet.input if input is None else input_size(input)
     out = out or Path(f"{Path(target).stem}{suffix}")
     _check_suffix(out, suffix)
-    outputs = present(net, size, subnet.arch.space.family.OUTPUTS)
+    outputs = output_names(net, size, subnet.arch.space.family.OUTPUTS)
     cost = costs.cost(subnet.arch, size, subnet.joints)._asdict()  # at this size, which may not be the arch's own
     pixels = words(str(subnet.info.get("pixels", DEFAULT)))
     meta = {**subnet.to_json(), "input": list(size), "cost": cost, "untrained": untrained, "input_pixels": pixels}

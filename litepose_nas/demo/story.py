@@ -20,7 +20,7 @@ from litepose_nas.demo import scale as scales
 from litepose_nas.demo.clock import Clock, forecast
 from litepose_nas.demo.networks import News, Task
 from litepose_nas.errors import UserError
-from litepose_nas.export import to_onnx
+from litepose_nas.exporters.onnx import to_onnx
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.optional import need

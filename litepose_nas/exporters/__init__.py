@@ -1,0 +1,1 @@
+"""Exporters: a network as a file for another runtime, proven equal to torch before it is kept."""

@@ -1,0 +1,61 @@
+"""ONNX, checked in ONNX Runtime."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from litepose_nas.exporters.parity import Parity, compare, shape_of
+from litepose_nas.files import replacing
+from litepose_nas.optional import need
+from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
+from litepose_nas.runtimes.onnxruntime import open_onnx
+
+
+def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Sequence[str], meta: dict) -> Parity:
+    """Write the raw outputs as ONNX with a free batch size; a file that differs from torch is not kept."""
+    onnx, _, _ = need("onnx", "export"), need("onnxscript", "export"), need("onnxruntime", "export")
+    net = net.eval()
+    written = with_ordinary_modules(net).eval()  # weights with axes of our own would become operations of the graph
+    example = torch.zeros(2, *shape_of(input))  # a batch of one would be taken for a constant
+    with replacing(path) as temporary:
+        with _hushed():
+            program = torch.onnx.export(
+                written,
+                (example,),
+                dynamo=True,
+                dynamic_shapes=(({0: torch.export.Dim("batch")},),),  # by position: torch 2.6 takes no names here
+                input_names=["image"],
+                output_names=list(names),
+                verbose=False,
+            )
+        assert program is not None
+        program.save(str(temporary))
+        model = onnx.load(str(temporary))
+        onnx.helper.set_model_props(model, {"litepose_nas": json.dumps(meta)})
+        onnx.checker.check_model(model)
+        onnx.save(model, str(temporary))
+        parity = compare(net, open_onnx(temporary), input)
+        parity.check(path, "ONNX Runtime")
+    return parity
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep the exporter's remarks, about its own future and packages it could use, from the user."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)

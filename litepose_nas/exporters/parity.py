@@ -1,0 +1,56 @@
+"""How far an exported file is from torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from litepose_nas.errors import UserError
+from litepose_nas.runtimes.base import Session
+from litepose_nas.runtimes.torch import session_of
+
+TOLERANCE = 1e-4
+
+
+class Parity(NamedTuple):
+    """The largest difference from torch by batch size, and the largest value compared."""
+
+    difference: dict[int, float]
+    scale: float
+
+    def check(self, path: object, runtime: str) -> None:
+        worst = max(self.difference.values())
+        if not worst <= TOLERANCE * max(1.0, self.scale):
+            raise UserError(
+                f"{path}: not written, for {runtime} differs from torch by {worst:.1e} on outputs up to "
+                f"{self.scale:.1e}; please report the architecture"
+            )
+
+
+def shape_of(input: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a picture of (height, width), or of a clip of (frames, height, width)."""
+    return *input[:-2], 3, *input[-2:]
+
+
+def compare(net: nn.Module, session: Session, input: tuple[int, ...], batches: Sequence[int] = (1, 3)) -> Parity:
+    """Run both on random pictures."""
+    reference, draw = session_of(net), torch.Generator().manual_seed(0)
+    difference, scale = {}, 0.0
+    for batch in batches:
+        image = torch.randn(batch, *shape_of(input), generator=draw)
+        wanted = reference(image)
+        if not all(output.isfinite().all() for output in wanted):
+            raise UserError(
+                "the network's outputs are not finite numbers; are its weights from a training that diverged?"
+            )
+        difference[batch] = max(float((a - b).abs().max()) for a, b in zip(session(image), wanted, strict=True))
+        scale = max(scale, *(float(output.abs().max()) for output in wanted))
+    return Parity(difference, scale)
+
+
+def output_names(net: nn.Module, input: tuple[int, int], names: Sequence[str]) -> tuple[str, ...]:
+    """The names of the outputs that a network has: some networks of a family leave out the last ones."""
+    return tuple(names[: len(session_of(net)(torch.zeros(1, 3, *input)))])

@@ -1,0 +1,1 @@
+"""Rewrites: exact changes to a network before it is exported."""
