@@ -18,6 +18,7 @@ from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.layouts.crowdpose import DIFFICULTIES, SPLIT_RULES, split_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.coco import Truth, judged, truth_of
+from litepose_nas.metrics.oks import known_mean
 from litepose_nas.metrics.results import Result
 
 
@@ -92,6 +93,4 @@ def _ap_of(whole: COCOeval, image_ids: Sequence[int]) -> float:
     for params in (judge.params, judge._paramsEval):
         params.imgIds, params.areaRng, params.areaRngLbl = chosen, params.areaRng[:1], params.areaRngLbl[:1]
     judge.accumulate()
-    precision = judge.eval["precision"]
-    known = precision[precision > -1]
-    return float(known.mean()) if known.size else -1.0
+    return known_mean(judge.eval["precision"])

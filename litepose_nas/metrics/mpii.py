@@ -12,19 +12,16 @@ from numpy.typing import NDArray
 from litepose_nas.data.annotations import keypoint_category
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.fields import is_id
-from litepose_nas.data.layouts.mpii import read_truth
+from litepose_nas.data.layouts.mpii import FIRST_PIXEL, load_mat, read_truth
+from litepose_nas.data.layouts.mpii import MAT_JOINTS as JOINTS
 from litepose_nas.data.person import head_size, points_of
 from litepose_nas.errors import UserError
+from litepose_nas.metrics.oks import ratio
 from litepose_nas.metrics.results import Result, tabulate
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-# The short names of MPII's own files, in the order of its joints.
-JOINTS = (
-    *("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor"),
-    *("neck", "head", "rwri", "relb", "rsho", "lsho", "lelb", "lwri"),
-)
 PARTS = {
     "head": ("head",),
     "shoulder": ("lsho", "rsho"),
@@ -35,7 +32,6 @@ PARTS = {
     "ankle": ("lank", "rank"),
 }
 NOT_IN_MEAN = ("pelv", "thor")
-FIRST_PIXEL = 1  # MPII counts pixels from one, and so do its .mat files of predictions
 
 
 class HeadTruth(NamedTuple):
@@ -75,10 +71,10 @@ def pckh(found: Floats, truth: HeadTruth, threshold: float = 0.5) -> Pckh:
     sizes = np.where(truth.heads > 0, truth.heads, np.nan)[:, None]
     right = truth.present & (gap / sizes <= threshold)
     hits, count = right.sum(axis=0), truth.present.sum(axis=0)
-    rates = 100 * _ratio(hits, count)
+    rates = 100 * ratio(hits, count)
     counted = [place for place, name in enumerate(JOINTS) if name not in NOT_IN_MEAN]
     columns = [float(np.mean([rates[JOINTS.index(name)] for name in names])) for names in PARTS.values()]
-    columns.append(float(100 * _ratio(hits[counted].sum(), count[counted].sum())))
+    columns.append(float(100 * ratio(hits[counted].sum(), count[counted].sum())))
     return Pckh(*columns)
 
 
@@ -158,7 +154,7 @@ def found_of(results: Sequence[Result], truth: HeadTruth) -> Floats:
 
 def read_mat_found(path: Path) -> Floats:
     """The joints (N, 16, 2) of a .mat file of predictions in COCO's pixels; the file counts from one."""
-    arrays = _read_mat(path)
+    arrays = load_mat(path)
     if "preds" not in arrays:
         names = [name for name in arrays if not name.startswith("__")]
         raise UserError(f"{path} has no array 'preds' (it has {', '.join(names) or 'none'}); write one of (N, 16, 2)")
@@ -177,19 +173,3 @@ def checked(value: Any, path: Path) -> Floats:
     if len(bad):
         raise UserError(f"{path}: person {bad[0]} (counted from 0) has a NaN or an infinity among its joints; mend it")
     return found[..., :2]
-
-
-def _read_mat(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        return dict(loadmat(path))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}; check the path") from error
-    except (ValueError, TypeError, NotImplementedError, MatReadError) as error:
-        raise UserError(f"{path} is no readable MATLAB file ({error}); save it as version 7 or older") from error
-
-
-def _ratio(part: Any, whole: Any) -> Floats:
-    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)

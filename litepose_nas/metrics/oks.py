@@ -7,7 +7,7 @@ another size only excuse a result. The many thresholds, ranges of areas and pict
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,6 +120,11 @@ def known_mean(values: Floats) -> float:
     """The mean of what is not -1, or -1."""
     known = values[values > -1]
     return float(known.mean()) if known.size else -1.0
+
+
+def ratio(part: Any, whole: Any) -> Floats:
+    """part / whole, NaN where whole is 0."""
+    return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=np.asarray(whole) > 0)
 
 
 def similarities(labels: Labels, found: Detections, person: Integers, result: Integers) -> Floats:

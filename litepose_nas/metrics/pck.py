@@ -56,7 +56,7 @@ def pck(errors: Errors, share: float, size: str = "box") -> Floats:
     sizes = errors.boxes if size == "box" else errors.torsos
     measured = errors.present & (sizes > 0)[:, None]
     right = measured & (errors.pixels <= share * sizes[:, None])
-    return _ratio(right.sum(axis=0), measured.sum(axis=0))
+    return oks.ratio(right.sum(axis=0), measured.sum(axis=0))
 
 
 def mean_pck(errors: Errors, share: float, size: str = "box") -> float:
@@ -89,10 +89,6 @@ def _pairs(labels: oks.Labels, found: oks.Detections) -> tuple[NDArray[np.int64]
             free_people[who] = free_results[what] = False
             chosen.append(pair)
     return person[chosen], result[chosen]
-
-
-def _ratio(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
 def _median(values: Floats) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from litepose_nas.data.layouts.mpii import FIRST_PIXEL
 from litepose_nas.errors import UserError
 from litepose_nas.files import replacing
 from litepose_nas.metrics import mpii
@@ -49,4 +50,4 @@ def write_mpii(joints: NDArray[np.floating], path: Path) -> None:
         raise UserError(f"{path}: MPII takes a MATLAB file; let its name end in .mat")
     found = mpii.checked(joints, path)
     with replacing(path) as temporary:
-        savemat(temporary, {"preds": found + mpii.FIRST_PIXEL})
+        savemat(temporary, {"preds": found + FIRST_PIXEL})

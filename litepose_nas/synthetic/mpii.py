@@ -9,19 +9,12 @@ from typing import Any
 import numpy as np
 
 from litepose_nas.data.dataset_yaml import known_skeleton, plain_words
-from litepose_nas.data.layouts.mpii import HEIGHT, LOWER
+from litepose_nas.data.layouts.mpii import FIRST_PIXEL, HEIGHT, LOWER, MAT_JOINTS
 from litepose_nas.data.layouts.toy import SPLITS
 from litepose_nas.synthetic.figure import JOINTS as COCO
 from litepose_nas.synthetic.figure import Floats
 from litepose_nas.synthetic.files import write_yaml
 from litepose_nas.synthetic.scene import DrawnPerson
-
-FIRST_PIXEL = 1
-# As the .mat file spells the joints.
-NAMES = (
-    *("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor"),
-    *("neck", "head", "rwri", "relb", "rsho", "lsho", "lelb", "lwri"),
-)
 
 
 def mpii_joints(person: DrawnPerson) -> Floats:
@@ -61,7 +54,7 @@ def truth(people: list[DrawnPerson]) -> dict[str, Any]:
     heads = np.array([person.head for person in people])
     corners = np.stack([heads[:, :2], heads[:, :2] + heads[:, 2:]], axis=1) + FIRST_PIXEL
     return {
-        "dataset_joints": np.array([[name] for name in NAMES], dtype=object).reshape(1, -1),
+        "dataset_joints": np.array([[name] for name in MAT_JOINTS], dtype=object).reshape(1, -1),
         "jnt_missing": (joints[..., 2].T == 0).astype(float),
         "pos_gt_src": (joints[..., :2] + FIRST_PIXEL).transpose(1, 2, 0),
         "headboxes_src": corners.transpose(1, 2, 0),

@@ -16,6 +16,12 @@ from litepose_nas.data.layouts.files import LayoutFiles
 from litepose_nas.data.person import AREA_OF_BOX, HEAD_OF_BOX
 from litepose_nas.errors import UserError
 
+FIRST_PIXEL = 1  # MPII counts pixels from one, in all its files
+# The joints as the .mat files spell them, in MPII's order.
+MAT_JOINTS = (
+    *("rank", "rkne", "rhip", "lhip", "lkne", "lank", "pelv", "thor"),
+    *("neck", "head", "rwri", "relb", "rsho", "lsho", "lelb", "lwri"),
+)
 HEIGHT = 200  # pixels of a person at scale 1
 LOWER = 15  # the box stands this many pixels lower at scale 1, so that no foot is cut off
 
@@ -60,14 +66,7 @@ def read(files: LayoutFiles) -> Document:
 
 def read_truth(path: Path) -> PckhTruth:
     """What the ground truth in MATLAB's format says: gt_valid.mat of HRNet, mpii_gt_val.mat of mmpose."""
-    from scipy.io import loadmat
-
-    try:
-        arrays = loadmat(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
-    except Exception as error:  # scipy raises errors of many kinds at a file that is none of MATLAB's
-        raise UserError(f"{path}: not a MATLAB file ({str(error)[:80]}); fetch gt_valid.mat again") from error
+    arrays = load_mat(path)
     wanted = ("dataset_joints", "jnt_missing", "pos_gt_src", "headboxes_src")
     missing = [key for key in wanted if key not in arrays]
     if missing:
@@ -82,6 +81,19 @@ def read_truth(path: Path) -> PckhTruth:
     first, size = heads[:, 0], heads[:, 1] - heads[:, 0]
     diagonals = HEAD_OF_BOX * np.hypot(size[:, 0], size[:, 1])
     return PckhTruth(names, joints, absent.T == 0, np.concatenate([first, size], axis=1), diagonals)
+
+
+def load_mat(path: Path) -> dict[str, Any]:
+    from scipy.io import loadmat
+
+    try:
+        return dict(loadmat(path))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
+    except Exception as error:  # scipy raises errors of many kinds at a file that is none of MATLAB's
+        raise UserError(
+            f"{path}: not a MATLAB file ({str(error)[:80]}); save or fetch it again, version 7 or older"
+        ) from error
 
 
 def one_less(where: str, keypoints: Any) -> list[float]:
