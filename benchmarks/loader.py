@@ -34,7 +34,7 @@ from litepose_nas.data.augment import Augment
 from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.images import load_picture
 from litepose_nas.data.layouts.toy import toy_split
-from litepose_nas.data.loader import Cached, Pictures, eval_batches, train_batch
+from litepose_nas.data.loader import CachedBatches, Pictures, eval_batches, train_batch
 from litepose_nas.data.pixels import CONVENTIONS, DEFAULT
 from litepose_nas.data.source import open_source
 from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth
@@ -182,7 +182,7 @@ def judging(dataset: Dataset) -> str:
     reading = seconds(lambda: read_truth(dataset))
     numbers = seconds(lambda: coco_ap(truth, results))
     draws = seconds(lambda: bootstrap_ap(truth, results))
-    fitting = seconds(lambda: Cached(eval_batches(Pictures(dataset), (128, 128))))
+    fitting = seconds(lambda: CachedBatches(eval_batches(Pictures(dataset), (128, 128))))
     return (
         f"{len(dataset.records)} pictures, {len(results)} people: truth {reading:.2f} s, ten numbers {numbers:.2f} s, "
         f"200 resamples {draws:.1f} s; decoded and fitted to 128 px {fitting:.2f} s"

@@ -77,7 +77,7 @@ def test_pixels_are_normalised_as_stated(dataset, name):
         literal = literal[..., ::-1] if bgr else literal
         assert np.abs(image.numpy() - literal.transpose(2, 0, 1)).max() < 1e-5
         assert (loader.to_picture(image, name) == load_picture(record)).all()
-    kept = loader.Cached([(batch, [])])
+    kept = loader.CachedBatches([(batch, [])])
     ((again, _),) = kept.batches
     assert torch.equal(again.images, batch.images)
 
@@ -217,7 +217,7 @@ def test_whole_pictures_come_in_order_with_their_maps(dataset):
     (some, _), *rest = loader.eval_batches(pictures, SIZE, 5, wanted)
     assert not rest
     assert some.image_ids == tuple(sorted(wanted))
-    kept = loader.Cached(loader.eval_batches(pictures, SIZE, 5))
+    kept = loader.CachedBatches(loader.eval_batches(pictures, SIZE, 5))
     for _ in range(2):
         assert all(same(one, other) for (one, _), (other, _) in zip(kept.batches, found, strict=True))
     with pytest.raises(UserError, match="no image 987654"):

@@ -64,7 +64,7 @@ Fitted = tuple[
 ]  # pictures or cut-outs, and the map of each from the picture's pixels to the input's
 
 
-class Sample(NamedTuple):
+class BatchItem(NamedTuple):
     """One picture on its way into a batch."""
 
     image: Image
@@ -82,7 +82,7 @@ class View(NamedTuple):
     people: slice = slice(None)  # those of the picture whose joints are wanted
 
 
-class Cached:
+class CachedBatches:
     """Views made ready once, to score many networks with; kept as bytes, a quarter of what a network takes."""
 
     def __init__(self, fitted: Iterable[Fitted]):
@@ -275,7 +275,7 @@ def _size(record: Record) -> Size:
     return record.height, record.width
 
 
-def _changed(pictures: Pictures, index: int, size: Size, augment: Augment | None, seeds: list[int]) -> Sample:
+def _changed(pictures: Pictures, index: int, size: Size, augment: Augment | None, seeds: list[int]) -> BatchItem:
     record = pictures.dataset.records[index]
     if augment is None:
         return shown(pictures, index, View(aug.fit_warp(_size(record), size)), size)
@@ -286,13 +286,13 @@ def _changed(pictures: Pictures, index: int, size: Size, augment: Augment | None
     return sample._replace(image=aug.change_colours(sample.image, aug.draw_colours(rng, augment)))
 
 
-def shown(pictures: Pictures, index: int, view: View, size: Size, mirror: Sequence[int] | None = None) -> Sample:
+def shown(pictures: Pictures, index: int, view: View, size: Size, mirror: Sequence[int] | None = None) -> BatchItem:
     """A view of a picture; `mirror` says which joint each becomes, where the view mirrors."""
     record = pictures.dataset.records[index]
     image, ignored = pictures.get(index)
     # Beyond the picture's edge there are no people, so the loss counts there. A box belongs to one person.
     mask = None if ignored is None or view.box is not None else ~aug.warp_mask(ignored, view.warp, size)
-    return Sample(
+    return BatchItem(
         aug.warp_picture(image, view.warp, size),
         aug.warp_joints(continuous(record.joints[view.people]), view.warp, mirror),
         mask,
@@ -306,7 +306,7 @@ def continuous(joints: NDArray[np.float32]) -> NDArray[np.float32]:
     return joints + np.array([aug.HALF, aug.HALF, 0], np.float32)
 
 
-def collate(samples: list[Sample], size: Size, count: int, pixels: str = pixels_.DEFAULT) -> Batch:
+def collate(samples: list[BatchItem], size: Size, count: int, pixels: str = pixels_.DEFAULT) -> Batch:
     people = max(1, *(len(sample.joints) for sample in samples))
     joints = np.zeros((len(samples), people, count, 3), np.float32)
     for row, sample in zip(joints, samples, strict=True):

@@ -21,7 +21,7 @@ from litepose_nas.data.augment import Augment, Matrix, Size
 from litepose_nas.data.boxes import Box, Boxes
 from litepose_nas.data.clips import Clip
 from litepose_nas.data.dataset import Dataset
-from litepose_nas.data.loader import Batch, Fitted, Pictures, Sample, View
+from litepose_nas.data.loader import Batch, BatchItem, Fitted, Pictures, View
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.pose.losses import LossSettings
@@ -134,7 +134,7 @@ class Temporal(NamedTuple):
 
     def _cut(
         self, pictures: Pictures, clip: Clip, size: Size, augment: Augment | None, seeds: list[int]
-    ) -> list[Sample]:
+    ) -> list[BatchItem]:
         """Return the frames of a training clip."""
         lower = box_.lower_half(pictures.dataset.skeleton.names)
         whole, samples = _joints(pictures.dataset, clip), []
@@ -163,7 +163,7 @@ class Temporal(NamedTuple):
         return found
 
     def _fitted(self, pictures: Pictures, found: list[Clip], frames: int, size: Size, wanted: set[int]) -> Fitted:
-        samples: list[Sample] = []
+        samples: list[BatchItem] = []
         warps: list[Matrix] = []
         for clip in found:
             for (index, person), (_, box) in zip(_places(clip), self._looks(pictures.dataset, clip), strict=True):

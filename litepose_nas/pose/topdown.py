@@ -15,7 +15,7 @@ from litepose_nas.data import boxes as box_
 from litepose_nas.data import loader
 from litepose_nas.data.augment import Augment, Size
 from litepose_nas.data.boxes import Boxes
-from litepose_nas.data.loader import Batch, Fitted, Pictures, Sample, View
+from litepose_nas.data.loader import Batch, BatchItem, Fitted, Pictures, View
 from litepose_nas.data.pixels import DEFAULT, pixels_of
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
@@ -191,7 +191,7 @@ def joint_weights(names: Sequence[str]) -> tuple[float, ...]:
 
 def _cut(
     pictures: Pictures, index: int, person: int, size: Size, augment: Augment | None, rng: np.random.Generator
-) -> Sample:
+) -> BatchItem:
     record, skeleton = pictures.dataset.records[index], pictures.dataset.skeleton
     box = box_.clipped(record.boxes[person].tolist(), (record.height, record.width))
     assert box is not None  # Pictures.people has no others

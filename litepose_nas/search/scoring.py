@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from litepose_nas import devices
-from litepose_nas.data.loader import Cached, Fitted, Pictures
+from litepose_nas.data.loader import CachedBatches, Fitted, Pictures
 from litepose_nas.errors import UserError
 from litepose_nas.evaluation import predict_batches
 from litepose_nas.metrics.coco import Truth, fast_ap, read_truth
@@ -104,8 +104,8 @@ class Scorer:
         results = predict_batches(answer, batches(), self.task, category_id=self.truth.category_id)
         return results, float(total) / count
 
-    def _read_slice(self, task: Task, size: tuple[int, int]) -> Cached:
-        found = Cached(task.eval_batches(self.split.heldout, size, self.protocol.batch))
+    def _read_slice(self, task: Task, size: tuple[int, int]) -> CachedBatches:
+        found = CachedBatches(task.eval_batches(self.split.heldout, size, self.protocol.batch))
         if not len(found):
             raise UserError(
                 f"{self.split.heldout.dataset.annotations}: nobody to judge by in {len(self.split.heldout)} held-out "
