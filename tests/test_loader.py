@@ -25,7 +25,7 @@ from litepose_nas.data.images import load_picture
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Batch, Pictures, train_batch
 from litepose_nas.data.prefetch import work_ahead
-from litepose_nas.data.regions import Ignored
+from litepose_nas.data.regions import IgnoredRegion
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic.dataset import write_toy
 from tests.helpers.commands import run
@@ -184,7 +184,7 @@ def test_big_pictures_do_not_fill_the_memory(tmp_path):
 
 
 def test_masks_are_false_where_nobody_is_labelled(dataset):
-    crowd = Ignored((0, 0, 48, 96), None, True)  # the left half
+    crowd = IgnoredRegion((0, 0, 48, 96), None, True)  # the left half
     record = dataset.records[0]._replace(ignored=(crowd,))
     pictures = Pictures(dataset._replace(records=(record, dataset.records[1]._replace(ignored=()))))
     batch = next(loader.eval_batches(pictures, (96, 192), 2))[0]
@@ -234,7 +234,7 @@ def test_a_damaged_picture_is_named_where_its_batch_is_asked_for(dataset, tmp_pa
         seen = []
         with pytest.raises(UserError, match=r"broken\.jpg: it is a JPEG that was cut off"):
             seen.extend(step for step, _, _ in stream)
-        bad = [step for step in range(13) if loader.turn(0, step, 13) == 2]
+        bad = [step for step in range(13) if loader.shuffled(0, step, 13) == 2]
         assert seen == list(range(bad[0]))
     with pytest.raises(UserError, match=r"broken\.jpg"):
         list(loader.eval_batches(pictures, SIZE, 4))

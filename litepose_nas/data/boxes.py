@@ -104,12 +104,12 @@ def lower_half(names: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([any(part in name.lower() for part in LOWER_JOINTS) for name in names], bool)
 
 
-def read_boxes(path: Path, least_score: float = 0.0, category_id: int = 1) -> Boxes:
+def read_boxes(path: Path, min_score: float = 0.0, category_id: int = 1) -> Boxes:
     """The boxes of a detection file, of people unless another category is wanted."""
-    found = read_detections(path, category_id, least_score)
+    found = read_detections(path, category_id, min_score)
     if not found:
         raise UserError(
-            f"{path}: no box of category {category_id} has a score of {least_score:g} or more; "
+            f"{path}: no box of category {category_id} has a score of {min_score:g} or more; "
             "ask for less, or give the boxes of people"
         )
     return {image: np.column_stack([*boxes.boxes.T, boxes.scores]).astype(np.float64) for image, boxes in found.items()}

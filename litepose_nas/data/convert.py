@@ -15,7 +15,7 @@ import yaml
 from litepose_nas.data import zipped
 from litepose_nas.data.annotations import dataset_of, keypoint_category
 from litepose_nas.data.dataset import Document, split
-from litepose_nas.data.dataset_yaml import plain_words
+from litepose_nas.data.dataset_yaml import skeleton_tree
 from litepose_nas.data.fields import path_inside
 from litepose_nas.data.image_entry import is_labelled
 from litepose_nas.data.layouts.building import category_for
@@ -227,8 +227,8 @@ def _inside(keypoints: Sequence[float], width: int, height: int) -> tuple[list[f
 
 def _joint_keys(skeleton: Skeleton, to: str) -> dict[str, Any]:
     if to == "coco":
-        return plain_words(skeleton)
-    words = plain_words(skeleton)
+        return skeleton_tree(skeleton)
+    words = skeleton_tree(skeleton)
     names = words.pop("keypoints")
     del words["flip_pairs"]
     shape = {"names": {0: "person"}, "kpt_shape": [len(names), 3], "flip_idx": list(skeleton.mirror)}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from litepose_nas.data.regions import Ignored
+from litepose_nas.data.regions import IgnoredRegion
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 
@@ -29,7 +29,7 @@ class Record(NamedTuple):
     boxes: NDArray[np.float32]  # (P, 4): left, top, width, height
     areas: NDArray[np.float32]  # (P,)
     annotation_ids: NDArray[np.int64]  # (P,)
-    ignored: tuple[Ignored, ...]
+    ignored: tuple[IgnoredRegion, ...]
     head_sizes: NDArray[np.float32] | None = None  # (P,): 0 where unknown; None where the file knows none
     track_ids: NDArray[np.int64] | None = None  # (P,): -1 where unknown; None where the file knows none
     video: str = ""  # the video it is a picture of

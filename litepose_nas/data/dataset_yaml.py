@@ -82,7 +82,7 @@ def skeleton_in(tree: Mapping[str, Any], where: str) -> Skeleton | None:
     return made
 
 
-def plain_words(skeleton: Skeleton) -> dict[str, Any]:
+def skeleton_tree(skeleton: Skeleton) -> dict[str, Any]:
     """What a dataset YAML says of a skeleton, by the names of its joints."""
     names = skeleton.names
     return {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from litepose_nas.data.fields import is_id, numbers, path_inside
-from litepose_nas.data.regions import Ignored
+from litepose_nas.data.regions import IgnoredRegion
 from litepose_nas.errors import UserError
 
 MAX_SIDE = 100_000  # of a side
@@ -42,7 +42,7 @@ def place_in_video(image: dict[str, Any]) -> tuple[str, int]:
     return str(image["vid_id"]), int(stem) if stem.isascii() and stem.isdigit() and len(stem) < 19 else -1
 
 
-def ignored_regions(path: Path, image: dict[str, Any]) -> list[Ignored]:
+def ignored_regions(path: Path, image: dict[str, Any]) -> list[IgnoredRegion]:
     """The polygons of a picture whose people are not labelled."""
     regions = image.get("ignore_regions") or []
     if not isinstance(regions, list):
@@ -50,10 +50,10 @@ def ignored_regions(path: Path, image: dict[str, Any]) -> list[Ignored]:
     return [_ignored_region(path, image["id"], region) for region in regions]
 
 
-def _ignored_region(path: Path, image_id: int, region: Any) -> Ignored:
+def _ignored_region(path: Path, image_id: int, region: Any) -> IgnoredRegion:
     flat = numbers(f"{path}: image {image_id}", "ignore_regions", region).ravel()
     if len(flat) < 6 or len(flat) % 2:
         raise UserError(f"{path}: image {image_id}: a polygon in 'ignore_regions' needs three corners or more; mend it")
     left, top, right, bottom = flat[0::2].min(), flat[1::2].min(), flat[0::2].max(), flat[1::2].max()
     box = float(left), float(top), float(right - left), float(bottom - top)
-    return Ignored(box, [flat.tolist()], True)
+    return IgnoredRegion(box, [flat.tolist()], True)

@@ -162,7 +162,7 @@ def train_batch(
     """
     places = range(step * batch, (step + 1) * batch)
     samples = [
-        _changed(pictures, turn(seed, place, len(pictures)), size, augment, [CHANGES, seed, step, position])
+        _changed(pictures, shuffled(seed, place, len(pictures)), size, augment, [CHANGES, seed, step, position])
         for position, place in enumerate(places)
     ]
     return collate(samples, size, len(pictures.dataset.skeleton.names), pixels)
@@ -218,7 +218,7 @@ def view_batches(
     """Yield views of pictures, each (place in the dataset, view), in their order."""
 
     def make(part: Sequence[tuple[int, View]]) -> Fitted:
-        samples = [shown(pictures, index, view, size) for index, view in part]
+        samples = [view_item(pictures, index, view, size) for index, view in part]
         return collate(samples, size, len(pictures.dataset.skeleton.names), pixels), [view.warp for _, view in part]
 
     parts = [shots[first : first + batch] for first in range(0, len(shots), batch)]
@@ -265,10 +265,10 @@ def _epoch(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
     return np.random.default_rng([_ORDER, seed, epoch]).permutation(count)
 
 
-def turn(seed: int, place: int, count: int) -> int:
+def shuffled(seed: int, place: int, count: int) -> int:
     """Which of `count` things stands at a place in the stream of epochs."""
-    epoch, turn = divmod(place, count)
-    return int(_epoch(seed, epoch, count)[turn])
+    epoch, item = divmod(place, count)
+    return int(_epoch(seed, epoch, count)[item])
 
 
 def _size(record: Record) -> Size:
@@ -278,15 +278,15 @@ def _size(record: Record) -> Size:
 def _changed(pictures: Pictures, index: int, size: Size, augment: Augment | None, seeds: list[int]) -> BatchItem:
     record = pictures.dataset.records[index]
     if augment is None:
-        return shown(pictures, index, View(aug.fit_warp(_size(record), size)), size)
+        return view_item(pictures, index, View(aug.fit_warp(_size(record), size)), size)
     rng = np.random.default_rng(seeds)
     warp, flipped = aug.draw_warp(rng, _size(record), size, augment)
     mirror = pictures.dataset.skeleton.mirror if flipped else None
-    sample = shown(pictures, index, View(warp), size, mirror)
+    sample = view_item(pictures, index, View(warp), size, mirror)
     return sample._replace(image=aug.change_colours(sample.image, aug.draw_colours(rng, augment)))
 
 
-def shown(pictures: Pictures, index: int, view: View, size: Size, mirror: Sequence[int] | None = None) -> BatchItem:
+def view_item(pictures: Pictures, index: int, view: View, size: Size, mirror: Sequence[int] | None = None) -> BatchItem:
     """A view of a picture; `mirror` says which joint each becomes, where the view mirrors."""
     record = pictures.dataset.records[index]
     image, ignored = pictures.get(index)

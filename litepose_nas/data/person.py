@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.fields import MAX_COORDINATE, is_id, numbers
-from litepose_nas.data.regions import Ignored
+from litepose_nas.data.regions import IgnoredRegion
 from litepose_nas.errors import UserError
 
 # The share of its box that a person fills, where annotations have boxes but no areas.
@@ -26,13 +26,13 @@ class LabelledPerson(NamedTuple):
     track: int
 
 
-def read_person(where: str, annotation: dict[str, Any], joints: int) -> LabelledPerson | Ignored:
+def read_person(where: str, annotation: dict[str, Any], joints: int) -> LabelledPerson | IgnoredRegion:
     """A person, or the region of a person without labelled joints; `where` begins every error."""
     box = box_of(where, annotation)
     crowd = bool(annotation.get("iscrowd", 0))
     points = points_of(where, annotation, joints)
     if crowd or not (points[:, 2] > 0).any():
-        return Ignored(box, annotation.get("segmentation") or None, crowd)
+        return IgnoredRegion(box, annotation.get("segmentation") or None, crowd)
     area = area_of(where, annotation, box)
     if not is_id(annotation.get("id")):
         raise UserError(f"{where}: 'id' must be a whole number; mend it")

@@ -12,7 +12,7 @@ from pycocotools import mask as rle
 Segmentation = Any  # polygons [[x, y, ...], ...], or {"counts": ..., "size": [h, w]}; None where there is only a box
 
 
-class Ignored(NamedTuple):
+class IgnoredRegion(NamedTuple):
     """A region with unlabelled people: a crowd, or one person without joints."""
 
     box: tuple[float, float, float, float]
@@ -20,7 +20,7 @@ class Ignored(NamedTuple):
     crowd: bool
 
 
-def region_fault(region: Ignored, height: int, width: int) -> str | None:
+def region_fault(region: IgnoredRegion, height: int, width: int) -> str | None:
     """Say why a region's segmentation cannot be drawn, or return None."""
     segmentation = region.segmentation
     if isinstance(segmentation, dict):
@@ -43,7 +43,7 @@ def region_fault(region: Ignored, height: int, width: int) -> str | None:
     return None
 
 
-def region_mask(region: Ignored, height: int, width: int) -> NDArray[np.bool_]:
+def region_mask(region: IgnoredRegion, height: int, width: int) -> NDArray[np.bool_]:
     """The (H, W) mask of a region without fault."""
     segmentation = region.segmentation
     if isinstance(segmentation, dict):

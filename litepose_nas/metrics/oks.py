@@ -215,14 +215,14 @@ def _choose(labels: Labels, found: Detections, excuses: Flags) -> tuple[Flags, F
     return np.ascontiguousarray(hit.transpose(1, 2, 0)), np.ascontiguousarray(excused.transpose(1, 2, 0))
 
 
-def close_pairs(labels: Labels, found: Detections, least: float) -> tuple[Integers, Integers, Floats]:
+def close_pairs(labels: Labels, found: Detections, min_similarity: float) -> tuple[Integers, Integers, Floats]:
     """Results and people of the same pictures who are at least so similar, and how similar."""
     first = np.searchsorted(labels.image, found.image, "left")
     count = np.searchsorted(labels.image, found.image, "right") - first
     result = np.repeat(np.arange(len(found.image)), count)
     person = _ranges(first, count)
     oks = similarities(labels, found, person, result)
-    close = oks >= least
+    close = oks >= min_similarity
     return result[close], person[close], oks[close]
 
 

@@ -85,7 +85,7 @@ class Temporal(NamedTuple):
             )
         samples = []
         for position, place in enumerate(range(step * batch, (step + 1) * batch)):
-            clip = found[loader.turn(seed, place, len(found))]
+            clip = found[loader.shuffled(seed, place, len(found))]
             samples += self._cut(pictures, clip, size, augment, [loader.CHANGES, seed, step, position])
         return _clips(loader.collate(samples, size, self.joints, self.pixels), self.clip_length)
 
@@ -145,7 +145,7 @@ class Temporal(NamedTuple):
             else:
                 warp, flipped = box_.draw_crop(rng, box, whole[number], lower, size, augment)
             mirror = pictures.dataset.skeleton.mirror if flipped else None
-            sample = loader.shown(pictures, index, View(warp, (*box, 1.0), _people(person)), size, mirror)
+            sample = loader.view_item(pictures, index, View(warp, (*box, 1.0), _people(person)), size, mirror)
             if augment is not None:
                 sample = sample._replace(image=aug.change_colours(sample.image, aug.draw_colours(rng, augment)))
             samples.append(sample)
@@ -168,7 +168,7 @@ class Temporal(NamedTuple):
         for clip in found:
             for (index, person), (_, box) in zip(_places(clip), self._looks(pictures.dataset, clip), strict=True):
                 view = View(box_.crop_warp(box_.padded(box, size), size), (*box, 1.0), _people(person))
-                sample = loader.shown(pictures, index, view, size)
+                sample = loader.view_item(pictures, index, view, size)
                 asked = person >= 0 and index in wanted
                 samples.append(sample if asked else sample._replace(image_id=NOBODY))
                 warps.append(view.warp)

@@ -83,7 +83,7 @@ class TopDown(NamedTuple):
             )
         samples = []
         for position, place in enumerate(range(step * batch, (step + 1) * batch)):
-            index, person = people[loader.turn(seed, place, len(people))].tolist()
+            index, person = people[loader.shuffled(seed, place, len(people))].tolist()
             rng = np.random.default_rng([loader.CHANGES, seed, step, position])
             samples.append(_cut(pictures, index, person, size, augment, rng))
         return loader.collate(samples, size, self.joints, self.pixels)
@@ -201,7 +201,7 @@ def _cut(
         joints = loader.continuous(record.joints[person])
         warp, flipped = box_.draw_crop(rng, box, joints, box_.lower_half(skeleton.names), size, augment)
     view = View(warp, (*box, 1.0), slice(person, person + 1))
-    sample = loader.shown(pictures, index, view, size, skeleton.mirror if flipped else None)
+    sample = loader.view_item(pictures, index, view, size, skeleton.mirror if flipped else None)
     if augment is None:
         return sample
     return sample._replace(image=aug.change_colours(sample.image, aug.draw_colours(rng, augment)))

@@ -42,7 +42,7 @@ WALK = Gait(0.72, (0.65, 1.05), (6.0, 23.0), (13.0, 52.0), 18.0, 24.0, (14.0, 10
 RUN = Gait(1.20, (1.15, 1.50), (14.0, 40.0), (28.0, 85.0), 28.0, 38.0, (85.0, 15.0), 12.0)
 
 
-class Manner(NamedTuple):
+class GaitStyle(NamedTuple):
     """What one figure keeps while it goes: its own way of holding itself."""
 
     gait: Gait
@@ -51,19 +51,19 @@ class Manner(NamedTuple):
     pose: Pose  # a calm pose: neck, held arm, and how far arms and feet are spread
 
 
-def draw_manner(rng: np.random.Generator, running: bool) -> Manner:
+def draw_gait_style(rng: np.random.Generator, running: bool) -> GaitStyle:
     pose = draw_pose(rng, 0.0, 0.0, ("walking",), ("wave", "bent", "hip", "hang"))
     busy = int(rng.integers(2)) if rng.random() < 0.25 else None
-    return Manner(RUN if running else WALK, float(rng.uniform(0.8, 1.15)), busy, pose)
+    return GaitStyle(RUN if running else WALK, float(rng.uniform(0.8, 1.15)), busy, pose)
 
 
-def going(manner: Manner, phase: float, facing: float) -> Pose:
+def gait_pose(style: GaitStyle, phase: float, facing: float) -> Pose:
     """The pose at a phase of the cycle, 0 to 1 and again; at 0 the left foot lands."""
-    gait, size, held = manner.gait, manner.size, manner.pose
+    gait, size, held = style.gait, style.size, style.pose
     swing = float(np.cos(2 * np.pi * phase))
     arms = []
     for side, sign in ((0, -1.0), (1, 1.0)):  # an arm goes with the other side's leg
-        if side == manner.busy:
+        if side == style.busy:
             shake = 12 * float(np.sin(2 * np.pi * phase))
             arms.append(_within({**held.arms[side], "roll": held.arms[side]["roll"] + shake}))
         else:
@@ -104,7 +104,7 @@ def gestures(
     return keys, times
 
 
-def at_time(keys: Sequence[Pose], times: Sequence[float], time: float) -> Pose:
+def keyframe_pose(keys: Sequence[Pose], times: Sequence[float], time: float) -> Pose:
     """The pose between two keys; a movement starts and ends gently, as people's do."""
     after = int(np.searchsorted(times, time, side="right"))
     if after == 0:
@@ -114,10 +114,10 @@ def at_time(keys: Sequence[Pose], times: Sequence[float], time: float) -> Pose:
     share = (time - times[after - 1]) / (times[after] - times[after - 1])
     # The smoothest way between two rests, of least jerk: see Flash and Hogan 1985.
     gentle = share**3 * (10 - 15 * share + 6 * share**2)
-    return between(keys[after - 1], keys[after], float(gentle))
+    return blend(keys[after - 1], keys[after], float(gentle))
 
 
-def between(one: Pose, other: Pose, share: float) -> Pose:
+def blend(one: Pose, other: Pose, share: float) -> Pose:
     """A mix of two poses, angle by angle; limits hold, for they hold at either end."""
 
     def mix(a: dict[str, float], b: dict[str, float]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from litepose_nas.data.dataset_yaml import known_skeleton, plain_words
+from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_tree
 from litepose_nas.data.layouts.building import category_for
 from litepose_nas.data.layouts.toy import ANNOTATIONS, SPLITS, YAML, toy_split
 from litepose_nas.synthetic import mpii, robot_arm
@@ -97,7 +97,7 @@ def _write_places(path: Path) -> None:
         }
         for split in SPLITS
     }
-    write_yaml(path, {**places, **plain_words(robot_arm.SKELETON)})
+    write_yaml(path, {**places, **skeleton_tree(robot_arm.SKELETON)})
 
 
 def _count(annotations: list[dict[str, Any]]) -> DrawnCounts:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from litepose_nas.synthetic import backdrop, paint
 from litepose_nas.synthetic.figure import Figure, Floats, place
-from litepose_nas.synthetic.motion import at_time, going
+from litepose_nas.synthetic.motion import gait_pose, keyframe_pose
 from litepose_nas.synthetic.scene import (
     FINE,
     Actor,
@@ -22,7 +22,7 @@ from litepose_nas.synthetic.scene import (
     head_truth,
     joints_truth,
 )
-from litepose_nas.synthetic.video_scene import MARGIN, RATE, STANDARD_VIDEO, Scene, Thing, VideoConfig, draw_scene
+from litepose_nas.synthetic.video_scene import MARGIN, RATE, STANDARD_VIDEO, Obstacle, Scene, VideoConfig, draw_scene
 
 MAX_MOMENTS = 7  # that are averaged for a blurred frame
 BLUR_STEP = 2.0  # pixels: the movement between two of these
@@ -88,13 +88,13 @@ def _moment(scene: Scene, time: float) -> _Moment:
     actors, depths = [], []
     for role in scene.roles:
         x, z, heading = role.route.at(time)
-        if role.manner is None:
-            pose = at_time(*role.keys, time)
+        if role.style is None:
+            pose = keyframe_pose(*role.keys, time)
         else:
-            pose = going(role.manner, role.phase + role.cadence * time, float(np.degrees(heading)))
+            pose = gait_pose(role.style, role.phase + role.cadence * time, float(np.degrees(heading)))
         figure = place(role.body, pose, scene.pitch)
         scale, feet = _on_screen(scene, camera, x, z)
-        actors.append(_standing(figure, scale * role.tall, feet, role.manner is None))
+        actors.append(_standing(figure, scale * role.tall, feet, role.style is None))
         depths.append(z)
     return _Moment(actors, depths, camera)
 
@@ -168,7 +168,7 @@ def _paint_person(canvas: paint.Canvas, scene: Scene, number: int, actor: Actor)
     paint.paint_figure(canvas, actor.figure, role.outfit, number, actor.origin, scale, scene.light)
 
 
-def _paint_thing(canvas: paint.Canvas, scene: Scene, thing: Thing, camera: tuple[float, float, float]) -> None:
+def _paint_thing(canvas: paint.Canvas, scene: Scene, thing: Obstacle, camera: tuple[float, float, float]) -> None:
     scale, (x, y) = _on_screen(scene, camera, thing.x, thing.z)
     box = (x - 0.2 * scale, y - scale, x + 0.2 * scale, y)
     backdrop.paint_thing(canvas, np.random.default_rng(thing.seed), box, scale, scene.light)  # alike in every frame

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from litepose_nas.synthetic import backdrop, paint
 from litepose_nas.synthetic.figure import Body, Pose, draw_body
-from litepose_nas.synthetic.motion import Manner, draw_manner, gestures
+from litepose_nas.synthetic.motion import GaitStyle, draw_gait_style, gestures
 from litepose_nas.synthetic.scene import EASY, FINE, HARD, STANDARD, SceneConfig, draw_tones
 
 RATE = 12.0  # frames a second
@@ -74,14 +74,14 @@ class Role(NamedTuple):
     outfit: paint.Outfit
     tall: float  # times the height of others
     route: Route
-    manner: Manner | None  # of those who go
+    style: GaitStyle | None  # of those who go
     phase: float
     cadence: float  # cycles a second
     keys: tuple[list[Pose], list[float]]  # of those who stay
     seed: int  # of the seat
 
 
-class Thing(NamedTuple):
+class Obstacle(NamedTuple):
     x: float
     z: float
     seed: int
@@ -115,7 +115,7 @@ class Scene(NamedTuple):
     size: tuple[int, int]  # width, height of the view in pixels of the canvas
     world: paint.Canvas  # the background
     roles: list[Role]
-    things: list[Thing]
+    things: list[Obstacle]
     camera: Camera
     focal: float
     eyes: float  # the height of the camera's level in the view
@@ -178,11 +178,11 @@ def _draw_role(rng: np.random.Generator, slot: float, aspect: float, seconds: fl
     phase, seed = float(rng.random()), int(rng.integers(2**31))
     far, near = 1 / setting.tall[0], 1 / setting.tall[1]  # Z, as bodies are focal / Z high, and focal is a height
     if rng.random() < config.go:
-        manner = draw_manner(rng, bool(rng.random() < config.run))
-        cadence = float(rng.uniform(*manner.gait.cadence))
-        speed = cadence * manner.gait.stride * manner.size
+        style = draw_gait_style(rng, bool(rng.random() < config.run))
+        cadence = float(rng.uniform(*style.gait.cadence))
+        speed = cadence * style.gait.stride * style.size
         route = _draw_route(rng, aspect, seconds, speed, (near, far), config)
-        return Role(body, outfit, tall, route, manner, phase, cadence, ([], []), seed)
+        return Role(body, outfit, tall, route, style, phase, cadence, ([], []), seed)
     z = float(np.exp(rng.uniform(np.log(near), np.log(far))))
     x = (slot - 0.5 + float(rng.normal(0, 0.08))) * aspect * z
     facing = float(rng.normal(0, setting.facing) if setting.facing is not None else _any_facing(rng))
@@ -220,10 +220,10 @@ def _draw_route(
     return route
 
 
-def _draw_thing(rng: np.random.Generator, roles: list[Role]) -> Thing:
+def _draw_thing(rng: np.random.Generator, roles: list[Role]) -> Obstacle:
     """A thing a little nearer than where a person is or comes by."""
     route = roles[int(rng.integers(len(roles)))].route
-    return Thing(
+    return Obstacle(
         route.x + float(rng.normal(0, 0.1)), route.z * float(rng.uniform(0.85, 0.95)), int(rng.integers(2**31))
     )
 

@@ -20,7 +20,7 @@ from litepose_nas.data.dataset import Document
 from litepose_nas.data.fields import MAX_COORDINATE, is_id
 from litepose_nas.data.image_entry import check_image, ignored_regions, is_labelled
 from litepose_nas.data.person import LabelledPerson, read_person
-from litepose_nas.data.regions import Ignored, region_fault
+from litepose_nas.data.regions import IgnoredRegion, region_fault
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.errors import UserError
 
@@ -170,7 +170,7 @@ def _regions(place: Path, image: dict[str, Any], picture: ListedPicture, faults:
     return len(regions)
 
 
-def _check_region(name: str, region: Ignored, picture: ListedPicture, faults: Faults) -> None:
+def _check_region(name: str, region: IgnoredRegion, picture: ListedPicture, faults: Faults) -> None:
     fault = region_fault(region, picture.height, picture.width)
     if fault is not None:
         faults["bad-segmentation"].append(f"{name}: {fault}")
@@ -214,7 +214,7 @@ def _people(
             for code, cause in _causes(annotation, count) or [("bad-annotation", _reason(None, error))]:
                 faults[code].append(clean(f"{name}: {cause}"))
             continue
-        if isinstance(found, Ignored):
+        if isinstance(found, IgnoredRegion):
             crowds, alone = crowds + found.crowd, alone + (not found.crowd)
             if index >= 0:
                 _check_region(name, found, pictures[index], faults)

@@ -197,11 +197,11 @@ def test_joints_move_smoothly():
 @pytest.mark.parametrize("gait", [motion.WALK, motion.RUN])
 def test_gaits_repeat_alternate_and_stay_inside_the_limits(gait):
     rng = np.random.default_rng(2)
-    manner = motion.draw_manner(rng, gait is motion.RUN)._replace(busy=None)
+    style = motion.draw_gait_style(rng, gait is motion.RUN)._replace(busy=None)
     body = draw_body(rng)
     for phase in np.linspace(0, 1, 40).tolist():
-        pose, later = motion.going(manner, phase, 90.0), motion.going(manner, phase + 1, 90.0)
-        half = motion.going(manner, phase + 0.5, 90.0)
+        pose, later = motion.gait_pose(style, phase, 90.0), motion.gait_pose(style, phase + 1, 90.0)
+        half = motion.gait_pose(style, phase + 0.5, 90.0)
         assert np.allclose(place(body, pose).joints, place(body, later).joints)
         assert all(pose.legs[0][key] == pytest.approx(half.legs[1][key]) for key in pose.legs[0])
         assert all(pose.arms[0][key] == pytest.approx(half.arms[1][key]) for key in pose.arms[0])
@@ -216,11 +216,13 @@ def test_gestures_pass_their_keys_and_rest_in_them():
     assert times[0] <= 0
     assert times[-1] >= 3
     for key, time in zip(keys, times, strict=True):
-        assert motion.at_time(keys, times, time) == key or motion.at_time(keys, times, time).trunk == key.trunk
-    slow = motion.at_time(keys, times, times[1] + 0.01).trunk["bend"] - keys[1].trunk["bend"]
+        assert (
+            motion.keyframe_pose(keys, times, time) == key or motion.keyframe_pose(keys, times, time).trunk == key.trunk
+        )
+    slow = motion.keyframe_pose(keys, times, times[1] + 0.01).trunk["bend"] - keys[1].trunk["bend"]
     assert abs(slow) < 0.01 * abs(keys[2].trunk["bend"] - keys[1].trunk["bend"]) + 1e-9
-    assert motion.at_time(keys, times, -100.0) == keys[0]
-    assert motion.at_time(keys, times, 100.0) == keys[-1]
+    assert motion.keyframe_pose(keys, times, -100.0) == keys[0]
+    assert motion.keyframe_pose(keys, times, 100.0) == keys[-1]
 
 
 def test_a_quick_movement_is_blurred():
