@@ -19,17 +19,17 @@ from contextlib import closing
 
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
-from litepose_nas.search.loop import Look
+from litepose_nas.search.loop import ScoringJob
 from litepose_nas.space import Space
 from litepose_nas.steps.search import WorkerSpec
 
 CHOICES = (ExecutorOptions("local", 1), ExecutorOptions("local", 2), ExecutorOptions("ray", 2))
 
 
-def pretending(seconds: float, busy: bool) -> Callable[[Look], dict[str, float]]:
+def pretending(seconds: float, busy: bool) -> Callable[[ScoringJob], dict[str, float]]:
     """Return an evaluation that takes so long and finds nothing."""
 
-    def work(look: Look) -> dict[str, float]:
+    def work(look: ScoringJob) -> dict[str, float]:
         if busy:
             end = time.process_time() + seconds
             while time.process_time() < end:
@@ -41,7 +41,7 @@ def pretending(seconds: float, busy: bool) -> Callable[[Look], dict[str, float]]
     return work
 
 
-def measure(engine: Executor, looks: list[Look]) -> tuple[float, float]:
+def measure(engine: Executor, looks: list[ScoringJob]) -> tuple[float, float]:
     """Return the seconds until all workers have done a job, and those for the looks."""
     start = time.perf_counter()
     run(engine, looks[: engine.workers])
@@ -50,7 +50,7 @@ def measure(engine: Executor, looks: list[Look]) -> tuple[float, float]:
     return ready - start, time.perf_counter() - ready
 
 
-def run(engine: Executor, looks: list[Look]) -> None:
+def run(engine: Executor, looks: list[ScoringJob]) -> None:
     waiting, going = list(looks), 0
     while waiting or going:
         while waiting and engine.free:
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--supernet")
     parser.add_argument("--busy", action="store_true")
     args = parser.parse_args()
-    make: Callable[[], Callable[[Look], object]] = functools.partial(pretending, args.seconds, args.busy)
+    make: Callable[[], Callable[[ScoringJob], object]] = functools.partial(pretending, args.seconds, args.busy)
     space = Space.load("litepose-tiny")
     if args.supernet:
         from litepose_nas.runs.run import Run
@@ -76,8 +76,8 @@ def main() -> None:
 
         settings = Run.open(args.supernet).settings
         space = Space.load(settings["space"])
-        make = WorkerSpec(args.supernet, settings["data"], "cpu", Protocol(), 500).work
-    looks = [Look(number, space.sample(random.Random(number)).to_dict()) for number in range(args.jobs)]
+        make = WorkerSpec({"": args.supernet}, settings["data"], "cpu", Protocol(), 500).work
+    looks = [ScoringJob(number, space.sample(random.Random(number)).to_dict()) for number in range(args.jobs)]
     times: dict[ExecutorOptions, list[tuple[float, float]]] = {choice: [] for choice in CHOICES}
     for turn in range(args.rounds):
         for at in range(len(CHOICES)):

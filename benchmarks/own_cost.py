@@ -19,8 +19,9 @@ from pathlib import Path
 import torch
 
 from litepose_nas.runs.journal import Journal
-from litepose_nas.search.loop import header, run_search
-from litepose_nas.steps.search import METHODS, SearchConfig, searcher_of
+from litepose_nas.search.journal import header
+from litepose_nas.search.loop import run_search
+from litepose_nas.steps.search import METHODS, searcher_of
 from tests.helpers import worlds
 
 PARTS = 5
@@ -44,8 +45,8 @@ def own_cost(space: str, method: str, evals: int, path: Path) -> tuple[list[floa
             moments.append(time.process_time() - scoring)
 
     def search(count: int) -> None:
-        searcher = searcher_of(SearchConfig(method), problem, 0, evals)
-        run_search(problem, searcher, evaluate, Journal(path, header(world.space, 0)), count, tell)
+        searcher = searcher_of(method, problem, 0, evals)
+        run_search(problem, searcher, evaluate, Journal(path, header({"": (world.space, "")}, 0)), count, tell)
 
     search(evals)
     each = [1e3 * (b - a) / (evals // PARTS) for a, b in itertools.pairwise(moments)]

@@ -52,7 +52,7 @@ from litepose_nas.pose.task import Task
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps.common import read_data
-from litepose_nas.steps.search import prepare
+from litepose_nas.steps.search import WorkerSpec
 from litepose_nas.supernet import Supernet, calibrate, extract
 from tests.helpers import literal_pose
 
@@ -231,7 +231,7 @@ def main() -> None:
     torch.set_num_threads(1)
     run, budget = Run.open(asked.run), Budget.of([asked.budget])
     protocol, source = Protocol(asked.calibration), open_source(run.settings["data"])
-    candidates = prepare(run, source, budget, "cpu", False, protocol, asked.slice).candidates
+    candidates = WorkerSpec({}, source.name, "cpu", protocol, asked.slice).scorer(str(run.folder), source)
     judge, made = candidates.scorer, Made(candidates.supernet, source, run.settings["seed"])
     rng, archs = random.Random(0), []
     while len(archs) < asked.nets:

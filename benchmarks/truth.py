@@ -34,11 +34,12 @@ from litepose_nas.data.source import open_source
 from litepose_nas.demo.scale import FULL
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.runs.journal import Journal
-from litepose_nas.search.loop import Look, header
+from litepose_nas.search.journal import header
+from litepose_nas.search.loop import ScoringJob
 from litepose_nas.search.problem import RANKS, Problem, Result
 from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Arch, Space
-from litepose_nas.steps.search import SearchConfig, SearchContext, looking, prepare, searcher_of
+from litepose_nas.steps.search import SearchContext, WorkerSpec, context, searcher_of, work_of
 
 SPACE = Path(__file__).with_suffix(".yaml")
 AGAIN = 5  # calibrations whose scores say what noise is
@@ -62,36 +63,46 @@ class Played(NamedTuple):
     arch: Arch
 
 
-def setting_of(room: Path, wanted: Wanted, protocol: Protocol, in_slice: int) -> SearchContext:
-    """Return a supernet that is trained in the room if it is not there, and how its networks are judged."""
+class Setting(NamedTuple):
+    """A supernet, how its networks are scored, and the same for workers."""
+
+    context: SearchContext
+    worker: WorkerSpec
+
+
+def setting_of(room: Path, wanted: Wanted, protocol: Protocol, in_slice: int) -> Setting:
+    """Return a supernet that is trained in the room if it is not there, and how its networks are scored."""
     trained = drawn_supernet(room, wanted)
-    return prepare(trained, open_source(trained.settings["data"]), Budget(), "cpu", False, protocol, in_slice)
+    source = open_source(trained.settings["data"])
+    worker = WorkerSpec({"": str(trained.folder)}, source.name, "cpu", protocol, in_slice)
+    return Setting(context(worker, trained, source), worker)
 
 
-def journal_of(setting: SearchContext, path: Path) -> Journal:
+def journal_of(setting: Setting, path: Path) -> Journal:
     """Return the file in which the truth is kept."""
-    making = setting.making
     more = {
-        "protocol": making.protocol,
-        "in_slice": making.most_in_slice,
-        "supernet": setting.info["supernet"]["sha256"],
+        "protocol": setting.worker.protocol,
+        "in_slice": setting.worker.most_in_slice,
+        "supernet": setting.context.info["supernet"]["sha256"],
     }
-    return Journal(path, {**header(setting.problem.space, 0), **more, "kind": "truth"})
+    return Journal(path, {**header({"": (setting.context.problem.space, "")}, 0), **more, "kind": "truth"})
 
 
-def evaluate_all(setting: SearchContext, journal: Journal, workers: int) -> Table:
+def evaluate_all(setting: Setting, journal: Journal, workers: int) -> Table:
     """Return the truth, evaluating what is not in the journal yet, in an order that tells nothing."""
-    space, joints = setting.problem.space, setting.candidates.supernet.joints
+    space, joints = setting.context.problem.space, setting.context.candidates.supernet.joints
     archs = sorted(set(space), key=lambda arch: arch.values)
     assert len(archs) == space.size
     random.Random(0).shuffle(archs)
     known = {space.arch(record["arch"]): record["result"] for record in journal.records if "again" not in record}
     missing, going = [arch for arch in reversed(archs) if arch not in known], 0
-    crew = open_executor(ExecutorOptions(workers=workers), looking(setting.candidates), setting.making.work, say=print)
+    crew = open_executor(
+        ExecutorOptions(workers=workers), work_of({"": setting.context.candidates}), setting.worker.work, say=print
+    )
     with closing(crew):
         while missing or going:
             while missing and crew.free:
-                crew.submit(Look(len(missing), missing.pop().to_dict()))
+                crew.submit(ScoringJob(len(missing), missing.pop().to_dict()))
                 going += 1
             done = crew.wait()
             going -= 1
@@ -103,9 +114,9 @@ def evaluate_all(setting: SearchContext, journal: Journal, workers: int) -> Tabl
     return Table(space, {arch: known[arch] for arch in archs}, dict(zip(archs, macs.tolist(), strict=True)))
 
 
-def again(setting: SearchContext, journal: Journal, arch: Arch) -> list[Result]:
+def again(setting: Setting, journal: Journal, arch: Arch) -> list[Result]:
     """Return what further calibrations of a network find, kept in the journal as well."""
-    space, candidates = setting.problem.space, setting.candidates
+    space, candidates = setting.context.problem.space, setting.context.candidates
     known = {
         record["again"]: record["result"]
         for record in journal.records
@@ -136,7 +147,7 @@ def best_within(table: Table, problem: Problem) -> tuple[Arch, dict[Arch, float]
 def play(table: Table, problem: Problem, method: str, seed: int, evals: int) -> Played:
     """Return what a search of so many evaluations finds that looks scores up in the table."""
     best, scores = best_within(table, problem)
-    searcher, seen = searcher_of(SearchConfig(method), problem, seed, evals), []
+    searcher, seen = searcher_of(method, problem, seed, evals), []
     while len(seen) < evals and (archs := searcher.ask(evals - len(seen))):
         for arch in archs:
             seen.append(arch)
@@ -174,7 +185,7 @@ def main() -> None:
     table = evaluate_all(setting, journal, asked.workers)
     seconds = statistics.fmean(float(result["seconds"]) for result in table.results.values())
     aps = [float(result["ap"]) for result in table.results.values()]
-    joints, judged = setting.candidates.supernet.joints, len(setting.candidates.scorer.split.heldout)
+    joints, judged = setting.context.candidates.supernet.joints, len(setting.context.candidates.scorer.split.heldout)
     print(
         f"{len(table.results)} networks, {seconds:.2f} s each on {judged} pictures; AP {min(aps):.3f} to {max(aps):.3f}"
     )

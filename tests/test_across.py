@@ -16,14 +16,16 @@ from litepose_nas.budget import Budget
 from litepose_nas.data.source import open_source
 from litepose_nas.formats import subnet_file
 from litepose_nas.metrics.coco import coco_ap
-from litepose_nas.report.across import reread_across, summarise_across
-from litepose_nas.report.across_words import verdict
+from litepose_nas.report.record import load_search
+from litepose_nas.report.summary import summarise
+from litepose_nas.report.words import verdict
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
-from litepose_nas.search import allocation
-from litepose_nas.search.allocation import JournalView
+from litepose_nas.search.journal import JournalView, header
+from litepose_nas.search.scoring import Protocol
 from litepose_nas.search.workload import Workload
-from litepose_nas.steps import search, search_across, successive_halving
+from litepose_nas.steps import search, successive_halving
+from litepose_nas.steps.common import MOST_IN_SLICE, read_data
 from litepose_nas.train.recipe import Recipe
 from tests.helpers import tiny
 from tests.helpers.commands import run
@@ -42,19 +44,17 @@ def a_run(folder, **more):
 
 def test_supernets_of_other_pictures_or_of_one_space_are_refused():
     one, other = a_run("runs/a"), a_run("runs/b", space="topdown-tiny", space_digest="2")
-    search_across.check_alike([one, other])
-    assert search_across.names_of([one, other]) == ["litepose-tiny", "topdown-tiny"]
+    search.check_alike([one, other])
     with pytest.raises(UserError, match="runs/a and runs/a: two supernets of one space, litepose-tiny"):
-        search_across.check_alike([one, other, one])
+        search.check_alike([one, other, one])
     moved = a_run("runs/b", space_digest="2", data="others")
     with pytest.raises(UserError, match="runs/a and runs/b: trained with data people and others, so the pictures"):
-        search_across.check_alike([one, moved])
-    search_across.check_alike([one, moved], data="where-they-are-now")
+        search.check_alike([one, moved])
+    search.check_alike([one, moved], data="where-they-are-now")
     with pytest.raises(UserError, match=r"trained with seed 0 and 3, .*same --data and --seed"):
-        search_across.check_alike([one, a_run("runs/b", space_digest="2", seed=3)], data="anywhere")
+        search.check_alike([one, a_run("runs/b", space_digest="2", seed=3)], data="anywhere")
     names = ["my/small.yaml", "your/small.yaml", "small.yml", "v1.5"]
-    runs = [a_run("x", space=name) for name in names]
-    assert search_across.names_of(runs) == ["small", "small-2", "small-3", "v1.5"]
+    assert search.names_of([SimpleNamespace(name=name) for name in names]) == ["small", "small-2", "small-3", "v1.5"]
 
 
 # ── on drawn people, with two supernets ──
@@ -84,16 +84,16 @@ def searched(trained):
 
 
 def test_a_search_leaves_one_front_and_a_winner(searched, trained):
-    across = reread_across(searched)
-    found = summarise_across(across)
-    assert list(across.pasts) == ["small", "topdown-tiny"]
-    assert sum(len(past.found) for past in across.pasts.values()) == 8
+    record = load_search(searched)
+    found = summarise(record)
+    assert list(record.families) == ["small", "topdown-tiny"]
+    assert sum(len(family.found) for family in record.families.values()) == 8
     with (searched / "front.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8
     for row in rows:
-        task = across.pasts[row["family"]].problem.space.task
-        cost = costs.cost(across.pasts[row["family"]].problem.space.arch(json.loads(row["arch"])))
+        space = record.families[row["family"]].problem.space
+        task, cost = space.task, costs.cost(space.arch(json.loads(row["arch"])))
         assert int(row["macs_of_a_run"]) == cost.macs
         assert int(row["macs"]) == (math.ceil(2.5 * cost.macs) if task == "topdown" else cost.macs)
         assert int(row["macs"]) <= 20e6
@@ -103,9 +103,9 @@ def test_a_search_leaves_one_front_and_a_winner(searched, trained):
         for name in sorted(p.name for p in (searched / "front").iterdir())
     ] == [one.arch for one in found.front]
     chosen = subnet_file.read(trained / "subnet.json")
-    assert chosen == subnet_file.read(searched / "subnet.json") == found.subnet(found.comparison.winner.one)
+    assert chosen == subnet_file.read(searched / "subnet.json") == found.subnet(found.chosen)
     assert chosen.info["supernet"]["path"].split("/")[0] in ("whole", "alone")
-    for name, past in across.pasts.items():
+    for name, past in record.families.items():
         best = subnet_file.read(searched / "best" / f"{name}.json")
         assert (best.arch.space, best.info["family"]) == (past.problem.space, name)
         assert best.info["supernet"] == past.info["supernet"]
@@ -128,11 +128,14 @@ def test_killed_or_with_workers_it_finds_the_same(searched, trained, monkeypatch
     for number, (kept, more) in enumerate([(0, ""), (4, ""), (10, "--workers 1"), (len(lines) - 1, "")]):
         folder = tmp_path / str(number)
         folder.mkdir()
+        if number == 1:  # as begun by version 0.1.0
+            old = {**json.loads(lines[0]), "kind": "families", "first_look": 1.0, "eager": False}
+            lines[0] = json.dumps(old).encode() + b"\n"
         for name in ("config.yaml", "env.json", "command.txt"):
             (folder / name).write_bytes((searched / name).read_bytes())
         (folder / "journal.jsonl").write_bytes(b"".join(lines[:kept]) + lines[kept][: len(lines[kept]) // 2])
         assert run(f"litepose-nas search --resume --out {folder} {more}", monkeypatch) == 0
-        assert without_seconds(folder) == without_seconds(searched)
+        assert without_seconds(folder)[1:] == without_seconds(searched)[1:]
         assert (folder / "subnet.json").read_bytes() == (searched / "subnet.json").read_bytes()
 
 
@@ -152,20 +155,20 @@ def test_the_report_chooses_again_for_other_pictures_without_a_new_evaluation(se
         assert {row["family"] for row in csv.DictReader(file)} <= {"small", "topdown-tiny"}
     assert run("litepose-nas extract subnet.json", monkeypatch) == 0
     assert "equal to the supernet's network to the bit" in capsys.readouterr().out
-    with pytest.raises(UserError, match="none of 8 evaluated networks to choose within 1kparams"):
-        summarise_across(reread_across(searched), Budget.of(["1kparams"]))
+    with pytest.raises(UserError, match=r"none of 8 .* to choose for an image of 2\.5 people: 1kparams is less"):
+        summarise(load_search(searched), Budget.of(["1kparams"]))
 
 
 def test_a_family_that_cannot_keep_the_budget_is_named_before_weights_or_pictures_are_read(trained):
     trained = [Run.open(trained / name) for name in ("whole", "alone")]
-    budgets = search_across.budgets_of(trained, Budget.of(["20MMAC"]), Workload(Fraction(4)))
-    assert [limit.most for budget in budgets for limit in budget.limits] == [20e6, 5e6]
+    archs = search.check_reachable(trained, Budget.of(["20MMAC"]), Workload(Fraction(4)))
+    assert all(costs.cost(arch).macs <= most for arch, most in zip(archs, (20e6, 5e6), strict=True))
     with pytest.raises(
         UserError,
         match=r"budget 20MMAC a picture, which for each of 40 people is MACs <= 500 kMAC: no topdown-tiny network fits"
         r"(.|\n)*or leave .*/alone out",
     ):
-        search_across.budgets_of(trained, Budget.of(["20MMAC"]), Workload(Fraction(40)))
+        search.check_reachable(trained, Budget.of(["20MMAC"]), Workload(Fraction(40)))
 
 
 def test_candidates_are_the_winners_relatives(searched, monkeypatch, trained):
@@ -180,10 +183,7 @@ def test_candidates_are_the_winners_relatives(searched, monkeypatch, trained):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (
-            lambda lines: [lines[0].replace('"families", "families"', '"audit", "families"'), *lines[1:]],
-            "a journal of audit",
-        ),
+        (lambda lines: [lines[0].replace('"kind": "search"', '"kind": "audit"'), *lines[1:]], "a journal of audit"),
         (lambda lines: [lines[0].replace('"5/2"', '"many"'), *lines[1:]], "lacks what a report needs"),
         (lambda lines: [lines[0].replace('"judged"', '"jugged"'), *lines[1:]], "lacks what a report needs"),
         (
@@ -200,7 +200,7 @@ def test_a_journal_of_something_else_is_refused(searched, change, says, tmp_path
     assert changed != lines
     (tmp_path / "journal.jsonl").write_text("\n".join(changed) + "\n")
     with pytest.raises(UserError, match=says):
-        summarise_across(reread_across(tmp_path))
+        summarise(load_search(tmp_path))
 
 
 def test_a_journal_of_another_number_of_people_is_not_continued(searched, trained, monkeypatch):
@@ -238,23 +238,24 @@ def test_where_all_see_whole_pictures_nobody_asks_for_people(trained, monkeypatc
 def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, capsys):
     monkeypatch.chdir(trained)
     source = open_source("people")
-    held = search_across.read_data(source, 0, search.slice_of(False)).split.heldout
-    both = [Run.open("whole"), Run.open("alone")]
-    counted = search_across.people_in(both, source, False, None)
-    assert counted.number == Fraction(len(held.people), len(held))
+    held = read_data(source, 0).split.heldout
+    alone = Run.open("alone")
+    number, _ = search.people_in(alone, source, MOST_IN_SLICE, None)
+    assert number == Fraction(len(held.people), len(held))
     images = [record.image_id for record in held.dataset.records]
     boxes = [
         {"image_id": images[0], "category_id": 1, "bbox": [8, 8, 40, 50], "score": found}
         for found in (0.9, 0.8, 0.7, 0.1)
     ]
     (trained / "boxes.json").write_text(json.dumps([*boxes, {**boxes[0], "image_id": 987654}]))
-    of_file = search_across.people_in(both, source, False, search.DetectionsFile("boxes.json", 0.5))
-    assert of_file.number == Fraction(3, len(images))
-    assert "3 boxes of boxes.json" in of_file.told
+    boxes_file = search.DetectionsFile("boxes.json", 0.5)
+    number, told = search.people_in(alone, source, MOST_IN_SLICE, boxes_file)
+    assert number == Fraction(3, len(images))
+    assert "3 boxes of boxes.json" in told
 
-    alone = Run.open("alone")
-    plain = search.prepare(alone, source, Budget(), "cpu", False)
-    given = search.prepare(alone, source, Budget(), "cpu", False, boxes=search.DetectionsFile("boxes.json", 0.5))
+    worker = search.WorkerSpec({}, "people", "cpu", Protocol(), MOST_IN_SLICE)
+    plain = search.context(worker, alone, source)
+    given = search.context(worker._replace(boxes=boxes_file), alone, source)
     arch = plain.problem.space.smallest
     one, other = plain.candidates(arch), given.candidates(arch)
     assert one["loss"] == other["loss"]  # of the true people, whatever a detector found
@@ -266,7 +267,7 @@ def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, 
         assert coco_ap(judge.truth, setting.candidates.found(arch)).ap == pytest.approx(result["ap"])
     assert run(f"{ASK} --boxes boxes.json --min-box-score 0.5 --detector-macs 1MMAC --name boxes", monkeypatch) == 0
     out = capsys.readouterr().out
-    assert f"runs {float(of_file.number):.3g} times a picture" in out
+    assert f"runs {float(number):.3g} times a picture" in out
     assert "plus 1 MMAC to find them; it looks into the boxes of boxes.json, score 0.5 or more" in out
     made = trained / "runs" / "search" / "boxes"
     (made / "ended.json").unlink()
@@ -304,21 +305,11 @@ def a_journal(path, whole=0.5, alone=0.6):
     spaces = {"litepose-tiny": Space.load("litepose-tiny"), "topdown-tiny": Space.load("topdown-tiny")}
     info = {"supernet": {"path": "gone", "sha256": "0"}, "data": "people", "seed": 0, "recipe": Recipe().__dict__}
     picture, budget = Workload(Fraction(3)), Budget.of(["60MMAC"])
-    more = {"objectives": ["macs"], "first_look": 1.0, "rank": "auto", "seed": 0}
-    families = {
-        name: {
-            "budget": [limit.text for limit in picture.budget(budget, space.task).limits],
-            "convention": "exact",
-            "joints": 17,
-            "info": info,
-        }
-        for name, space in spaces.items()
-    }
+    more = {"objectives": ["macs"], "rank": "auto", **picture.plain()}
+    families = {name: {"joints": 17, "info": info} for name in spaces}
     judged = {"pictures": 40, "people": "the mean", "boxes": "the true boxes"}
     notes = {"budget": ["60MMAC"], "convention": "exact", "judged": judged, "families": families}
-    journal = Journal(
-        path, allocation.header({name: (space, "0") for name, space in spaces.items()}, picture, **more), notes
-    )
+    journal = Journal(path, header({name: (space, "0") for name, space in spaces.items()}, 0, **more), notes)
     sent = {}
     for name, (space, top) in zip(
         spaces, ((spaces["litepose-tiny"], whole), (spaces["topdown-tiny"], alone)), strict=True
@@ -342,7 +333,7 @@ def a_journal(path, whole=0.5, alone=0.6):
 
 def test_the_report_says_who_won_and_from_how_many_people_on_another_would(tmp_path, monkeypatch, capsys):
     a_journal(tmp_path / "journal.jsonl")
-    found = summarise_across(reread_across(tmp_path))
+    found = summarise(load_search(tmp_path))
     said = "\n".join(verdict(found))
     assert said.startswith("winner: topdown-tiny, AP 0.")
     assert "of litepose-tiny" in said.split("\n")[0]
@@ -368,11 +359,11 @@ def test_the_report_says_who_won_and_from_how_many_people_on_another_would(tmp_p
 
 def test_a_tie_is_called_one_and_a_family_without_room_is_named(tmp_path):
     a_journal(tmp_path / "journal.jsonl")
-    found = summarise_across(reread_across(tmp_path))
+    found = summarise(load_search(tmp_path))
     tied = found._replace(comparison=found.comparison._replace(tied=True))
     assert "of litepose-tiny, which noise cannot tell apart: the cheaper is chosen" in verdict(tied)[0]
     least = costs.cost(Space.load("litepose-tiny").smallest).macs
-    tight = summarise_across(reread_across(tmp_path), Budget.of([f"{least - 1}MAC"]), Workload(Fraction(1)))
+    tight = summarise(load_search(tmp_path), Budget.of([f"{least - 1}MAC"]), Workload(Fraction(1)))
     assert verdict(tight)[0] == "of litepose-tiny nothing that was evaluated fits"
     assert tight.comparison.winner.family == "topdown-tiny"
 

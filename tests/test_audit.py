@@ -12,12 +12,12 @@ from litepose_nas.pose.people import DivergedError
 from litepose_nas.runs.run import Run
 from litepose_nas.search.problem import Problem
 from litepose_nas.steps import audit
-from litepose_nas.steps.audit import Wishes, spread_over_cost
+from litepose_nas.steps.audit import AuditOptions, spread_over_cost
 from litepose_nas.train.recipe import Length
 from tests.helpers import tiny
 from tests.helpers.commands import run
 
-WISHES = Wishes(nets=3, seeds=2, length=Length(steps=3))
+ASKED = AuditOptions(nets=3, seeds=2, length=Length(steps=3))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def left(folder):
 @pytest.fixture(scope="module")
 def straight(room):
     folder, source, trained = room
-    ready = audit.prepare(trained, source, WISHES, "cpu")
+    ready = audit.prepare(trained, source, ASKED, "cpu")
     with Run.create(audit.VERB, settings=ready.plan.settings, out=folder / "straight") as going:
         found = audit.audit(going, ready)
     return folder / "straight", ready, found
@@ -69,7 +69,7 @@ def test_every_network_is_scored_and_trained_with_every_seed(straight):
 def test_interrupted_it_goes_on_to_the_same_end(room, straight, stop, monkeypatch):
     folder, source, trained = room
     place = folder / f"stopped-{stop}"
-    ready = audit.prepare(trained, source, WISHES, "cpu")
+    ready = audit.prepare(trained, source, ASKED, "cpu")
     steps = 0
 
     def tick(done, total, text, line):
@@ -84,7 +84,7 @@ def test_interrupted_it_goes_on_to_the_same_end(room, straight, stop, monkeypatc
     trained_again = []
     plain = audit.train_alone
     monkeypatch.setattr(audit, "train_alone", lambda *args: trained_again.append(args[2:4]) or plain(*args))
-    again = audit.again(Run.open(place), trained, source, "cpu")
+    again = audit.load(Run.open(place), trained, source, "cpu")
     assert again.plan.archs == ready.plan.archs
     with Run.resume(place) as going:
         audit.audit(going, again)
@@ -100,7 +100,7 @@ def test_what_does_not_train_is_a_finding(room, straight, monkeypatch):
         raise DivergedError("too far")
 
     monkeypatch.setattr(audit, "fit", diverge)
-    ready = audit.prepare(trained, source, WISHES._replace(nets=2, seeds=1), "cpu")
+    ready = audit.prepare(trained, source, ASKED._replace(nets=2, seeds=1), "cpu")
     with Run.create(audit.VERB, settings=ready.plan.settings, out=folder / "diverged") as going:
         found = audit.audit(going, ready)
     assert [net.alone for net in found.nets] == [({"ap": 0.0, "loss": "inf"},)] * 2
@@ -123,8 +123,8 @@ def test_networks_are_spread_over_the_cost():
 def test_lengths(room):
     _, source, trained = room
 
-    def plan(**wishes):
-        return audit.prepare(trained, source, Wishes(**{"nets": 2, **wishes}), "cpu").plan
+    def plan(**asked):
+        return audit.prepare(trained, source, AuditOptions(**{"nets": 2, **asked}), "cpu").plan
 
     assert plan().steps == trained.settings["steps"]
     assert plan(length=Length(epochs=2)).steps == 22  # 22 pictures of 24, by two
@@ -161,8 +161,8 @@ def test_a_supernet_that_changed_or_broke_is_refused(room, straight, tmp_path, m
     shutil.copytree(folder / "supernet", place)
     shutil.copytree(straight[0], other)
     trained = Run.open(place)
-    ready = audit.prepare(trained, source, WISHES, "cpu")
-    ready.setting.info["supernet"]["sha256"] = "another"
+    ready = audit.prepare(trained, source, ASKED, "cpu")
+    ready.context.info["supernet"]["sha256"] = "another"
     before = (other / "journal.jsonl").read_bytes()
     with pytest.raises(UserError, match="a journal of another supernet"), Run.resume(other) as going:
         audit.audit(going, ready)

@@ -15,9 +15,10 @@ from litepose_nas.budget import Budget
 from litepose_nas.costs import Cost, TimedCost
 from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Journal
-from litepose_nas.search import allocation, finalists, nsga2
-from litepose_nas.search.allocation import Asked, ExecutorView, JournalView, next_turn, opening, take_turns
+from litepose_nas.search import finalists, nsga2
+from litepose_nas.search.allocation import next_turn, opening, take_turns
 from litepose_nas.search.comparison import FamilyResults, by_people, choice, compare, crossover_points, together
+from litepose_nas.search.journal import JournalView, header
 from litepose_nas.search.loop import search_on
 from litepose_nas.search.problem import Evaluated, Problem, by_ap, by_loss, score
 from litepose_nas.search.workload import Workload, workload_of
@@ -233,26 +234,23 @@ def toy_result(family, arch, again=0):
     return {"ap": value, "loss": 1 - value}
 
 
-def toy_work(asked):
-    assert isinstance(asked, Asked)
-    return toy_result(asked.family, SPACES[asked.family].arch(asked.look.arch), asked.look.again)
+def toy_work(job):
+    return toy_result(job.family, SPACES[job.family].arch(job.arch), job.again)
 
 
-def toy_search(path, engine, evals=48):
-    header = allocation.header({name: (space, "0") for name, space in SPACES.items()}, TOY, seed=0, evals=evals)
-    journal = Journal(path, header)
+def toy_search(path, executor, evals=48):
+    journal = Journal(path, header({name: (space, "0") for name, space in SPACES.items()}, 0, evals=evals))
     problems = {name: Problem(space, TOY.budget(LIMIT, space.task), toy.cost, by_ap) for name, space in SPACES.items()}
 
     def go_of(name):
         searcher = nsga2.searcher(problems[name], 0, population=8, children=5)
-        return lambda until: search_on(
-            problems[name], searcher, ExecutorView(engine, name), JournalView(journal, name), until
-        )
+        view = JournalView(journal, name)
+        return lambda until: search_on(problems[name], searcher, executor, view, until, family=name)
 
     families = []
     for name, found in zip(SPACES, take_turns([go_of(name) for name in SPACES], evals), strict=True):
         best = finalists.finalists(found, problems[name].budget, 3)
-        again = finalists.score_again_on(problems[name], best, ExecutorView(engine, name), JournalView(journal, name))
+        again = finalists.score_again_on(problems[name], best, executor, JournalView(journal, name), family=name)
         families.append(FamilyResults(name, problems[name], found, again))
     return families
 

@@ -11,11 +11,13 @@ import pytest
 from litepose_nas import UserError, costs
 from litepose_nas.budget import Budget
 from litepose_nas.data.source import open_source
+from litepose_nas.report.page import write_csv
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
 from litepose_nas.search import finalists
-from litepose_nas.search.loop import header, run_search
-from litepose_nas.search.pareto import front, write_csv
+from litepose_nas.search.journal import header
+from litepose_nas.search.loop import run_search
+from litepose_nas.search.pareto import front
 from litepose_nas.search.problem import Problem
 from litepose_nas.steps import search as step
 from tests.helpers import tiny
@@ -64,10 +66,8 @@ def test_a_search_keeps_every_limit_and_its_front_is_that_of_its_objectives(tmp_
     problem, evals = problem_of(limits, objectives), 18
 
     def search(path):
-        journal = Journal(path, header(space(), 0, objectives=problem.low))
-        return run_search(
-            problem, step.searcher_of(step.Way(method), problem, 0, evals), results, journal, evals
-        ), journal
+        journal = Journal(path, header({"": (space(), "")}, 0, objectives=problem.low))
+        return run_search(problem, step.searcher_of(method, problem, 0, evals), results, journal, evals), journal
 
     found, journal = search(tmp_path / "j")
     assert len({one.arch for one in found}) == evals
@@ -93,7 +93,7 @@ def test_limits_bind_where_they_are_tight(method):
     """The cheapest alone fits, or nothing does, and then nothing is asked."""
     least = TIMED(space().smallest)
     tight = problem_of([f"{least.peak_bytes}Bpeak", f"{least.latency_ms}ms"], ())
-    archs = step.searcher_of(step.Way(method), tight, 0, 24).ask(10**6)
+    archs = step.searcher_of(method, tight, 0, 24).ask(10**6)
     assert archs
     assert all(TIMED(arch).latency_ms <= least.latency_ms for arch in archs)
     for limits, words in (
@@ -102,7 +102,7 @@ def test_limits_bind_where_they_are_tight(method):
         (["2.5ms"], "latency <= 2.5 ms .*smallest: 2.7 ms"),
     ):
         with pytest.raises(UserError, match=f"no toy network fits {words}"):
-            step.searcher_of(step.Way(method), problem_of(limits, ()), 0, 24)
+            step.searcher_of(method, problem_of(limits, ()), 0, 24)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -114,7 +114,7 @@ def test_limits_that_fail_only_together_are_told(method):
     budget = Budget.of([f"{macs}MAC", f"{1e9 / macs / 2}ms"], timed=True)
     problem = Problem(toy.space(), budget, costs.timed(against, toy.cost))
     with pytest.raises(UserError, match=r"no toy network keeps all of MACs <= .*, latency <= .*; loosen one of them"):
-        step.searcher_of(step.Way(method), problem, 0, 24)
+        step.searcher_of(method, problem, 0, 24)
 
 
 def test_a_time_is_a_limit_and_an_objective_of_a_real_search(tmp_path, monkeypatch):
@@ -127,13 +127,16 @@ def test_a_time_is_a_limit_and_an_objective_of_a_real_search(tmp_path, monkeypat
         return arch.tree.stem + arch.tree.stages[0].width / 100
 
     budget = Budget.of(["16MMAC", "8.1ms"], timed=True)
-    setting = step.prepare(Run.open("net"), open_source("people"), Budget.of(["16MMAC"]), "cpu", True)
-    timed = costs.timed(slow, setting.problem.cost)
-    setting = setting._replace(problem=setting.problem._replace(budget=budget, cost=timed))
+    options = step.SearchOptions(["net"], ["16MMAC"], evals=8, device="cpu")
+    ready = step.prepare(options, open_source)
+    ((name, one),) = ready.families.items()
+    timed, objectives = costs.timed(slow, one.problem.cost), ("latency_ms", "macs")
+    problem = one.problem._replace(budget=budget, cost=timed, objectives=objectives, feasible=None)
+    ready = ready._replace(families={name: one._replace(problem=problem)}, budget=budget)
     with Run.create("search", settings={}, out="found") as made:
-        found = step.search(made, setting, 8, 0, way=step.Way(objectives=("latency_ms", "macs")))
-    assert len(found.results) == 8
-    assert all(one.cost.latency_ms <= 8.1 and one.cost.macs <= 16_000_000 for one in found.results)
-    assert {one.arch.tree.stem for one in found.results} == {8}
+        found = step.search(made, ready)
+    assert len(found.found) == 8
+    assert all(one.cost.latency_ms <= 8.1 and one.cost.macs <= 16_000_000 for one in found.found)
+    assert {one.arch.tree.stem for one in found.found} == {8}
     with Path("found/front.csv").open(newline="") as file:
         assert {float(row["latency_ms"]) for row in csv.DictReader(file)} == {8.08}

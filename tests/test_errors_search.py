@@ -12,7 +12,7 @@ import yaml
 from litepose_nas import Space
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import digest
-from litepose_nas.search.loop import header
+from litepose_nas.search.journal import header
 from tests.helpers import tiny
 
 SEARCH = Path("runs/search/search")
@@ -123,21 +123,42 @@ def test_a_journal_cut_in_a_line_goes_on_to_the_same_end(command):
         tiny.same(tiny.left_by_search(SEARCH, Path("subnet.json")), left)
 
 
+def as_of_the_past(settings, **options):
+    """Make the run what version 0.1.0 would have begun: its settings, the first line of its journal, its records."""
+    first, *records = (json.loads(line) for line in JOURNAL.read_text().splitlines())
+    (family,), notes = first.pop("families"), first.pop("notes")
+    for key in ("people", "detector_macs", "boxes"):
+        del first[key]
+    for key in ("supernets", "people", "detector_macs", "boxes", "people_are"):
+        settings.pop(key, None)
+    settings |= {"supernet": "runs/train-supernet/supernet", **options}
+    told = {key: notes[key] for key in ("budget", "convention")} | notes["families"][family.pop("name")]
+    lines = [{**first, **family, **options, "notes": told}]
+    lines += [{key: value for key, value in record.items() if key != "family"} for record in records]
+    JOURNAL.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (SEARCH / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    env = json.loads((SEARCH / "env.json").read_text()) | {"config": digest(settings)}
+    (SEARCH / "env.json").write_text(json.dumps(env))
+
+
 def test_a_search_of_the_past_goes_on_unless_it_was_begun_with_an_option_that_is_gone(command, refused):
-    whole, left = JOURNAL.read_text().splitlines(keepends=True), Path("subnet.json").read_bytes()
-    old = [json.dumps(json.loads(whole[0]) | {"first_look": 1.0, "eager": False}) + "\n", *whole[1:4]]
-    JOURNAL.write_text("".join(old))
+    left, settings = Path("subnet.json").read_bytes(), yaml.safe_load((SEARCH / "config.yaml").read_text())
+    whole = JOURNAL.read_text()
+    as_of_the_past(settings, first_look=1.0, eager=False)
+    old = JOURNAL.read_text()
+    report = [command(f"report {SEARCH} --json")[1]]
+    JOURNAL.write_text(old[: len(old) // 2])
     assert command(f"search --resume --device cpu --out {SEARCH}")[0] == 0
     assert Path("subnet.json").read_bytes() == left
-    assert JOURNAL.read_text().startswith("".join(old))
-    settings = yaml.safe_load((SEARCH / "config.yaml").read_text())
-    for option in ({"first_look": 0.25}, {"eager": True}):
-        kept = settings | option
-        (SEARCH / "config.yaml").write_text(yaml.safe_dump(kept, sort_keys=False))
-        env = json.loads((SEARCH / "env.json").read_text()) | {"config": digest(kept)}
-        (SEARCH / "env.json").write_text(json.dumps(env))
-        name = next(iter(option)).replace("_", "-")
-        refused(f"search --resume --out {SEARCH}", f"--{name}, which is gone", "the version that began it (0.1.0")
+    assert JOURNAL.read_text().startswith(old[: len(old) // 2].rpartition("\n")[0])
+    report += [command(f"report {SEARCH} --json")[1]]
+    JOURNAL.write_text(whole)
+    report += [command(f"report {SEARCH} --json")[1]]
+    assert report[0] == report[1] == report[2]
+    for option, value in (("first-look", 0.25), ("eager", True)):
+        JOURNAL.write_text(whole)
+        as_of_the_past(dict(settings), **{option.replace("-", "_"): value})
+        refused(f"search --resume --out {SEARCH}", f"--{option}, which is gone", "the version that began it (0.1.0")
 
 
 @pytest.mark.parametrize("line", [1, 2, 5])
@@ -152,7 +173,9 @@ def test_a_journal_of_another_space(refused):
     first = json.loads(JOURNAL.read_text().splitlines()[0])
     (notes, _), other = (first.pop("notes"), first.pop("journal")), Space.load("litepose")
     JOURNAL.unlink()
-    Journal(JOURNAL, {**first, **header(other, 0)}, notes).append({"n": 1, "arch": other.widest.to_dict()})
+    Journal(JOURNAL, {**first, **header({"small": (other, "")}, 0)}, notes).append(
+        {"n": 1, "arch": other.widest.to_dict()}
+    )
     refused(
         f"search --resume --out {SEARCH}", str(JOURNAL), "another space: 'litepose', not 'small.yaml'", "nothing was"
     )

@@ -21,7 +21,8 @@ from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.executors.worker_pool import WorkerPool
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search import finalists, nsga2
-from litepose_nas.search.loop import header, search_on
+from litepose_nas.search.journal import header
+from litepose_nas.search.loop import search_on
 from tests.helpers import executor_search, tiny
 from tests.helpers import toy_search as toy
 from tests.helpers.commands import environment
@@ -97,7 +98,7 @@ def results(look):
 
 def shuffled_search(path, engine, evals=50):
     problem = toy.problem(["8MMAC"])
-    journal = Journal(path, header(problem.space, 0))
+    journal = Journal(path, header({"": (problem.space, "")}, 0))
     searcher = nsga2.searcher(problem, 0, population=8, children=6)
     found = search_on(problem, searcher, engine, journal, evals)
     best = finalists.finalists(found, problem.budget, 3)
@@ -108,7 +109,7 @@ def shuffled_search(path, engine, evals=50):
 def test_neither_workers_nor_their_speed_nor_a_cut_change_what_is_found(tmp_path, workers, cut):
     folder, seed = tmp_path, workers
     expected = shuffled_search(folder / "one", SerialExecutor(results))
-    records = Journal(folder / "one", header(toy.space(), 0)).records
+    records = Journal(folder / "one", header({"": (toy.space(), "")}, 0)).records
     assert [record.get("n") for record in records[:50]] == [*range(1, 51)]
     engine = Shuffled(results, workers, seed)
     found, again = shuffled_search(folder / "many", engine)
@@ -118,7 +119,7 @@ def test_neither_workers_nor_their_speed_nor_a_cut_change_what_is_found(tmp_path
     (folder / "cut").write_bytes(data[: int(cut * len(data))])
     found, again = shuffled_search(folder / "cut", Shuffled(results, 10 - workers, seed + 1))
     assert (_plain(found), again) == (_plain(expected[0]), expected[1])
-    records = Journal(folder / "cut", header(toy.space(), 0)).records
+    records = Journal(folder / "cut", header({"": (toy.space(), "")}, 0)).records
     assert sorted(record["n"] for record in records if "n" in record) == [*range(1, 51)]
 
 
@@ -167,7 +168,7 @@ def test_killed_at_random_moments_it_ends_the_same(straight, tmp_path, engine, w
     other = ("local", 1) if engine == "ray" else (engine, 3 - workers)  # it may go on elsewhere, too
     found, _ = finish(tmp_path, *(other if times == 2 and workers == 2 else (engine, workers)))
     assert found == straight
-    records = Journal(tmp_path / "journal", header(toy.space(), 0)).records
+    records = Journal(tmp_path / "journal", header({"": (toy.space(), "")}, 0)).records
     assert sorted(record["n"] for record in records) == [*range(1, executor_search.EVALS + 1)]
     assert len(started(tmp_path)) <= executor_search.EVALS + times * workers  # what was in flight, and no more
     assert gone(mark, 120.0) == []  # Ray's own helpers look for their master every few seconds only
@@ -191,9 +192,9 @@ def test_an_evaluation_that_kills_every_worker_ends_the_search(tmp_path, engine,
     process = start(tmp_path, engine, workers)
     _, errors = process.communicate(timeout=180)
     assert process.returncode == 1
-    assert "error: 3 workers have died with the same work: Look(number=9" in errors
+    assert "error: 3 workers have died with the same work: ScoringJob(number=9" in errors
     assert "short of memory" in errors
-    assert len(Journal(tmp_path / "journal", header(toy.space(), 0)).records) >= 7
+    assert len(Journal(tmp_path / "journal", header({"": (toy.space(), "")}, 0)).records) >= 7
 
 
 @pytest.mark.parametrize(("engine", "workers"), POOLS)

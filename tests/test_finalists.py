@@ -8,7 +8,8 @@ import pytest
 from litepose_nas import UserError
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search import finalists, nsga2
-from litepose_nas.search.loop import header, replay, run_search
+from litepose_nas.search.journal import header
+from litepose_nas.search.loop import replay, run_search
 from litepose_nas.search.pareto import best
 from litepose_nas.search.problem import FAILED, score
 from tests.helpers import toy_search as toy
@@ -83,7 +84,7 @@ def test_repetitions_are_written_once_and_tell_the_search_nothing(tmp_path):
         return {"score": toy.score(arch) + number / 100}
 
     def search(evals=30):
-        journal = Journal(tmp_path / "j", header(problem.space, 0))
+        journal = Journal(tmp_path / "j", header({"": (problem.space, "")}, 0))
         found = run_search(problem, nsga2.searcher(problem, 0), toy.results, journal, evals)
         chosen = finalists.finalists(found, problem.budget, 3)
         return found, chosen, finalists.score_again(problem, chosen, again, journal)
@@ -97,17 +98,17 @@ def test_repetitions_are_written_once_and_tell_the_search_nothing(tmp_path):
     }
     assert search()[2] == results
     assert len(asked) == 7
-    journal = Journal(tmp_path / "j", header(problem.space, 0))
+    journal = Journal(tmp_path / "j", header({"": (problem.space, "")}, 0))
     assert list(replay(problem.space, None, journal)) == [one.arch for one in found]
     longer, _, _ = search(40)  # and the search itself may go on behind them
     assert longer[:30] == found
-    straight = Journal(tmp_path / "straight", header(problem.space, 0))
+    straight = Journal(tmp_path / "straight", header({"": (problem.space, "")}, 0))
     assert run_search(problem, nsga2.searcher(problem, 0), toy.results, straight, 40) == longer
 
 
 def test_a_damaged_repetition_is_named(tmp_path):
     problem = toy.problem()
-    journal = Journal(tmp_path / "j", header(problem.space, 0))
+    journal = Journal(tmp_path / "j", header({"": (problem.space, "")}, 0))
     journal.append({"again": 1, "arch": {"depth": 9}, "result": {}})
     with pytest.raises(UserError, match="line 2 scores nothing of toy again: "):
         finalists.repeats(problem, journal)

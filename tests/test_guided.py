@@ -12,7 +12,8 @@ from litepose_nas.budget import Budget, Limit
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search import guided, pareto, random_search, surrogate
 from litepose_nas.search.encoding import OFF, Genome
-from litepose_nas.search.loop import header, run_search
+from litepose_nas.search.journal import header
+from litepose_nas.search.loop import run_search
 from litepose_nas.search.pareto import Point, front
 from litepose_nas.search.pricing import Prices
 from litepose_nas.search.problem import Problem
@@ -277,7 +278,7 @@ def test_the_order_of_results_inside_a_round_does_not_matter():
 
 def test_a_journal_cut_in_a_line_goes_on_to_the_same_end(tmp_path):
     world = tiny_world()
-    head = header(world.space, 0)
+    head = header({"": (world.space, "")}, 0)
 
     def search(path, evals=60):
         searcher = guided.searcher(world.problem, 0)
@@ -292,7 +293,7 @@ def test_a_journal_cut_in_a_line_goes_on_to_the_same_end(tmp_path):
         assert (tmp_path / "cut").read_bytes() == data
     other = Space.load("litepose")
     with pytest.raises(UserError, match="another space: 'litepose-tiny', not 'litepose'"):
-        Journal(tmp_path / "whole", header(other, 0))
+        Journal(tmp_path / "whole", header({"": (other, "")}, 0))
     assert (tmp_path / "whole").read_bytes() == data
 
 

@@ -18,12 +18,13 @@ from litepose_nas.formats import subnet_file
 from litepose_nas.report import choices, drawing, page
 from litepose_nas.report.audit import Net, number, of_records, picture, rank, table, to_json, verdict, write_csv
 from litepose_nas.report.genes import fitted, kind_of, place_of
-from litepose_nas.report.reread import reread
+from litepose_nas.report.record import load_search
 from litepose_nas.report.summary import beyond, summarise
 from litepose_nas.report.summary import to_json as summary_json
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search import baselines, finalists, random_search
-from litepose_nas.search.loop import header, run_search
+from litepose_nas.search.journal import header
+from litepose_nas.search.loop import run_search
 from litepose_nas.search.pareto import best, front
 from litepose_nas.search.problem import Problem, by_ap_or_loss, score
 from tests.helpers.commands import run
@@ -44,9 +45,9 @@ def result(arch, again=0):
 
 
 def write_journal(path, evals=80, again=True):
-    notes = {"budget": ["60MMAC"], "convention": "exact", "joints": 17, "info": INFO}
+    notes = {"budget": ["60MMAC"], "convention": "exact", "families": {"": {"joints": 17, "info": INFO}}}
     more = {"objectives": PROBLEM.low, "method": "random", "rank": "auto"}
-    journal = Journal(path, header(SPACE, 0, **more), notes)
+    journal = Journal(path, header({"": (SPACE, "")}, 0, **more), notes)
     found = run_search(PROBLEM, random_search.searcher(PROBLEM, 0), result, journal, evals)
     if again:
         finalists.score_again(PROBLEM, finalists.finalists(found, BUDGET, 5), result, journal)
@@ -72,15 +73,17 @@ def marks(text, name):
 
 def test_a_journal_is_read_as_the_search_left_it(searched):
     found, folder = searched
-    past = reread(folder)
+    record = load_search(folder)
+    (past,) = record.families.values()
     assert past.found == found
-    assert (past.by, past.joints, past.cut) == ("ap", 17, 0)
-    summary = summarise(past)
+    assert (past.by, past.joints, record.cut) == ("ap", 17, 0)
+    summary = summarise(record)
+    assert summary.found == found
     assert summary.front == front(found, BUDGET)
     assert summary.selection == finalists.select(PROBLEM, found, past.again)
     assert len(summary.selection.finalists) == 5
-    assert reread(folder / "journal.jsonl").found == past.found
-    subnet = past.subnet(summary.chosen)
+    assert summarise(load_search(folder / "journal.jsonl")).found == found
+    subnet = summary.subnet(summary.chosen)
     assert (subnet.arch, subnet.info["supernet"], subnet.info["data"]) == (
         summary.chosen.arch,
         INFO["supernet"],
@@ -90,7 +93,7 @@ def test_a_journal_is_read_as_the_search_left_it(searched):
 
 def test_another_budget_takes_another_network_of_the_same_evaluations(searched):
     found, folder = searched
-    past = reread(folder)
+    past = load_search(folder)
     for text in ("40MMAC", "25MMAC", "100kparams", "90kparams"):
         budget = Budget.of([text])
         within = [one for one in found if budget.ok(one.cost)]
@@ -99,7 +102,7 @@ def test_another_budget_takes_another_network_of_the_same_evaluations(searched):
         if not summary.selection.finalists[0].scores:
             assert summary.chosen == max(within, key=lambda one: one.score) == best(found, budget)
         assert summary.selection.noise is not None  # measured elsewhere, and true here as well
-        assert summary.compared.networks == len(within)
+        assert summary.baselines.networks == len(within)
     litepose = Budget.of(["50MMAC"], "litepose")
     assert summarise(past, litepose).front == front(found, litepose)
     assert beyond(past, Budget.of(["30MMAC"])) == []
@@ -115,8 +118,9 @@ def test_a_line_cut_in_the_middle_is_left_out_and_stays(searched, tmp_path, monk
     lines = whole.splitlines(keepends=True)
     cut = b"".join(lines[:41]) + lines[41][:30]
     (tmp_path / "journal.jsonl").write_bytes(cut)
-    past = reread(tmp_path)
-    assert (len(past.found), past.cut, past.again) == (40, 30, {})
+    record = load_search(tmp_path)
+    (past,) = record.families.values()
+    assert (len(past.found), record.cut, past.again) == (40, 30, {})
     monkeypatch.chdir(tmp_path)
     assert run("litepose-nas report .", monkeypatch) == 0
     out = capsys.readouterr().out
@@ -134,10 +138,11 @@ def test_networks_that_an_older_search_scored_on_a_part_of_the_images_are_never_
         line["result"] |= {"share": 1.0, "looks": {"0.25": {"ap": 0.9, "loss": 0.1}}}
     old = [first | {"first_look": 0.25, "eager": True}, *lines]
     (tmp_path / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in old))
-    past = reread(tmp_path)
+    record = load_search(tmp_path)
+    (past,) = record.families.values()
     whole = [one for at, one in enumerate(found) if at % 3]
     assert [(one.arch, one.score) for one in past.found] == [(one.arch, one.score) for one in whole]
-    assert summarise(past).chosen.arch == best(whole, BUDGET).arch
+    assert summarise(record).chosen.arch == best(whole, BUDGET).arch
 
 
 @pytest.mark.parametrize(
@@ -182,9 +187,9 @@ def test_no_search_is_no_report(tmp_path, monkeypatch, capsys):
 
 def test_baselines_are_what_they_say(searched):
     found, folder = searched
-    past = reread(folder)
+    past = load_search(folder)
     summary = summarise(past)
-    compared = summary.compared
+    compared = summary.baselines
     assert compared.random == pytest.approx(statistics.fmean(one.score for one in found))
     assert compared.dearest == max(found, key=lambda one: one.cost.macs).score
     below = (
@@ -231,7 +236,7 @@ def test_genes_have_kinds_and_places():
 
 
 def test_the_front_has_a_bar_of_noise_for_each_network(searched):
-    summary = summarise(reread(searched[1]))
+    summary = summarise(load_search(searched[1]), models=True)
     drawn = page.pictures(summary)
     assert len(marks(drawn["front.svg"], "noise")) == len(summary.front)
     assert len(marks(drawn["front.svg"], "evaluated")) == 80
@@ -298,7 +303,7 @@ class _Tags(HTMLParser):
 
 
 def test_the_page_is_whole_and_needs_nothing_else(searched, tmp_path):
-    summary = summarise(reread(searched[1]))
+    summary = summarise(load_search(searched[1]), models=True)
     paths = page.write(summary, tmp_path)
     assert sorted(path.name for path in paths) == sorted(file.name for file in tmp_path.iterdir())
     text = (tmp_path / "report.html").read_text()

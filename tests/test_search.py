@@ -15,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litepose_nas import UserError
+from litepose_nas.report.page import write_csv
 from litepose_nas.report.plots import picture
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search import nsga2
-from litepose_nas.search.loop import header, replay, run_search
-from litepose_nas.search.pareto import best, front, write_csv
+from litepose_nas.search.journal import header
+from litepose_nas.search.loop import replay, run_search
+from litepose_nas.search.pareto import best, front
 from litepose_nas.search.problem import Evaluated
 from tests.helpers import toy_search as toy
 from tests.helpers.commands import environment
@@ -30,7 +32,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def search(path, evals=60, evaluate=toy.results, on_result=None, seed=0):
     problem = toy.problem(BUDGET)
-    journal = Journal(path, header(problem.space, seed))
+    journal = Journal(path, header({"": (problem.space, "")}, seed))
     return run_search(problem, nsga2.searcher(problem, seed), evaluate, journal, evals, on_result)
 
 
@@ -44,7 +46,7 @@ def test_every_result_is_written_told_and_returned(tmp_path):
     told = []
     found = search(tmp_path / "j", 30, on_result=lambda one, number: told.append((one.arch, number)))
     assert told == [(one.arch, number) for number, one in enumerate(found, 1)]
-    records = Journal(tmp_path / "j", header(toy.space(), 0)).records
+    records = Journal(tmp_path / "j", header({"": (toy.space(), "")}, 0)).records
     assert [record["n"] for record in records] == list(range(1, 31))
     for record, one in zip(records, found, strict=True):
         assert toy.space().arch(record["arch"]) == one.arch
@@ -91,8 +93,9 @@ def test_killed_ten_times_it_ends_the_same(straight, tmp_path):
         from tests.helpers import toy_search as toy
         from litepose_nas.runs.journal import Journal
         from litepose_nas.search import loop, nsga2
+        from litepose_nas.search.journal import header
         problem = toy.problem(["8MMAC"])
-        journal = Journal(sys.argv[1], loop.header(problem.space, 0))
+        journal = Journal(sys.argv[1], header({"": (problem.space, "")}, 0))
         slow = lambda arch: time.sleep(0.01) or toy.results(arch)
         loop.run_search(problem, nsga2.searcher(problem, 0), slow, journal, 60)
     """
@@ -121,13 +124,13 @@ def test_a_journal_of_another_space_or_seed_is_refused(straight):
     with pytest.raises(UserError, match="another seed: 0, not 5"):
         search(straight[1], seed=5)
     with pytest.raises(UserError, match="another space: 'toy', not 'other'"):
-        Journal(straight[1], header(toy.space(name="other"), 0))
+        Journal(straight[1], header({"": (toy.space(name="other"), "")}, 0))
     with pytest.raises(UserError, match="another tree"):
-        Journal(straight[1], header(toy.space(choices=3), 0))
+        Journal(straight[1], header({"": (toy.space(choices=3), "")}, 0))
 
 
 def test_a_record_of_another_kind_is_named(tmp_path):
-    journal = Journal(tmp_path / "j", header(toy.space(), 0))
+    journal = Journal(tmp_path / "j", header({"": (toy.space(), "")}, 0))
     journal.append({"arch": toy.space().widest.to_dict(), "result": {}})
     journal.append({"arch": {"depth": 9}, "result": {}})
     with pytest.raises(UserError, match=r"line 3 is no evaluation of toy: arch: `resolution` is missing|`depth` is 9"):

@@ -53,18 +53,18 @@ def audit(
         check_alone(context, "out", "device", "as_json")
         run = unfinished(step.VERB, out)
         trained = find_supernet(run.settings["supernet"])
-        ready = step.again(run, trained, open_data(run.settings["data"]), device)
+        ready = step.load(run, trained, open_data(run.settings["data"]), device)
         run = Run.resume(run.folder)
     else:
         trained = find_supernet(supernet)
-        wishes = step.Wishes(nets, seeds, Length(steps, epochs, hours), seed)
-        ready = step.prepare(trained, open_data(data or trained.settings["data"]), wishes, device)
-    plan, space = ready.plan, ready.setting.problem.space
+        options = step.AuditOptions(nets, seeds, Length(steps, epochs, hours), seed)
+        ready = step.prepare(trained, open_data(data or trained.settings["data"]), options, device)
+    plan, space = ready.plan, ready.context.problem.space
     say = console.step if as_json else console.out
     if run_is_new := not resume:
         if plan.quick:
             say("quick preset for a processor: few networks, trained briefly; a real audit: --nets 24 --steps 1000")
-        costs = [ready.setting.problem.cost(arch).macs for arch in (plan.archs[0], plan.archs[-1])]
+        costs = [ready.context.problem.cost(arch).macs for arch in (plan.archs[0], plan.archs[-1])]
         ends = " to ".join(console.short(macs, "MAC") for macs in costs)
         say(
             f"{len(plan.archs)} networks of {space.name}, {ends}, each trained alone {plan.seeds} times for "

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from litepose_nas.cli import across, console
+from litepose_nas.cli import console
 from litepose_nas.cli.options import Json
 from litepose_nas.errors import UserError
+
+if TYPE_CHECKING:
+    from litepose_nas.report.summary import Summary
 
 
 def report(
@@ -33,58 +37,74 @@ def report(
     """
     from litepose_nas.budget import Budget
     from litepose_nas.formats import subnet_file
-    from litepose_nas.report import page
-    from litepose_nas.report.across import is_across
-    from litepose_nas.report.frame_costs import of_whom, per_frame
-    from litepose_nas.report.reread import JOURNAL, reread
-    from litepose_nas.report.summary import beyond, summarise, to_json
+    from litepose_nas.report import page, words
+    from litepose_nas.report.record import JOURNAL, load_search
+    from litepose_nas.report.summary import summarise, to_json
     from litepose_nas.runs.run import Run
-    from litepose_nas.search.baselines import in_words
 
     what = search if search is not None else str(Run.latest("search", having=JOURNAL).folder)
-    if is_across(what):
-        return across.report(what, budget, mac_convention, people, out, as_json)
-    if people is not None:
-        raise UserError(
-            f"--people: {what} is a search of one family, whose budget is of one run of a network; leave it out"
-        )
-    past = reread(what)
-    own = past.problem.budget
-    texts = budget or [limit.text for limit in own.limits]
-    limits = Budget.of(texts, mac_convention or own.convention)
-    found = summarise(past, limits)
-    folder = out or past.folder / "report"
+    record = load_search(what)
+    if people is not None and not record.needs_boxes:
+        all_see = f"all networks of {record.folder} see whole pictures, whoever is in them"
+        alone = f"{what} is a search of one family, whose budget is of one run of a network"
+        raise UserError(f"--people: {all_see if record.several else alone}; leave it out")
+    texts = budget or [limit.text for limit in record.budget.limits]
+    limits = Budget.of(texts, mac_convention or record.budget.convention, timed=not budget)
+    workload = record.workload._replace(people=Fraction(str(people))) if people else record.workload
+    found = summarise(record, limits, workload, models=True)
+    folder = out or record.folder / "report"
     page.write(found, folder)
-    if budget:
-        subnet_file.write("subnet.json", past.subnet(found.chosen))
+    again = bool(budget or people)
+    if again:
+        subnet_file.write("subnet.json", found.subnet(found.chosen))
     if as_json:
         console.as_json(to_json(found))
         return
-    if past.cut:
-        console.out(f"{past.journal}: its last line is cut in the middle ({past.cut} bytes), and left out")
-    for line in beyond(past, limits) if budget else []:
-        console.out(line)
-    console.out(f"{len(past.found)} networks of {past.problem.space.name}, {len(found.front)} of them on the front")
-    for line in in_words(found.compared, past.by):
-        console.out(f"  {line}")
-    if found.models:
-        most = ", ".join(f"{one.name} {one.gained:.1%}" for one in found.models.kinds[:3])
-        console.out(
-            f"a model of choices and costs explains {found.models.explained:.0%} of the scores, costs alone "
-            f"{found.models.by_cost:.0%}; beside the costs most is told by: {most}"
-        )
-    cost, whom = found.chosen.cost, of_whom(found.chosen.arch)
-    console.out(
-        f"best within {', '.join(texts)}: {console.short(cost.macs, 'MAC')} exact, "
-        f"{console.short(cost.params, 'params')}; {limits.binding(cost)}{f'; {whom}' if whom else ''}"
-    )
-    console.listed(per_frame(found.chosen.arch, past.joints))
+    if record.cut:
+        console.out(f"{record.journal}: its last line is cut in the middle ({record.cut} bytes), and left out")
+    if record.several:
+        words.say(found, console.out, console.table)
+    else:
+        _say(found, bool(budget))
     console.out(f"written to {folder / page.PAGE}, with each table and picture beside it")
-    if not budget:
-        console.out(f"next: litepose-nas report {past.folder} --budget {_less(found.chosen.cost.macs)}")
-        return
+    if again:
+        _say_next(found)
+    elif record.needs_boxes:
+        console.out(f"next: litepose-nas report {record.folder} --people {float(2 * workload.people):.3g}")
+    elif not record.several:
+        console.out(f"next: litepose-nas report {record.folder} --budget {_less(found.chosen.cost.macs)}")
+
+
+def _say(found: Summary, budget_given: bool) -> None:
+    """Print what a search of one family found."""
+    from litepose_nas.report.frame_costs import of_whom, per_frame
+    from litepose_nas.report.summary import beyond
+    from litepose_nas.search.baselines import in_words
+
+    for line in beyond(found.record, found.budget) if budget_given else []:
+        console.out(line)
+    chosen, models = found.chosen, found.models
+    console.out(f"{len(found.found)} networks of {chosen.arch.space.name}, {len(found.front)} of them on the front")
+    for line in in_words(found.baselines, found.by):
+        console.out(f"  {line}")
+    if models:
+        most = ", ".join(f"{one.name} {one.gained:.1%}" for one in models.kinds[:3])
+        console.out(
+            f"a model of choices and costs explains {models.explained:.0%} of the scores, costs alone "
+            f"{models.by_cost:.0%}; beside the costs most is told by: {most}"
+        )
+    whom = of_whom(chosen.arch)
+    console.out(
+        f"best within {', '.join(limit.text for limit in found.budget.limits)}: "
+        f"{console.short(chosen.cost.macs, 'MAC')} exact, {console.short(chosen.cost.params, 'params')}; "
+        f"{found.budget.binding(chosen.cost)}{f'; {whom}' if whom else ''}"
+    )
+    console.listed(per_frame(chosen.arch, found.subnet(chosen).joints))
+
+
+def _say_next(found: Summary) -> None:
     console.out("written to subnet.json")
-    store = Path(str(past.info.get("supernet", {}).get("path")))
+    store = Path(str(found.subnet(found.chosen).info.get("supernet", {}).get("path")))
     moved = "" if store.is_file() else " --supernet FILE"
     if moved:
         console.out(f"{store}: the supernet is not there any more; say where it is")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from litepose_nas.cli import across, console
+from litepose_nas.cli import console
 from litepose_nas.cli.options import Data, Device, DryRun, Engine, Out, Resume, Seed, Workers, check_alone
 from litepose_nas.cli.session import open_data, resume_hint, unfinished
 from litepose_nas.errors import UserError
+
+if TYPE_CHECKING:
+    from litepose_nas.report.summary import Summary
+    from litepose_nas.search.problem import Evaluated
 
 
 def search(
@@ -63,79 +67,63 @@ def search(
 
     Example: litepose-nas search --budget 1.2GMAC --workers 4
     """
-    from litepose_nas.budget import Budget
     from litepose_nas.executors.open_executor import EXECUTORS, ExecutorOptions
     from litepose_nas.formats import subnet_file
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import search as step
     from litepose_nas.steps.common import duration
 
+    executor = ExecutorOptions(engine or EXECUTORS[0], workers)  # not kept with the run: it may go on elsewhere
+    executor.check()
     if resume:
         check_alone(context, "out", "device", "engine", "workers")
-    run = unfinished(step.VERB, out) if resume else None
-    if run:
-        step.check_resumable(run)
-    kept: dict[str, Any] = {"budget": budget, "convention": mac_convention, "seed": seed}
-    kept |= {"method": method, "objectives": objective or [], "rank": rank}
-    kept |= run.settings if run else {}
-    if not kept["budget"]:
-        raise UserError("--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range")
-    limits = Budget.of(kept["budget"], kept["convention"])
-    way = step.SearchConfig(kept["method"], tuple(kept["objectives"]), rank=kept["rank"])
-    way.check()
-    choice = ExecutorOptions(
-        engine or EXECUTORS[0], workers
-    )  # of this machine, not of the run: a run may go on elsewhere
-    choice.check()
-    several = across.Several(supernet or [], people, detector_macs, boxes, min_box_score)
-    if across.is_meant(several, run):
-        wishes = across.Wishes(kept, limits, way, choice, evals, data, device, name, out, dry_run)
-        return across.search(run, several, wishes)
-    trained = step.find_supernet(kept.get("supernet", supernet[0] if supernet else None))
-    _reachable(trained, limits)
-    done, planned = step.progress_of(trained)
-    if done < planned:
-        console.out(f"the training of {trained.folder} has not ended: it stands at step {done} of {planned}")
-    source = open_data(kept.get("data") or data or trained.settings["data"])
-    quick = kept.get("quick", step.is_quick(evals, device))
-    setting = step.prepare(trained, source, limits, device, quick)
-    if run is None:
-        each = step.seconds_each(setting)
-        evals = evals or (step.evaluations_in(step.QUICK_MINUTES, each) if quick else step.EVALS)
-        more = {"supernet": str(trained.folder), "data": source.name, "evals": evals, "quick": quick}
-        if quick:
+        run = unfinished(step.VERB, out)
+        with console.status("reading supernets and pictures"):
+            ready = step.load(run, device, open_data, console.out)
+        run = Run.resume(run.folder)
+    else:
+        options = step.SearchOptions(
+            supernet or (), budget or (), mac_convention, evals, method, rank, objective or (), None, people,
+            detector_macs, str(boxes) if boxes else None, min_box_score, data, seed, device,
+        )  # fmt: skip
+        with console.status("reading supernets and pictures"):
+            ready, each = step.sized(step.prepare(options, open_data, console.out))
+        if ready.quick:
             console.out("quick preset for a processor: few networks on few pictures; a real search: --evals 200")
-        pictures = len(setting.candidates.scorer.split.heldout)
+        spaces = [one.problem.space.name for one in ready.families.values()]
+        total = int(ready.options.evals or 0)
         console.out(
-            f"{evals} networks of {setting.problem.space.name}, on {pictures} held-out training pictures: "
-            f"about {duration(evals * each / (workers or 1))}"
+            f"{total} networks of {', '.join(ready.families if ready.several else spaces)}, on {ready.images} held-out "
+            f"training pictures: about {duration(total * each / (workers or 1))}"
         )
+        if ready.needs_boxes:
+            console.out(
+                f"a picture has {ready.workload.number} people ({ready.people}), each a run of a top-down network"
+            )
         if dry_run:
             console.out("nothing was written")
             return
-        run = Run.create(step.VERB, name, settings={**kept, **more}, out=out)
-    else:
-        run = Run.resume(run.folder)
+        run = Run.create(step.VERB, name, settings=ready.settings, out=out)
 
-    evals, start, first = int(run.settings["evals"]), time.perf_counter(), 0
-    looks = len(setting.candidates.scorer.split.heldout)
+    total, start, first = int(run.settings["evals"]), time.perf_counter(), 0
 
-    def report(found, number: int) -> None:  # type: ignore[no-untyped-def]
+    def report(family: str, one: Evaluated, number: int) -> None:
         nonlocal first
         first = first or number  # those before it are from before a resume
         each = (time.perf_counter() - start) / (number - first + 1)
-        scores = f"AP {found.result['ap']:.3f}  loss {found.result['loss']:.4f}"
-        words = f"{console.short(found.cost.macs, 'MAC')}  {scores}  {looks / each:.1f} images/s"
-        line = f"{number}/{evals}  {words}  left {duration((evals - number) * each)}"
+        scores = f"AP {one.result['ap']:.3f}  loss {one.result['loss']:.4f}"
+        words = f"{console.short(one.cost.macs, 'MAC')}  {scores}  {ready.images / each:.1f} images/s"
+        words = f"{family}  {words}" if ready.several else words
+        line = f"{number}/{total}  {words}  left {duration((total - number) * each)}"
         run.log(line)
-        show(number, evals, words, line)
+        show(number, total, words, line)
 
     with run, resume_hint(run, step.VERB):
         with console.live("searching") as show:
-            found = step.search(run, setting, evals, run.settings["seed"], report, way, choice)
-        subnet_file.write("subnet.json", found.subnet)
+            found = step.search(run, ready, report, executor)
+        subnet_file.write("subnet.json", found.subnet(found.chosen))
         run.end()
-    _conclude(run.folder, found, limits, way.rank)
+    _conclude(run.folder, found, ready.options.rank)
     console.out("written to subnet.json")
     console.out("next: litepose-nas extract subnet.json")
 
@@ -170,33 +158,29 @@ def extract(
     console.out(f"next: litepose-nas finetune {out}")
 
 
-def _reachable(trained, limits) -> None:  # type: ignore[no-untyped-def]
-    """Refuse a budget that no network keeps, before any weights or pictures are read."""
-    from litepose_nas.steps.train_supernet import WEIGHTS
-    from litepose_nas.weights import supernet_space
-
-    limits.check_reachable(supernet_space(trained.folder / WEIGHTS), trained.settings["joints"])
-
-
-def _conclude(folder: Path, found, limits, rank: str) -> None:  # type: ignore[no-untyped-def]
+def _conclude(folder: Path, found: Summary, rank: str) -> None:
+    from litepose_nas.report import words
     from litepose_nas.report.frame_costs import of_whom, per_frame
     from litepose_nas.search.baselines import in_words
 
-    cost, by = found.chosen.cost, found.ranked_by
-    if by == "loss" and rank != "loss":
+    if found.record.several:
+        words.say(found, console.out, console.table)
+        console.out(f"all {len(found.found)} networks: {folder / 'front.csv'}; the best of each: {folder / 'best'}")
+        return
+    cost, finalists = found.chosen.cost, found.selection.finalists
+    if found.by == "loss" and rank != "loss":
         console.out("ranked by loss: more than half of the networks have an AP below 0.02, which tells nothing yet")
-    finals, noise = found.selection.finalists, found.selection.noise
-    if noise is not None:
+    if found.selection.noise is not None:
         console.out(
-            f"the best {len(finals)} were calibrated and scored {len(finals[0].scores)} times again; of what noise "
-            "cannot tell apart the cheapest is chosen"
+            f"the best {len(finalists)} were calibrated and scored {len(finalists[0].scores)} times again; of what "
+            "noise cannot tell apart the cheapest is chosen"
         )
-    for line in in_words(found.compared, by):
+    for line in in_words(found.baselines, found.by):
         console.out(f"  {line}")
-    console.out(f"front of {len(found.results)} networks: {folder / 'front.csv'}, {folder / 'front.svg'}")
+    console.out(f"front of {len(found.found)} networks: {folder / 'front.csv'}, {folder / 'front.svg'}")
     console.out(
         f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "
         f"{console.short(cost.macs_litepose, 'MAC')} as LitePose counts, {console.short(cost.params, 'params')}; "
-        f"{limits.binding(cost)}" + (f"; {whom}" if (whom := of_whom(found.chosen.arch)) else "")
+        f"{found.budget.binding(cost)}" + (f"; {whom}" if (whom := of_whom(found.chosen.arch)) else "")
     )
-    console.listed(per_frame(found.chosen.arch, found.subnet.joints))
+    console.listed(per_frame(found.chosen.arch, found.subnet(found.chosen).joints))

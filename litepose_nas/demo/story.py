@@ -193,41 +193,39 @@ class Story:
 
     def search(self) -> Found:
         """Search it once, within the largest budget, and choose for each."""
-        scale, place = self.scale, self.folder / "search"
-        trained = Run.open(self.folder / "supernet")
-        budgets = sorted((Budget.of([text]) for text in scale.budgets), key=lambda budget: budget.limits[0].most)
-        setting = searching.prepare(
-            trained,
-            self._source(),
-            budgets[-1],
-            "cpu",
-            quick=False,
+        scale, place, trained = self.scale, self.folder / "search", str(self.folder / "supernet")
+        options = searching.SearchOptions(
+            [trained],
+            [max(scale.budgets, key=lambda text: Budget.of([text]).limits[0].most)],
+            evals=scale.evals,
+            rank=scale.rank,
+            finalists=0,  # each budget has its own best
+            seed=self.seed,
+            device="cpu",
             protocol=Protocol(scale.calibration, scale.calibration_batch),
             most_in_slice=scale.slice,
         )
-        settings = {"supernet": str(trained.folder), "budget": list(scale.budgets), "evals": scale.evals}
+        ready = searching.prepare(options, lambda _: self._source(), lambda _: None)
+        settings = {"supernet": trained, "budget": list(scale.budgets), "evals": scale.evals}
         run = Run.resume(place) if (place / ENV).is_file() else self._new(searching.VERB, place, settings)
 
-        def report(one: Evaluated, number: int) -> None:
+        def report(_: str, one: Evaluated, number: int) -> None:
             line = f"{one.cost.macs / 1e6:.1f} MMAC  AP {one.result['ap']:.3f}  loss {one.result['loss']:.4f}"
             run.log(f"{number}/{scale.evals}  {line}")
             self.tick(f"search {number}/{scale.evals}  {line}", number / scale.evals)
 
         with run:
-            way = searching.SearchConfig(finalists=0, rank=scale.rank)  # each budget has its own best: no finals
-            found = searching.search(run, setting, scale.evals, self.seed, report, way)
-        space, joints = setting.problem.space, setting.candidates.supernet.joints
-        chosen = contenders.contenders(found.results, scale.budgets, space, joints)
-        known = {one.arch: one for one in found.results}
+            found = searching.search(run, ready, report)
+        (family,) = ready.families.values()
+        joints, known = family.candidates.supernet.joints, {one.arch: one for one in found.found}
+        chosen = contenders.contenders(found.found, scale.budgets, family.problem.space, joints)
         for name, arch in chosen.items():
-            subnet = Subnet(arch, joints, setting.info)
-            if arch in known:
-                subnet = searching.subnet_of(known[arch], joints, setting.info, found.ranked_by)
+            subnet = found.subnet(known[arch]) if arch in known else Subnet(arch, joints, family.info)
             subnet_file.write(self._network(name) / "subnet.json", subnet)
         macs = {name: Subnet(arch, joints).cost.macs for name, arch in chosen.items()}
         shown = ", ".join(f"{contenders.label(name, scale.budgets)} {macs[name] / 1e6:.1f} MMAC" for name in macs)
-        by = "AP" if found.ranked_by == "ap" else "loss"
-        return {"line": f"{len(found.results)} networks ranked by {by}; on: {shown}", "macs": macs}
+        by = "AP" if found.by == "ap" else "loss"
+        return {"line": f"{len(found.found)} networks ranked by {by}; on: {shown}", "macs": macs}
 
     def finetune(self) -> Found:
         """Extract, evaluate, fine-tune and evaluate the five networks."""

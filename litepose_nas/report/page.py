@@ -1,4 +1,4 @@
-"""A report as files: tables, pictures, and one HTML page that holds all of it and needs nothing else."""
+"""A report as files: tables, plots, and one HTML page that holds all of it and needs nothing else."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from litepose_nas import files
-from litepose_nas.report import choices, drawing, plots
+from litepose_nas.costs import Cost
+from litepose_nas.report import choices, drawing, plots, words
 from litepose_nas.report.frame_costs import per_frame
 from litepose_nas.report.genes import Fitted
 from litepose_nas.report.summary import Summary, to_json
@@ -27,68 +29,85 @@ td.number { text-align: right; font-variant-numeric: tabular-nums } .note { colo
 """
 
 
-def pictures(found: Summary) -> dict[str, str]:
-    """Return every picture of a report as SVG text, by the name of its file."""
-    past = found.past
-    title = f"{past.problem.space.name}: {len(past.found)} networks"
-    front = plots.picture(past.found, found.budget, found.chosen, title, _axis(past.by), found.selection.noise)
-    made = {
-        "front.svg": front,
-        "choices.svg": choices.picture(found.front, found.budget),
-        "architecture.svg": drawing.drawing(found.chosen.arch, past.joints, "The chosen network"),
-    }
-    if found.models:
-        made["kinds.svg"] = choices.bars(found.models.kinds, "Which kinds of choices matter", past.by)
-        made["genes.svg"] = choices.bars(found.models.genes, "Which choices matter", past.by)
-    return made
-
-
 def write(found: Summary, folder: Path) -> list[Path]:
-    """Write front.csv, front.json, the pictures and report.html into a folder, and return their paths."""
-    drawn = pictures(found)
-    with files.replacing(folder / "front.csv") as temporary:
-        write_csv(temporary, found)
-    texts = {"front.json": json.dumps(to_json(found), indent=2) + "\n", **drawn, PAGE: page(found, drawn)}
-    return [folder / "front.csv", *write_texts(texts, folder)]
-
-
-def write_texts(texts: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write texts into files of these names, each whole or not at all, and return their paths."""
+    """Write front.csv, front.json, the plots and report.html into a folder; each of several families has one in it."""
+    drawn, told = pictures(found), to_json(found)
+    with files.replacing(folder / "front.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        # A family alone has one noise; among several each has its own.
+        noise = {} if found.record.several else {"noise": found.selection.noise}
+        lines.writerow([*told["front"][0], *noise])
+        for line in told["front"]:
+            cells = [json.dumps(value) if isinstance(value, dict) else value for value in line.values()]
+            lines.writerow([*cells, *noise.values()])
+    html = families_page(found, drawn, told) if found.record.several else family_page(found, drawn)
+    texts = {"front.json": json.dumps(told, indent=2) + "\n", **drawn, PAGE: html}
     for name, text in texts.items():
         with files.replacing(folder / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    return [folder / name for name in texts]
+    written = [folder / name for name in ("front.csv", *texts)]
+    if found.record.several:
+        for one in found.comparison.choices:
+            written += write(found.of_family(one.family), folder / one.family)
+    return written
 
 
-def write_csv(path: Path, found: Summary) -> None:
-    """Write the front as a table, a line each network."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+def pictures(found: Summary) -> dict[str, str]:
+    """Every plot of a report as SVG text, by the name of its file."""
+    joints = found.record.families[found.comparison.winner.family].joints
+    made = {"front.svg": front_plot(found, _axis(found.by))}
+    if not found.record.several:
+        made["choices.svg"] = choices.picture(found.front, found.budget)
+    made["architecture.svg"] = drawing.drawing(found.chosen.arch, joints, "The chosen network")
+    if found.models:
+        made["kinds.svg"] = choices.bars(found.models.kinds, "Which kinds of choices matter", found.by)
+        made["genes.svg"] = choices.bars(found.models.genes, "Which choices matter", found.by)
+    return {**made, "people.svg": plots.crossing(found)} if found.people else made
+
+
+def front_plot(found: Summary, score: str) -> str:
+    """Everything evaluated; `score` is the title of a family's axis, for several it is AP."""
+    if found.record.several:
+        return plots.families(found)
+    title = f"{found.chosen.arch.space.name}: {len(found.found)} networks"
+    return plots.picture(found.found, found.budget, found.chosen, title, score, found.selection.noise)
+
+
+def write_csv(path: str | Path, found: Sequence[Evaluated], more: Mapping[str, Sequence[object]] | None = None) -> None:
+    """Write networks as a table: costs, score, each number that the evaluations found, and the architecture as JSON.
+
+    The columns of `more` come first.
+    """
+    more = more or {}
+    keys = (key for one in found for key, value in one.result.items() if not isinstance(value, Mapping))
+    extra = [key for key in dict.fromkeys(keys) if key != "score"]
+    with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        lines = to_json(found)["front"]
-        table.writerow([*lines[0], "noise"])
-        for line in lines:
-            cells = [json.dumps(value) if isinstance(value, dict) else value for value in line.values()]
-            table.writerow([*cells, found.selection.noise])
+        fields = found[0].cost._fields if found else Cost._fields
+        table.writerow([*more, *fields, "score", *extra, "arch"])
+        for number, one in enumerate(found):
+            values = [one.result.get(key, "") for key in extra]
+            first = [column[number] for column in more.values()]
+            table.writerow([*first, *one.cost, one.score, *values, json.dumps(one.arch.to_dict())])
 
 
-def page(found: Summary, drawn: dict[str, str]) -> str:
-    """Return the whole page, with the pictures in it."""
-    past = found.past
-    title = escape(f"Search of {past.problem.space.name}")
+def family_page(found: Summary, drawn: dict[str, str]) -> str:
+    """The page of one family, with the plots in it."""
+    title = escape(f"Search of {found.chosen.arch.space.name}")
     limits = ", ".join(limit.text for limit in found.budget.limits) or "none"
     body = [
         f"<h1>{title}</h1>",
-        f"<p>{len(past.found)} networks evaluated, ranked by {_word(past.by)}; budget {escape(limits)}. "
-        f'<span class="note">From <code>{escape(str(past.journal))}</code></span></p>',
+        f"<p>{len(found.found)} networks evaluated, ranked by {_word(found.by)}; budget {escape(limits)}. "
+        f"{_source(found)}</p>",
         drawn["front.svg"],
         "<h2>Was it worth searching?</h2>",
-        bullets(baselines.in_words(found.compared, past.by)),
+        bullets(baselines.in_words(found.baselines, found.by)),
         "<h2>The front</h2>",
         _front(found),
         "<h2>What the budget buys</h2>",
         f'<div class="wide">{drawn["choices.svg"]}</div>',
         "<h2>What matters</h2>",
-        *_models(found.models, drawn, past.by),
+        *_models(found.models, drawn, found.by),
         "<h2>The chosen network</h2>",
         f'<div class="wide">{drawn["architecture.svg"]}</div>',
         *_frames(found),
@@ -97,8 +116,37 @@ def page(found: Summary, drawn: dict[str, str]) -> str:
     return document(title, body)
 
 
+def families_page(found: Summary, drawn: dict[str, str], told: dict[str, Any]) -> str:
+    """The page of several families, with the plots in it and links to their own pages."""
+    limits = ", ".join(limit.text for limit in found.budget.limits)
+    title = escape(f"Search across {', '.join(found.record.families)}")
+    links = [f'<a href="{escape(one.family)}/{PAGE}">{escape(one.family)}</a>' for one in found.comparison.choices]
+    fronts = []
+    for one, line in zip(found.front, told["front"], strict=True):
+        macs = [f"{number / 1e6:,.1f}" for number in (found.budget.macs(one.cost), line["macs_of_a_run"])]
+        fronts.append([escape(line["family"]), *macs, f"{one.cost.params:,}", f"{one.score:.4f}"])
+    body = [
+        f"<h1>{title}</h1>",
+        f"<p>{len(found.found)} networks, budget {escape(limits)} a picture; {escape(words.rule(found))}. "
+        f"{_source(found)}</p>",
+        bullets(words.verdict(found)),
+        table(words.HEAD, [[escape(cell) for cell in row] for row in words.table(found)]),
+        drawn["front.svg"],
+        *(["<h2>How many people are in a picture?</h2>", drawn["people.svg"]] if found.people else []),
+        "<h2>The front</h2>",
+        table(["family", "MMAC of a picture", "of a run", "params", "AP"], fronts),
+        "<h2>The chosen network</h2>",
+        f'<div class="wide">{drawn["architecture.svg"]}</div>',
+        f"<p>What matters in each family: {', '.join(links)}</p>",
+    ]
+    return document(title, body)
+
+
+def _source(found: Summary) -> str:
+    return f'<span class="note">From <code>{escape(str(found.record.journal))}</code></span>'
+
+
 def document(title: str, body: Sequence[str]) -> str:
-    """Return a page of HTML that needs nothing else."""
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head>\n<body>\n{chr(10).join(body)}\n</body></html>\n'
 
@@ -116,8 +164,8 @@ def _models(models: Fitted | None, drawn: dict[str, str], by: str) -> list[str]:
     for gene in models.genes:
         middle = sum(effect for _, effect in gene.effects) / len(gene.effects)
         best = sorted(gene.effects, key=lambda pair: -pair[1])[:SHOWN]
-        words = ", ".join(f"{value}: {effect - middle:+.2g}" for value, effect in best)
-        rows.append([escape(gene.name), f"{100 * gene.gained:.1f} %", f"{100 * gene.lost:.1f} %", escape(words)])
+        options = ", ".join(f"{value}: {effect - middle:+.2g}" for value, effect in best)
+        rows.append([escape(gene.name), f"{100 * gene.gained:.1f} %", f"{100 * gene.lost:.1f} %", escape(options)])
     head = [
         "choice",
         "explained beside costs",
@@ -129,7 +177,7 @@ def _models(models: Fitted | None, drawn: dict[str, str], by: str) -> list[str]:
 
 def _front(found: Summary) -> str:
     expected, numbers = found.models.expected if found.models else {}, {}
-    for at, one in enumerate(found.past.found):
+    for at, one in enumerate(found.found):
         numbers[one.arch] = at
 
     def row(one: Evaluated) -> list[str]:
@@ -144,12 +192,13 @@ def _front(found: Summary) -> str:
 
 
 def _frames(found: Summary) -> list[str]:
-    head, rows = per_frame(found.chosen.arch, found.past.joints)
+    (family,) = found.record.families.values()
+    head, rows = per_frame(found.chosen.arch, family.joints)
     return ["<h3>Frame by frame</h3>", table(head, rows)] if rows else []
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table as HTML; its cells are HTML already, its head is not."""
+    """A table as HTML; its cells are HTML already, its head is not."""
     lines = []
     for row in rows:
         cells = "".join(f'<td class="{"number" if cell[:1].isdigit() else ""}">{cell}</td>' for cell in row)
@@ -158,7 +207,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def bullets(lines: Iterable[str]) -> str:
-    """Return lines as a list in HTML."""
     return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
 

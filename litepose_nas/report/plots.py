@@ -1,19 +1,31 @@
-"""A picture of a search as SVG text: everything evaluated, the front, the chosen network, the budget."""
+"""Plots as SVG text: the plane of cost and score with the front, and who wins with how many people in an image."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from xml.sax.saxutils import escape
 
 from litepose_nas.budget import Budget
 from litepose_nas.search.pareto import front
 from litepose_nas.search.problem import FAILED, Evaluated
 
+if TYPE_CHECKING:
+    from litepose_nas.report.summary import Summary
+
 WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 76, 24, 56, 60  # margins, for titles and numbers
 GREY, BLUE, RED = "#9aa5b1", "#1f6fb4", "#c8402f"  # told apart by lightness and by shape too
+COLOURS = (BLUE, "#c77b1e", "#3c8d5a", "#8a5aa8", "#7a6a58")  # of families
+# Told apart by shape too: a circle, a square, a triangle, one upside down, a diamond.
+SHAPES = (
+    "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0Z",
+    "M-3.5-3.5h7v7h-7Z",
+    "M-4 3.5h8L0-4.5Z",
+    "M-4-3.5h8L0 4.5Z",
+    "M0-5L5 0 0 5-5 0Z",
+)
 
 
 class Scale(NamedTuple):
@@ -26,8 +38,49 @@ class Scale(NamedTuple):
     ticks: tuple[float, ...]
 
     def at(self, value: float) -> float:
-        """Return the pixel of a value."""
         return round(self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start), 1)
+
+
+class _Plane:
+    """The plane of a search: scores upwards, MACs in the budget's convention to the right, the budget as a line."""
+
+    def __init__(self, shown: Sequence[Evaluated], budget: Budget, x_title: str, y_title: str):
+        limit = next((limit.most for limit in budget.limits if limit.field.startswith("macs")), None)
+        macs, scores = [budget.macs(one.cost) for one in shown] or [0], [one.score for one in shown] or [0.0, 1.0]
+        most = max([*macs, limit] if limit and limit <= 1.5 * max(macs) else macs)  # one far away squeezes the rest
+        units = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+        self.unit, prefix = next(((unit, prefix) for unit, prefix in units if most >= unit), (1.0, ""))
+        self.budget = budget
+        self.x = scale(min(macs) / self.unit, most / self.unit, LEFT, WIDTH - RIGHT)
+        self.y = scale(min(scores), max(scores), HEIGHT - BOTTOM, TOP)
+        self.marks = axes(self.x, self.y, f"{prefix}MAC{x_title}", y_title)
+        if limit and limit <= most:
+            at = self.x.at(limit / self.unit)
+            self.marks.append(f'<path d="M{at} {TOP}V{HEIGHT - BOTTOM}" stroke="{RED}" stroke-dasharray="6 4"/>')
+            self.marks.append(text(at - 6, HEIGHT - BOTTOM - 8, "budget", "end", RED))
+
+    def place(self, one: Evaluated) -> tuple[float, float]:
+        return self.x.at(self.budget.macs(one.cost) / self.unit), self.y.at(one.score)
+
+    def stairs(self, line: Sequence[Evaluated], colour: str, width: float, name: str) -> None:
+        """Draw a front: what it dominates is below it."""
+        if line:
+            steps = "".join(f"H{x}V{y}" for x, y in map(self.place, line))
+            way = "M{} {}".format(*self.place(line[0])) + steps
+            self.marks.append(f'<path d="{way}" fill="none" stroke="{colour}" stroke-width="{width}" class="{name}"/>')
+
+    def noise(self, one: Evaluated, spread: float, colour: str) -> None:
+        """Draw a bar as far as the noise, the standard deviation of an evaluation, to either side."""
+        x, _ = self.place(one)
+        top, bottom = (min(max(self.y.at(one.score + side * spread), TOP), HEIGHT - BOTTOM) for side in (1, -1))
+        bar = f"M{x - 4} {top}h8M{x - 4} {bottom}h8M{x} {top}V{bottom}"
+        self.marks.append(f'<path d="{bar}" stroke="{colour}" class="noise"/>')
+
+    def chosen(self, one: Evaluated, size: int, hint: str = "") -> None:
+        x, y = self.place(one)
+        shape = f"M{x} {y - size}L{x + size} {y}L{x} {y + size}L{x - size} {y}Z"
+        style = f'fill="none" stroke="{RED}" stroke-width="2.5" class="chosen"'
+        self.marks.append(f'<path d="{shape}" {style}>{hint}</path>' if hint else f'<path d="{shape}" {style}/>')
 
 
 def picture(
@@ -38,50 +91,26 @@ def picture(
     score: str = "score",
     noise: float | None = None,
 ) -> str:
-    """Return a search as a self-contained SVG: scores upwards, MACs in the budget's convention to the right.
-
-    Bars on the front reach as far as the noise, the standard deviation of an evaluation, to either side.
-    """
+    """Everything evaluated of one family, with the front and its noise."""
     budget = budget or Budget()
     shown = [one for one in found if one.score != FAILED]
     line = front(shown, budget)
-    limit = next((limit.most for limit in budget.limits if limit.field.startswith("macs")), None)
-    macs = [budget.macs(one.cost) for one in shown] or [0]
-    most = max([*macs, limit] if limit and limit <= 1.5 * max(macs) else macs)  # one far away would squeeze the rest
-    unit, prefix = next(((u, p) for u, p in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if most >= u), (1.0, ""))
-    x = scale(min(macs) / unit, most / unit, LEFT, WIDTH - RIGHT)
-    y = scale(
-        min((one.score for one in shown), default=0), max((one.score for one in shown), default=1), HEIGHT - BOTTOM, TOP
-    )
+    plane = _Plane(shown, budget, "" if budget.convention == "exact" else f", as {budget.convention} counts", score)
+    marks = plane.marks
 
-    def place(one: Evaluated) -> tuple[float, float]:
-        return x.at(budget.macs(one.cost) / unit), y.at(one.score)
+    def dot(one: Evaluated, radius: int, style: str) -> None:
+        cx, cy = plane.place(one)
+        marks.append(f'<circle cx="{cx}" cy="{cy}" r="{radius}" {style}>{_hint(one, budget)}</circle>')
 
-    counted = "" if budget.convention == "exact" else f", as {budget.convention} counts"
-    marks = axes(x, y, f"{prefix}MAC{counted}", score)
-    if limit and limit <= most:
-        at = x.at(limit / unit)
-        marks.append(f'<path d="M{at} {TOP}V{HEIGHT - BOTTOM}" stroke="{RED}" stroke-dasharray="6 4"/>')
-        marks.append(text(at - 6, HEIGHT - BOTTOM - 8, "budget", "end", RED))
     for one in shown:
-        cx, cy = place(one)
-        marks.append(f'<circle cx="{cx}" cy="{cy}" r="3" fill="{GREY}" class="evaluated">{_hint(one, budget)}</circle>')
-    if line:
-        steps = "".join(f"H{px}V{py}" for px, py in map(place, line))  # stairs: what the front dominates is below them
-        start = "M{} {}".format(*place(line[0]))
-        marks.append(f'<path d="{start}{steps}" fill="none" stroke="{BLUE}" stroke-width="2" class="front"/>')
+        dot(one, 3, f'fill="{GREY}" class="evaluated"')
+    plane.stairs(line, BLUE, 2, "front")
     for one in line:
-        cx, cy = place(one)
         if noise:
-            top, bottom = (min(max(y.at(one.score + side * noise), TOP), HEIGHT - BOTTOM) for side in (1, -1))
-            bar = f"M{cx - 4} {top}h8M{cx - 4} {bottom}h8M{cx} {top}V{bottom}"
-            marks.append(f'<path d="{bar}" stroke="{BLUE}" class="noise"/>')
-        marks.append(f'<circle cx="{cx}" cy="{cy}" r="4" fill="{BLUE}">{_hint(one, budget)}</circle>')
+            plane.noise(one, noise, BLUE)
+        dot(one, 4, f'fill="{BLUE}"')
     if chosen:
-        cx, cy = place(chosen)
-        shape = f"M{cx} {cy - 9}L{cx + 9} {cy}L{cx} {cy + 9}L{cx - 9} {cy}Z"
-        style = f'fill="none" stroke="{RED}" stroke-width="2.5" class="chosen"'
-        marks.append(f'<path d="{shape}" {style}>{_hint(chosen, budget)}</path>')
+        plane.chosen(chosen, 9, _hint(chosen, budget))
     failed = f", {len(found) - len(shown)} failed" if len(shown) < len(found) else ""
     marks.append(text(LEFT, 22, title, "start", "#111", 16))
     parts = [
@@ -94,8 +123,72 @@ def picture(
     return svg(marks)
 
 
+def families(found: Summary) -> str:
+    """Everything evaluated of several families: AP over the MACs of an image, the front of all and of each."""
+    budget, record = found.budget, found.record
+    shown = [one for one in found.found if one.score != FAILED]
+    people = f" with {found.workload.number} people" if record.needs_boxes else ""
+    plane = _Plane(shown, budget, f" of a picture{people}", "AP")
+    plane.stairs(found.front, "#c9d1d9", 6, "front")
+    noise = {one.family: one.noise for one in found.comparison.choices if one.noise}
+    for one in found.front:
+        if spread := noise.get(record.family_of(one)):
+            plane.noise(one, spread, GREY)
+    for name, (colour, shape) in _styles(found).items():
+        own = [one for one in shown if record.family_of(one) == name]
+        plane.stairs(front(own, budget), colour, 1.5, "of-a-family")
+        for one in own:
+            where = "translate({:g} {:g})".format(*plane.place(one))
+            style = f'transform="{where}" fill="{colour}" class="evaluated"'
+            plane.marks.append(f'<path d="{shape}" {style}>{_hint(one, budget, "AP")}</path>')
+    plane.chosen(found.chosen, 10)
+    title = text(LEFT, 22, f"{len(found.found)} networks of {len(record.families)} families", "start", "#111", 16)
+    return svg([*plane.marks, title, *_key(found, "◇", "grey: front of all")])
+
+
+def crossing(found: Summary) -> str:
+    """The AP of each family's best within the budget over the number of people in an image."""
+    aps = [one.ap for _, comparison in found.people if comparison for one in comparison.choices] or [0.0, 1.0]
+    x = Scale(0.5, len(found.people) + 0.5, LEFT, WIDTH - RIGHT, tuple(float(people) for people, _ in found.people))
+    y = scale(min(aps), max(aps), HEIGHT - BOTTOM, TOP)
+    marks = axes(x, y, "people in a picture", "AP of the best within the budget")
+    for name, (colour, shape) in _styles(found).items():
+        line = [
+            (x.at(people), y.at(one.ap), one is comparison.winner)
+            for people, comparison in found.people
+            if comparison
+            for one in comparison.choices
+            if one.family == name
+        ]
+        if line:
+            way = "L".join(f"{px} {py}" for px, py, _ in line)
+            marks.append(f'<path d="M{way}" fill="none" stroke="{colour}" stroke-width="1.5" class="of-a-family"/>')
+        for px, py, wins in line:
+            marks.append(f'<path d="{shape}" transform="translate({px:g} {py:g})" fill="{colour}"/>')
+            if wins:
+                marks.append(
+                    f'<circle cx="{px}" cy="{py}" r="8" fill="none" stroke="{RED}" stroke-width="2" class="wins"/>'
+                )
+    title = text(LEFT, 22, "Who wins with how many people in a picture", "start", "#111", 16)
+    return svg([*marks, title, *_key(found, "○")])
+
+
+def _styles(found: Summary) -> dict[str, tuple[str, str]]:
+    """Colour and shape of each family."""
+    names = list(found.record.families)
+    return {name: (COLOURS[at % len(COLOURS)], SHAPES[at % len(SHAPES)]) for at, name in enumerate(names)}
+
+
+def _key(found: Summary, winner: str, more: str = "") -> list[str]:
+    marks, left = [], float(LEFT)
+    for name, (colour, shape) in _styles(found).items():
+        marks.append(f'<path d="{shape}" transform="translate({left + 5:g} 38)" fill="{colour}"/>')
+        marks.append(text(left + 14, 42, name, "start", colour))
+        left += 30 + 7 * len(name)
+    return [*marks, text(left, 42, f"{winner} winner", "start", RED), text(WIDTH - RIGHT, 42, more, "end", GREY)]
+
+
 def svg(marks: Sequence[str], width: float = WIDTH, height: float = HEIGHT) -> str:
-    """Return marks as a whole picture."""
     size = f'width="{width:g}" height="{height:g}" viewBox="0 0 {width:g} {height:g}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}'
     style = 'font-family="sans-serif" font-size="12"'
@@ -103,7 +196,7 @@ def svg(marks: Sequence[str], width: float = WIDTH, height: float = HEIGHT) -> s
 
 
 def axes(x: Scale, y: Scale, x_title: str, y_title: str) -> list[str]:
-    """Return the marks of two axes with their titles and a grid."""
+    """The marks of two axes with their titles and a grid."""
     marks = []
     for value in y.ticks:
         marks.append(f'<path d="M{LEFT} {y.at(value)}H{WIDTH - RIGHT}" stroke="#e5e8eb"/>')
@@ -119,7 +212,7 @@ def axes(x: Scale, y: Scale, x_title: str, y_title: str) -> list[str]:
 
 
 def scale(low: float, high: float, start: float, end: float) -> Scale:
-    """Return an axis with a little room at both ends and round numbers on it."""
+    """An axis with a little room at both ends and round numbers on it."""
     span = high - low or abs(high) or 1.0
     low, high = low - 0.05 * span, high + 0.05 * span
     rough = (high - low) / 6
@@ -130,10 +223,9 @@ def scale(low: float, high: float, start: float, end: float) -> Scale:
 
 
 def text(x: float, y: float, words: str, anchor: str, colour: str = "#333", size: int = 12) -> str:
-    """Return words at a place."""
     return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" fill="{colour}" font-size="{size}">{escape(words)}</text>'
 
 
-def _hint(one: Evaluated, budget: Budget) -> str:
-    """Return what a browser shows when the pointer rests on a network."""
-    return f"<title>{escape(f'score {one.score:.4g}, {budget.macs(one.cost):,} MACs')}</title>"
+def _hint(one: Evaluated, budget: Budget, score: str = "score") -> str:
+    """What a browser shows when the pointer rests on a network."""
+    return f"<title>{escape(f'{score} {one.score:.4g}, {budget.macs(one.cost):,} MACs')}</title>"

@@ -1,64 +1,118 @@
-"""Everything that a report says of a search, as data: the front, the choice, what they are to be compared with."""
+"""Everything that a report says of a search, as data: the choice, the front, what they are to be compared with."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from litepose_nas.budget import Budget, Limit, in_words
+from litepose_nas.budget import Budget, in_words
 from litepose_nas.errors import UserError
+from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.report.genes import Fitted, Matter, fitted
-from litepose_nas.report.reread import Past
+from litepose_nas.report.record import SearchRecord
 from litepose_nas.runs.journal import plain
 from litepose_nas.search.baselines import Baselines, baselines
-from litepose_nas.search.finalists import Selection, select
+from litepose_nas.search.comparison import Comparison, FamilyChoice, by_people, compare, together
+from litepose_nas.search.finalists import Finalist, Selection, select
 from litepose_nas.search.pareto import front
 from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.workload import Workload
+
+
+class Ahead(NamedTuple):
+    """By how much AP the winner is ahead of another family's network, had the images been others of their kind."""
+
+    family: str
+    low: float  # the middle 95 % of the bootstrap
+    high: float
 
 
 class Summary(NamedTuple):
-    """A search within a budget, which may be another than the one it was made for."""
+    """A search within a budget and for a number of people that may be others than its own.
 
-    past: Past
+    A family alone is ranked by its own rank; several are compared by AP, and costs are those of an image.
+    """
+
+    record: SearchRecord
     budget: Budget
+    workload: Workload
+    comparison: Comparison
+    found: list[Evaluated]  # of all families
     front: list[Evaluated]
-    selection: Selection
-    compared: Baselines
-    models: Fitted | None  # None: too little was evaluated
+    selection: Selection  # of the winner
+    baselines: Baselines
+    people: list[tuple[int, Comparison | None]]  # who would win with 1, 2, 3 ... people; empty: it makes no difference
+    ahead: list[Ahead]
+    models: Fitted | None  # of the scores of a family alone; None: not asked for, or too little was evaluated
 
     @property
     def chosen(self) -> Evaluated:
-        """The network of choice."""
         return self.selection.chosen
 
+    @property
+    def by(self) -> str:
+        """What `found` is scored by: ap or loss."""
+        return "ap" if self.record.several else self.record.families[self.comparison.winner.family].by
 
-def summarise(past: Past, budget: Budget | None = None) -> Summary:
-    """Return what a search found within its own budget or another; nothing is evaluated."""
-    budget = budget or past.problem.budget
-    # Without objectives of their own, networks are cheap in MACs of the budget's convention.
-    objectives = past.problem.objectives if budget.convention == past.problem.budget.convention else ()
-    problem = past.problem._replace(budget=budget, objectives=objectives)
-    selection = select(problem, past.found, past.again)
-    if selection is None:
-        raise UserError(_nothing(past, budget))
-    if selection.noise is None:  # nothing within this budget was scored twice: what was, tells how much scores vary
-        within_own = select(past.problem, past.found, past.again)
-        selection = selection._replace(noise=within_own.noise if within_own else None)
+    def subnet(self, one: Evaluated) -> Subnet:
+        """The record of an evaluated network; among several families with what an image costs."""
+        family = self.record.family_of(one)
+        found = self.record.families[family].subnet(one)
+        if not self.record.several:
+            return found
+        score = {**found.info["score"], "ranked_by": "ap"}
+        cost = self.workload.cost(found.cost, one.arch.space.task)
+        more = {**self.workload.plain(), "macs": cost.macs, "macs_litepose": cost.macs_litepose}
+        return found._replace(info={**found.info, "score": score, "family": family, "picture": more})
+
+    def of_family(self, family: str) -> Summary:
+        """The summary of one family as if it had been searched alone."""
+        task = self.record.families[family].problem.space.task
+        return summarise(self.record.only(family), self.workload.budget(self.budget, task), models=True)
+
+
+def summarise(
+    record: SearchRecord, budget: Budget | None = None, workload: Workload | None = None, models: bool = False
+) -> Summary:
+    """What a search found within its own budget and workload or others; nothing is evaluated."""
+    budget, workload = budget or record.budget, workload or record.workload
+    families = record.results(budget)
+    found = together(families, workload) if record.several else list(families[0].found)
+    comparison = compare(families, budget, workload)
+    if comparison is None:
+        raise UserError(_nothing(record, found, budget, workload))
+    winner = comparison.winner
+    family = record.families[winner.family]
+    if record.several:
+        chosen = next(one for one in found if one.arch == winner.one.arch)
+        selection = Selection(chosen, [Finalist(chosen, winner.aps)], winner.noise)
+    else:
+        selection = winner.selection
+        if selection.noise is None:  # nothing within this budget was scored twice; within the search's own it was
+            own = select(family.problem, family.found, family.again)
+            selection = selection._replace(noise=own.noise if own else None)
     return Summary(
-        past,
+        record,
         budget,
-        front(past.found, budget, objectives),
+        workload,
+        comparison,
+        found,
+        front(found, budget, families[0].problem.objectives),
         selection,
-        baselines(past.found, selection, budget),
-        fitted(past.problem, past.found),
+        baselines(found, selection, budget),
+        by_people(families, budget, workload) if record.needs_boxes else [],
+        _ahead(record.ahead, comparison),
+        fitted(family.problem, family.found) if models and not record.several else None,
     )
 
 
-def beyond(past: Past, budget: Budget) -> list[str]:
-    """Return in words which limits of a budget reach past what the search looked at."""
-    searched = {limit.field: limit for limit in past.problem.budget.limits}
+def beyond(record: SearchRecord, budget: Budget) -> list[str]:
+    """Which limits of a budget reach past what the search looked at, in words."""
+    searched = {limit.field: limit for limit in record.budget.limits}
+    found = [one for family in record.families.values() for one in family.found]
     said = []
     for limit in budget.limits:
-        most = max(getattr(one.cost, limit.field) for one in past.found)
+        most = max(getattr(one.cost, limit.field) for one in found)
         if limit.most > most:
             own = searched.get(limit.field)
             kept = f"the search kept to {own.text}" if own else "the search went no further"
@@ -70,10 +124,14 @@ def beyond(past: Past, budget: Budget) -> list[str]:
 
 
 def to_json(found: Summary) -> dict[str, Any]:
-    """Return a summary as JSON can hold it."""
-    past, models = found.past, found.models
+    """A summary as JSON can hold it."""
+    return dict(plain(_several_to_json(found) if found.record.several else _one_to_json(found)))
+
+
+def _one_to_json(found: Summary) -> dict[str, Any]:
+    models = found.models
     expected = models.expected if models else {}
-    number = {one.arch: at for at, one in enumerate(past.found)}
+    number = {one.arch: at for at, one in enumerate(found.found)}
 
     def line(one: Evaluated) -> dict[str, Any]:
         at = number[one.arch]
@@ -100,31 +158,101 @@ def to_json(found: Summary) -> dict[str, Any]:
             "kinds": [matter(one) for one in models.kinds],
             "genes": [matter(one) for one in models.genes],
         }
-    out = {
-        "space": past.problem.space.name,
-        "evaluated": len(past.found),
-        "ranked_by": past.by,
+    return {
+        "space": found.chosen.arch.space.name,
+        "evaluated": len(found.found),
+        "ranked_by": found.by,
         "budget": [limit.text for limit in found.budget.limits],
         "mac_convention": found.budget.convention,
         "noise": found.selection.noise,
         "chosen": line(found.chosen),
         "front": [line(one) for one in found.front],
-        "baselines": found.compared.plain(),
+        "baselines": found.baselines.plain(),
         "model": model,
     }
-    return dict(plain(out))
 
 
-def _nothing(past: Past, budget: Budget) -> str:
-    """Return why nothing was found, with what the cheapest evaluated network takes."""
-    least: list[str] = []
-    limit: Limit
+def _several_to_json(found: Summary) -> dict[str, Any]:
+    record = found.record
+
+    def line(one: Evaluated) -> dict[str, Any]:
+        family = record.family_of(one)
+        return {
+            "family": family,
+            **one.cost._asdict(),
+            "macs_of_a_run": record.families[family].problem.cost(one.arch).macs,
+            "ap": one.score,
+            "loss": one.result.get("loss"),
+            "arch": one.arch.to_dict(),
+        }
+
+    def best(one: FamilyChoice) -> dict[str, Any]:
+        family = record.families[one.family]
+        return {
+            "family": one.family,
+            "task": family.problem.space.task,
+            "ap": one.ap,
+            "noise": one.noise,
+            **one.cost._asdict(),
+            "macs_of_a_run": one.one.cost.macs,
+            "evaluated": len(family.found),
+            "ranked_by": family.by,
+            "arch": one.one.arch.to_dict(),
+        }
+
+    return {
+        "budget": [limit.text for limit in found.budget.limits],
+        "mac_convention": found.budget.convention,
+        "people": float(found.workload.people),
+        "detector_macs": found.workload.detector_macs,
+        "people_are": people_are(found),
+        "pictures": record.judged["pictures"],
+        "boxes": record.judged["boxes"],
+        "evaluated": len(found.found),
+        "winner": found.comparison.winner.family,
+        "tied": found.comparison.tied,
+        "mute": found.comparison.mute,
+        "families": [best(one) for one in found.comparison.choices],
+        "ahead": [one._asdict() for one in found.ahead],
+        "by_people": [
+            {
+                "people": people,
+                "winner": comparison.winner.family if comparison else None,
+                "ap": {one.family: one.ap for one in comparison.choices} if comparison else {},
+            }
+            for people, comparison in found.people
+        ],
+        "front": [line(one) for one in found.front],
+        "baselines": found.baselines.plain(),
+    }
+
+
+def people_are(found: Summary) -> str:
+    """Where the number of people in an image comes from, in words."""
+    same = found.workload.people == found.record.workload.people
+    return str(found.record.judged["people"]) if same else "as asked for"
+
+
+def _ahead(record: Mapping[str, Any] | None, comparison: Comparison) -> list[Ahead]:
+    """What a comparison image by image says, where it is of just these networks."""
+    arch = {one.family: one.one.arch.to_dict() for one in comparison.choices}
+    winner = comparison.winner.family
+    if record is None or record["winner"] != winner or record["arch"] != arch[winner]:
+        return []
+    same = [each for each in record["ahead"] if arch.get(each["family"]) == each["arch"]]
+    return [Ahead(each["family"], each["low"], each["high"]) for each in same]
+
+
+def _nothing(record: SearchRecord, found: list[Evaluated], budget: Budget, workload: Workload) -> str:
+    """Why nothing fits, with what the cheapest evaluated network takes."""
+    least = []
     for limit in budget.limits:
-        fewest = min(getattr(one.cost, limit.field) for one in past.found)
+        fewest = min(getattr(one.cost, limit.field) for one in found)
         if fewest > limit.most:
             least.append(f"{limit.text} is less than the cheapest of them takes: {in_words(limit.field, fewest)}")
     why = "; ".join(least) or "none that could be scored keeps all limits"
+    people = f" for an image of {workload.number} people" if record.several else ""
     return (
-        f"{past.journal}: none of {len(past.found)} evaluated networks to choose: {why}; "
+        f"{record.journal}: none of {len(found)} evaluated networks to choose{people}: {why}; "
         f"give more, or search there: litepose-nas search {' '.join(f'--budget {one.text}' for one in budget.limits)}"
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -152,11 +152,21 @@ def _parse(line: bytes) -> Record | None:
 
 def _check_same(path: Path, header: Record, first: Record) -> None:
     """Refuse a journal of something else, naming what differs; long values are named only."""
-    for key in {**header, **first}:
-        old, new = header.get(key), first.get(key)
-        if key != "notes" and old != new:
+    before, now = dict(_entries(header)), dict(_entries(first))
+    for key in {**before, **now}:
+        old, new = before.get(key), now.get(key)
+        if old != new:
             short = len(f"{old}{new}") < 80
             raise UserError(
-                f"{path}: a journal of another {key}{f': {old!r}, not {new!r}' if short else ''}; "
+                f"{path}: a journal of another {key[-1]}{f': {old!r}, not {new!r}' if short else ''}; "
                 "continue it with what it was begun with, or name another run; nothing was changed"
             )
+
+
+def _entries(header: Record) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """The values of a first line, those of each in a list of mappings one by one."""
+    for key, value in header.items():
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            yield from (((key, at, name), inner) for at, item in enumerate(value) for name, inner in item.items())
+        elif key != "notes":
+            yield (key,), value

@@ -1,30 +1,21 @@
-"""Several searches that share one number of evaluations, one journal and one engine, turn by turn.
+"""How families share the evaluations of a search, turn by turn; a family alone gets them all in one turn.
 
 Half of the evaluations is shared equally. After that two turns in three go to the family whose best AP within the
-budget is the highest, and every third to the one with the fewest evaluations, so that a bad start is no end. A turn is
-over when all its results are in, and who is next follows from the results so far: not from engines, workers or kills.
+budget is the highest, and every third to the one with the fewest evaluations, so that a bad start can be made good. A
+turn ends when all its results are in. The next one follows from the results so far, not from workers or kills.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from litepose_nas.executors.base import Done, Executor
-from litepose_nas.runs.journal import Open, Record
-from litepose_nas.search.loop import Look
 from litepose_nas.search.problem import MUTE_AP, Evaluated, by_ap
-from litepose_nas.search.workload import Workload
-from litepose_nas.space import Space
 
-OPENING = 0.5  # the share of the evaluations that all families get alike
+OPENING = 0.5  # the share of the evaluations that is divided equally
 TURNS = 24  # one in so many evaluations is a turn after that
 AT_LEAST = 2
-OTHERS = 3  # one turn in so many goes to the family that was looked at least
-
-KIND = "families"  # of a journal
+OTHERS = 3  # one turn in so many goes to the family with the fewest evaluations
 
 # Searches one family until so many of its results are known, and returns them in the order of proposal.
 FamilySearch = Callable[[int], Sequence[Evaluated]]
@@ -37,76 +28,10 @@ class Turn(NamedTuple):
     until: int
 
 
-class Asked(NamedTuple):
-    """What a worker that knows several families is asked."""
-
-    family: str
-    look: Look
-
-
-def header(supernets: Mapping[str, tuple[Space, str]], workload: Workload, **more: Any) -> dict[str, Any]:
-    """Return what the journal must agree on: each family's space and the hash of its supernet, and a picture."""
-    families = [
-        {"name": name, "space": space.name, "tree": json.loads(space.source), "supernet": sha256}
-        for name, (space, sha256) in supernets.items()
-    ]
-    return {"kind": KIND, "families": families, **workload.plain(), **more}
-
-
-class ExecutorView:
-    """An engine that several families use, as one of them sees it."""
-
-    def __init__(self, engine: Executor, family: str):
-        self.workers, self._engine, self._family = engine.workers, engine, family
-
-    @property
-    def free(self) -> int:
-        """How many more jobs it can start on now."""
-        return self._engine.free
-
-    def submit(self, job: Look) -> None:
-        """Take a look in."""
-        self._engine.submit(Asked(self._family, job))
-
-    def wait(self) -> Done:
-        """Return the next look that ends."""
-        done = self._engine.wait()
-        return done._replace(job=done.job.look)
-
-    def close(self) -> None:
-        """The engine is not its own."""
-
-
-class JournalView:
-    """A journal that several families use, as one of them sees it: records of others are empty lines."""
-
-    def __init__(self, whole: Open, family: str):
-        self._whole, self._family = whole, family
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-        return self._whole.path
-
-    @property
-    def records(self) -> list[Record]:
-        """Its own records, each at the place of its line."""
-        return own(self._whole.records, self._family)
-
-    def append(self, record: Mapping[str, Any]) -> Record:
-        """Write one record of this family."""
-        return self._whole.append({"family": self._family, **record})
-
-
-def own(records: Sequence[Record], family: str) -> list[Record]:
-    """Return the records of a family at their places, and empty ones at those of others."""
-    return [record if record.get("family") == family else {} for record in records]
-
-
 def take_turns(searches: Sequence[FamilySearch], evals: int) -> list[list[Evaluated]]:
-    """Search families turn by turn until so many evaluations are known, and return those of each.
+    """Search families turn by turn until `evals` results are known, and return those of each.
 
-    A family of which everything has been evaluated has no more allocation.
+    An exhausted family has no more turns.
     """
     found: list[list[Evaluated]] = [[] for _ in searches]
     going = [True] * len(searches)
@@ -120,15 +45,15 @@ def take_turns(searches: Sequence[FamilySearch], evals: int) -> list[list[Evalua
         else:
             turn = next_turn(evals, done, [best_ap(some) for some in found], places, turns)
             turns += 1
-        # A search that searches on may know later turns already: they must not decide about earlier ones.
+        # A resumed search may know later turns already: they must not decide about earlier ones.
         found[turn.family] = list(searches[turn.family](turn.until))[: turn.until]
         going[turn.family] = len(found[turn.family]) == turn.until
     return found
 
 
 def opening(evals: int, families: int) -> int:
-    """Return how many evaluations each family gets before anybody is ahead."""
-    return max(1, int(OPENING * evals) // families)
+    """How many evaluations each family gets before the best one is favoured; a family alone gets all."""
+    return max(1, int(OPENING * evals) // families) if families > 1 else evals
 
 
 def next_turn(evals: int, done: Sequence[int], aps: Sequence[float], places: Sequence[int], number: int) -> Turn:

@@ -21,7 +21,7 @@ class Feasible:
         """Find an architecture within the budget, or raise a UserError with the range of the space."""
         problem.check()
         self.space, self.budget, self._cost = problem.space, problem.budget, problem.cost
-        self.anchor = self.budget.check_reachable(self.space, price=self._cost)
+        self.anchor = problem.feasible or self.budget.check_reachable(self.space, price=self._cost)
 
     def ok(self, arch: Arch) -> bool:
         """Return whether an architecture keeps the budget."""

@@ -16,7 +16,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Lines, Open
-from litepose_nas.search.loop import Look
+from litepose_nas.search.loop import ScoringJob
 from litepose_nas.search.problem import FAILED, Evaluated, Problem, Result
 from litepose_nas.space import Arch
 
@@ -54,26 +54,30 @@ def score_again(
     problem: Problem, best: Sequence[Evaluated], again: Again, journal: Open, times: int = TIMES
 ) -> dict[Arch, list[Result]]:
     """Return new results for each of the best, writing down those that the journal has not got yet."""
-    here = SerialExecutor(lambda look: again(problem.space.arch(look.arch), look.again))
+    here = SerialExecutor(lambda job: again(problem.space.arch(job.arch), job.again))
     return score_again_on(problem, best, here, journal, times)
 
 
 def score_again_on(
-    problem: Problem, best: Sequence[Evaluated], engine: Executor, journal: Open, times: int = TIMES
+    problem: Problem,
+    best: Sequence[Evaluated],
+    executor: Executor,
+    journal: Open,
+    times: int = TIMES,
+    family: str = "",
 ) -> dict[Arch, list[Result]]:
-    """Score the best again on an engine."""
     known, going = _numbered(problem, journal), 0
     missing = deque(
-        Look(0, one.arch.to_dict(), again=number)
+        ScoringJob(0, one.arch.to_dict(), family, number)
         for one in best
         for number in range(1, times + 1)
         if number not in known.get(one.arch, {})
     )
     while missing or going:
-        while missing and engine.free:
-            engine.submit(missing.popleft())
+        while missing and executor.free:
+            executor.submit(missing.popleft())
             going += 1
-        done = engine.wait()
+        done = executor.wait()
         going -= 1
         record = journal.append({"again": done.job.again, "arch": done.job.arch, "result": dict(done.result)})
         known.setdefault(problem.space.arch(done.job.arch), {})[done.job.again] = record["result"]

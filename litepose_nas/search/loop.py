@@ -1,38 +1,25 @@
-"""The loop of a search, whatever engine evaluates: ask, evaluate, write down, tell; the journal is the search."""
+"""The search loop, on any executor: ask, evaluate, write down, tell; the journal is the search."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from litepose_nas.errors import UserError
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.serial import SerialExecutor
-from litepose_nas.runs.journal import Lines, Open, Record
+from litepose_nas.runs.journal import Lines, Open
 from litepose_nas.search.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
 
-KIND = "search"
-RETIRED = {"first_look": 1.0, "eager": False}  # options of the past, and how they were when they were not used
 
-
-def header(space: Space, seed: int, **more: Any) -> dict[str, Any]:
-    """Return what a search's journal must agree on: the space as a whole, the seed, and what else decides results."""
-    return {"kind": KIND, "space": space.name, "tree": json.loads(space.source), "seed": seed, **more}
-
-
-def upgraded(header: Record) -> Record:
-    """Return the first line of a journal of an older version as this one writes it."""
-    return {key: value for key, value in header.items() if key not in RETIRED or value != RETIRED[key]}
-
-
-class Look(NamedTuple):
+class ScoringJob(NamedTuple):
     """A job for a worker: score an architecture."""
 
     number: int
     arch: dict[str, Any]
+    family: str = ""  # whose supernet
     again: int = 0  # or the number of a repetition
 
 
@@ -45,23 +32,24 @@ def run_search(
     on_result: Callable[[Evaluated, int], None] | None = None,
 ) -> list[Evaluated]:
     """Search in this process, with a function that evaluates an architecture; see `search_on`."""
-    here = SerialExecutor(lambda look: evaluate(problem.space.arch(look.arch)))
+    here = SerialExecutor(lambda job: evaluate(problem.space.arch(job.arch)))
     return search_on(problem, searcher, here, journal, evals, on_result)
 
 
 def search_on(
     problem: Problem,
     searcher: Searcher,
-    engine: Executor,
+    executor: Executor,
     journal: Open,
     evals: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
+    family: str = "",
 ) -> list[Evaluated]:
-    """Evaluate until so many results are in the journal, those already there included, and return them all scored.
+    """Evaluate until `evals` results are in the journal, those already there included, and return them all scored.
 
-    They come in the order of proposal, whatever engine and however many workers have done the looks. `on_result` gets
-    each new one, scored among all so far, and their number. A search that is interrupted or killed loses the
-    evaluations in flight only; the same call continues it. It ends early when the space has no more.
+    They come in the order of proposal, whatever the executor and its workers. `on_result` gets each new one, scored
+    among all so far, and their number. A search that is interrupted or killed loses only the evaluations in flight; the
+    same call continues it. It ends early when the space is exhausted.
     """
     problem = problem.remembering()
     results = replay(problem.space, searcher, journal)
@@ -70,16 +58,16 @@ def search_on(
     numbers = (number for number in itertools.count(1) if number not in taken)
     going: dict[int, Arch] = {}
     while True:
-        while (wanted := min(engine.free, evals - len(results) - len(going))) > 0:
+        while (wanted := min(executor.free, evals - len(results) - len(going))) > 0:
             archs = searcher.ask(wanted)
             if not archs:
                 break
             for arch, number in zip(archs, numbers, strict=False):  # in this order, or numbers would be lost
                 going[number] = arch
-                engine.submit(Look(number, arch.to_dict()))
+                executor.submit(ScoringJob(number, arch.to_dict(), family))
         if not going:
             break
-        done = engine.wait()
+        done = executor.wait()
         number, arch = done.job.number, going.pop(done.job.number)
         found = dict(done.result)
         found.setdefault("seconds", round(done.seconds, 4))

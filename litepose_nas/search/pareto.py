@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from litepose_nas import files
 from litepose_nas.budget import CONVENTIONS, Budget
-from litepose_nas.costs import Cost
 from litepose_nas.search.problem import FAILED, Evaluated
 
 
@@ -153,21 +148,3 @@ def best(found: Iterable[Evaluated], budget: Budget | None = None) -> Evaluated 
 
 def _no_worse(one: Evaluated, other: Evaluated, low: Callable[[Evaluated], tuple[float, ...]]) -> bool:
     return one.score >= other.score and all(a <= b for a, b in zip(low(one), low(other), strict=True))
-
-
-def write_csv(path: str | Path, found: Sequence[Evaluated], more: Mapping[str, Sequence[object]] | None = None) -> None:
-    """Write networks as a table: costs, score, each number that the evaluations found, and the architecture as JSON.
-
-    What `more` says of each stands before all that.
-    """
-    more = more or {}
-    keys = (key for one in found for key, value in one.result.items() if not isinstance(value, Mapping))
-    extra = [key for key in dict.fromkeys(keys) if key != "score"]
-    with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        fields = found[0].cost._fields if found else Cost._fields
-        table.writerow([*more, *fields, "score", *extra, "arch"])
-        for number, one in enumerate(found):
-            values = [one.result.get(key, "") for key in extra]
-            first = [column[number] for column in more.values()]
-            table.writerow([*first, *one.cost, one.score, *values, json.dumps(one.arch.to_dict())])

@@ -60,6 +60,7 @@ class Problem(NamedTuple):
     scores: Callable[[Sequence[Result]], list[float]] = by_score
     many: Columns | None = None  # prices many at once, for models that ask thousands of times
     objectives: tuple[str, ...] = ()  # what to keep low beside a high score, fields of Cost; none named: the MACs
+    feasible: Arch | None = None  # one within the budget, where one is known
 
     @property
     def low(self) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class Workload(NamedTuple):
 
     def budget(self, budget: Budget, task: TaskKind) -> Budget:
         """Return the budget of one run that a network keeps exactly when an image keeps this one."""
-        if not task.once_a_person:
+        if not task.once_a_person or self == ONE_PERSON:
             return budget
         return budget._replace(limits=tuple(self._of_a_run(limit) for limit in budget.limits))
 
@@ -59,6 +59,9 @@ class Workload(NamedTuple):
     def plain(self) -> dict[str, Any]:
         """Return what JSON can hold; `workload_of` reads it."""
         return {"people": str(self.people), "detector_macs": self.detector_macs}
+
+
+ONE_PERSON = Workload(Fraction(1))
 
 
 def workload_of(kept: Mapping[str, Any]) -> Workload:

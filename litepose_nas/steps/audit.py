@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from litepose_nas import devices, files, weights
-from litepose_nas.budget import Budget
 from litepose_nas.data.loader import batches
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
@@ -26,10 +25,11 @@ from litepose_nas.runs.run import ENV, Run
 from litepose_nas.search.encoding import Genome
 from litepose_nas.search.pricing import Prices
 from litepose_nas.search.problem import Problem
+from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Arch
 from litepose_nas.steps import search
 from litepose_nas.steps.common import MOST_IN_SLICE, seconds_a_step, steps_of
-from litepose_nas.steps.search import SearchContext
+from litepose_nas.steps.search import SearchContext, WorkerSpec
 from litepose_nas.supernet import copy_frozen
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import Length, Recipe, from_mapping
@@ -42,7 +42,7 @@ TRAININGS = "trainings"  # where those under way keep what they need to go on
 DRAWN = 4096  # networks whose costs tell where the strata are
 
 
-class Wishes(NamedTuple):
+class AuditOptions(NamedTuple):
     """What the user asked for; None: nothing."""
 
     nets: int | None = None
@@ -51,7 +51,7 @@ class Wishes(NamedTuple):
     seed: int = 0
 
 
-class Plan(NamedTuple):
+class AuditPlan(NamedTuple):
     """What an audit would be, before it begins."""
 
     archs: list[Arch]
@@ -62,65 +62,65 @@ class Plan(NamedTuple):
     settings: dict[str, Any]
 
 
-class Ready(NamedTuple):
+class Audit(NamedTuple):
     """An audit about to begin: what inherited weights are scored with, and how networks are trained alone."""
 
-    setting: SearchContext
+    context: SearchContext
     recipe: Recipe
-    plan: Plan
+    plan: AuditPlan
 
 
-def prepare(trained: Run, source: Source, wishes: Wishes, device: str) -> Ready:
+def prepare(trained: Run, source: Source, options: AuditOptions, device: str) -> Audit:
     """Load the supernet, choose the networks, and find out how long training them takes."""
-    wishes.length.check()
-    setting, recipe = _opened(trained, source, device)
-    where = setting.candidates.scorer.device
-    quick = where.type == "cpu" and wishes.nets is None and wishes.seeds is None and not any(wishes.length)
-    nets = wishes.nets or (QUICK_NETS if quick else NETS)
-    seeds = wishes.seeds or SEEDS
-    archs = spread_over_cost(setting.problem, nets, wishes.seed)
-    step, look = _seconds(setting, recipe, archs, wishes.seed)
-    length = Length(hours=QUICK_MINUTES / 60) if quick else wishes.length
+    options.length.check()
+    context, recipe = _opened(trained, source, device)
+    where = context.candidates.scorer.device
+    quick = where.type == "cpu" and options.nets is None and options.seeds is None and not any(options.length)
+    nets = options.nets or (QUICK_NETS if quick else NETS)
+    seeds = options.seeds or SEEDS
+    archs = spread_over_cost(context.problem, nets, options.seed)
+    step, look = _seconds(context, recipe, archs, options.seed)
+    length = Length(hours=QUICK_MINUTES / 60) if quick else options.length
     if length.hours is not None:
         looking = look * (1 + seeds)
         steps = max(QUICK_STEPS, int((3600 * length.hours - looking) / (step * seeds)))
         steps = min(steps, int(trained.settings["steps"])) if quick else steps
     elif any(length):
         steps = steps_of(
-            length, setting.candidates.scorer.task.items(setting.candidates.scorer.split.train), recipe, step
+            length, context.candidates.scorer.task.items(context.candidates.scorer.split.train), recipe, step
         )
     else:
         steps = int(trained.settings["steps"])
     settings = {
         "supernet": str(trained.folder), "data": source.name, "nets": nets, "seeds": seeds, "steps": steps,
-        "seed": wishes.seed, "quick": quick,
+        "seed": options.seed, "quick": quick,
     }  # fmt: skip
     seconds = step * steps * seeds + look * (1 + seeds)
-    return Ready(setting, recipe, Plan(archs, seeds, steps, seconds, quick, settings))
+    return Audit(context, recipe, AuditPlan(archs, seeds, steps, seconds, quick, settings))
 
 
-def again(run: Run, trained: Run, source: Source, device: str) -> Ready:
+def load(run: Run, trained: Run, source: Source, device: str) -> Audit:
     """Load what an interrupted run was auditing."""
     past = run.settings
-    setting, recipe = _opened(trained, source, device)
-    archs = spread_over_cost(setting.problem, past["nets"], past["seed"])
-    return Ready(setting, recipe, Plan(archs, past["seeds"], past["steps"], 0.0, past["quick"], dict(past)))
+    context, recipe = _opened(trained, source, device)
+    archs = spread_over_cost(context.problem, past["nets"], past["seed"])
+    return Audit(context, recipe, AuditPlan(archs, past["seeds"], past["steps"], 0.0, past["quick"], dict(past)))
 
 
 def audit(
     run: Run,
-    ready: Ready,
+    ready: Audit,
     tick: Callable[[int, int, str, str], None] | None = None,
 ) -> Ranking:
     """Score every network with inherited weights and train it alone, but for what the journal has; compare, write.
 
     `tick` hears of steps done and to do, of what is under way, and a line of each network that is done.
     """
-    plan, setting = ready.plan, ready.setting
-    space = setting.problem.space
+    plan, context = ready.plan, ready.context
+    space = context.problem.space
     header = {
         "kind": VERB, "space": space.name, "tree": json.loads(space.source), "seed": plan.settings["seed"],
-        "supernet": setting.info["supernet"]["sha256"], "steps": plan.steps, "seeds": plan.seeds,
+        "supernet": context.info["supernet"]["sha256"], "steps": plan.steps, "seeds": plan.seeds,
         "archs": [arch.to_dict() for arch in plan.archs],
     }  # fmt: skip
     journal = Journal(run.journal, header)
@@ -128,8 +128,8 @@ def audit(
     total = len(plan.archs) * plan.seeds
     for at, arch in enumerate(plan.archs):
         if (at, None) not in known:
-            cost = setting.problem.cost(arch)._asdict()
-            journal.append({"net": at, "cost": cost, "inherited": setting.candidates(arch)})
+            cost = context.problem.cost(arch)._asdict()
+            journal.append({"net": at, "cost": cost, "inherited": context.candidates(arch)})
     for done, (seed, at) in enumerate((seed, at) for seed in range(plan.seeds) for at in range(len(plan.archs))):
         if (at, seed) in known:
             continue
@@ -143,13 +143,13 @@ def audit(
         journal.append({"net": at, "seed": seed, "alone": scores, "seconds": round(time.perf_counter() - start, 1)})
         shutil.rmtree(_place(run, at, seed), ignore_errors=True)  # what a training needs to go on
         if tick:
-            macs = setting.problem.cost(plan.archs[at]).macs
+            macs = context.problem.cost(plan.archs[at]).macs
             words = f"{macs / 1e6:.1f} MMAC trained alone: AP {scores['ap']:.3f}  loss {scores['loss']:.4f}"
             tick((done + 1) * plan.steps, total * plan.steps, "", f"{done + 1}/{total}  {words}")
     return conclude(run, ready, journal)
 
 
-def conclude(run: Run, ready: Ready, journal: Journal) -> Ranking:
+def conclude(run: Run, ready: Audit, journal: Journal) -> Ranking:
     """Compare the rankings; write audit.csv, audit.json and audit.svg."""
     nets = report.of_records(journal.records, ready.plan.archs, ready.plan.seeds)
     found = report.rank(nets)
@@ -159,7 +159,7 @@ def conclude(run: Run, ready: Ready, journal: Journal) -> Ranking:
     # The other truth goes along: an AP says what counts, a loss has less noise.
     both = {by: report.to_json(report.rank(nets, by)) for by in ("ap", "loss")}
     run.write("audit.json", json.dumps({"ranked_by": found.by, "against": both}, indent=2) + "\n")
-    title = f"{ready.setting.problem.space.name}: {len(nets)} networks, {ready.plan.steps:,} steps alone"
+    title = f"{ready.context.problem.space.name}: {len(nets)} networks, {ready.plan.steps:,} steps alone"
     run.write("audit.svg", report.picture(found, title))
     return found
 
@@ -178,13 +178,13 @@ def spread_over_cost(problem: Problem, count: int, seed: int) -> list[Arch]:
 
 
 def train_alone(
-    run: Run, ready: Ready, at: int, seed: int, tick: Callable[[int, int], None] | None = None
+    run: Run, ready: Audit, at: int, seed: int, tick: Callable[[int, int], None] | None = None
 ) -> dict[str, float]:
     """Train a network from scratch as its supernet was, or go on; return its scores and keep its weights."""
-    setting, recipe, plan = ready.setting, ready.recipe, ready.plan
-    arch, judge, joints = plan.archs[at], setting.candidates.scorer, setting.candidates.supernet.joints
+    context, recipe, plan = ready.context, ready.recipe, ready.plan
+    arch, judge, joints = plan.archs[at], context.candidates.scorer, context.candidates.supernet.joints
     drawn = plan.settings["seed"] + seed
-    trainee = _trainee(setting, recipe, arch, drawn)
+    trainee = _trainee(context, recipe, arch, drawn)
 
     def stream(start: int) -> Any:
         last, make = plan.steps * recipe.accumulate, judge.task.train_batch
@@ -197,7 +197,7 @@ def train_alone(
         shutil.rmtree(place, ignore_errors=True)  # killed while it was made
         inner = Run.create(VERB, settings=plan.settings, out=place)
     every = Every(report=max(1, plan.steps // 20), check=plan.steps, save=max(1, plan.steps // 5))
-    precision = devices.precision(setting.info.get("amp", "auto"), judge.device)
+    precision = devices.precision(context.info.get("amp", "auto"), judge.device)
     try:
         with inner:
             average = fit(trainee, stream, inner, plan.steps, every=every, precision=precision, tick=tick)
@@ -210,7 +210,7 @@ def train_alone(
             for name, param in net.named_parameters():
                 param.copy_(views[name])
     scores = judge(net, arch.input)
-    info = {**setting.info, "score": {**scores, "of": "weights trained alone"}}
+    info = {**context.info, "score": {**scores, "of": "weights trained alone"}}
     weights.save(net, run.weights / f"{at:02}-{seed}.safetensors", Subnet(arch, joints, info))
     return scores
 
@@ -218,27 +218,28 @@ def train_alone(
 def _opened(trained: Run, source: Source, device: str) -> tuple[SearchContext, Recipe]:
     """Return what scores inherited weights, on the slice that the supernet never trained on, and its recipe."""
     # Not the quick ways of a search: few networks are scored, and the rest has to be what the supernet learned from.
-    setting = search.prepare(trained, source, Budget(), device, quick=False, most_in_slice=MOST_IN_SLICE)
-    setting.info["amp"] = trained.settings["amp"]
-    return setting, from_mapping(trained.settings["recipe"])
+    worker = WorkerSpec({"": str(trained.folder)}, source.name, device, Protocol(), MOST_IN_SLICE)
+    context = search.context(worker, trained, source)
+    context.info["amp"] = trained.settings["amp"]
+    return context, from_mapping(trained.settings["recipe"])
 
 
-def _trainee(setting: SearchContext, recipe: Recipe, arch: Arch, seed: int) -> NetTrainee:
-    judge, joints = setting.candidates.scorer, setting.candidates.supernet.joints
+def _trainee(context: SearchContext, recipe: Recipe, arch: Arch, seed: int) -> NetTrainee:
+    judge, joints = context.candidates.scorer, context.candidates.supernet.joints
     torch.manual_seed(seed)
-    net = devices.place(copy_frozen(setting.candidates.supernet, build(arch, joints)), judge.device)
+    net = devices.place(copy_frozen(context.candidates.supernet, build(arch, joints)), judge.device)
     return NetTrainee(net, recipe, arch.input, judge.device, joints, task=judge.task)
 
 
-def _seconds(setting: SearchContext, recipe: Recipe, archs: Sequence[Arch], seed: int) -> tuple[float, float]:
+def _seconds(context: SearchContext, recipe: Recipe, archs: Sequence[Arch], seed: int) -> tuple[float, float]:
     """Return how long a step of every network takes in all, and a look at every one, from the cheapest and dearest."""
-    rest, macs = setting.candidates.scorer.split.train, [setting.problem.cost(arch).macs for arch in archs]
+    rest, macs = context.candidates.scorer.split.train, [context.problem.cost(arch).macs for arch in archs]
     steps, looks = [], []
     for arch in (archs[0], archs[-1]):
-        steps.append(seconds_a_step(_trainee(setting, recipe, arch, seed), rest, recipe, seed, 2))
-        setting.candidates(arch)  # reads and warps the pictures, once
+        steps.append(seconds_a_step(_trainee(context, recipe, arch, seed), rest, recipe, seed, 2))
+        context.candidates(arch)  # reads and warps the pictures, once
         start = time.perf_counter()
-        setting.candidates(arch)
+        context.candidates(arch)
         looks.append(time.perf_counter() - start)
     span = max(macs[-1] - macs[0], 1)
     shares = [(each - macs[0]) / span for each in macs]

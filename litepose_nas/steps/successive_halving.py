@@ -1,6 +1,6 @@
 """Fine-tuning the best few networks of a search for a while, the better ones for longer, and one to the end.
 
-Successive halving: after a ninth of the steps a third searches on, after a third of them a third of those. Whom a round
+Successive halving: after a ninth of the steps a third goes on, after a third of them a third of those. Whom a round
 keeps is decided when all of it is in, so engines, workers and kills change nothing; Ray Tune's ASHA promotes whoever is
 quick, and brings pandas and pyarrow to do so.
 """
@@ -39,7 +39,7 @@ from litepose_nas.steps.checkpoint_choice import rank
 from litepose_nas.steps.finetune import Plan
 from litepose_nas.train.recipe import Length, Recipe, from_mapping
 
-ETA = 3  # one in so many searches on, and so many times longer
+ETA = 3  # one in so many goes on, and so many times longer
 JOURNAL = "candidates.jsonl"
 FOLDER = "candidates"
 

@@ -18,7 +18,8 @@ from litepose_nas.errors import UserError
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search import nsga2
-from litepose_nas.search.loop import Look, header, search_on
+from litepose_nas.search.journal import header
+from litepose_nas.search.loop import ScoringJob, search_on
 from tests.helpers import toy_search as toy
 
 EVALS = 40
@@ -57,13 +58,13 @@ def doubling():
 
 def look(number):
     """Return what a search asks for."""
-    return Look(number, toy.space().widest.to_dict())
+    return ScoringJob(number, toy.space().widest.to_dict())
 
 
 def search(folder, engine="local", workers=None, evals=EVALS, say=print):
     """Search; return what was found."""
     problem = toy.problem(["8MMAC"])
-    journal = Journal(folder / "journal", header(problem.space, 0))
+    journal = Journal(folder / "journal", header({"": (problem.space, "")}, 0))
     searcher = nsga2.searcher(problem, 0, population=8, children=6)
     making = functools.partial(make, folder)
     crew = open_executor(ExecutorOptions(engine, workers), making(), making, say=say)

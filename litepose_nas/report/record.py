@@ -1,0 +1,182 @@
+"""A search as its journal tells it: each family's space, everything evaluated, and what was scored again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from litepose_nas import costs
+from litepose_nas.budget import Budget
+from litepose_nas.costs import Cost, TimedCost
+from litepose_nas.errors import UserError
+from litepose_nas.formats.subnet_file import Subnet, check_joints
+from litepose_nas.runs import journal
+from litepose_nas.runs.journal import Record
+from litepose_nas.search.comparison import FamilyResults
+from litepose_nas.search.finalists import repeats
+from litepose_nas.search.journal import KIND, own, upgraded
+from litepose_nas.search.loop import replay
+from litepose_nas.search.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
+from litepose_nas.search.workload import ONE_PERSON, Workload, workload_of
+from litepose_nas.space import Arch, Space
+
+JOURNAL = "journal.jsonl"
+
+
+class FamilyRecord(NamedTuple):
+    """The part of a search that is of one family."""
+
+    problem: Problem  # with the budget of one run of a network
+    found: list[Evaluated]
+    again: dict[Arch, list[Result]]
+    by: str  # ap or loss: what the networks are ranked by
+    joints: int
+    info: dict[str, Any]  # goes into a subnet.json
+
+    def subnet(self, one: Evaluated) -> Subnet:
+        result = one.result
+        scored = {"ap": result.get("ap"), "loss": result.get("loss"), "ranked_by": self.by, "of": "inherited weights"}
+        return Subnet(one.arch, self.joints, {"score": scored, **self.info})
+
+
+class SearchRecord(NamedTuple):
+    """A search of one supernet or of several."""
+
+    journal: Path
+    families: dict[str, FamilyRecord]  # those of which anything was evaluated
+    several: bool  # families were searched, even if only one of them has results yet
+    budget: Budget  # of an image; of one run of a network where one family was searched
+    workload: Workload
+    judged: Mapping[str, Any]  # how many images, where the number of people and the boxes come from
+    ahead: Mapping[str, Any] | None  # the last comparison image by image
+    cut: int  # bytes of a last line that was never finished
+
+    @property
+    def folder(self) -> Path:
+        return self.journal.parent
+
+    @property
+    def needs_boxes(self) -> bool:
+        """Whether any of several families sees one person at a time."""
+        return self.several and any(one.problem.space.task.once_a_person for one in self.families.values())
+
+    def results(self, budget: Budget) -> list[FamilyResults]:
+        """The families as they are compared within a budget."""
+        # Without objectives of their own, networks are cheap in MACs of the budget's convention.
+        same = budget.convention == self.budget.convention
+        return [
+            FamilyResults(
+                name,
+                one.problem._replace(budget=budget, objectives=one.problem.objectives if same else ()),
+                one.found,
+                one.again,
+            )
+            for name, one in self.families.items()
+        ]
+
+    def family_of(self, one: Evaluated) -> str:
+        return next(name for name, family in self.families.items() if family.problem.space == one.arch.space)
+
+    def only(self, family: str) -> SearchRecord:
+        """The search of one family as if it had been searched alone."""
+        one = self.families[family]
+        return self._replace(families={family: one}, several=False, budget=one.problem.budget, workload=ONE_PERSON)
+
+
+def load_search(what: str | Path) -> SearchRecord:
+    """Read the search of a run's folder, or of a journal; the files stay as they are."""
+    path = Path(what)
+    if path.is_dir():
+        path /= JOURNAL
+    if not path.is_file():
+        raise UserError(f"{path}: no such journal; name the folder of a search, such as runs/search/search")
+    read = journal.read(path)
+    with _understood(path):
+        header = upgraded(read.header)
+        if header.get("kind") != KIND:
+            raise UserError(f"a journal of {header.get('kind', 'something else')}, and this reads one of a search")
+        notes, workload = header["notes"], workload_of(header)
+        budget = Budget.of([str(text) for text in notes["budget"]], notes["convention"], timed=True)
+        names = [str(entry["name"]) for entry in header["families"]]
+        several = len(names) > 1
+        judged = {key: notes["judged"][key] for key in ("pictures", "people", "boxes")} if several else {}
+        empty = [
+            _family(header, entry, notes["families"][name], budget, workload)
+            for name, entry in zip(names, header["families"], strict=True)
+        ]
+    ahead = None
+    for line, record in enumerate(read.records, 2):
+        if "ahead" in record:
+            ahead = record
+        elif several and record.get("family") not in names:
+            raise UserError(f"{path}: line {line} is of no family of this search: {', '.join(names)}")
+    filled = {
+        name: _filled(family, _Lines(path, own(read.records, name)), header)
+        for name, family in zip(names, empty, strict=True)
+    }
+    families = {name: family for name, family in filled.items() if family.found}
+    if not families:
+        raise UserError(f"{path}: nothing has been evaluated yet; go on with: litepose-nas search --resume")
+    cut = max(path.stat().st_size - read.whole, 0)
+    return SearchRecord(path, families, several, budget, workload, judged, ahead, cut)
+
+
+def _family(header: Record, entry: Record, notes: Record, budget: Budget, workload: Workload) -> FamilyRecord:
+    """A family as the first line has it, with nothing evaluated."""
+    space = Space(entry["tree"], str(entry["space"]))
+    problem = Problem(
+        space,
+        workload.budget(budget, space.task),
+        costs.cost,
+        RANKS[header["rank"]],
+        objectives=tuple(header["objectives"]),
+    )
+    return FamilyRecord(problem, [], {}, "", check_joints(notes["joints"], entry["name"]), dict(notes["info"]))
+
+
+def _filled(family: FamilyRecord, lines: _Lines, header: Record) -> FamilyRecord:
+    """The family with what was evaluated of it, priced as the search itself counted."""
+    problem = family.problem._replace(cost=_costs(family.problem.space, lines).__getitem__)
+    results = replay(problem.space, None, lines)
+    by = ranked_by(list(results.values()), header["rank"])
+    if float(header.get("first_look", 1)) != 1:  # an option that is gone: some were scored on a part of the images only
+        parts = [part for result in results.values() for part in result.get("looks", {}).values()]
+        problem = problem._replace(scores=RANKS[ranked_by([*results.values(), *parts], header["rank"])])
+        results = {arch: result for arch, result in results.items() if result.get("share", 1) == 1}
+    return family._replace(problem=problem, found=score(problem, results), again=repeats(problem, lines), by=by)
+
+
+@contextmanager
+def _understood(path: Path) -> Iterator[None]:
+    """Say that an error is in the journal's first line."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: its first line lacks what a report needs ({error!r}); it was begun by another version of this "
+            "program, or from Python: search again"
+        ) from error
+    except UserError as error:
+        raise UserError(f"{path}: its first line: {error}") from error
+
+
+class _Lines(NamedTuple):
+    """The records of a journal that is not opened for writing."""
+
+    path: Path
+    records: list[Record]
+
+
+def _costs(space: Space, lines: _Lines) -> dict[Arch, Any]:
+    found: dict[Arch, Any] = {}
+    for line, record in enumerate(lines.records, 2):
+        if not record or "again" in record:
+            continue
+        try:
+            values = record["cost"]
+            found[space.arch(record["arch"])] = (TimedCost if "latency_ms" in values else Cost)(**values)
+        except (KeyError, TypeError, ValueError, UserError) as error:
+            raise UserError(f"{lines.path}: line {line} is no evaluation of {space.name}: {error}") from error
+    return found

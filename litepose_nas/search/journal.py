@@ -1,0 +1,73 @@
+"""A search's journal: its first line, the records of one family, and the first lines of older versions.
+
+Until 0.1.0 a search of one supernet and a search across several had kinds of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from litepose_nas.runs.journal import Open, Record
+from litepose_nas.search.workload import ONE_PERSON
+from litepose_nas.space import Space
+
+KIND, OLD_KIND = "search", "families"
+RETIRED = {"first_look": 1.0, "eager": False}  # options that are gone, and their values where they were not used
+PER_FAMILY = ("space", "tree", "supernet")
+
+
+def header(families: Mapping[str, tuple[Space, str]], seed: int, **more: Any) -> Record:
+    """What a continued search must agree on: each family's space and hash of its supernet, the seed, whatever else."""
+    named = [
+        {"name": name, "space": space.name, "tree": json.loads(space.source), "supernet": sha256}
+        for name, (space, sha256) in families.items()
+    ]
+    return {"kind": KIND, "families": named, "seed": seed, **more}
+
+
+def upgraded(header: Record) -> Record:
+    """The first line of an older version's search, as this version writes it."""
+    new = {key: value for key, value in header.items() if key not in RETIRED or value != RETIRED[key]}
+    if new.get("kind") == OLD_KIND:
+        new["kind"] = KIND
+    elif new.get("kind") == KIND and "families" not in new:
+        name = family_name(new["space"])
+        notes = dict(new.get("notes") or {})
+        notes["families"] = {name: {key: notes.pop(key) for key in ("joints", "info") if key in notes}}
+        family = {"name": name, **{key: new.pop(key) for key in PER_FAMILY if key in new}}
+        new |= {"families": [family], **ONE_PERSON.plain(), "boxes": None, "notes": notes}
+    return new
+
+
+def family_name(space: str) -> str:
+    """A name for a family, from its space, that can be the name of a folder."""
+    return re.sub(r"[^\w.-]+", "-", Path(re.sub(r"\.ya?ml$", "", space)).name)
+
+
+def own(records: Sequence[Record], family: str) -> list[Record]:
+    """The records of a family at their places, and empty ones at those of others."""
+    # One without a family is of the only one, or compares several.
+    return [one if "ahead" not in one and one.get("family", family) == family else {} for one in records]
+
+
+class JournalView:
+    """A journal that families share, as one of them sees it: records of others are empty lines."""
+
+    def __init__(self, whole: Open, family: str):
+        self._whole, self._family = whole, family
+
+    @property
+    def path(self) -> Path:
+        return self._whole.path
+
+    @property
+    def records(self) -> list[Record]:
+        """Its own records, each at the place of its line."""
+        return own(self._whole.records, self._family)
+
+    def append(self, record: Mapping[str, Any]) -> Record:
+        return self._whole.append({"family": self._family, **record})
