@@ -28,7 +28,7 @@ SHAPES = (
 )
 
 
-class Scale(NamedTuple):
+class Axis(NamedTuple):
     """One axis: the range of values, the range of pixels, and where its lines are."""
 
     low: float
@@ -149,7 +149,7 @@ def families(found: Summary) -> str:
 def crossing(found: Summary) -> str:
     """The AP of each family's best within the budget over the number of people in an image."""
     aps = [one.ap for _, comparison in found.people if comparison for one in comparison.choices] or [0.0, 1.0]
-    x = Scale(0.5, len(found.people) + 0.5, LEFT, WIDTH - RIGHT, tuple(float(people) for people, _ in found.people))
+    x = Axis(0.5, len(found.people) + 0.5, LEFT, WIDTH - RIGHT, tuple(float(people) for people, _ in found.people))
     y = scale(min(aps), max(aps), HEIGHT - BOTTOM, TOP)
     marks = axes(x, y, "people in a picture", "AP of the best within the budget")
     for name, (colour, shape) in _styles(found).items():
@@ -195,7 +195,7 @@ def svg(marks: Sequence[str], width: float = WIDTH, height: float = HEIGHT) -> s
     return "\n".join([f"{head} {style}>", '<rect width="100%" height="100%" fill="white"/>', *marks, "</svg>", ""])
 
 
-def axes(x: Scale, y: Scale, x_title: str, y_title: str) -> list[str]:
+def axes(x: Axis, y: Axis, x_title: str, y_title: str) -> list[str]:
     """The marks of two axes with their titles and a grid."""
     marks = []
     for value in y.ticks:
@@ -211,7 +211,7 @@ def axes(x: Scale, y: Scale, x_title: str, y_title: str) -> list[str]:
     return marks
 
 
-def scale(low: float, high: float, start: float, end: float) -> Scale:
+def scale(low: float, high: float, start: float, end: float) -> Axis:
     """An axis with a little room at both ends and round numbers on it."""
     span = high - low or abs(high) or 1.0
     low, high = low - 0.05 * span, high + 0.05 * span
@@ -219,7 +219,7 @@ def scale(low: float, high: float, start: float, end: float) -> Scale:
     power = 10.0 ** math.floor(math.log10(rough))
     step = power * next(size for size in (1, 2, 5, 10) if size * power >= rough * 0.999)
     first, last = math.ceil(low / step), math.floor(high / step)
-    return Scale(low, high, start, end, tuple(i * step for i in range(first, last + 1)))
+    return Axis(low, high, start, end, tuple(i * step for i in range(first, last + 1)))
 
 
 def text(x: float, y: float, words: str, anchor: str, colour: str = "#333", size: int = 12) -> str:
