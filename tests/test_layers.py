@@ -26,7 +26,7 @@ ORDER = [
     {"resolve", "store"},
     {"api"},
     {"supernet"},
-    {"channels", "weights", "importers", "rewrites", "doctor"},
+    {"weights", "importers", "rewrites", "doctor"},
     {"runtimes"},
     {"exporters"},
     {"metrics"},  # the first to know pictures and poses

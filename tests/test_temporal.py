@@ -15,7 +15,6 @@ import yaml
 import litepose_nas as ln
 from litepose_nas import costs, resources, weights
 from litepose_nas.budget import Budget
-from litepose_nas.channels import sort_channels
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.boxes import crop_warp, padded
 from litepose_nas.data.dataset import Dataset
@@ -138,6 +137,15 @@ def test_a_clip_is_its_frames_one_by_one(tiny, supernet):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("fuse", ["none", "1.add", "2.mul", "3.cat"])
+def test_narrow_frames_lie_inside_wide_ones(tiny, supernet, fuse):
+    fused = {f"frames.blocks.{number}.fuse": fuse for number in (0, 1)}
+    narrow, wide = (tiny.arch(arch.to_dict() | fused) for arch in (tiny.smallest, tiny.widest))
+    widths = {path: value for path, value in narrow.to_dict().items() if not path.endswith("depth")}
+    properties.lies_inside(supernet, tiny.arch(wide.to_dict() | widths), wide, (clip(),))
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("way", ["add", "mul", "cat"])
 def test_no_heatmaps_are_heatmaps_of_zeros(tiny, supernet, way):
     arch = tiny.arch(tiny.widest.to_dict() | {"frames.blocks.0.fuse": f"2.{way}"})
@@ -254,18 +262,6 @@ def test_the_key_network_teaches_every_frame(tiny, supernet):
     (taught,) = key_everywhere(net, clip())
     for number, frame in enumerate(clip().unbind(1)):
         assert torch.equal(taught[:, number], net(frame)[0])
-
-
-@torch.no_grad()
-def test_sorting_channels_keeps_the_widest_group_and_the_key_network(tiny):
-    net = properties.rough_supernet(tiny, JOINTS)
-    before = {name: tensor.clone() for name, tensor in net.store.state_dict().items()}
-    (wide,) = extract(net, tiny.widest).eval()(clip())
-    sort_channels(net)
-    torch.testing.assert_close(extract(net, tiny.widest).eval()(clip())[0], wide, rtol=1e-3, atol=1e-4)
-    moved = {name for name, tensor in net.store.state_dict().items() if not torch.equal(tensor, before[name])}
-    assert moved
-    assert not {name for name in moved if name.startswith("key.")}
 
 
 # ── a key network from a file ──

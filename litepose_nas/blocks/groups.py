@@ -7,14 +7,9 @@ same weight between all lanes, in the order in which torch deals channels to gro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from litepose_nas.blocks import ceil_div
-from litepose_nas.blocks.ops import Op, conv
 from litepose_nas.errors import UserError
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class Dealt(NamedTuple):
@@ -35,38 +30,6 @@ def deal(groups: Any, lanes: int, few: int, cin: Any, cout: Any) -> Dealt:
     apart = groups > lanes
     split = (apart * lanes + (1 - apart) * groups) // few
     return Dealt(few, lanes // few, split, 1 + apart * (cin == cout) * (cout - 1))
-
-
-class GroupConv(NamedTuple):
-    """A convolution of lanes in few x split x inner groups, normalised and activated by ReLU."""
-
-    few: int
-    fine: int
-    split: int
-    inner: int
-    cin: int  # channels of a lane
-    cout: int
-    kernel: int
-    stride: int = 1
-
-    def ops(self, h: int, w: int) -> list[Op]:
-        """Return the convolution."""
-        lanes, groups = self.few * self.fine, self.few * self.split * self.inner
-        return [conv(h, w, lanes * self.cin, lanes * self.cout, self.kernel, self.stride, groups, inputs=(0,))]
-
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape."""
-        return self.few * self.fine * self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
-
-    def build(self) -> nn.Module:
-        """Return the module, with a small weight for each group."""
-        from litepose_nas.layers import groups as layers
-
-        return layers.GroupConv(*self)
-
-    def store(self) -> nn.Module:
-        """Return the module that a supernet keeps: a weight between all lanes of each of the few groups."""
-        return self._replace(split=1, inner=1).build()
 
 
 def check_lanes(where: str, width: Any, lanes: int) -> None:

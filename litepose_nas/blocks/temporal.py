@@ -13,26 +13,6 @@ ADD, MULTIPLY, CONCAT = range(3)
 WAYS = {"add": ADD, "mul": MULTIPLY, "cat": CONCAT}
 
 
-class Given(NamedTuple):
-    """A tensor that comes from outside, such as heatmaps of the frame before; it costs nothing but its memory."""
-
-    channels: int
-
-    def ops(self, h: int, w: int) -> list[Op]:
-        """Return no operation that computes."""
-        return [COPY._replace(live=self.channels * h * w)]
-
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return its shape."""
-        return self.channels, h, w
-
-    def build(self) -> nn.Module:
-        """Return a module that hands on what it is given."""
-        from torch import nn
-
-        return nn.Identity()
-
-
 class TemporalFuse(NamedTuple):
     """Resize heatmaps to a feature's size, convolve them to its width, join the two and mix them by a 1x1 convolution.
 

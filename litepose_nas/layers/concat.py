@@ -11,8 +11,6 @@ from litepose_nas.layers.conv import dense
 class ConcatConv(nn.Module):
     """What a convolution of the concatenated features gives, as the sum of one for each part: nothing is copied."""
 
-    axes = {"first": ("out", "in0"), "second": ("out", "in1"), "bn": ("out",)}  # noqa: RUF012
-
     def __init__(self, first: int, second: int, cout: int, kernel: int, act: bool = True):
         super().__init__()
         self.first, self.second = dense(first, cout, kernel), dense(second, cout, kernel)

@@ -44,8 +44,6 @@ def lying_as(x: Tensor, y: Tensor) -> Tensor:
 class Stem(nn.Module):
     """LitePose's stem: 3x3 of stride 2, 3x3 depthwise, linear 1x1."""
 
-    axes = {"conv": ("mid", None), "dw": ("mid", None), "project": ("out", "mid")}  # noqa: RUF012
-
     def __init__(self, mid: int, cout: int):
         super().__init__()
         self.conv = conv_bn(dense(3, mid, 3, 2), mid, nn.ReLU(inplace=True))
@@ -60,19 +58,11 @@ class Stem(nn.Module):
 class MBConv(nn.Module):
     """An inverted bottleneck with ReLU6."""
 
-    axes = {  # noqa: RUF012
-        "expand": ("mid", "in0"),
-        "dw": ("mid", None),
-        "dw.conv.maps": (None, None),
-        "project": ("out", "mid"),
-    }
-
     def __init__(
         self, cin: int, mid: int, cout: int, kernel: int, stride: int, residual: bool, maps: Sequence[int] = ()
     ):
         super().__init__()
         self.residual = residual
-        self.tied = (("in0", "out"),) if residual else ()
         middle = MappedDepthwise(mid, kernel, stride, maps) if maps else depthwise(mid, kernel, stride)
         self.expand = conv_bn(dense(cin, mid), mid, nn.ReLU6(inplace=True))
         self.dw = conv_bn(middle, mid, nn.ReLU6(inplace=True))

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litepose_nas.layers import windows
-from litepose_nas.layers.attention import FeedForward
 
 
 def tokens_of(x: Tensor) -> Tensor:
@@ -74,6 +73,18 @@ class PatchEmbed(nn.Module):
         if self.conv.kernel_size[0] == 2 and (right or down):
             x = F.pad(x, (0, right, 0, down))
         return self.conv(x)
+
+
+class FeedForward(nn.Module):
+    """Two linear maps of every token with a GELU between them."""
+
+    def __init__(self, dim: int, hidden: int):
+        super().__init__()
+        self.up, self.down = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the new tokens."""
+        return self.down(F.gelu(self.up(tokens)))
 
 
 class ChannelBlock(nn.Module):

@@ -13,8 +13,6 @@ from litepose_nas.layers.groups import LaneDeconv, LaneNorm
 class Deconv(nn.Module):
     """A deconv of stride 2, batch normalisation and ReLU."""
 
-    axes = {"up.conv": ("in0", "out"), "up.bn": ("out",)}  # noqa: RUF012
-
     def __init__(self, cin: int, cout: int, kernel: int):
         super().__init__()
         padding = (kernel - 2) // 2
@@ -28,8 +26,6 @@ class Deconv(nn.Module):
 
 class Answer(nn.Module):
     """A 1x1 convolution with a bias."""
-
-    axes = {"conv": (None, "in0")}  # noqa: RUF012
 
     def __init__(self, cin: int, cout: int):
         super().__init__()

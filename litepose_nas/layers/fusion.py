@@ -13,8 +13,6 @@ from litepose_nas.layers.conv import conv_bn, dense, depthwise
 class FusionDeconv(nn.Module):
     """Two deconvs of stride 2, added, then batch normalisation and ReLU."""
 
-    axes = {"refined": ("in0", "out"), "raw": ("in1", "out"), "bn": ("out",)}  # noqa: RUF012
-
     def __init__(self, refined: int, raw: int, cout: int, kernel: int):
         super().__init__()
         padding = (kernel - 2) // 2
@@ -29,13 +27,6 @@ class FusionDeconv(nn.Module):
 
 class FusionHead(nn.Module):
     """The sum of a separable convolution of the refined feature and one of the raw feature."""
-
-    axes = {  # noqa: RUF012
-        "refined.dw": ("in0", None),
-        "refined.project": (None, "in0"),
-        "raw.dw": ("in1", None),
-        "raw.project": (None, "in1"),
-    }
 
     def __init__(self, refined: int, raw: int, cout: int, kernel: int):
         super().__init__()

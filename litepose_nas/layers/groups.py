@@ -1,8 +1,7 @@
 """Grouped convolutions that share one weight between all their group counts and widths.
 
 Every quantity that can shrink has an axis of its own in the weight: the few groups that are never joined, the lanes of
-each, the channels of a lane. Torch sees the same numbers as an ordinary grouped weight. A channel's place decides its
-group, so none may be sorted: there are no `axes`.
+each, the channels of a lane. Torch sees the same numbers as an ordinary grouped weight.
 """
 
 from __future__ import annotations

@@ -10,9 +10,6 @@ from litepose_nas.layers.conv import conv_bn, dense, depthwise
 class Feed(nn.Module):
     """A depthwise convolution and a feed-forward net, each added to what came in."""
 
-    axes = {"dw": ("in0", None), "up": ("mid", "in0"), "down": ("out", "mid")}  # noqa: RUF012
-    tied = (("in0", "out"),)
-
     def __init__(self, dim: int, hidden: int):
         super().__init__()
         self.dw = conv_bn(depthwise(dim, 3), dim)
@@ -28,8 +25,6 @@ class Feed(nn.Module):
 class ConvHalving(nn.Module):
     """A 3x3 convolution of stride 2."""
 
-    axes = {"project": ("out", "in0")}  # noqa: RUF012
-
     def __init__(self, cin: int, cout: int):
         super().__init__()
         self.project = conv_bn(dense(cin, cout, 3, 2), cout)
@@ -41,8 +36,6 @@ class ConvHalving(nn.Module):
 
 class DepthwiseHalving(nn.Module):
     """A 3x3 depthwise convolution of stride 2 and a 1x1 one."""
-
-    axes = {"dw": ("in0", None), "project": ("out", "in0")}  # noqa: RUF012
 
     def __init__(self, cin: int, cout: int):
         super().__init__()
@@ -56,14 +49,6 @@ class DepthwiseHalving(nn.Module):
 
 class MergeHalving(nn.Module):
     """An inverted bottleneck of stride 2 with squeeze and excitation behind the depthwise convolution."""
-
-    axes = {  # noqa: RUF012
-        "up": ("mid", "in0"),
-        "dw": ("mid", None),
-        "squeeze": ("squeezed", "mid"),
-        "excite": ("mid", "squeezed"),
-        "down": ("out", "mid"),
-    }
 
     def __init__(self, cin: int, mid: int, squeezed: int, cout: int):
         super().__init__()

@@ -11,8 +11,6 @@ from litepose_nas.layers.conv import conv_bn, dense
 class Conv3x3(nn.Module):
     """A 3x3 convolution, batch normalisation, ReLU."""
 
-    axes = {"mix": ("out", "in0")}  # noqa: RUF012
-
     def __init__(self, cin: int, cout: int, stride: int):
         super().__init__()
         self.mix = conv_bn(dense(cin, cout, 3, stride), cout, nn.ReLU(inplace=True))
@@ -24,9 +22,6 @@ class Conv3x3(nn.Module):
 
 class Basic(nn.Module):
     """Two 3x3 convolutions beside an identity."""
-
-    axes = {"first": ("mid", "in0"), "second": ("out", "mid")}  # noqa: RUF012
-    tied = (("in0", "out"),)
 
     def __init__(self, width: int):
         super().__init__()
@@ -41,16 +36,8 @@ class Basic(nn.Module):
 class Bottleneck(nn.Module):
     """1x1, 3x3 and 1x1 beside an identity or a 1x1."""
 
-    axes = {  # noqa: RUF012
-        "reduce": ("narrow", "in0"),
-        "mix": ("mixed", "narrow"),
-        "expand": ("out", "mixed"),
-        "project": ("out", "in0"),
-    }
-
     def __init__(self, cin: int, mid: int, cout: int, projected: bool):
         super().__init__()
-        self.tied = () if projected else (("in0", "out"),)
         self.reduce = conv_bn(dense(cin, mid), mid, nn.ReLU(inplace=True))
         self.mix = conv_bn(dense(mid, mid, 3), mid, nn.ReLU(inplace=True))
         self.expand = conv_bn(dense(mid, cout), cout)

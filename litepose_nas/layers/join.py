@@ -11,9 +11,6 @@ from litepose_nas.layers.conv import conv_bn, dense
 class AddJoin(nn.Module):
     """The main feature plus a projection of the other."""
 
-    axes = {"project": ("out", "in1")}  # noqa: RUF012
-    tied = (("in0", "out"),)
-
     def __init__(self, width: int, side: int):
         super().__init__()
         self.project = conv_bn(dense(side, width), width)
@@ -25,9 +22,6 @@ class AddJoin(nn.Module):
 
 class GateJoin(nn.Module):
     """The main feature plus a projection of the other that is let through in part."""
-
-    axes = {"project": ("out", "in1"), "mine": ("out", "in0"), "theirs": ("out", "in1")}  # noqa: RUF012
-    tied = (("in0", "out"),)
 
     def __init__(self, width: int, side: int):
         super().__init__()

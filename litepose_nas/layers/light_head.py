@@ -13,7 +13,7 @@ class InterleavedDeconv(nn.Module):
     """A deconv of stride 2 in interleaved groups, then batch normalisation and ReLU.
 
     Interleaved (channel c in group c % groups), because then the first channels of a wide network are grouped as a
-    narrow network groups them. A channel's place decides its group, so none may be sorted: there are no `axes`.
+    narrow network groups them.
     """
 
     def __init__(self, cin: int, cout: int, kernel: int, groups: int):

@@ -28,8 +28,6 @@ class Behind(nn.Module):
 class ConvUnit(nn.Module):
     """A convolution and what stands behind it."""
 
-    axes = {"conv": ("out", "in0"), "behind": ("out",)}  # noqa: RUF012
-
     def __init__(self, cin: int, cout: int, kernel: int, stride: int, bare: bool, both: bool = False):
         super().__init__()
         self.conv, self.behind = dense(cin, cout, kernel, stride), Behind(cout, bare, both)
@@ -42,12 +40,9 @@ class ConvUnit(nn.Module):
 class InvertedResidual(nn.Module):
     """An inverted bottleneck with SiLU."""
 
-    axes = {"expand": ("mid", "in0"), "dw": ("mid", None), "project": ("out", "mid")}  # noqa: RUF012
-
     def __init__(self, cin: int, mid: int, cout: int, kernel: int, stride: int, residual: bool, quiet: bool):
         super().__init__()
         self.residual, self.quiet = residual, quiet
-        self.tied = (("in0", "out"),) if residual else ()
         self.expand = conv_bn(dense(cin, mid), mid)
         self.dw = conv_bn(depthwise(mid, kernel, stride), mid, nn.SiLU(inplace=True))
         self.project = conv_bn(dense(mid, cout), cout)

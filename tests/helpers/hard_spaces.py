@@ -1,4 +1,4 @@
-"""Tiny spaces, one for each hard part of the families: what is elastic in them, and what lies inside what."""
+"""Tiny spaces for what no shipped space shows: which elastic groups, gates and heads lie inside which."""
 
 from __future__ import annotations
 
@@ -12,19 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litepose_nas.blocks import Part
-from litepose_nas.blocks.attention import ChannelAttention, SpatialAttention
 from litepose_nas.blocks.bottleneck import Bottleneck
-from litepose_nas.blocks.branches import Fuse
-from litepose_nas.blocks.cascade import PooledCascade, WindowCascade
-from litepose_nas.blocks.concat import ConcatConv
-from litepose_nas.blocks.conv import MBConv, Stem
+from litepose_nas.blocks.conv import Stem
 from litepose_nas.blocks.deconv import GroupDeconv, LaneAnswer
 from litepose_nas.blocks.entry import Entry
 from litepose_nas.blocks.groups import deal
 from litepose_nas.blocks.inverted import InvertedResidual as GroupedResidual
 from litepose_nas.blocks.mobilevit import ConvUnit, Encoder, Fold, InvertedResidual, Join, Local
 from litepose_nas.blocks.ops import Op, conv, linear
-from litepose_nas.blocks.temporal import WAYS, Given, TemporalFuse
 from litepose_nas.space import Arch, Space
 from tests.helpers.properties import Inputs
 
@@ -37,7 +32,6 @@ class Hard(NamedTuple):
     space: Space
     nests: tuple[Pair, ...] = ()
     convolutions: bool = True  # it has no other products
-    heatmaps: bool = False  # its networks take the heatmaps of another frame too
 
 
 def chain(net: nn.Module, x: Tensor) -> Tensor:
@@ -58,21 +52,17 @@ def departing(space: Space, departures: dict[str, Any]) -> Arch:
     return space.arch(space.widest.to_dict() | departures)
 
 
-def inputs(hard: Hard, height: int, width: int, joints: int) -> Inputs:
-    """Two pictures, and heatmaps at a quarter of their size where the networks take them."""
-    generator = torch.Generator().manual_seed(1)
-    pictures = torch.randn(2, 3, height, width, generator=generator)
-    if not hard.heatmaps:
-        return (pictures,)
-    return pictures, torch.rand(2, joints, -(-height // 4), -(-width // 4), generator=generator)
+def inputs(height: int, width: int) -> Inputs:
+    """Two pictures."""
+    return (torch.randn(2, 3, height, width, generator=torch.Generator().manual_seed(1)),)
 
 
 # ── elastic groups ──
 
 
 def plan_groups(tree: Any, joints: int) -> Iterator[Part]:
-    """Lanes that may all be joined, inside bottlenecks and in deconvs."""
-    lanes, few = 4, 1
+    """Lanes in groups, inside bottlenecks and in deconvs."""
+    lanes, few = tree.lanes, tree.fewest
     yield Part("stem", 1, Stem(8, tree.width))
     mid, hidden = tree.width // lanes, 4 * tree.attention
     dealt = deal(tree.groups, lanes, few, mid, mid)
@@ -105,6 +95,8 @@ GROUPS = Hard(
         "groups",
         plan_groups,
         back_up,
+        lanes=4,
+        fewest=1,
         width=[8, 24, 32],
         groups=[99, 4, 2, 1],
         kernel=[3, 5],
@@ -122,19 +114,19 @@ GROUPS = Hard(
 )
 
 
-def plan_few_groups(tree: Any, joints: int) -> Iterator[Part]:
-    lanes, few = 8, 4
-    yield Part("stem", 1, Stem(8, tree.width))
-    mid = tree.width // lanes
-    dealt = deal(tree.groups, lanes, few, mid, mid)
-    yield Part("block", 2, Bottleneck(*dealt, tree.width, mid, 3 * tree.width, tree.kernel, 2, True, 0))
-    dealt = deal(tree.groups, lanes, few, 3 * mid, mid)
-    yield Part("up", 4, GroupDeconv(*dealt, 3 * mid, mid, 4, True))
-    yield Part("answer", 2, LaneAnswer(lanes, mid, joints))
-
-
 FEW_GROUPS = Hard(
-    space("few groups", plan_few_groups, back_up, width=[16, 32, 48], groups=[99, 8, 4], kernel=[3, 5, 7]),
+    space(
+        "few groups",
+        plan_groups,
+        back_up,
+        lanes=8,
+        fewest=4,
+        width=[16, 32, 48],
+        groups=[99, 8, 4],
+        kernel=[3, 5, 7],
+        attention=0,
+        head={"width": [16, 32], "groups": [99, 8, 4], "kernel": 4},
+    ),
     nests=(
         *(({"width": 16, "kernel": 3, "groups": g}, {"groups": g}) for g in (4, 8, 99)),
         ({"width": 32, "groups": 8}, {"groups": 4}),
@@ -173,102 +165,6 @@ EACH = Hard(
         ({"each": 2, "kernel": 3}, {"each": 4}),
         ({"each": 1, "stem": 8, "kernel": 3, "expand": 1, "attention": 0}, {"attention": 0}),
     ),
-)
-
-
-# ── cascaded group attention ──
-
-
-def plan_cascade(tree: Any, joints: int) -> Iterator[Part]:
-    yield Part("stem", 1, Stem(8, tree.dim))
-    kernels = [int(kernel) for kernel in tree.kernels.split("-")][: tree.heads] + [0] * (4 - tree.heads)
-    common = (tree.dim, tree.heads, tree.dim // tree.heads, tree.key, *kernels)
-    if tree.pool == "map":
-        yield Part("pooled", 2, PooledCascade(*common, tree.window))
-    else:
-        yield Part("windows", 2, WindowCascade(*common, tree.window, int(tree.pool), 16))
-    yield Part("last", 2, MBConv(tree.dim, 2 * tree.dim, tree.dim, 3, 2, False))
-
-
-CASCADE = Hard(
-    space(
-        "cascade",
-        plan_cascade,
-        dim=[13, 24, 36],
-        heads=[1, 2, 3, 4],
-        key=[4, 8],
-        kernels=["3-3-3-3", "5-5-5-5", "7-5-3-3"],
-        window=[4, 7],
-        pool=["map", "4", "2", "1"],
-    ),
-    nests=(
-        *(({"dim": 13, "heads": h}, {"heads": h}) for h in (1, 2, 3, 4)),
-        ({"dim": 24, "window": 4, "pool": "2"}, {"window": 4, "pool": "2"}),
-        ({"key": 4}, {}),
-        ({"kernels": "3-3-3-3"}, {}),
-        ({"dim": 13, "key": 4, "kernels": "5-5-5-5", "pool": "1"}, {"kernels": "5-5-5-5", "pool": "1"}),
-        ({"kernels": "3-3-3-3", "pool": "map"}, {"pool": "map"}),
-    ),
-    convolutions=False,
-)
-
-
-# ── attention ──
-
-
-def plan_spatial(tree: Any, joints: int) -> Iterator[Part]:
-    yield Part("stem", 1, Stem(8, tree.dim))
-    for i in range(2):
-        hidden = tree.expand * tree.dim
-        yield Part(f"mix{i}", 2, SpatialAttention(tree.dim, tree.heads, tree.width, hidden, tree.window, 8))
-
-
-SPATIAL = Hard(
-    space(
-        "spatial attention",
-        plan_spatial,
-        dim=[8, 16, 24],
-        heads=[1, 2, 4],
-        width=[4, 8],
-        expand=[1, 2],
-        window=[0, 5, 8],
-    ),
-    nests=(
-        ({"heads": 1}, {}),
-        ({"heads": 2, "width": 4, "window": 5}, {"window": 5}),
-        ({"expand": 1, "window": 0}, {"window": 0}),
-    ),
-    convolutions=False,
-)
-
-
-def plan_bare(tree: Any, joints: int) -> Iterator[Part]:
-    yield Part("stem", 1, Stem(8, tree.dim))
-    hidden = tree.expand * tree.dim
-    yield Part("space", 2, SpatialAttention(tree.dim, tree.heads, tree.width, hidden, tree.window, 8, False))
-    yield Part("channels", 2, ChannelAttention(tree.dim, tree.heads, 8, hidden, 1024, False))
-
-
-BARE = Hard(
-    space("bare attention", plan_bare, dim=[8, 16, 24], heads=[1, 2, 4], width=[4, 8], expand=[1, 2], window=[0, 5]),
-    nests=(
-        ({"dim": 8}, {}),
-        ({"dim": 16, "window": 0}, {"window": 0}),
-        ({"dim": 8, "heads": 2, "width": 4, "expand": 1}, {}),
-    ),
-    convolutions=False,
-)
-
-
-def plan_channel(tree: Any, joints: int) -> Iterator[Part]:
-    yield Part("stem", 1, Stem(8, tree.dim))
-    yield Part("mix", 2, ChannelAttention(tree.dim, tree.heads, 4, tree.expand * tree.dim, 4))
-
-
-CHANNEL = Hard(
-    space("channel attention", plan_channel, dim=[8, 16, 24], heads=[1, 2, 4, 6], expand=[1, 2, 4]),
-    nests=(({"heads": 1}, {}), ({"heads": 4, "expand": 1}, {})),
-    convolutions=False,
 )
 
 
@@ -316,106 +212,7 @@ SEQUENCES = Hard(
 )
 
 
-# ── a convolution after a concatenation ──
-
-
-def plan_concat(tree: Any, joints: int) -> Iterator[Part]:
-    yield Part("left", 1, Stem(8, tree.left))
-    yield Part("right", 1, Stem(8, tree.right), ("",))
-    yield Part("join", 2, ConcatConv(tree.left, tree.right, tree.out, tree.kernel), ("left", "right"))
-
-
-def join_two(net: Any, x: Tensor) -> Tensor:
-    return net.join(net.left(x), net.right(x))
-
-
-CONCAT = Hard(
-    space("concat", plan_concat, join_two, left=[4, 8, 12], right=[6, 8], out=[8, 16], kernel=[1, 3]),
-    nests=(({"left": 4}, {}), ({"right": 6, "out": 8}, {}), ({"left": 8, "right": 6, "out": 8, "kernel": 1}, {})),
-)
-
-
-# ── branches ──
-
-
-def plan_branches(tree: Any, joints: int) -> Iterator[Part]:
-    widths = [tree.first, tree.second, tree.third, tree.fourth]
-    present = [i for i in range(4) if widths[i]]
-    yield Part("stem", 1, Stem(8, tree.first))
-    for i in present[1:]:  # every branch starts from the first: what is there must not depend on which others are
-        cin, before = tree.first, "stem"
-        for k in range(i):
-            name = f"start.{i}.{k}"
-            yield Part(name, 2 ** (k + 1), MBConv(cin, cin, widths[i], 3, 2, False), (before,))
-            cin, before = widths[i], name
-    starts = {i: f"start.{i}.{i - 1}" if i else "stem" for i in present}
-    if len(present) > 1:
-        for i in present:
-            yield Part(f"fuse.{i}", 2, Fuse(i, *widths), tuple(starts.values()))
-        yield Part("last", 2, Fuse(0, *widths), tuple(f"fuse.{i}" for i in present))
-
-
-def exchange(net: Any, x: Tensor) -> Tensor:
-    x = net.stem(x)
-    branches = [x]
-    for start in getattr(net, "start", nn.Module()).children():
-        branches.append(chain(start, x))
-    return net.last(*[fuse(*branches) for fuse in net.fuse.children()]) if hasattr(net, "fuse") else x
-
-
-BRANCHES = Hard(
-    space("branches", plan_branches, exchange, first=[4, 8], second=[0, 6, 12], third=[0, 8, 16], fourth=[0, 10]),
-    nests=(
-        ({"first": 4}, {}),
-        ({"second": 6, "third": 8}, {}),
-        ({"fourth": 0}, {}),
-        ({"third": 0, "fourth": 0}, {}),
-        ({"second": 0}, {"second": 6}),
-    ),
-)
-
-
-# ── the frame before ──
-
-
-def plan_temporal(tree: Any, joints: int) -> Iterator[Part]:
-    if tree.fuse != "none":
-        yield Part("before", 4, Given(joints))
-    yield Part("stem", 1, Stem(8, tree.width), ("",))
-    last, width = "stem", tree.width
-    position, _, way = tree.fuse.partition(".")
-    for i in (1, 2):
-        yield Part(f"stage{i}", 2**i, MBConv(width, 2 * width, 2 * width, 3, 2, False), (last,))
-        last, width = f"stage{i}", 2 * width
-        if position == str(i):
-            name = f"fuse.{tree.fuse}"
-            yield Part(name, 2 ** (i + 1), TemporalFuse(joints, width, WAYS[way]), (last, "before"))
-            last = name
-    yield Part("head", 8, MBConv(width, width, joints, 3, 1, False), (last,))
-
-
-def fuse_frames(net: Any, x: Tensor, heatmaps: Tensor) -> Tensor:
-    x = net.stem(x)
-    for i in ("1", "2"):
-        x = getattr(net, f"stage{i}")(x)
-        for position, ways in net.fuse.named_children() if hasattr(net, "fuse") else ():
-            if position == i:
-                for block in ways.children():
-                    x = block(x, heatmaps)
-    return net.head(x)
-
-
-OPTIONS = [f"{position}.{way}" for position in (1, 2) for way in WAYS]
-TEMPORAL = Hard(
-    space("temporal", plan_temporal, fuse_frames, width=[4, 6, 8], fuse=["none", *OPTIONS]),
-    nests=tuple(({"width": 4, "fuse": option}, {"fuse": option}) for option in ("none", *OPTIONS)),
-    heatmaps=True,
-)
-
-SPACES = {
-    hard.space.name: hard
-    for hard in (GROUPS, FEW_GROUPS, EACH, CASCADE, SPATIAL, BARE, CHANNEL, CONCAT, BRANCHES, TEMPORAL, SEQUENCES)
-}
+SPACES = {hard.space.name: hard for hard in (GROUPS, FEW_GROUPS, EACH, SEQUENCES)}
 
 
 # ── mistakes, for judges to find ──
