@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litepose_nas.blocks import Block, Part, ceil_div
+from litepose_nas.blocks.block import Block, Part, ceil_div
 from litepose_nas.space import Arch, Space, input_size
 
 if TYPE_CHECKING:
@@ -198,13 +198,13 @@ def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) ->
 
 def by_frame(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[FrameRow]:
     """Return the cost frame by frame of a network that sees clips, its key frame first; of others nothing."""
-    rows, table_ = [], table(arch, input, joints)
+    rows, blocks = [], table(arch, input, joints)
     for frame in arch.clip:
         chosen: dict[str, list[str]] = defaultdict(list)
         for path, value in arch.to_dict().items() if frame.choices else ():
             if path.startswith(frame.choices):
                 chosen[path.rpartition(".")[2]].append(str(value))
-        own = [row for row in table_ if row.name.startswith(frame.parts)]
+        own = [row for row in blocks if row.name.startswith(frame.parts)]
         words = {key: "-".join(values) for key, values in chosen.items()}
         rows.append(FrameRow(frame.name, words, sum(row.macs for row in own), sum(row.params for row in own)))
     return rows

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from litepose_nas.blocks import Part
+from litepose_nas.blocks.block import Part
 from litepose_nas.space import Arch
 
 
@@ -23,7 +23,6 @@ class Network(nn.Module):
             attach(self, part.name, frozen(module) if part.frozen else module)
 
     def forward(self, *inputs: Any) -> Any:
-        """Return the family's outputs."""
         return self.wiring(self, *inputs)
 
     def train(self, mode: bool = True) -> Network:

@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from litepose_nas import families, resources, space_file
+from litepose_nas import resources, space_file
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.families.lookup import family_of
 from litepose_nas.task_kind import TaskKind
 
 if TYPE_CHECKING:
-    from litepose_nas.blocks import Part
-    from litepose_nas.families import ClipFrame, Family
+    from litepose_nas.blocks.block import Part
+    from litepose_nas.families.family import ClipFrame, Family
 
 Value = Any  # a whole number or a word: what a choice can be
 
@@ -56,9 +57,9 @@ class Arch:
         return input_size(self.tree.resolution)
 
     @property
-    def clip(self) -> list[ClipFrame]:
+    def clip(self) -> Sequence[ClipFrame]:
         """The frames of the clip that the network sees; none where it sees single pictures."""
-        return self.space.family.clip(self.tree) if self.space.task.clips else []  # type: ignore[attr-defined]
+        return self.space.family.clip(self.tree)
 
     @property
     def clip_length(self) -> int:
@@ -89,7 +90,7 @@ class Space:
         self.source = json.dumps(tree, default=str)  # in its own order, which is that of the genes
         self.about = str(tree.get("about", ""))
         self.genes: list[Gene] = []
-        self.family = family or families.of(tree)
+        self.family = family or family_of(tree)
         body = {key: value for key, value in tree.items() if key not in ("family", "about")}
         self._tree = self._read(body, "", ())
         self._gated = [gene for gene in self.genes if gene.gates]
@@ -107,7 +108,7 @@ class Space:
     @property
     def task(self) -> TaskKind:
         """What its networks see, as the family says."""
-        return TaskKind(getattr(self.family, "TASK", TaskKind.BOTTOMUP))
+        return self.family.task
 
     def __hash__(self) -> int:
         return hash(self.source)

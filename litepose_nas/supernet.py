@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from litepose_nas.blocks import Block, Part
+from litepose_nas.blocks.block import Block, Part, identity, store_module
 from litepose_nas.errors import UserError
 from litepose_nas.network import Network, attach, build, frozen, is_frozen
 from litepose_nas.space import Arch, Space
@@ -66,9 +66,9 @@ class Supernet:
             if kernel_maps and hasattr(block, "mapped") and name not in still:
                 block = self.largest[name] = block._replace(mapped=True)
             # What is frozen is one network's, so it is kept as that network has it.
-            attach(root, name, frozen(block.build()) if name in still else getattr(block, "store", block.build)())
+            attach(root, name, frozen(block.build()) if name in still else store_module(block))
         self.store = Store(root, device, memory_format)
-        self._windows: dict[tuple[str, Block], nn.Module] = {}
+        self._windows: dict[tuple[str, tuple[type, Block]], nn.Module] = {}
 
     def subnet(self, arch: Arch) -> Network:
         """Return the network of an architecture with windows for tensors, in training mode."""
@@ -91,7 +91,8 @@ class Supernet:
         if self.kernel_maps and hasattr(block, "mapped"):
             # A kernel of one number is scaled by the normalisation behind it already.
             block = block._replace(mapped=1 < block.kernel < self.largest[name].kernel)
-        if (name, block) not in self._windows:
+        place = name, identity(block)
+        if place not in self._windows:
             with torch.device("meta"):
                 small = block.build()
             for path, module in small.named_modules():
@@ -110,8 +111,8 @@ class Supernet:
                 if isinstance(module, _BatchNorm):
                     # Training normalises by the batch and must leave no trace, or one subnet would change another.
                     module.track_running_stats = False
-            self._windows[name, block] = small
-        return self._windows[name, block]
+            self._windows[place] = small
+        return self._windows[place]
 
     def _view(self, name: str, module: nn.Module, key: str, big: Tensor, shape: torch.Size) -> Tensor:
         view = module_window(module, key, big, shape)

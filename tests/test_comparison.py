@@ -4,7 +4,6 @@ import json
 import math
 import random
 from fractions import Fraction
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +13,7 @@ from litepose_nas import Space, UserError
 from litepose_nas.budget import Budget
 from litepose_nas.costs import Cost, TimedCost
 from litepose_nas.executors.serial import SerialExecutor
+from litepose_nas.families.family import Family
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search import finalists, nsga2
 from litepose_nas.search.allocation import next_turn, opening, take_turns
@@ -68,7 +68,7 @@ def test_only_what_a_run_takes_is_multiplied_and_only_top_down():
 
 def a_space(name, task="bottomup", choices=4):
     whole = toy.space(choices)
-    family = SimpleNamespace(plan=toy.read_all, TASK=task)
+    family = Family("toy", toy.read_all, toy.read_all, task=task)
     return Space({**json.loads(whole.source), "about": name}, name, family)
 
 

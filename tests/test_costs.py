@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from litepose_nas import Space, cost, costs, resources
-from litepose_nas.blocks import Part
-from litepose_nas.blocks.davit import PlaceNorm
-from litepose_nas.blocks.hrnet import Basic
+from litepose_nas.blocks.block import Part
+from litepose_nas.families.hrnet_davit.davit import LayerNorm2d
+from litepose_nas.families.hrnet_davit.hrnet import BasicBlock
 
 SPACES = resources.names("search_spaces", ".yaml")
 
@@ -40,7 +40,7 @@ def test_a_larger_picture_and_more_joints_cost_more():
 
 
 def test_blocks_of_two_kinds_with_the_same_numbers_cost_their_own():
-    first, second = Part("mix", 4, Basic(16)), Part("norm", 4, PlaceNorm(16))
+    first, second = Part("mix", 4, BasicBlock(16)), Part("norm", 4, LayerNorm2d(16))
     assert first.block == second.block  # as tuples are, which once let one be counted as the other
     counted = [costs.plan_cost([part], 64, 64) for part in (first, second)]
     assert [cost.params for cost in counted] == [2 * (9 * 16 * 16 + 32), 32]

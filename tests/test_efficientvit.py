@@ -11,7 +11,9 @@ from torch.nn import functional as F
 import litepose_nas as ln
 from litepose_nas import Space, Supernet, UserError, extract
 from litepose_nas.formats import subnet_file
-from litepose_nas.importers import convert, efficientvit, foreign, starts
+from litepose_nas.importers import efficientvit, starts
+from litepose_nas.importers.convert import convert
+from litepose_nas.importers.layouts import LAYOUTS
 from litepose_nas.resolve import resolve
 from tests.helpers.released import formula
 
@@ -165,7 +167,7 @@ def test_the_report_says_what_came_and_what_did_not(states, files):
 
 def test_told_by_its_own_file_alone(states):
     for state in states.values():
-        known = [layout.name for layout in foreign.layouts() if layout.recognises(state.keys())]
+        known = [layout.name for layout in LAYOUTS if layout.recognises(state.keys())]
         assert known == ["timm's EfficientViT"]
 
 

@@ -56,7 +56,7 @@ def test_what_is_said_to_nest_nests(hard):
     supernet = rough_supernet(hard.space, JOINTS, device="cuda")
     claims = hard.nests or [({}, {})]
     if hard.space.name in SHIPPED:
-        nested = hard.space.family.__name__.rpartition(".")[2] in NESTED
+        nested = hard.space.family.name in NESTED
         claims = [(arch.to_dict(), {}) for arch in sampled(hard.space, 6)] if nested else []
     for narrow, wide in claims:
         arch, around = (hard_spaces.departing(hard.space, departures) for departures in (narrow, wide))

@@ -16,12 +16,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import litepose_nas as ln
 from litepose_nas import costs
-from litepose_nas.blocks import Part
-from litepose_nas.blocks.davit import ChannelBlock, PatchEmbed, PatchStem, PlaceNorm, WindowBlock
-from litepose_nas.blocks.deconv import Answer
+from litepose_nas.blocks.block import Part
+from litepose_nas.blocks.deconv import HeatmapConv
+from litepose_nas.families.hrnet_davit.davit import ChannelBlock, LayerNorm2d, PatchEmbed, PatchStem, WindowBlock
+from litepose_nas.families.hrnet_davit.davit_torch import PatchConv
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
-from litepose_nas.layers.davit import PatchConv
 from litepose_nas.network import Network
 from litepose_nas.resolve import resolve
 from litepose_nas.synthetic.dataset import write_toy
@@ -116,8 +116,8 @@ def classifier(dims: tuple[int, ...], depths: tuple[int, ...]) -> Iterator[Part]
         for j in range(depth):
             yield Part(f"stages.{i}.{j}0", 4 << i, WindowBlock(dim, dim, 32, 4 * dim, 7))
             yield Part(f"stages.{i}.{j}1", 4 << i, ChannelBlock(dim, dim, 32, 4 * dim))
-    yield Part("norm", 224, PlaceNorm(dims[-1]))
-    yield Part("classes", 224, Answer(dims[-1], 1000))
+    yield Part("norm", 224, LayerNorm2d(dims[-1]))
+    yield Part("classes", 224, HeatmapConv(dims[-1], 1000))
 
 
 def classify(net: Network, x: torch.Tensor) -> torch.Tensor:

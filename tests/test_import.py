@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import save_file
 
 from litepose_nas import Space, Supernet, UserError, build, extract
-from litepose_nas.importers import convert, litepose_names
+from litepose_nas.importers import litepose_names
 from litepose_nas.importers.checkpoint import read_checkpoint
+from litepose_nas.importers.convert import convert
 from litepose_nas.importers.litepose import import_supernet, import_weights, init_supernet
-from litepose_nas.importers.report import Report
+from litepose_nas.importers.report import ImportReport
 from litepose_nas.resolve import resolve
 from litepose_nas.weights import load, load_supernet
 from tests.helpers.released import formula_state, released_name, released_shapes, with_maps
@@ -379,7 +380,7 @@ def test_a_network_starts_a_supernet_at_its_own_place(maps, tmp_path):
     before = {name: tensor.clone() for name, tensor in supernet.store.state_dict().items()}
     subnet = supernet.subnet(SMALL)  # windows that exist before must see it too
     report = init_supernet(supernet, tmp_path / "net.pth")
-    assert isinstance(report, Report)
+    assert isinstance(report, ImportReport)
     assert len(report.matched) == len(state)
     assert equal(extract(supernet, SMALL), plain_net(SMALL, 5, state))
     window = subnet.state_dict()["stages.0.0.dw.bn.running_mean"]

@@ -16,7 +16,6 @@ ORDER = [
     {"errors"},
     {"resources", "files", "optional", "space_file", "devices", "task_kind"},
     {"runs"},
-    {"layers"},
     {"blocks"},
     {"families"},
     {"space"},
@@ -88,8 +87,6 @@ def test_imports_point_downwards():
                     allowed = there in {here, "data"} | BELOW_DATA
                 elif there in DATA:
                     allowed = RANK[here] >= ABOVE_DATA
-                elif (here, there) == ("blocks", "layers"):
-                    allowed = True  # inside build(), when the module is wanted
                 else:
                     allowed = here == there or RANK[there] < RANK[here] or {here, there} <= ORDER[RANK[here]]
                 assert allowed, f"{path.relative_to(PACKAGE)} imports {name}"
@@ -102,7 +99,9 @@ def test_every_file_has_a_place():
 
 def test_what_must_be_quick_imports_no_torch():
     for path in files():
-        if unit(path) in NO_TORCH and path != PACKAGE / "search" / "scoring.py":
+        # Modules beside their blocks are imported inside build().
+        torch_here = path == PACKAGE / "search" / "scoring.py" or path.stem.endswith("_torch")
+        if unit(path) in NO_TORCH and not torch_here:
             top = {name.split(".")[0] for name in imports(path, top_level_only=True)}
             assert not top & {"torch", "cv2", "scipy", "onnx", "ray"}, path
     names = (

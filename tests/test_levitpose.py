@@ -14,9 +14,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import litepose_nas as ln
 from litepose_nas import costs
-from litepose_nas.blocks.halving import ConvHalving, Feed
 from litepose_nas.errors import UserError
 from litepose_nas.exporters.onnx import to_onnx
+from litepose_nas.families.levitpose.sandwich import ConvDownsample, DepthwiseFFN
 from litepose_nas.network import Network
 from litepose_nas.resolve import resolve
 from litepose_nas.space import Arch, Space
@@ -138,8 +138,8 @@ def test_a_published_point_is_what_torch_counts(name):
 
 
 def test_blocks_of_two_kinds_with_the_same_numbers_cost_their_own():
-    assert Feed(8, 16) == ConvHalving(8, 16)  # as tuples: what is kept of one must not be taken for the other
-    conv, feed = (costs._block_sums(kind(8, 16), 4, 4)[0] for kind in (ConvHalving, Feed))
+    assert DepthwiseFFN(8, 16) == ConvDownsample(8, 16)  # as tuples: one must not be taken for the other
+    conv, feed = (costs._block_sums(kind(8, 16), 4, 4)[0] for kind in (ConvDownsample, DepthwiseFFN))
     assert (conv, feed) == (4 * 9 * 8 * 16, 16 * (9 * 8 + 2 * 8 * 16))
 
 

@@ -11,11 +11,14 @@ from torch.nn import functional as F
 import litepose_nas as ln
 from litepose_nas import Space, Supernet, UserError, costs, extract, resources, weights
 from litepose_nas.data.pixels import CONVENTIONS
+from litepose_nas.families.mobilevitpose.blocks import TransformerLayer
+from litepose_nas.families.mobilevitpose.blocks_torch import Attention, fold, unfold
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.formats.tensor_file import read_header
-from litepose_nas.importers import convert, foreign, mobilevit, starts
-from litepose_nas.layers.mobilevit import Attention, fold, unfold
+from litepose_nas.importers import foreign, mobilevit, starts
+from litepose_nas.importers.convert import convert
+from litepose_nas.importers.layouts import LAYOUTS
 from litepose_nas.resolve import resolve
 from litepose_nas.weights import load, load_supernet
 from tests.helpers.properties import cost_is_exact
@@ -238,7 +241,7 @@ def test_a_classifier_gives_a_backbone_and_says_so(files):
 
 
 def test_every_layout_is_told_by_its_own_file_alone(states):
-    layouts = foreign.layouts()
+    layouts = LAYOUTS
     assert {layout.name for layout in mobilevit.LAYOUTS} <= {layout.name for layout in layouts}
     for kind, layout in zip(FILES, mobilevit.LAYOUTS, strict=True):
         assert [known.name for known in layouts if known.recognises(states[kind].keys())] == [layout.name]
@@ -401,7 +404,7 @@ def test_a_start_that_is_no_point_is_refused_and_changes_nothing(files, tmp_path
 def test_narrow_heads_lie_inside_wide_ones(heads):
     """Zero what a narrow attention does not see of a wide one's weights: the same function."""
     torch.manual_seed(0)
-    wide, narrow = Attention(24, heads, 24, 9, True), Attention(16, heads, 8, 9, True)
+    wide, narrow = (Attention(TransformerLayer(dim, heads, inner, 1, 2, 9, True)) for dim, inner in ((24, 24), (16, 8)))
     x = torch.randn(2, 7, 24)
     with torch.no_grad():
         for mine, theirs in zip(narrow.parameters(), wide.parameters(), strict=True):

@@ -2,13 +2,13 @@
 
 import random
 import textwrap
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litepose_nas import Space, UserError, resources
+from litepose_nas.families.family import Family
 from litepose_nas.space import input_size
 
 SPACES = resources.names("search_spaces", ".yaml")
@@ -31,7 +31,7 @@ def reads_all(tree, joints):
 
 @pytest.fixture
 def nested():
-    return Space(NESTED, "nested", family=SimpleNamespace(plan=reads_all))
+    return Space(NESTED, "nested", family=Family("nested", reads_all, reads_all))
 
 
 @pytest.mark.parametrize("name", SPACES)

@@ -50,7 +50,7 @@ class Case(NamedTuple):
 
     @property
     def nested(self) -> bool:
-        return self.supernet.space.family.__name__.rpartition(".")[2] in NESTED
+        return self.supernet.space.family.name in NESTED
 
     @property
     def attends(self) -> bool:

@@ -160,14 +160,14 @@ def tiny_picture(path):
 
 def test_a_supernet_started_from_a_checkpoint_starts_from_it_again(room, tmp_path, monkeypatch):
     from litepose_nas.importers import starts
-    from litepose_nas.importers.report import Report
+    from litepose_nas.importers.report import ImportReport
     from litepose_nas.steps import train_supernet
 
     _, source, space = room
 
     def start(supernet, path):
         supernet.store.flat.fill_(0.25)
-        return starts.Start(Report(str(path), "a test", ("everything",), ()), None)
+        return starts.Start(ImportReport(str(path), "a test", ("everything",), ()), None)
 
     monkeypatch.setattr(starts, "init_supernet", start)
     wishes = train_supernet.Wishes(space, Recipe(batch=2), tiny.Length(steps=4), init="some.pth", amp="off")

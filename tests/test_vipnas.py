@@ -96,7 +96,8 @@ def test_the_whole_way_on_drawn_people(tmp_path, monkeypatch, said, family):
     told = json.loads(said("profile subnet-finetuned.safetensors --json"))
     assert 0 < told["macs"] <= 1_200_000
     assert told["of_one"] == "person"
-    for kind in ("Bottleneck", "GroupDeconv") if family == "s_vipnas_res50" else ("InvertedResidual", "LaneAnswer"):
+    res50 = family == "s_vipnas_res50"
+    for kind in ("GroupedBottleneck", "GroupDeconv") if res50 else ("InvertedResidual", "LaneHeatmapConv"):
         assert kind in said("profile subnet.json")
 
 

@@ -7,7 +7,8 @@ import torch
 
 import litepose_nas as ln
 from litepose_nas.errors import UserError
-from litepose_nas.importers import foreign, starts, vipnas
+from litepose_nas.importers import starts, vipnas
+from litepose_nas.importers.layouts import LAYOUTS
 from litepose_nas.resolve import resolve
 from litepose_nas.space import Space
 from tests.helpers import released_vipnas as released
@@ -80,7 +81,7 @@ def test_other_networks_are_not_taken_for_it(tmp_path):
     for name, (make, _) in NETS.items():
         for head in HEADS.values():
             names = make(head).keys()
-            found = [layout.family for layout in foreign.layouts() if layout.recognises(names)]
+            found = [layout.family for layout in LAYOUTS if layout.recognises(names)]
             assert found == [name.replace("-", "_")]
 
 

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from litepose_nas.blocks import ceil_div
+from litepose_nas.blocks.block import Shape, ceil_div
 from litepose_nas.blocks.gates import context
+from litepose_nas.blocks.groups import LaneGroups
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class Bottleneck(NamedTuple):
-    """A bottleneck; inside, channels come in few x fine lanes (blocks/groups.py), outside they are plain."""
+class GroupedBottleneck(NamedTuple):
+    """A bottleneck; inside, channels come in lanes (see groups.py), outside they are plain."""
 
-    few: int
-    fine: int
-    split: int
-    inner: int
+    groups_min: int
+    lanes_per_group: int
+    group_split: int
+    lane_split: int
     cin: int
     mid: int  # channels of a lane
     cout: int
@@ -27,12 +28,15 @@ class Bottleneck(NamedTuple):
     project: bool  # what is added passes a 1x1 convolution; where it does not, the stride is 1 and cin is cout
     hidden: int  # channels inside the global context; 0: there is none
 
+    @property
+    def grouping(self) -> LaneGroups:
+        return LaneGroups(self.groups_min, self.lanes_per_group, self.group_split, self.lane_split)
+
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return the operations; the input stays in memory until it is added or projected."""
+        """The input stays in memory until it is added or projected."""
         _, h2, w2 = self.out(h, w)
-        lanes, groups = self.few * self.fine, self.few * self.split * self.inner
-        mid, out = lanes * self.mid, self.cout * h2 * w2
-        spatial = conv(h, w, mid, mid, self.kernel, self.stride, groups)
+        mid, out = self.grouping.lanes * self.mid, self.cout * h2 * w2
+        spatial = conv(h, w, mid, mid, self.kernel, self.stride, self.grouping.groups)
         steps = [
             Step("reduced", mid * h * w, conv(h, w, self.cin, mid, 1), (0,)),
             Step("spatial", mid * h2 * w2, spatial, ("reduced",)),
@@ -45,16 +49,14 @@ class Bottleneck(NamedTuple):
             added = "projected"
         return flow([*steps, Step("over", 0, COPY._replace(act_elements=out), (result, added))])
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape."""
+    def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
 
     def build(self) -> nn.Module:
-        """Return the module."""
-        from litepose_nas.layers import bottleneck as layers
+        from litepose_nas.blocks.bottleneck_torch import GroupedBottleneckModule
 
-        return layers.Bottleneck(*self)
+        return GroupedBottleneckModule(self)
 
     def store(self) -> nn.Module:
-        """Return the module that a supernet keeps: its spatial weight joins all lanes of each of the few groups."""
-        return self._replace(split=1, inner=1).build()
+        """Its spatial weight joins all lanes of each of the fewest groups."""
+        return self._replace(group_split=1, lane_split=1).build()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from litepose_nas.blocks.block import Shape
 from litepose_nas.blocks.ops import Op, conv
 
 if TYPE_CHECKING:
@@ -23,18 +24,16 @@ class ConcatConv(NamedTuple):
     act: bool = True
 
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return one convolution for each band; the normalisation belongs to their sum."""
+        """One convolution for each band; the normalisation belongs to their sum."""
         return [
             conv(h, w, self.first, self.cout, self.kernel, norm=False, act=False, inputs=(0, 1)),
             conv(h, w, self.second, self.cout, self.kernel, act=self.act, held=h * w * self.cout, inputs=(1,)),
         ]
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape."""
+    def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
 
     def build(self) -> nn.Module:
-        """Return the module."""
-        from litepose_nas.layers import concat as layers
+        from litepose_nas.blocks.concat_torch import ConcatConvModule
 
-        return layers.ConcatConv(*self)
+        return ConcatConvModule(self)

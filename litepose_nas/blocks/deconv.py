@@ -1,9 +1,11 @@
-"""Blocks of a plain heatmap head: a deconv that doubles the size, and the 1x1 convolution that answers."""
+"""Blocks of heatmap heads: deconvs that double the size, and the 1x1 convolutions whose output is the heatmaps."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from litepose_nas.blocks.block import Shape
+from litepose_nas.blocks.groups import LaneGroups
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, deconv, flow
 
 if TYPE_CHECKING:
@@ -18,78 +20,73 @@ class Deconv(NamedTuple):
     kernel: int
 
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return the deconv, which is counted on its input grid."""
         return [deconv(h, w, self.cin, self.cout, self.kernel, norm=True, act=True, inputs=(0,))]
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape, twice the input."""
+    def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
 
     def build(self) -> nn.Module:
-        """Return the module."""
-        from litepose_nas.layers import deconv as layers
+        from litepose_nas.blocks.deconv_torch import DeconvModule
 
-        return layers.Deconv(*self)
+        return DeconvModule(self)
 
 
-class Answer(NamedTuple):
+class HeatmapConv(NamedTuple):
     """A 1x1 convolution with a bias and nothing behind it."""
 
     cin: int
     cout: int
 
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return the convolution."""
         return [conv(h, w, self.cin, self.cout, 1, norm=False, act=False, bias=True, inputs=(0,))]
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape, that of the input."""
+    def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
 
     def build(self) -> nn.Module:
-        """Return the module."""
-        from litepose_nas.layers import deconv as layers
+        from litepose_nas.blocks.deconv_torch import HeatmapConvModule
 
-        return layers.Answer(*self)
+        return HeatmapConvModule(self)
 
 
 class GroupDeconv(NamedTuple):
-    """A deconv of stride 2 of lanes in few x split x inner groups (blocks/groups.py), normalised and activated."""
+    """A grouped deconv of stride 2 between lanes (see groups.py), normalised and activated."""
 
-    few: int
-    fine: int
-    split: int
-    inner: int
+    groups_min: int
+    lanes_per_group: int
+    group_split: int
+    lane_split: int
     cin: int  # channels of a lane
     cout: int
     kernel: int
     plain: bool  # what comes in is not in lanes: its channel c is dealt to lane c % lanes, once for the whole head
 
+    @property
+    def grouping(self) -> LaneGroups:
+        return LaneGroups(self.groups_min, self.lanes_per_group, self.group_split, self.lane_split)
+
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return the deconv, and the copy that puts the channels of a lane side by side."""
-        lanes, steps, x = self.few * self.fine, [], 0  # type: int, list[Step], str | int
+        lanes, steps, x = self.grouping.lanes, [], 0  # type: int, list[Step], str | int
         cin, cout = lanes * self.cin, lanes * self.cout
-        if self.plain:
+        if self.plain:  # a copy puts the channels of a lane side by side
             steps, x = [Step("dealt", cin * h * w, COPY, (0,))], "dealt"
-        op = deconv(h, w, cin, cout, self.kernel, self.few * self.split * self.inner, norm=True, act=True)
+        op = deconv(h, w, cin, cout, self.kernel, self.grouping.groups, norm=True, act=True)
         return flow([*steps, Step("result", 4 * cout * h * w, op, (x,))])
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape, twice the input."""
-        return self.few * self.fine * self.cout, 2 * h, 2 * w
+    def out(self, h: int, w: int) -> Shape:
+        return self.grouping.lanes * self.cout, 2 * h, 2 * w
 
     def build(self) -> nn.Module:
-        """Return the module."""
-        from litepose_nas.layers import deconv as layers
+        from litepose_nas.blocks.deconv_torch import GroupDeconvModule
 
-        return layers.GroupDeconv(*self)
+        return GroupDeconvModule(self)
 
     def store(self) -> nn.Module:
-        """Return the module that a supernet keeps: its weight joins all lanes of each of the few groups."""
-        return self._replace(split=1, inner=1).build()
+        """Its weight joins all lanes of each of the fewest groups."""
+        return self._replace(group_split=1, lane_split=1).build()
 
 
-class LaneAnswer(NamedTuple):
+class LaneHeatmapConv(NamedTuple):
     """A 1x1 convolution out of lanes, with a bias and nothing behind it."""
 
     lanes: int
@@ -97,16 +94,13 @@ class LaneAnswer(NamedTuple):
     cout: int
 
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return the convolution."""
         cin = self.lanes * self.cin
         return [conv(h, w, cin, self.cout, 1, norm=False, act=False, bias=True, inputs=(0,))]
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape, that of the input."""
+    def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
 
     def build(self) -> nn.Module:
-        """Return the module."""
-        from litepose_nas.layers import groups as layers
+        from litepose_nas.blocks.groups_torch import LanePointwise
 
-        return layers.LanePointwise((self.cout,), (self.lanes, self.cin), bias=True)
+        return LanePointwise((self.cout,), (self.lanes, self.cin), bias=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from litepose_nas.blocks.block import Shape
 from litepose_nas.blocks.ops import Op, conv, deconv
 
 if TYPE_CHECKING:
@@ -19,22 +20,20 @@ class FusionDeconv(NamedTuple):
     kernel: int
 
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return both deconvs; the normalisation belongs to their sum."""
+        """The normalisation belongs to the sum of both."""
         out = 4 * h * w * self.cout
         return [
             deconv(h, w, self.refined, self.cout, self.kernel, inputs=(0, 1)),
             deconv(h, w, self.raw, self.cout, self.kernel, norm=True, act=True, held=out, inputs=(1,)),
         ]
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape, twice the input."""
+    def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
 
     def build(self) -> nn.Module:
-        """Return the module."""
-        from litepose_nas.layers import fusion as layers
+        from litepose_nas.blocks.fusion_torch import FusionDeconvModule
 
-        return layers.FusionDeconv(*self)
+        return FusionDeconvModule(self)
 
 
 class FusionHead(NamedTuple):
@@ -46,7 +45,6 @@ class FusionHead(NamedTuple):
     kernel: int
 
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return the two separable convolutions."""
         out, refined, raw = (h * w * channels for channels in (self.cout, self.refined, self.raw))
         return [
             conv(h, w, self.refined, self.refined, self.kernel, groups=self.refined, inputs=(0, 1)),
@@ -55,12 +53,10 @@ class FusionHead(NamedTuple):
             conv(h, w, self.raw, self.cout, 1, norm=False, act=False, held=out + raw),
         ]
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape, that of the input."""
+    def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
 
     def build(self) -> nn.Module:
-        """Return the module."""
-        from litepose_nas.layers import fusion as layers
+        from litepose_nas.blocks.fusion_torch import FusionHeadModule
 
-        return layers.FusionHead(*self)
+        return FusionHeadModule(self)

@@ -4,52 +4,58 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from litepose_nas.blocks import ceil_div
+from litepose_nas.blocks.block import Shape, ceil_div
 from litepose_nas.blocks.gates import gate
+from litepose_nas.blocks.groups import LaneGroups
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-class InvertedResidual(NamedTuple):
-    """An inverted residual with groups of a fixed size: a narrower one has fewer groups, a finer one parts of them."""
+class GroupedInvertedResidual(NamedTuple):
+    """An inverted residual with groups of a fixed size: a narrower one has fewer groups, a finer one parts of them.
 
-    few: int  # the largest groups; their number follows from the width inside
-    fine: int  # channels of each
-    split: int  # groups made of each
+    A lane is one channel here (see groups.py).
+    """
+
+    groups_min: int  # the number of the largest groups, which follows from the width inside
+    lanes_per_group: int
+    group_split: int
     cin: int
     cout: int
     kernel: int
     stride: int
     residual: bool
     expands: bool  # otherwise there is no 1x1 up, and the width inside is cin
-    smooth: bool  # h-swish; otherwise ReLU
+    hswish: bool  # otherwise ReLU
     hidden: int  # channels inside the gate; 0: there is none
 
+    @property
+    def grouping(self) -> LaneGroups:
+        return LaneGroups(self.groups_min, self.lanes_per_group, self.group_split, 1)
+
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return the operations; the input stays in memory where it is added at the end."""
+        """The input stays in memory where it is added at the end."""
         _, h2, w2 = self.out(h, w)
-        mid, steps, x = self.few * self.fine, [], 0  # type: int, list[Step], str | int
+        mid, steps, x = self.grouping.lanes, [], 0  # type: int, list[Step], str | int
         if self.expands:
             steps, x = [Step("expanded", mid * h * w, conv(h, w, self.cin, mid, 1), (0,))], "expanded"
-        spatial = conv(h, w, mid, mid, self.kernel, self.stride, self.few * self.split)
+        spatial = conv(h, w, mid, mid, self.kernel, self.stride, self.grouping.groups)
         steps.append(Step("spatial", mid * h2 * w2, spatial, (x,)))
         steps += gate("spatial", mid, self.hidden, h2, w2)
         down = conv(h2, w2, mid, self.cout, 1, act=False)
         steps.append(Step("result", self.cout * h2 * w2, down, (steps[-1].makes,)))
         return flow([*steps, Step("over", 0, COPY, (0, "result"))] if self.residual else steps)
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape."""
+    def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
 
     def build(self) -> nn.Module:
-        """Return the module."""
-        from litepose_nas.layers import inverted as layers
+        from litepose_nas.blocks.inverted_torch import GroupedInvertedResidualModule
 
-        return layers.InvertedResidual(*self)
+        return GroupedInvertedResidualModule(self)
 
     def store(self) -> nn.Module:
-        """Return the module that a supernet keeps: its spatial weight has the largest groups."""
-        return self._replace(split=1).build()
+        """Its spatial weight has the largest groups."""
+        return self._replace(group_split=1).build()

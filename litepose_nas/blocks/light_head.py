@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from litepose_nas.blocks.block import Shape
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, deconv, flow, maybe
 
 if TYPE_CHECKING:
@@ -19,21 +20,30 @@ class InterleavedDeconv(NamedTuple):
     groups: int
 
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return the deconv, and the copies that put the channels of a group side by side and back."""
-        return flow(_deconv(0, h, w, *self))
+        return flow(self.steps(h, w))
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape, twice the input."""
+    def steps(self, h: int, w: int, reads: int | str = 0) -> list[Step]:
+        """Copies put the channels of a group side by side and back."""
+        steps: list[Step] = []
+        if maybe((self.groups > 1) & (self.groups < self.cin)):
+            steps, reads = [Step("grouped", self.cin * h * w, COPY, (reads,))], "grouped"
+        op = deconv(h, w, self.cin, self.cout, self.kernel, self.groups, norm=True, act=True)
+        steps.append(Step("result", 4 * self.cout * h * w, op, (reads,)))
+        if maybe((self.groups > 1) & (self.groups < self.cout)):
+            steps.append(Step("interleaved", 4 * self.cout * h * w, COPY, ("result",)))
+        return steps
+
+    def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
 
     def build(self) -> nn.Module:
-        """Return the module, with one small weight for each group."""
-        from litepose_nas.layers import light_head as layers
+        """The module has one small weight for each group."""
+        from litepose_nas.blocks.light_head_torch import InterleavedDeconvModule
 
-        return layers.InterleavedDeconv(*self)
+        return InterleavedDeconvModule(self)
 
     def store(self) -> nn.Module:
-        """Return the module that a supernet keeps: a weight between all channels."""
+        """The module with a weight between all channels."""
         return self._replace(groups=1).build()
 
 
@@ -45,32 +55,22 @@ class LightDeconv(NamedTuple):
     kernel: int
     groups: int
 
-    def ops(self, h: int, w: int) -> list[Op]:
-        """Return the convolution and the deconv."""
-        lift = Step("lifted", self.cout * h * w, conv(h, w, self.cin, self.cout, 1), (0,))
-        return flow([lift, *_deconv("lifted", h, w, self.cout, self.cout, self.kernel, self.groups)])
+    @property
+    def deconv(self) -> InterleavedDeconv:
+        return InterleavedDeconv(self.cout, self.cout, self.kernel, self.groups)
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape, twice the input."""
+    def ops(self, h: int, w: int) -> list[Op]:
+        lift = Step("lifted", self.cout * h * w, conv(h, w, self.cin, self.cout, 1), (0,))
+        return flow([lift, *self.deconv.steps(h, w, "lifted")])
+
+    def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
 
     def build(self) -> nn.Module:
-        """Return the module."""
-        from litepose_nas.layers import light_head as layers
+        from litepose_nas.blocks.light_head_torch import LightDeconvModule
 
-        return layers.LightDeconv(*self)
+        return LightDeconvModule(self)
 
     def store(self) -> nn.Module:
-        """Return the module that a supernet keeps: a weight between all channels of the deconv."""
+        """The module with a weight between all channels of the deconv."""
         return self._replace(groups=1).build()
-
-
-def _deconv(reads: int | str, h: int, w: int, cin: int, cout: int, kernel: int, groups: int) -> list[Step]:
-    steps: list[Step] = []
-    if maybe((groups > 1) & (groups < cin)):
-        steps, reads = [Step("grouped", cin * h * w, COPY, (reads,))], "grouped"
-    op = deconv(h, w, cin, cout, kernel, groups, norm=True, act=True)
-    steps.append(Step("result", 4 * cout * h * w, op, (reads,)))
-    if maybe((groups > 1) & (groups < cout)):
-        steps.append(Step("interleaved", 4 * cout * h * w, COPY, ("result",)))
-    return steps

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from litepose_nas.blocks import ceil_div
+from litepose_nas.blocks.block import ceil_div
 
 
 class Op(NamedTuple):

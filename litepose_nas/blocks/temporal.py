@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from litepose_nas.blocks.block import Shape
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class TemporalFuse(NamedTuple):
     through: bool = True  # gradients go on into the frame before
 
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return the convolutions at the feature's size, whatever the heatmaps' size."""
+        """All at the feature's size, whatever the heatmaps' size."""
         feature = self.width * h * w
         lift, mix = conv(h, w, self.joints, self.width, 1), conv(h, w, self.width, self.width, 1)
         band = conv(h, w, self.width, self.width, 1, norm=False, act=False)
@@ -35,13 +36,15 @@ class TemporalFuse(NamedTuple):
             return flow([*steps, Step("over", 0, COPY, ("band", "mixed"))])
         return flow([*steps, Step("over", 0, COPY, (0, "lifted")), Step("mixed", feature, mix, ("lifted",))])
 
-    def out(self, h: int, w: int) -> tuple[int, int, int]:
-        """Return the output's shape, that of the feature."""
+    def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
 
     def build(self) -> nn.Module:
-        """Return the module."""
-        from litepose_nas.layers import temporal as layers
+        from litepose_nas.blocks import temporal_torch
 
-        ways = {ADD: layers.AddHeatmaps, MULTIPLY: layers.MultiplyHeatmaps, CONCAT: layers.ConcatHeatmaps}
-        return ways[self.way](self.joints, self.width, self.through)
+        kinds = {
+            ADD: temporal_torch.AddHeatmaps,
+            MULTIPLY: temporal_torch.MultiplyHeatmaps,
+            CONCAT: temporal_torch.ConcatHeatmaps,
+        }
+        return kinds[self.way](self)

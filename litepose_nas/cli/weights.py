@@ -36,13 +36,13 @@ def import_(
 
     Example: litepose-nas import litepose_xs.pth.tar --arch litepose-xs --joints 14
     """
-    from litepose_nas import importers
+    from litepose_nas.importers.convert import convert
 
     out = out or file.with_name(f"{file.name.split('.')[0]}{'-supernet' if space else ''}.safetensors")
     _check_suffix(out, ".safetensors")
     if out.resolve() == file.resolve():
         raise UserError(f"{out}: would replace the file that is read; name another with --out")
-    report = importers.convert(file, out, arch=arch, joints=joints, resolution=resolution, space=space)
+    report = convert(file, out, arch=arch, joints=joints, resolution=resolution, space=space)
     if as_json:
         console.as_json({**report._asdict(), "out": str(out)})
         return
@@ -89,7 +89,7 @@ def export(
     size = subnet.input if input is None else input_size(input)
     out = out or Path(f"{Path(target).stem}{suffix}")
     _check_suffix(out, suffix)
-    outputs = output_names(net, size, subnet.arch.space.family.OUTPUTS)
+    outputs = output_names(net, size, subnet.arch.space.family.outputs)
     cost = costs.cost(subnet.arch, size, subnet.joints)._asdict()  # at this size, which may not be the arch's own
     pixels = words(str(subnet.info.get("pixels", DEFAULT)))
     meta = {**subnet.to_json(), "input": list(size), "cost": cost, "untrained": untrained, "input_pixels": pixels}

@@ -258,7 +258,7 @@ class Story:
         net = weights.load(folder / "subnet-finetuned.safetensors")
         subnet = subnet_file.read(folder / "subnet.json")
         path = folder / "subnet-finetuned.onnx"
-        parity = to_onnx(net, path, subnet.input, subnet.arch.space.family.OUTPUTS, net.meta)
+        parity = to_onnx(net, path, subnet.input, subnet.arch.space.family.outputs, net.meta)
         apart = max(parity.difference.values())
         line = f"{path}: ONNX Runtime and torch differ by {apart:.1e} at most, on outputs up to {parity.scale:.2g}"
         return {"line": line, "difference": apart, "file": str(path)}

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from litepose_nas.blocks import Part
-from litepose_nas.blocks.conv import MBConv, Stem
+from litepose_nas.blocks.block import Part
+from litepose_nas.blocks.conv import MBConv
 from litepose_nas.blocks.fusion import FusionDeconv, FusionHead
+from litepose_nas.blocks.stem import Stem
 from litepose_nas.errors import UserError
+from litepose_nas.families.family import Family
 
-OUTPUTS = ("heatmaps_tags", "heatmaps")
 STRIDES = (2, 2, 2, 1)
 STEM_WIDTH = 32  # of the stem's two inner convolutions, the same in every published net
 
@@ -76,3 +77,6 @@ def _crop(x: Any, like: Any) -> Any:
     """Cut the row and column that a deconv adds where an odd size was halved with rounding up."""
     height, width = like.shape[-2:]
     return x if x.shape[-2:] == (height, width) else x[..., :height, :width]
+
+
+FAMILY = Family("litepose", plan, forward, ("heatmaps_tags", "heatmaps"))

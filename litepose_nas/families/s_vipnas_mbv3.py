@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from litepose_nas.blocks import Part
-from litepose_nas.blocks.entry import Entry
+from litepose_nas.blocks.block import Part
 from litepose_nas.blocks.groups import check_lanes
-from litepose_nas.blocks.inverted import InvertedResidual
+from litepose_nas.blocks.inverted import GroupedInvertedResidual
+from litepose_nas.blocks.stem import StemConv
 from litepose_nas.errors import UserError
-from litepose_nas.families.s_vipnas_res50 import answer, head
+from litepose_nas.families.family import Family
+from litepose_nas.families.s_vipnas_res50 import head, heatmaps
+from litepose_nas.task_kind import TaskKind
 
-OUTPUTS = ("heatmaps",)
-TASK = "topdown"
 STRIDES = (1, 2, 2, 2, 1, 2)
-STAGES = len(STRIDES)
-SMOOTH = (False, False, False, True, True, True)  # h-swish in place of ReLU, as in MobileNetV3
+HSWISH = (False, False, False, True, True, True)  # in place of ReLU, as in MobileNetV3
 SQUEEZE = 4  # a gate has a quarter of its channels inside
 
 
@@ -27,7 +26,7 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
     """Yield the blocks: a convolution, a first stage as wide as it, five stages down to a 32nd, three deconvs."""
     if not isinstance(tree.stages, list) or len(tree.stages) != len(STRIDES):
         raise UserError(f"stages: expected a list of {len(STRIDES)}")
-    yield Part("stem", 1, Entry(tree.entry.width, tree.entry.kernel, True))
+    yield Part("stem", 1, StemConv(tree.entry.width, tree.entry.kernel, True))
     width, down = tree.entry.width, 2
     for i, (stage, stride) in enumerate(zip(tree.stages, STRIDES, strict=True)):
         if stage.depth < 1:
@@ -39,12 +38,12 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
         check_lanes("entry.width" if i == 0 else f"stages.{i}.width", cout, tree.largest_group)
         if isinstance(stage.each, int) and (tree.largest_group % stage.each or stage.each > tree.largest_group):
             raise UserError(f"{where}: {stage.each} channels are no part of the largest group, {tree.largest_group}")
-        few, split = mid // tree.largest_group, tree.largest_group // stage.each
+        groups_min, split = mid // tree.largest_group, tree.largest_group // stage.each
         hidden = stage.attention * (mid // SQUEEZE)
         for j in range(stage.depth):
-            block = InvertedResidual(
-                few, tree.largest_group, split, width, cout, stage.kernel, stride if j == 0 else 1,
-                i == 0 or j > 0, expands, SMOOTH[i], hidden,
+            block = GroupedInvertedResidual(
+                groups_min, tree.largest_group, split, width, cout, stage.kernel, stride if j == 0 else 1,
+                i == 0 or j > 0, expands, HSWISH[i], hidden,
             )  # fmt: skip
             yield Part(f"stages.{i}.{j}", down, block)
             if j == 0:
@@ -63,4 +62,7 @@ def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None
         for block in stage.children():
             x = block(x)
         x = after(i, x) if after else x
-    return (answer(net, x, [*sizes, x.shape[-2:]]),)
+    return (heatmaps(net, x, [*sizes, x.shape[-2:]]),)
+
+
+FAMILY = Family("s_vipnas_mbv3", plan, forward, ("heatmaps",), TaskKind.TOPDOWN, stages=len(STRIDES))

@@ -8,17 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from litepose_nas.blocks import Part
-from litepose_nas.blocks.bottleneck import Bottleneck
-from litepose_nas.blocks.deconv import GroupDeconv, LaneAnswer
-from litepose_nas.blocks.entry import Entry, MaxPool
-from litepose_nas.blocks.groups import check_groups, check_lanes, deal
+from litepose_nas.blocks.block import Part
+from litepose_nas.blocks.bottleneck import GroupedBottleneck
+from litepose_nas.blocks.deconv import GroupDeconv, LaneHeatmapConv
+from litepose_nas.blocks.groups import check_groups, check_lanes, group_lanes
+from litepose_nas.blocks.stem import MaxPool, StemConv
 from litepose_nas.errors import UserError
+from litepose_nas.families.family import Family
+from litepose_nas.task_kind import TaskKind
 
-OUTPUTS = ("heatmaps",)
-TASK = "topdown"
 STRIDES = (1, 2, 2, 2)
-STAGES = len(STRIDES)
 DECONVS = 3
 LEAST_HIDDEN = 16  # channels inside a global context; else a sixteenth of the block's
 
@@ -27,7 +26,7 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
     """Yield the blocks: a convolution and a pool, four stages down to a 32nd, three deconvs up to a quarter."""
     if not isinstance(tree.stages, list) or len(tree.stages) != len(STRIDES):
         raise UserError(f"stages: expected a list of {len(STRIDES)}")
-    yield Part("stem", 1, Entry(tree.entry.width, tree.entry.kernel, False))
+    yield Part("stem", 1, StemConv(tree.entry.width, tree.entry.kernel, False))
     yield Part("pool", 2, MaxPool(tree.entry.width))
     width, down = tree.entry.width, 4
     for i, (stage, stride) in enumerate(zip(tree.stages, STRIDES, strict=True)):
@@ -36,14 +35,16 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
         check_lanes(f"stages.{i}.width", stage.width, tree.lanes)
         check_groups(f"stages.{i}.groups", stage.groups, tree.lanes, tree.fewest_groups)
         mid = stage.width // tree.lanes
-        dealt = deal(stage.groups, tree.lanes, tree.fewest_groups, mid, mid)
+        grouping = group_lanes(stage.groups, tree.lanes, tree.fewest_groups, mid, mid)
         hidden = stage.attention * _hidden(stage.width)
         for j in range(stage.depth):
             first = j == 0  # projects because the plan says so, not because widths happen to differ
             yield Part(
                 f"stages.{i}.{j}",
                 down,
-                Bottleneck(*dealt, width, mid, stage.width, stage.kernel, stride if first else 1, first, hidden),
+                GroupedBottleneck(
+                    *grouping, width, mid, stage.width, stage.kernel, stride if first else 1, first, hidden
+                ),
             )
             if first:
                 width, down = stage.width, down * stride
@@ -51,15 +52,15 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
 
 
 def head(tree: Any, width: Any, down: int, joints: int) -> Iterator[Part]:
-    """Yield three deconvs, alike but for what comes in, and the convolution that answers."""
+    """Yield three deconvs, alike but for what comes in, and the convolution whose output is the heatmaps."""
     check_lanes("head.width", tree.head.width, tree.lanes)
     check_groups("head.groups", tree.head.groups, tree.lanes, tree.fewest_groups)
     each, cout = width // tree.lanes, tree.head.width // tree.lanes
     for i in range(DECONVS):
-        dealt = deal(tree.head.groups, tree.lanes, tree.fewest_groups, each, cout)
-        yield Part(f"head.{i}", down, GroupDeconv(*dealt, each, cout, tree.head.kernel, i == 0))
+        grouping = group_lanes(tree.head.groups, tree.lanes, tree.fewest_groups, each, cout)
+        yield Part(f"head.{i}", down, GroupDeconv(*grouping, each, cout, tree.head.kernel, i == 0))
         each, down = cout, down // 2
-    yield Part("heatmaps", down, LaneAnswer(tree.lanes, cout, joints))
+    yield Part("heatmaps", down, LaneHeatmapConv(tree.lanes, cout, joints))
 
 
 def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:
@@ -71,10 +72,10 @@ def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None
             x = block(x)
         x = after(number, x) if after else x
         sizes.append(x.shape[-2:])
-    return (answer(net, x, sizes),)
+    return (heatmaps(net, x, sizes),)
 
 
-def answer(net: Any, x: Any, sizes: list[Any]) -> Any:
+def heatmaps(net: Any, x: Any, sizes: list[Any]) -> Any:
     """Return the heatmaps from the last feature, and the sizes of it and of those before it."""
     for deconv, (height, width) in zip(net.head.children(), reversed(sizes[:-1]), strict=True):
         x = deconv(x)
@@ -87,3 +88,6 @@ def _hidden(width: Any) -> Any:
     """Return how many channels a global context has inside: a sixteenth, but no fewer than 16."""
     wide = width > 16 * LEAST_HIDDEN
     return LEAST_HIDDEN + wide * (width // 16 - LEAST_HIDDEN)
+
+
+FAMILY = Family("s_vipnas_res50", plan, forward, ("heatmaps",), TaskKind.TOPDOWN, stages=len(STRIDES))

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from litepose_nas.blocks import Part
-from litepose_nas.blocks.conv import MBConv, Stem
-from litepose_nas.blocks.deconv import Answer, Deconv
+from litepose_nas.blocks.block import Part
+from litepose_nas.blocks.conv import MBConv
+from litepose_nas.blocks.deconv import Deconv, HeatmapConv
+from litepose_nas.blocks.stem import Stem
 from litepose_nas.errors import UserError
+from litepose_nas.families.family import Family
+from litepose_nas.task_kind import TaskKind
 
-OUTPUTS = ("heatmaps",)
-TASK = "topdown"
 STRIDES = (2, 2, 2)
-STAGES = len(STRIDES)
 STEM_WIDTH = 16  # of the stem's two inner convolutions
 KERNEL = 4  # of the deconvs
 
@@ -44,7 +44,7 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
     for i, head in enumerate(tree.head):
         yield Part(f"head.{i}", down, Deconv(width, head.width, KERNEL))
         width, down = head.width, down // 2
-    yield Part("heatmaps", down, Answer(width, joints))
+    yield Part("heatmaps", down, HeatmapConv(width, joints))
 
 
 def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:
@@ -62,3 +62,6 @@ def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None
         if x.shape[-2:] != (height, width):  # what a deconv adds where an odd size was halved with rounding up
             x = x[..., :height, :width]
     return (net.heatmaps(x),)
+
+
+FAMILY = Family("simple_topdown", plan, forward, ("heatmaps",), TaskKind.TOPDOWN, stages=len(STRIDES))

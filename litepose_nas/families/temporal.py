@@ -7,17 +7,17 @@ way of its own. The networks of the later frames share the tensors of one supern
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from litepose_nas import families
-from litepose_nas.blocks import Part
+from litepose_nas.blocks.block import Part
 from litepose_nas.blocks.temporal import WAYS, TemporalFuse
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.families.family import ClipFrame, Family
 from litepose_nas.task_kind import TaskKind
 
+NAME = "temporal"
 KEY, FRAMES, SHARED = "key", "frames", "later"  # how names begin: of the key network, of later ones, of their store
 NONE = "none"
 GRADIENTS = {"stopped": False, "through": True}  # at the heatmaps of the frame before
@@ -25,25 +25,13 @@ ANSWERS = {"fresh": False, "added": True}  # what a later network says: all, or 
 
 
 @dataclass(frozen=True)
-class Group:
-    """The family of groups whose networks are of these two families."""
+class FrameGroup:
+    """The plan and the wiring of groups whose networks are of these two families."""
 
-    key: families.Family
-    later: families.Family
-    added: bool = False  # a later network answers with what is to be added to the heatmaps before
+    key: Family
+    later: Family
+    added: bool = False  # a later network gives what is to be added to the heatmaps before
     through: bool = False  # gradients go on into the frame before
-    OUTPUTS = ("heatmaps",)
-    TASK = TaskKind.TEMPORAL
-
-    @property
-    def __name__(self) -> str:
-        """What a family that is a module is called by."""
-        return __name__
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel by names: a module cannot be copied or sent."""
-        names = self.key.__name__, self.later.__name__  # type: ignore[attr-defined]
-        return _made, (*names, self.added, self.through)
 
     def plan(self, tree: Any, joints: int) -> Iterator[Part]:
         """Yield the blocks of the key network, then those of every later frame."""
@@ -81,19 +69,6 @@ class Group:
             place = (place + 1) % size
         return (torch.stack(heatmaps, 1),)
 
-    def clip(self, tree: Any) -> list[families.ClipFrame]:
-        """Return the frames of a group, the key frame first."""
-        later = [
-            families.ClipFrame(str(number + 1), f"{FRAMES}.{number}.", f"{FRAMES}.blocks.{number}.")
-            for number in range(tree.frames.depth)
-        ]
-        return [families.ClipFrame(KEY, f"{KEY}.", ""), *later]
-
-    def twin(self, path: str) -> str:
-        """Return where the first later frame has the choice that a later one has at this path; else nothing."""
-        found = re.fullmatch(rf"({FRAMES}\.blocks)\.\d+\.(.*)", path)
-        return f"{found[1]}.0.{found[2]}" if found else ""
-
     def _look(self, net: Any, image: Any, before: Any, place: int) -> Any:
         """Return the heatmaps of one frame."""
         if place == 0:
@@ -113,26 +88,30 @@ class Group:
         return heatmaps + (before if self.through else before.detach())
 
 
-def of(tree: Mapping[str, Any]) -> Group:
-    """Return the family of groups that a space's tree describes."""
+def family_of(tree: Mapping[str, Any], known: Mapping[str, Family]) -> Family:
+    """Return the family of groups that a space's tree describes, made of two of the families that are known."""
     found = []
     for name in (KEY, FRAMES):
         node = tree.get(name)
         family = node.get("family") if isinstance(node, Mapping) else None
         if not isinstance(family, str):
             raise UserError(f"{name}: expected a mapping with the key `family`, that of its networks")
-        one = families.load(family)
-        if getattr(one, "TASK", "") != TaskKind.TOPDOWN:
+        if family not in known and family != NAME:
+            raise UserError(f"{name}.family: {family!r} is not one; {nearest(family, known)}")
+        if family == NAME or not known[family].task.once_a_person:
             raise UserError(f"{name}.family: {family} does not see one person at a time; name a top-down family")
-        found.append(one)
-    if not hasattr(found[1], "STAGES"):
-        raise UserError(f"{FRAMES}.family: {tree[FRAMES]['family']} has no stages to join heatmaps at; name another")
+        found.append(known[family])
     key, later = found
-    return Group(key, later, _word(tree, "answer", ANSWERS), _word(tree, "gradient", GRADIENTS))
+    if not later.stages:
+        raise UserError(f"{FRAMES}.family: {later.name} has no stages to join heatmaps at; name another")
+    group = FrameGroup(key, later, _word(tree, "answer", ANSWERS), _word(tree, "gradient", GRADIENTS))
+    return Family(NAME, group.plan, group.forward, ("heatmaps",), TaskKind.TEMPORAL, clip=clip)
 
 
-def _made(key: str, later: str, added: bool, through: bool) -> Group:
-    return Group(families.load(key.rpartition(".")[2]), families.load(later.rpartition(".")[2]), added, through)
+def clip(tree: Any) -> list[ClipFrame]:
+    """Return the frames of a group: the key frame, whose network is fixed, then those with networks of their own."""
+    later = (ClipFrame(str(n + 1), f"{FRAMES}.{n}.", f"{FRAMES}.blocks.{n}.") for n in range(tree.frames.depth))
+    return [ClipFrame(KEY, f"{KEY}."), *later]
 
 
 def key_everywhere(net: Any, clips: Any) -> tuple[Any, ...]:

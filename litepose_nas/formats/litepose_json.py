@@ -8,7 +8,7 @@ from typing import Any
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.families.litepose import STRIDES
 from litepose_nas.formats.json_file import short
-from litepose_nas.formats.litepose_numbers import Block, Numbers, Stage, check_released
+from litepose_nas.formats.litepose_numbers import BlockNumbers, Numbers, StageNumbers, check_released
 
 KEYS = ("img_size", "input_channel", "deconv_setting", "backbone_setting")
 STAGE_KEYS = ("num_blocks", "stride", "channel", "block_setting")
@@ -38,7 +38,7 @@ def numbers(data: Mapping[str, Any], where: str) -> Numbers:
     return net
 
 
-def _stage(stage: Any, stride: int, where: str, at: str) -> Stage:
+def _stage(stage: Any, stride: int, where: str, at: str) -> StageNumbers:
     if not isinstance(stage, dict):
         raise UserError(f"{where}: {at}: expected a mapping with the keys {', '.join(STAGE_KEYS)}, got {short(stage)}")
     depth, strides, width, blocks = (_key(stage, key, where, f"{at}.") for key in STAGE_KEYS)
@@ -46,17 +46,17 @@ def _stage(stage: Any, stride: int, where: str, at: str) -> Stage:
         raise UserError(f"{where}: {at}.stride: expected {stride}, got {strides}; our strides are always 2, 2, 2, 1")
     depth = _whole(depth, f"{where}: {at}.num_blocks", DEEPEST)
     blocks = _list(blocks, depth, f"{where}: {at}.block_setting", "[expansion, kernel] pairs, as num_blocks says")
-    return Stage(
+    return StageNumbers(
         _whole(width, f"{where}: {at}.channel"),
         tuple(_block(pair, f"{where}: {at}.block_setting.{j}") for j, pair in enumerate(blocks)),
     )
 
 
-def _block(pair: Any, at: str) -> Block:
+def _block(pair: Any, at: str) -> BlockNumbers:
     expand, kernel = _list(pair, 2, at, "numbers, [expansion, kernel]")
     if _whole(kernel, f"{at}.1") % 2 == 0:
         raise UserError(f"{at}.1: expected an odd kernel size, got {kernel}")
-    return Block(kernel, _whole(expand, f"{at}.0"))
+    return BlockNumbers(kernel, _whole(expand, f"{at}.0"))
 
 
 def _key(node: Mapping[str, Any], key: str, where: str, prefix: str) -> Any:

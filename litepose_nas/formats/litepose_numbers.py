@@ -4,25 +4,24 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from litepose_nas import families
 from litepose_nas.errors import UserError
 from litepose_nas.space import Arch, Space
 
 SPACES = ("litepose", "litepose-blocks")  # searched for the numbers, the simpler one first
 
 
-class Block(NamedTuple):
+class BlockNumbers(NamedTuple):
     """The two numbers that a block chooses."""
 
     kernel: int
     expand: int
 
 
-class Stage(NamedTuple):
+class StageNumbers(NamedTuple):
     """One of the four stages."""
 
     width: int
-    blocks: tuple[Block, ...]
+    blocks: tuple[BlockNumbers, ...]
 
 
 class Numbers(NamedTuple):
@@ -30,7 +29,7 @@ class Numbers(NamedTuple):
 
     resolution: int | None  # None where it is unknown: no tensor depends on it
     stem: int
-    stages: tuple[Stage, ...]
+    stages: tuple[StageNumbers, ...]
     head: tuple[int, ...]
 
 
@@ -46,7 +45,7 @@ def to_arch(net: Numbers) -> Arch:
 
 def point(space: Space, net: Numbers) -> Arch:
     """Return the architecture of a space that has these numbers; where the resolution is unknown, its largest."""
-    if space.family is not families.load("litepose"):
+    if space.family.name != "litepose":
         raise UserError(f"{space.name}: not a space of LitePose, so LitePose's numbers are no point of it")
     values = {gene.path: value(net, gene.path) for gene in space.genes}
     if net.resolution is None:
@@ -91,7 +90,7 @@ def own_space(net: Numbers) -> Space:
     """Return a space whose choices are the numbers of this network."""
     stages = []
     for stage in net.stages:
-        choices = {key: sorted({getattr(block, key) for block in stage.blocks}) for key in Block._fields}
+        choices = {key: sorted({getattr(block, key) for block in stage.blocks}) for key in BlockNumbers._fields}
         mixed = any(len(found) > 1 for found in choices.values())
         blocks = {"blocks": choices} if mixed else choices
         stages.append({"depth": [len(stage.blocks)], "width": [stage.width], **blocks})

@@ -6,8 +6,6 @@ the family's published network that is most like the file's.
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +13,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from litepose_nas import families, importers, network, resources, space_file, weights
+from litepose_nas import network, resources, space_file, weights
 from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file, subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers import litepose, litepose_names
 from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.layout import Layout
-from litepose_nas.importers.report import Report, Shape
+from litepose_nas.importers.layouts import LAYOUTS
+from litepose_nas.importers.report import ImportReport, Shape
 from litepose_nas.network import Network
 from litepose_nas.resolve import published, resolve
 from litepose_nas.space import Arch, Space, Value, input_size
@@ -43,12 +42,6 @@ class Foreign(NamedTuple):
     pixels: str
 
 
-def layouts() -> list[Layout]:
-    """Return the layouts that the files in this folder know."""
-    names = [f"{importers.__name__}.{module.name}" for module in pkgutil.iter_modules(importers.__path__)]
-    return [layout for name in names for layout in getattr(importlib.import_module(name), "LAYOUTS", ())]
-
-
 def is_litepose(state: Mapping[str, Tensor]) -> bool:
     """Tell whether a checkpoint is of LitePose, whose importer also knows its supernets and their kernel maps."""
     return any(litepose_names.is_known(name) for name in state)
@@ -57,10 +50,9 @@ def is_litepose(state: Mapping[str, Tensor]) -> bool:
 def read(path: str | Path, state: Mapping[str, Tensor] | None = None) -> Foreign:
     """Return the tensors of a checkpoint in any layout that is known; it may have been read already."""
     state = read_checkpoint(path) if state is None else state
-    known = layouts()
-    layout = next((layout for layout in known if layout.recognises(state.keys())), None)
+    layout = next((layout for layout in LAYOUTS if layout.recognises(state.keys())), None)
     if layout is None:
-        names = ", ".join(["the released LitePose", *(layout.name for layout in known)])
+        names = ", ".join(["the released LitePose", *(layout.name for layout in LAYOUTS)])
         raise UserError(
             f"{path}: none of its {len(state)} tensors belongs to a network that is known (the first is "
             f"{next(iter(state))!r}); known: {names}"
@@ -189,7 +181,7 @@ def _nearest_point(file: Foreign) -> tuple[Subnet, str]:
         name, subnet = max(mine, key=lambda pair: shared(pair[1]))
         return subnet, name
     for name, space in spaces.items():
-        if family_of(space) == file.family:
+        if space.family.name == file.family:
             return Subnet(space.widest, 17), f"the widest of {name}"
     raise UserError(f"{file.file}: {file.name}, but no search space has networks of its family {file.family}")
 
@@ -199,13 +191,8 @@ def free_genes(file: Foreign) -> dict[str, Value]:
     return _nearest_point(file)[0].arch.to_dict()
 
 
-def family_of(space: Space) -> str:
-    """Return the name of a space's family."""
-    return str(getattr(space.family, "__name__", "")).rpartition(".")[2]
-
-
 def _check_family(file: Foreign, space: Space) -> None:
-    if space.family is not families.load(file.family):
+    if space.family.name != file.family:
         raise UserError(f"{file.file}: holds {file.name}; {space.name} has networks of another family")
 
 
@@ -259,7 +246,7 @@ def file_joints(file: Foreign, arch: Arch) -> int | None:
     return None
 
 
-def fit(file: Foreign, subnet: Subnet, what: str, notes: list[str]) -> tuple[dict[str, Tensor], Report]:
+def fit(file: Foreign, subnet: Subnet, what: str, notes: list[str]) -> tuple[dict[str, Tensor], ImportReport]:
     """Return the tensors of a file that a network takes, and the report; refuse a file that does not fit.
 
     A whole part that the file lacks, such as a head, is left out, and so are output layers of other joints. Anything
@@ -294,7 +281,7 @@ def fit(file: Foreign, subnet: Subnet, what: str, notes: list[str]) -> tuple[dic
     if file.pixels:
         notes = [*notes, f"pictures as its training had them: pixels={file.pixels}"]
     unused = {**file.idle, **{file.theirs[name]: found[name] for name in sorted(other)}}
-    report = Report(
+    report = ImportReport(
         file.file,
         f"{file.name}, as {what}",
         matched=tuple(matched),

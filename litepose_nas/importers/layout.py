@@ -12,7 +12,7 @@ class Layout(NamedTuple):
     """One way in which another program writes the weights of one of our families."""
 
     name: str  # as a person would say it: "timm's MobileViT"
-    family: str  # the file in families/
+    family: str  # its name in a space's YAML
     recognises: Callable[[Collection[str]], bool]  # from the names of a file's tensors alone
     to_ours: Callable[[str], str | None]  # the file's name -> ours; None: it has no place here, such as a classifier
     genes: Callable[[Mapping[str, Tensor]], dict[str, Any]]  # tensors under our names -> what their shapes tell

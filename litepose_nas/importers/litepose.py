@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from litepose_nas import families, weights
+from litepose_nas import weights
 from litepose_nas.errors import UserError
 from litepose_nas.families.litepose import STRIDES
 from litepose_nas.formats import litepose_json, subnet_file
@@ -21,7 +21,7 @@ from litepose_nas.formats.litepose_numbers import Numbers
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.litepose_names import to_ours, to_theirs
-from litepose_nas.importers.report import Report, Shape
+from litepose_nas.importers.report import ImportReport, Shape
 from litepose_nas.network import Network
 from litepose_nas.resolve import published, resolve
 from litepose_nas.space import Arch, Space
@@ -90,9 +90,9 @@ def _infer(tensors: Mapping[str, Tensor], theirs: Mapping[str, str], where: str)
                     f"{where}: {name}: {width} channels expand to {mid} with kernel {kernel}; expected a multiple and "
                     "an odd kernel"
                 )
-            blocks.append(numbers.Block(kernel, mid // width))
+            blocks.append(numbers.BlockNumbers(kernel, mid // width))
             j += 1
-        stages.append(numbers.Stage(shape(f"stages.{i}.0.project.conv.weight")[0], tuple(blocks)))
+        stages.append(numbers.StageNumbers(shape(f"stages.{i}.0.project.conv.weight")[0], tuple(blocks)))
     stem = shape("stem.project.conv.weight")[0]
     head = tuple(shape(f"head.fuse.{i}.refined.weight")[1] for i in range(3))
     joints = shape("head.out.1.refined.project.weight")[0]
@@ -119,7 +119,7 @@ def import_weights(
         raise UserError(f"resolution {resolution}: the architecture has its own; leave one of the two out")
     else:
         found = arch if isinstance(arch, Arch) else resolve(arch).subnet.arch
-    if found.space.family is not families.load("litepose"):
+    if found.space.family.name != "litepose":
         raise UserError(f"{path}: holds a LitePose; {found.space.name} has networks of another family")
     joints = file.joints if joints is None else subnet_file.check_joints(joints, str(path))
     subnet = Subnet(found, joints, {"source": {"imported_from": Path(path).name}})
@@ -142,12 +142,12 @@ def import_weights(
     return wanted.requires_grad_().eval()
 
 
-def init_supernet(supernet: Supernet, path: str | Path) -> Report:
+def init_supernet(supernet: Supernet, path: str | Path) -> ImportReport:
     """Copy a LitePose-shaped checkpoint, a network or a supernet, into the windows of its architecture."""
     return _fill(supernet, read(path))
 
 
-def import_supernet(path: str | Path, space: str | Space, joints: int | None = None) -> tuple[Supernet, Report]:
+def import_supernet(path: str | Path, space: str | Space, joints: int | None = None) -> tuple[Supernet, ImportReport]:
     """Return a new supernet of a space, started from a LitePose-shaped checkpoint."""
     file = read(path)
     joints = file.joints if joints is None else subnet_file.check_joints(joints, str(path))
@@ -155,7 +155,7 @@ def import_supernet(path: str | Path, space: str | Space, joints: int | None = N
     return supernet, _fill(supernet, file)
 
 
-def _fill(supernet: Supernet, file: Checkpoint) -> Report:
+def _fill(supernet: Supernet, file: Checkpoint) -> ImportReport:
     try:
         arch = numbers.point(supernet.space, file.numbers)
     except UserError as error:
@@ -227,11 +227,11 @@ def _owned(tensor: Tensor, like: Tensor) -> Tensor:
 
 def _report(
     file: Checkpoint, shapes: Mapping[str, Shape], network: str, notes: list[str], used_maps: Iterable[str] = ()
-) -> Report:
+) -> ImportReport:
     pairs = [(name, tuple(file.tensors[name].shape), shape) for name, shape in shapes.items() if name in file.tensors]
     idle = {file.theirs[name]: tuple(tensor.shape) for name, tensor in file.tensors.items() if name not in shapes}
     maps = {file.theirs[name]: tuple(tensor.shape) for name, tensor in file.maps.items() if name not in used_maps}
-    return Report(
+    return ImportReport(
         file.file,
         network,
         matched=(*(name for name, mine, wanted in pairs if mine == wanted), *used_maps),
@@ -242,7 +242,7 @@ def _report(
     )
 
 
-def _refuse_unless_whole(report: Report, file: Checkpoint, subnet: Subnet, shapes: Mapping[str, Shape]) -> None:
+def _refuse_unless_whole(report: ImportReport, file: Checkpoint, subnet: Subnet, shapes: Mapping[str, Shape]) -> None:
     left = [file.theirs[name] for name in file.tensors if name not in shapes]
     if report.complete and not left:
         return
@@ -280,7 +280,7 @@ def _with_resolution(net: Numbers, asked: int | None) -> tuple[Numbers, str]:
         return net._replace(resolution=asked), f"resolution {asked}, as asked"
     for name in published():
         arch = resolve(name).subnet.arch
-        if arch.space.family is families.load("litepose") and not list(_differences(net, arch)):
+        if arch.space.family.name == "litepose" and not list(_differences(net, arch)):
             size = arch.input[0]
             return net._replace(resolution=size), f"the numbers are those of {name}, so resolution {size}"
     note = f"no tensor tells the resolution; taken to be {DEFAULT_RESOLUTION}"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 Shape = tuple[int, ...]
 
 
-class Report(NamedTuple):
+class ImportReport(NamedTuple):
     """Which tensors of a file found their place in a network, and which did not."""
 
     file: str

@@ -15,7 +15,7 @@ from litepose_nas.formats import json_file, subnet_file, tensor_file
 from litepose_nas.importers import foreign, litepose
 from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.foreign import Foreign
-from litepose_nas.importers.report import Report
+from litepose_nas.importers.report import ImportReport
 from litepose_nas.resolve import METADATA, SUPERNET_METADATA, subnet_of
 from litepose_nas.space import Arch, Space
 from litepose_nas.supernet import Supernet, extract
@@ -24,7 +24,7 @@ from litepose_nas.supernet import Supernet, extract
 class Start(NamedTuple):
     """What a supernet was started from."""
 
-    report: Report
+    report: ImportReport
     pixels: str | None  # the convention of the pictures these weights are used to, where the file says
 
 
@@ -90,7 +90,7 @@ def _own_network(path: str | Path) -> Foreign:
     tensors = {name: tensor.detach() for name, tensor in weights.load(path).state_dict().items()}
     space = subnet.arch.space
     pixels = str(subnet.info.get("pixels", ""))
-    name, family = f"a network of {space.name}", foreign.family_of(space)
+    name, family = f"a network of {space.name}", space.family.name
     return Foreign(
         str(path), name, family, tensors, dict(zip(tensors, tensors, strict=True)), {}, _told(subnet.arch), pixels
     )
@@ -110,12 +110,12 @@ def _from_supernet(supernet: Supernet, path: str | Path, text: str) -> Start:
     name = f"a supernet of {loaded.space.name}" + ("" if same else ", its widest network")
     widest = loaded.space.widest
     names = dict(zip(net, net, strict=True))
-    family = foreign.family_of(loaded.space)
+    family = loaded.space.family.name
     file = Foreign(str(path), name, family, net, names, {}, _told(widest), str(pixels or ""))
     return Start(_fill_whole(supernet, file) if same else _fill(supernet, file), pixels)
 
 
-def _fill_whole(supernet: Supernet, file: Foreign) -> Report:
+def _fill_whole(supernet: Supernet, file: Foreign) -> ImportReport:
     """Copy a store into one of the same space, but for outputs of other joints."""
     mine = supernet.store.state_dict()
     fits = [name for name, tensor in mine.items() if file.tensors[name].shape == tensor.shape]
@@ -125,7 +125,7 @@ def _fill_whole(supernet: Supernet, file: Foreign) -> Report:
             mine[name].copy_(file.tensors[name])
     shapes = weights.shapes(mine)
     notes = [f"its outputs are for other joints: {', '.join(other)} as at the start of a training"] if other else []
-    return Report(
+    return ImportReport(
         file.file,
         f"{file.name}, as a supernet of {supernet.space.name}, {supernet.joints} joints",
         matched=tuple(fits),
@@ -136,13 +136,13 @@ def _fill_whole(supernet: Supernet, file: Foreign) -> Report:
 
 
 def _point(space: Space, file: Foreign) -> Arch:
-    if foreign.family_of(space) != file.family:
+    if space.family.name != file.family:
         raise UserError(f"{file.file}: holds {file.name}; {space.name} has networks of another family")
     told = all(gene.path in file.genes for gene in space.genes if gene.path != "resolution" and not gene.gates)
     return foreign.point(space, file.genes, file.file, {} if told else foreign.free_genes(file))
 
 
-def _fill(supernet: Supernet, file: Foreign) -> Report:
+def _fill(supernet: Supernet, file: Foreign) -> ImportReport:
     """Copy a network into the windows of its architecture."""
     arch = _point(supernet.space, file)
     subnet = subnet_file.Subnet(arch, supernet.joints)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from litepose_nas.blocks.groups import deal
+from litepose_nas.blocks.groups import group_lanes
 from litepose_nas.importers.layout import Layout
 from litepose_nas.space import Space
 
@@ -62,7 +62,7 @@ def res50_name(name: str) -> str | None:
 
 def res50_tensor(name: str, tensor: Tensor) -> Tensor:
     """Return a tensor in our arrangement."""
-    lanes, few = _lanes(RES50)
+    lanes, groups_min = _lanes(RES50)
     tensor = _permuted(name, tensor, 3, RES50_STREAM, lanes)
     if re.search(r"\.context\.(down|norm|up)\.", name):
         return tensor.flatten(1) if ".weight" in name and ".norm." not in name else tensor.flatten()
@@ -71,10 +71,10 @@ def res50_tensor(name: str, tensor: Tensor) -> Tensor:
     if ".restore.conv." in name:
         return tensor.flatten(1).unflatten(1, (lanes, -1))
     if ".spatial.conv." in name:
-        return _grouped(tensor, lanes, few, tensor.shape[0] // tensor.shape[1], tensor.shape[0])
+        return _grouped(tensor, lanes, groups_min, tensor.shape[0] // tensor.shape[1], tensor.shape[0])
     if (".reduce.bn." in name or ".spatial.bn." in name) and tensor.dim():
         return tensor.unflatten(0, (lanes, -1))
-    return _head_tensor(name, tensor, lanes, few, lanes)
+    return _head_tensor(name, tensor, lanes, groups_min, lanes)
 
 
 def res50_genes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ def mbv3_name(name: str) -> str | None:
 
 def mbv3_tensor(name: str, tensor: Tensor) -> Tensor:
     """Return a tensor in our arrangement."""
-    lanes, few = _lanes(MBV3)
+    lanes, groups_min = _lanes(MBV3)
     tensor = _permuted(name, tensor, len(DEPTHS) - 1, MBV3_STREAM, lanes)
     if ".spatial.conv." in name:
         size, width = _tree(MBV3).largest_group, tensor.shape[0]
@@ -124,7 +124,7 @@ def mbv3_tensor(name: str, tensor: Tensor) -> Tensor:
     if ".gate." in name and name.endswith("weight"):
         return tensor.flatten(1)
     # Its deconvs are depthwise: as many groups as weights going in.
-    return _head_tensor(name, tensor, lanes, few, tensor.shape[0] if tensor.dim() else lanes)
+    return _head_tensor(name, tensor, lanes, groups_min, tensor.shape[0] if tensor.dim() else lanes)
 
 
 def mbv3_genes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -166,20 +166,20 @@ def _head_name(name: str) -> str | None:
     return f"head.{number}.{('conv', 'bn')[kind]}.{found[2]}" if kind < 2 else None
 
 
-def _head_tensor(name: str, tensor: Tensor, lanes: int, few: int, groups: int) -> Tensor:
+def _head_tensor(name: str, tensor: Tensor, lanes: int, groups_min: int, groups: int) -> Tensor:
     if name.startswith("head.") and ".conv." in name:
-        return _grouped(tensor, lanes, few, groups, tensor.shape[1] * groups)
+        return _grouped(tensor, lanes, groups_min, groups, tensor.shape[1] * groups)
     if name.startswith("head.") and tensor.dim():
         return tensor.unflatten(0, (lanes, -1))
     return tensor.flatten(1).unflatten(1, (lanes, -1)) if name == "heatmaps.weight" else tensor
 
 
-def _grouped(tensor: Tensor, lanes: int, few: int, groups: int, across: int) -> Tensor:
+def _grouped(tensor: Tensor, lanes: int, groups_min: int, groups: int, across: int) -> Tensor:
     """Return a grouped weight with its axes; `across` counts all channels on the side of its second axis."""
     rows, columns = tensor.shape[0] // lanes, across // lanes
-    _, fine, split, inner = deal(groups, lanes, few, columns, rows)
-    rest = fine // split
-    return tensor.reshape(few, split, inner, rest, rows // inner, rest, columns // inner, *tensor.shape[2:])
+    _, per_group, split, inner = group_lanes(groups, lanes, groups_min, columns, rows)
+    rest = per_group // split
+    return tensor.reshape(groups_min, split, inner, rest, rows // inner, rest, columns // inner, *tensor.shape[2:])
 
 
 def _permuted(name: str, tensor: Tensor, stage: int, stream: Mapping[str, int], lanes: int) -> Tensor:
@@ -213,9 +213,9 @@ def _shared_genes(tensors: Mapping[str, Tensor], space: str) -> dict[str, Any]:
 
 def _groups(shape: torch.Size, space: str, path: str) -> int:
     """Return the choice that makes so many groups; the largest makes one for each channel."""
-    few, split, inner = shape[:3]
+    groups_min, split, inner = shape[:3]
     largest: int = next(gene.choices[0] for gene in Space.load(space).genes if gene.path == path)
-    return largest if inner > 1 else few * split
+    return largest if inner > 1 else groups_min * split
 
 
 LAYOUTS = (

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from litepose_nas import costs
-from litepose_nas.blocks import Part
+from litepose_nas.blocks.block import Part
 from litepose_nas.costs import Row
 from litepose_nas.report.plots import GREY, RED, svg, text
 from litepose_nas.space import Arch

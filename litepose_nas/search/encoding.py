@@ -24,8 +24,13 @@ class Genome:
         self._numbers = [{choice: i for i, choice in enumerate(gene.choices)} for gene in space.genes]
         at_path = {gene.path: gene.at for gene in space.genes}
         # The genes of later frames of a clip that the first of them has as well, and where.
-        twin = getattr(space.family, "twin", lambda path: "")
-        self._twins = [(gene.at, at_path[path]) for gene in space.genes if (path := twin(gene.path)) in at_path]
+        own = [frame.choices for frame in space.widest.clip if frame.choices]
+        self._twins = [
+            (gene.at, at_path[twin])
+            for choices in own
+            for gene in space.genes
+            if gene.path.startswith(choices) and (twin := own[0] + gene.path.removeprefix(choices)) in at_path
+        ]
         gated: dict[tuple[tuple[int, int], ...], list[int]] = defaultdict(list)
         for gene in space.genes:
             if gene.gates:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from litepose_nas.blocks import Part
-from litepose_nas.blocks.bottleneck import Bottleneck
-from litepose_nas.blocks.conv import Stem
-from litepose_nas.blocks.deconv import GroupDeconv, LaneAnswer
-from litepose_nas.blocks.entry import Entry
-from litepose_nas.blocks.groups import deal
-from litepose_nas.blocks.inverted import InvertedResidual as GroupedResidual
-from litepose_nas.blocks.mobilevit import ConvUnit, Encoder, Fold, InvertedResidual, Join, Local
+from litepose_nas.blocks.block import Part
+from litepose_nas.blocks.bottleneck import GroupedBottleneck
+from litepose_nas.blocks.deconv import GroupDeconv, LaneHeatmapConv
+from litepose_nas.blocks.groups import group_lanes
+from litepose_nas.blocks.inverted import GroupedInvertedResidual
 from litepose_nas.blocks.ops import Op, conv, linear
+from litepose_nas.blocks.stem import Stem, StemConv
+from litepose_nas.families.family import Family
+from litepose_nas.families.mobilevitpose.blocks import (
+    ConvUnit,
+    Fold,
+    InvertedResidual,
+    MergeConv,
+    TransformerLayer,
+    Unfold,
+)
 from litepose_nas.space import Arch, Space
 from tests.helpers.properties import Inputs
 
@@ -43,8 +49,7 @@ def chain(net: nn.Module, x: Tensor) -> Tensor:
 
 def space(name: str, plan: Callable[[Any, int], Iterator[Part]], wiring: Any = chain, **tree: Any) -> Space:
     """A space that is not in a file."""
-    family = SimpleNamespace(plan=plan, forward=wiring)
-    return Space({"resolution": [64, 96], "about": name, **tree}, name=name, family=family)
+    return Space({"resolution": [64, 96], "about": name, **tree}, name=name, family=Family(name, plan, wiring))
 
 
 def departing(space: Space, departures: dict[str, Any]) -> Arch:
@@ -65,16 +70,16 @@ def plan_groups(tree: Any, joints: int) -> Iterator[Part]:
     lanes, few = tree.lanes, tree.fewest
     yield Part("stem", 1, Stem(8, tree.width))
     mid, hidden = tree.width // lanes, 4 * tree.attention
-    dealt = deal(tree.groups, lanes, few, mid, mid)
+    grouping = group_lanes(tree.groups, lanes, few, mid, mid)
     for i in range(2):
-        block = Bottleneck(*dealt, tree.width, mid, tree.width, tree.kernel, 2 - i, i == 0, hidden)
+        block = GroupedBottleneck(*grouping, tree.width, mid, tree.width, tree.kernel, 2 - i, i == 0, hidden)
         yield Part(f"block{i}", 2 + 2 * i, block)
     out = tree.head.width // lanes
     for i in range(2):
         cin = out if i else mid
-        dealt = deal(tree.head.groups, lanes, few, cin, out)
-        yield Part(f"up{i}", 4 // 2**i, GroupDeconv(*dealt, cin, out, tree.head.kernel, i == 0))
-    yield Part("answer", 1, LaneAnswer(lanes, out, joints))
+        grouping = group_lanes(tree.head.groups, lanes, few, cin, out)
+        yield Part(f"up{i}", 4 // 2**i, GroupDeconv(*grouping, cin, out, tree.head.kernel, i == 0))
+    yield Part("answer", 1, LaneHeatmapConv(lanes, out, joints))
 
 
 def back_up(net: nn.Module, x: Tensor) -> Tensor:
@@ -137,9 +142,9 @@ FEW_GROUPS = Hard(
 
 def plan_each(tree: Any, joints: int) -> Iterator[Part]:
     """Groups of a fixed size in inverted residuals, with gates."""
-    yield Part("stem", 1, Entry(tree.stem, 3, True))
+    yield Part("stem", 1, StemConv(tree.stem, 3, True))
     inside = 8 // tree.each
-    first = GroupedResidual(
+    first = GroupedInvertedResidual(
         tree.stem // 8, 8, inside, tree.stem, tree.stem, 3, 1, True, False, False, tree.attention * tree.stem // 4
     )
     yield Part("first", 2, first)
@@ -148,7 +153,7 @@ def plan_each(tree: Any, joints: int) -> Iterator[Part]:
         yield Part(
             f"block{i}",
             2 + 2 * i,
-            GroupedResidual(
+            GroupedInvertedResidual(
                 mid // 8, 8, inside, width, 8, tree.kernel, 2 - i, i > 0, True, True, tree.attention * mid // 4
             ),
         )
@@ -176,11 +181,13 @@ def plan_sequences(tree: Any, joints: int) -> Iterator[Part]:
     bare, scale = tree.block == "bare", 4
     yield Part("stem", 1, ConvUnit(3, tree.cin, 3, 2, bare))
     yield Part("bottleneck", 2, InvertedResidual(tree.cin, 2 * tree.cin, tree.cin, 3, 1, True, bare))
-    yield Part("local", 2, Local(tree.cin, tree.dim, tree.patch, bare))
+    yield Part("local", 2, Unfold(tree.cin, tree.dim, tree.patch, bare))
     inner = tree.heads * tree.width
-    yield Part("layer", 2, Encoder(tree.dim, tree.heads, inner, tree.expand * tree.dim, tree.patch, scale, not bare))
+    yield Part(
+        "layer", 2, TransformerLayer(tree.dim, tree.heads, inner, tree.expand * tree.dim, tree.patch, scale, not bare)
+    )
     yield Part("fold", 2, Fold(tree.dim, tree.cin, tree.patch, bare))
-    yield Part("fuse", 2, Join(tree.cin, tree.kernel, bare), ("bottleneck", "fold"))
+    yield Part("fuse", 2, MergeConv(tree.cin, tree.kernel, bare), ("bottleneck", "fold"))
 
 
 def run_sequences(net: nn.Module, x: Tensor) -> tuple[Tensor, ...]:

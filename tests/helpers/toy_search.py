@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 from litepose_nas.budget import Budget
 from litepose_nas.costs import Cost
+from litepose_nas.families.family import Family
 from litepose_nas.search.problem import Problem
 from litepose_nas.space import Space
 
@@ -23,7 +24,9 @@ def vars_of(tree):
 
 def space(choices=4, genes="abcdef", name="toy"):
     tree = {"resolution": [64, 96], "depth": [1, 2], "blocks": {"kernel": [3, 5]}}
-    return Space({**tree, **{key: list(range(1, choices + 1)) for key in genes}}, name, SimpleNamespace(plan=read_all))
+    return Space(
+        {**tree, **{key: list(range(1, choices + 1)) for key in genes}}, name, Family("toy", read_all, read_all)
+    )
 
 
 def cost(arch):

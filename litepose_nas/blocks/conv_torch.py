@@ -1,0 +1,65 @@
+"""What modules of convolutions are made of, and the inverted bottleneck."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from litepose_nas.blocks.kernel_map_torch import MappedDepthwise
+
+if TYPE_CHECKING:
+    from litepose_nas.blocks.conv import MBConv
+
+
+def conv_bn(conv: nn.Module, channels: int, act: nn.Module | None = None) -> nn.Sequential:
+    """Return a convolution with batch normalisation and an activation behind it."""
+    parts = OrderedDict(conv=conv, bn=nn.BatchNorm2d(channels))
+    return nn.Sequential(parts if act is None else OrderedDict(**parts, act=act))
+
+
+def dense(cin: int, cout: int, kernel: int = 1, stride: int = 1) -> nn.Conv2d:
+    """Return a padded convolution without bias."""
+    return nn.Conv2d(cin, cout, kernel, stride, kernel // 2, bias=False)
+
+
+def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """Return a padded convolution of each channel alone, without bias."""
+    return nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+
+
+def spread(weight: Tensor, std: float) -> None:
+    """Fill a weight with evenly drawn numbers of this deviation.
+
+    Even, not normal, as torch's own convolutions have them: on the meta device, where windows are made, normal ones
+    would first load torch's compiler.
+    """
+    nn.init.uniform_(weight, -std * 3**0.5, std * 3**0.5)
+
+
+def lying_as(x: Tensor, y: Tensor) -> Tensor:
+    """Return y in the memory format of x; the next convolution would else choose its own by how its weights lie."""
+    return y.contiguous(memory_format=torch.channels_last) if x.stride(1) == 1 else y
+
+
+class MBConvModule(nn.Module):
+    """An inverted bottleneck with ReLU6; `maps` are the kernel sizes for which it has a learned map."""
+
+    def __init__(self, block: MBConv, maps: Iterable[int] = ()):
+        super().__init__()
+        cin, mid, cout, maps = block.cin, block.mid, block.cout, tuple(maps)
+        self.residual = block.residual
+        if maps:
+            middle: nn.Module = MappedDepthwise(mid, block.kernel, block.stride, maps)
+        else:
+            middle = depthwise(mid, block.kernel, block.stride)
+        self.expand = conv_bn(dense(cin, mid), mid, nn.ReLU6(inplace=True))
+        self.dw = conv_bn(middle, mid, nn.ReLU6(inplace=True))
+        self.project = conv_bn(dense(mid, cout), cout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.project(self.dw(self.expand(x)))
+        return x + y if self.residual else y

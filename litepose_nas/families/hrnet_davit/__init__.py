@@ -1,0 +1,1 @@
+"""HigherHRNet with a DaViT beside it."""

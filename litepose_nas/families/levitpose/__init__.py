@@ -1,0 +1,1 @@
+"""LEViTPose-like networks and EfficientViT."""

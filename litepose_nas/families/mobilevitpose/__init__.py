@@ -1,0 +1,1 @@
+"""MobileViTPose and MobileViT."""

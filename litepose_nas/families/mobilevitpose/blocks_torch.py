@@ -1,0 +1,199 @@
+"""MobileViT. `bare` modules have a bias where others normalise; with `both`, as a store, they have either."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from litepose_nas.blocks.conv_torch import conv_bn, dense, depthwise
+
+if TYPE_CHECKING:
+    from litepose_nas.families.mobilevitpose.blocks import (
+        ConvUnit,
+        Fold,
+        InvertedResidual,
+        MergeConv,
+        TransformerLayer,
+        Unfold,
+    )
+
+
+class Behind(nn.Module):
+    """What stands behind a convolution of a bare network, a bias, or of another, batch normalisation and SiLU."""
+
+    def __init__(self, channels: int, bare: bool, both: bool = False):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(channels)) if bare or both else None
+        self.bn = nn.BatchNorm2d(channels) if both or not bare else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.bn is not None:
+            return F.silu(self.bn(x), inplace=True)
+        assert self.bias is not None
+        return x + self.bias[:, None, None]
+
+
+class ConvUnitModule(nn.Module):
+    """A convolution and what stands behind it."""
+
+    def __init__(self, block: ConvUnit, both: bool = False):
+        super().__init__()
+        self.conv = dense(block.cin, block.cout, block.kernel, block.stride)
+        self.behind = Behind(block.cout, block.bare, both)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.behind(self.conv(x))
+
+
+class InvertedResidualModule(nn.Module):
+    """An inverted bottleneck with SiLU."""
+
+    def __init__(self, block: InvertedResidual):
+        super().__init__()
+        cin, mid, cout = block.cin, block.mid, block.cout
+        self.residual, self.quiet = block.residual, block.quiet
+        self.expand = conv_bn(dense(cin, mid), mid)
+        self.dw = conv_bn(depthwise(mid, block.kernel, block.stride), mid, nn.SiLU(inplace=True))
+        self.project = conv_bn(dense(mid, cout), cout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.expand(x)
+        y = self.project(self.dw(y if self.quiet else F.silu(y, inplace=True)))
+        return x + y if self.residual else y
+
+
+class UnfoldModule(nn.Module):
+    """Two convolutions, and the picture cut into sequences of tokens."""
+
+    def __init__(self, block: Unfold):
+        super().__init__()
+        cin, dim = block.cin, block.dim
+        self.patch = block.patch
+        self.conv = conv_bn(dense(cin, cin, 3), cin, nn.SiLU(inplace=True))
+        self.wide = conv_bn(dense(cin, dim), dim, nn.SiLU(inplace=True)) if block.normed else Plain(cin, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return tokens (batch x patch x patch, patches, dim)."""
+        return unfold(self.wide(self.conv(x)), self.patch)
+
+
+class Plain(nn.Module):
+    """A 1x1 convolution under the name that it has before a normalisation."""
+
+    def __init__(self, cin: int, cout: int):
+        super().__init__()
+        self.conv = dense(cin, cout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(x)
+
+
+class TransformerLayerModule(nn.Module):
+    """Attention between the tokens of a sequence, then a feed-forward net with SiLU."""
+
+    def __init__(self, block: TransformerLayer):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(block.dim), nn.LayerNorm(block.dim)
+        self.attention = Attention(block)
+        self.up, self.down = nn.Linear(block.dim, block.hidden), nn.Linear(block.hidden, block.dim)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens + self.attention(self.norm1(tokens))
+        return tokens + self.down(F.silu(self.up(self.norm2(tokens)), inplace=True))
+
+
+class Attention(nn.Module):
+    """Attention whose heads are interleaved: channel c of queries, keys and values is in head c % heads.
+
+    Queries, keys and values have an axis, (3, inner, dim): packed as (3 x inner, dim), queries of a wide network would
+    be keys of a narrow one, without any error. Interleaved, the first channels of wide heads are narrow heads, and
+    every number of heads uses the whole weight; side by side, a store would need as much for one head as for eight.
+    """
+
+    def __init__(self, block: TransformerLayer):
+        super().__init__()
+        dim, inner, biased = block.dim, block.inner, block.biased
+        self.heads, self.scale = block.heads, block.scale**-0.5
+        self.qkv = nn.Parameter(torch.empty(3, inner, dim))
+        self.out = nn.Parameter(torch.empty(dim, inner))
+        self.qkv_bias = nn.Parameter(torch.zeros(3, inner)) if biased else None
+        self.out_bias = nn.Parameter(torch.zeros(dim)) if biased else None
+        nn.init.uniform_(self.qkv, -((3 / dim) ** 0.5), (3 / dim) ** 0.5)
+        nn.init.uniform_(self.out, -((3 / inner) ** 0.5), (3 / inner) ** 0.5)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return what the tokens (batch, tokens, dim) found in each other."""
+        # The weight is dealt to heads, not the tokens: it is smaller, and fused attention wants heads side by side.
+        weight = self._dealt(self.qkv, 1)
+        bias = None if self.qkv_bias is None else self._dealt(self.qkv_bias, 1).flatten()
+        packed = F.linear(tokens, weight.flatten(0, 2), bias)
+        q, k, v = packed.unflatten(2, weight.shape[:3]).permute(2, 0, 3, 1, 4).unbind()
+        found = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        return F.linear(found.transpose(1, 2).flatten(2), self._dealt(self.out, 1).flatten(1), self.out_bias)
+
+    def _dealt(self, weight: Tensor, axis: int) -> Tensor:
+        """Return a weight with heads and channels of a head in place of the axis of all channels."""
+        return weight.unflatten(axis, (-1, self.heads)).transpose(axis, axis + 1)
+
+
+class FoldModule(nn.Module):
+    """Tokens put together as a picture, and a 1x1 convolution."""
+
+    def __init__(self, block: Fold, both: bool = False):
+        super().__init__()
+        self.patch = block.patch
+        self.norm = nn.LayerNorm(block.dim) if both or not block.bare else None
+        self.conv, self.behind = dense(block.dim, block.cout), Behind(block.cout, block.bare, both)
+
+    def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
+        """Return the picture of this size that the tokens were cut from."""
+        tokens = tokens if self.norm is None else self.norm(tokens)
+        return self.behind(self.conv(fold(tokens, self.patch, height, width)))
+
+
+class MergeConvModule(nn.Module):
+    """What a convolution of the concatenated features gives, as the sum of one for each part: nothing is copied.
+
+    The weight has an axis for the parts: side by side, the second would be elsewhere in every width.
+    """
+
+    centred = (4, 5)
+
+    def __init__(self, block: MergeConv, both: bool = False):
+        super().__init__()
+        width, kernel, bare = block
+        # The first axis has no meaning: torch takes tensors of five axes for videos, which have other memory formats.
+        self.weight = nn.Parameter(torch.empty(1, width, 2, width, kernel, kernel))
+        self.behind = Behind(width, bare, both)
+        bound = (2 * width * kernel * kernel) ** -0.5  # as torch starts a convolution
+        nn.init.uniform_(self.weight, -bound, bound)
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        one, other = self.weight[0].unbind(1)
+        rim = self.weight.shape[-1] // 2
+        return self.behind(F.conv2d(first, one, padding=rim) + F.conv2d(second, other, padding=rim))
+
+
+def unfold(x: Tensor, patch: int) -> Tensor:
+    """Return the sequences of a picture, one for each place in a patch: (batch x patch x patch, patches, channels)."""
+    height, width = x.shape[-2:]
+    size = -(-height // patch) * patch, -(-width // patch) * patch
+    if size != (height, width):
+        x = F.interpolate(x, size, mode="bilinear", align_corners=False)
+    x = x.unflatten(3, (-1, patch)).unflatten(2, (-1, patch)).permute(0, 3, 5, 2, 4, 1)
+    # A copy also where a view would do: what lies in memory then depends on the sizes alone.
+    return x.clone(memory_format=torch.contiguous_format).flatten(3, 4).flatten(0, 2)
+
+
+def fold(tokens: Tensor, patch: int, height: int, width: int) -> Tensor:
+    """Return the picture of this size that was cut into sequences."""
+    rows, columns = -(-height // patch), -(-width // patch)
+    x = tokens.unflatten(1, (rows, columns)).unflatten(0, (-1, patch, patch)).permute(0, 3, 1, 4, 2, 5)
+    # Channels last in memory, as tokens have them: left to the convolution, its weight's layout would decide.
+    x = x.clone(memory_format=torch.contiguous_format).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+    if (rows * patch, columns * patch) != (height, width):
+        x = F.interpolate(x, (height, width), mode="bilinear", align_corners=False)
+    return x
