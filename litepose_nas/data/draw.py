@@ -43,7 +43,7 @@ def draw_people(
     by_side: bool = False,
     tracks: Sequence[int] | None = None,
 ) -> Image:
-    """Return a copy of a picture, enlarged by zoom, with people (P, J, 3) drawn on it.
+    """A copy of a picture, enlarged by zoom, with people (P, J, 3) drawn on it.
 
     Coordinates are continuous; joints whose third number is 0 are left out, those of `hidden` (P, J) are hollow. The
     joints of the body's left side are blue, those of the right side red, the others white; limbs have a colour of each
@@ -75,7 +75,7 @@ def draw_people(
 
 
 def heatmap_overlay(image: Image, heatmaps: NDArray[np.float32], zoom: float = 1.0) -> Image:
-    """Return a copy of a picture, enlarged by zoom, on which heatmaps (J, h, w) or (h, w) of 0 to 1 glow."""
+    """A copy of a picture, enlarged by zoom, on which heatmaps (J, h, w) or (h, w) of 0 to 1 glow."""
     height, width = image.shape[:2]
     size = (round(width * zoom), round(height * zoom))
     hottest = heatmaps.max(axis=0) if heatmaps.ndim == 3 else heatmaps
@@ -87,7 +87,7 @@ def heatmap_overlay(image: Image, heatmaps: NDArray[np.float32], zoom: float = 1
 
 
 def side_by_side(pictures: Sequence[Captioned], columns: int | None = None, gap: int = 4) -> Image:
-    """Return captioned pictures as one, in rows of so many columns (all in one row unless told)."""
+    """Captioned pictures as one, in rows of `columns` (default: one row)."""
     columns = columns or len(pictures)
     strip = 22 if any(picture.caption for picture in pictures) else 0
     high = max(picture.image.shape[0] for picture in pictures) + strip + gap
@@ -112,7 +112,7 @@ def write(canvas: Image, text: str, at: tuple[int, int], colour: Colour) -> None
 
 
 def sides(skeleton: Skeleton) -> tuple[Colour, ...]:
-    """Return the colour of each joint: left, right or middle, by its name and its mirror image."""
+    """The colour of each joint: left, right or middle, by its name and its mirror image."""
     # Of a pair whose names speak of no side, the first is called left.
     return tuple(
         MIDDLE if other == joint else {"left": LEFT, "right": RIGHT}.get(side(name), LEFT if joint < other else RIGHT)
@@ -121,7 +121,7 @@ def sides(skeleton: Skeleton) -> tuple[Colour, ...]:
 
 
 def limb_sides(skeleton: Skeleton) -> tuple[Colour, ...]:
-    """Return the colour of each limb: that of its joints where they have one side, else that of the middle."""
+    """The colour of each limb: that of its joints where they have one side, else that of the middle."""
     of = sides(skeleton)
     return tuple(MIDDLE if {of[a], of[b]} >= {LEFT, RIGHT} else max(of[a], of[b], key=(MIDDLE, LEFT, RIGHT).index)
                  for a, b in skeleton.limbs)  # fmt: skip

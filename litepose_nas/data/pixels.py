@@ -37,7 +37,7 @@ def named_pixels(name: object) -> Pixels:
 
 
 def pixels_of(info: Mapping[str, Any]) -> str:
-    """Return the convention that a file of weights names; those that name none have the default."""
+    """The convention that a file of weights names; those that name none have the default."""
     name = info.get("pixels", DEFAULT)
     named_pixels(name)
     return str(name)

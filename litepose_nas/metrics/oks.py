@@ -78,7 +78,7 @@ def average_precision(labels: Labels, found: Detections) -> float:
 
 
 def match(labels: Labels, found: Detections, areas: int = len(AREAS)) -> Matches:
-    """What the results of every picture found, for the first so many ranges of areas."""
+    """Match the results of every picture, for the first `areas` ranges of areas."""
     found = _best(found)
     excuses = _excuses(labels, areas)
     hit, excused = _choose(labels, found, excuses)

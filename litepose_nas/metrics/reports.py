@@ -41,8 +41,8 @@ def report_coco(given: MetricInput) -> MetricReport:
     truth, notes = _truth(given)
     scores = coco.coco_ap(truth, given.results)
     if scores.ap < 0:
-        raise nobody(given.path)
-    notes = [*notes, *_nobody_of("people", scores._asdict())]
+        raise no_people(given.path)
+    notes = [*notes, *_missing_groups("people", scores._asdict())]
     lines = coco.ten_lines(scores).split("\n")
     return MetricReport(tuple(lines), scores._asdict(), _conditions(given, truth, notes))
 
@@ -51,13 +51,13 @@ def report_crowdpose(given: MetricInput) -> MetricReport:
     crowd = crowdpose.crowd_truth(given.document, given.path, given.rule)
     scores = crowdpose.crowdpose_ap(crowd, given.results)
     if scores.ap < 0:
-        raise nobody(given.path)
+        raise no_people(given.path)
     low, high = SPLIT_RULES[given.rule]
     counts = ", ".join(f"{len(ids)} {name}" for name, ids in crowd.splits.items())
     notes = [
         f"split rule {given.rule!r}: medium from crowdIndex {low}, hard from {high}; pictures: {counts}",
         f"areas are {AREA_OF_BOX} of the box, sigmas CrowdPose's",
-        *_nobody_of("pictures", scores._asdict()),
+        *_missing_groups("pictures", scores._asdict()),
     ]
     figures = {
         **scores._asdict(),
@@ -79,7 +79,7 @@ def report_pckh(found: mpii.Floats, truth: mpii.HeadTruth, path: Path, made: Pre
     """PCKh at 0.5 and at 0.1 of joints (N, 16, 2), person by person as in the truth that a path held."""
     rows = {"0.5": mpii.pckh(found, truth, 0.5), "0.1": mpii.pckh(found, truth, 0.1)}
     if not truth.present.any():
-        raise nobody(path)
+        raise no_people(path)
     heads = int((truth.heads <= 0).sum())
     notes = [
         "mean over the labelled joints without pelvis and thorax; head is the head top alone, as for validation "
@@ -100,7 +100,7 @@ def report_posetrack(given: MetricInput) -> MetricReport:
     frames = posetrack.frames_of(given.document, given.path, given.results)
     scores = posetrack.posetrack_ap(frames)
     if scores.total != scores.total:
-        raise nobody(given.path)
+        raise no_people(given.path)
     people = sum(len(frame.joints) for frame in frames)
     unlabelled = len(given.document["images"]) - len(frames)
     headless = sum(int((frame.heads <= 0).sum()) for frame in frames)
@@ -126,7 +126,7 @@ def report_pck(given: MetricInput) -> MetricReport:
     names = [str(name) for name in truth.coco.dataset["categories"][0]["keypoints"]]
     errors = pck.errors_of(coco.labels_of(truth), coco.found_of(truth, given.results), names)
     if not errors.present.any():
-        raise nobody(given.path)
+        raise no_people(given.path)
     sizes = ["box", *(["torso"] if np.isfinite(errors.torsos).any() else [])]
     median, medians = pck.median_error(errors)
     tables = {f"pck@{share:g} of {size}": pck.pck(errors, share, size) for size in sizes for share in SHARES}
@@ -166,8 +166,8 @@ METRICS: dict[str, Callable[[MetricInput], MetricReport]] = {
 }
 
 
-def nobody(path: Path) -> UserError:
-    return UserError(f"{path} has nobody with labelled joints: there is nothing to find; give a file with people")
+def no_people(path: Path) -> UserError:
+    return UserError(f"{path} has no person with labelled joints, so there is nothing to find; give a file with people")
 
 
 def _truth(given: MetricInput) -> tuple[coco.Truth, list[str]]:
@@ -195,7 +195,7 @@ def _conditions(given: MetricInput, truth: coco.Truth, notes: Sequence[str]) -> 
     return Conditions(len(truth.image_ids), people, given.made, tuple(notes))
 
 
-def _nobody_of(what: str, scores: dict[str, float]) -> list[str]:
+def _missing_groups(what: str, scores: dict[str, float]) -> list[str]:
     absent = sorted({name.split("_")[1] for name, value in scores.items() if value < 0})
     return [f"-1: no {' and no '.join(absent)} {what} to find"] if absent else []
 

@@ -23,7 +23,7 @@ class SceneConfig(NamedTuple):
     lively: float  # see draw_pose
     stances: tuple[str, ...]
     arms: tuple[str, ...] | None  # styles of holding them; None: those of the stance
-    facing: float | None  # people look at the viewer, give or take so many degrees; None: wherever they like
+    facing: float | None  # degrees from the viewer's direction, a standard deviation; None: any direction
     tall: tuple[float, float]  # body heights as shares of the picture's height
     things: float  # a person is behind a thing
     cut: float  # a person is cut by the border

@@ -1,7 +1,7 @@
 """What an annotator writes of a drawn video, in PoseTrack18's layout: tracks, heads, regions to ignore.
 
 An annotator sees the whole video: a joint that something hides is placed while it was seen a moment ago or will be.
-People of whom too little shows are not labelled but ignored, as far crowds are.
+People who show too little are not labelled but ignored, as far crowds are.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from litepose_nas.data.check.finding import DataFinding, finding
 from litepose_nas.data.check.tolerant_reader import CheckedSplit, PeopleTable
 from litepose_nas.data.skeleton import Skeleton, side
 
-MIN_PEOPLE = 30  # people in whom a distance must be seen
+MIN_PEOPLE = 30  # who must show a distance
 MAX_PEOPLE = 20_000  # that are compared
 LEAST_GAIN = 0.025  # of the logarithms of distances: right pairs match to 0.01, the most alike wrong ones miss by 0.04
 _FLOOR = 0.01  # of the box: below, rounding makes logarithms wild
