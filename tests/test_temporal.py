@@ -39,6 +39,7 @@ from litepose_nas.steps.common import describe, read_data
 from litepose_nas.steps.keyframe import load_key, space_with_key
 from litepose_nas.supernet import Supernet, calibrate, extract
 from litepose_nas.synthetic.dataset import write_toy
+from litepose_nas.task_kind import TaskKind
 from litepose_nas.train.recipe import TOPDOWN, changed, kept
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee
 from tests.helpers import properties
@@ -459,7 +460,7 @@ def test_settings_of_clips():
 
 
 def test_frames_that_nobody_labelled_are_between_those_somebody_did(films):
-    data = read_data(films, 0, task="temporal")
+    data = read_data(films, 0, task=TaskKind.TEMPORAL)
     assert any(not record.labelled for record in data.split.train.dataset.records)
     assert all(record.labelled for record in read_data(films, 0).split.train.dataset.records)
     assert any(-1 in one.people for one in groups(data.split.train.dataset, 4))
