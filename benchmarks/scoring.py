@@ -44,7 +44,7 @@ from litepose_nas.budget import Budget
 from litepose_nas.data import augment as aug
 from litepose_nas.data.dataset import Record
 from litepose_nas.data.source import Source, open_source
-from litepose_nas.evaluation import predict_batches, to_files
+from litepose_nas.inference.batches import predict_batches, to_files
 from litepose_nas.metrics.coco import fast_ap
 from litepose_nas.pose.bottomup_decode import combine
 from litepose_nas.pose.grouping import joint_order

@@ -10,6 +10,7 @@ import torch
 
 from litepose_nas import Space, Subnet, build, cost, save
 from litepose_nas.resolve import published, resolve
+from tests.helpers.commands import run
 from tests.helpers.released import formula_state, released_shapes
 
 # What facts the paper's authors and torch's counter give: params, exact MACs, MACs as published; 14 and 17 joints.
@@ -25,10 +26,16 @@ PUBLISHED = {
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, command):
-    """Commands run in an empty folder."""
+def command(tmp_path, monkeypatch, capsys):
+    """Run a command in an empty folder; return exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
-    return command
+
+    def call(text):
+        code = run(f"litepose-nas {text}", monkeypatch)
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return call
 
 
 def refused(result, *words):

@@ -15,8 +15,8 @@ from litepose_nas.data import draw
 from litepose_nas.data.draw import Captioned, draw_people, heatmap_overlay, side_by_side
 from litepose_nas.data.skeleton import make_skeleton
 from litepose_nas.errors import UserError
+from litepose_nas.inference.pictures import find_pictures, overlay_names, predict
 from litepose_nas.pose.bottomup import BottomUp
-from litepose_nas.prediction import find_pictures, overlay_names, predict
 
 BODY = make_skeleton(["nose", "left_wrist", "right_wrist"], [(0, 1), (0, 2)], sigmas=[0.026, 0.062, 0.062])
 GREY = np.full((60, 80, 3), 128, np.uint8)

@@ -16,13 +16,13 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import Tensor, nn
 
-from litepose_nas import evaluation
 from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.dataset import Dataset, split
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Fitted, Pictures, eval_batches
 from litepose_nas.errors import UserError
-from litepose_nas.evaluation import evaluate, predict_batches
+from litepose_nas.inference import batches as evaluation
+from litepose_nas.inference.batches import evaluate, predict_batches
 from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth, ten_lines
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.people import DivergedError

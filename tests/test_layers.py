@@ -29,11 +29,9 @@ ORDER = [
     {"runtimes"},
     {"exporters"},
     {"metrics"},  # the first to know pictures and poses
-    {"evaluation", "train"},
+    {"inference", "train"},
     {"search"},
     {"report"},
-    {"prediction"},
-    {"video"},
     {"steps"},
     {"demo"},
     {"cli"},

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from litepose_nas.errors import UserError
+from litepose_nas.inference.online import Online, State, around, overlap
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.codecs import CODECS, encode
-from litepose_nas.pose.online import Online, State, around, overlap
 from litepose_nas.pose.temporal import Temporal
 from litepose_nas.pose.topdown import TopDown
 

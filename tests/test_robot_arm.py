@@ -17,7 +17,7 @@ from litepose_nas.data.augment import warp_joints
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError
-from litepose_nas.evaluation import evaluate
+from litepose_nas.inference.batches import evaluate
 from litepose_nas.metrics.conditions import PredictionSettings
 from litepose_nas.metrics.reports import METRICS, MetricInput
 from litepose_nas.pose.make_task import make_task
@@ -28,6 +28,7 @@ from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import changed, named
 from litepose_nas.train.trainee import NetTrainee
+from tests.helpers.commands import run
 
 
 def drawn(folder: Path, train: int, val: int, size: int, seed: int = 0) -> Source:
@@ -121,17 +122,19 @@ def test_a_straight_arm_points_up():
     assert bent[2] == pytest.approx((robot_arm.UPPER, -robot_arm.COLUMN))  # clockwise: to the right
 
 
-def test_words_that_are_not_of_arms_are_refused(tmp_path, said):
+def test_words_that_are_not_of_arms_are_refused(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="'arms' is not one; did you mean"):
         write_toy(tmp_path / "a", subject="arms")
     with pytest.raises(UserError, match="'easy' is one of people"):
         write_toy(tmp_path / "a", subject="arm", setting="easy")
     assert not (tmp_path / "a").exists()
-    assert "arm" in said(f"data toy {tmp_path}/a --subject arn", 2)
+    assert run(f"litepose-nas data toy {tmp_path}/a --subject arn", monkeypatch) == 2
+    assert "arm" in capsys.readouterr().err
 
 
-def test_the_doctor_finds_nothing_wrong(arms, said):
-    told = json.loads(said(f"data check {Path(arms.name).parent} --json"))
+def test_the_doctor_finds_nothing_wrong(arms, monkeypatch, capsys):
+    assert run(f"litepose-nas data check {Path(arms.name).parent} --json", monkeypatch) == 0
+    told = json.loads(capsys.readouterr().out)
     assert [found for found in told["findings"] if found["severity"] != "note"] == []
 
 

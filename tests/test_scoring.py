@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import litepose_nas as ln
-from litepose_nas.evaluation import predict_batches
+from litepose_nas.inference.batches import predict_batches
 from litepose_nas.metrics.coco import coco_ap
 from litepose_nas.pose.make_task import make_task
 from litepose_nas.search.scoring import Protocol, Scorer

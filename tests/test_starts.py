@@ -17,9 +17,9 @@ from litepose_nas.exporters.parity import Parity
 from litepose_nas.exporters.table import Format
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers import starts
+from litepose_nas.inference.pictures import predict_image
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.topdown import TopDown
-from litepose_nas.prediction import look
 from litepose_nas.runs.run import Run
 from litepose_nas.steps.evaluate import load
 from litepose_nas.synthetic.dataset import write_toy
@@ -60,7 +60,11 @@ def own_network(path, arch, joints, **info):
     return net
 
 
-def test_every_step_goes_on_from_weights_and_their_pixels(room, monkeypatch, said):
+def test_every_step_goes_on_from_weights_and_their_pixels(room, monkeypatch, capsys):
+    def said(command: str) -> str:
+        assert run(f"litepose-nas {command}", monkeypatch) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
     space = Space.load("small.yaml")
     start = own_network(room / "start.safetensors", space.widest, 9, pixels="unit")
     printed = said(
@@ -104,7 +108,7 @@ def test_files_that_start_nothing(room, monkeypatch, capsys):
         load("odd.safetensors", "cpu")
 
 
-def test_an_exported_file_says_how_its_pictures_are_prepared(room, monkeypatch, said):
+def test_an_exported_file_says_how_its_pictures_are_prepared(room, monkeypatch):
     written = []
 
     def write(net, path, size, names, meta):
@@ -116,7 +120,7 @@ def test_an_exported_file_says_how_its_pictures_are_prepared(room, monkeypatch, 
     own_network(room / "net.safetensors", arch, 17, pixels="unit-bgr")
     own_network(room / "usual.safetensors", arch, 17)
     for name in ("net", "usual"):
-        said(f"export {name}.safetensors")
+        assert run(f"litepose-nas export {name}.safetensors", monkeypatch) == 0
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     wanted = {"name": "unit-bgr", "order": "BGR", "range": [0, 1], "mean": [0, 0, 0], "std": [1, 1, 1]}
     assert written[0]["input_pixels"] == wanted
@@ -153,7 +157,7 @@ def test_every_look_at_a_picture_is_prepared_alike(task, tmp_path):
         heat = torch.zeros(len(images), 17, 16, 12)
         return (heat,) if isinstance(task, TopDown) else (torch.zeros(len(images), 34, 16, 12), heat)
 
-    look(net, task, np.full((64, 48, 3), 51, np.uint8), (64, 48), False, 0.1)
+    predict_image(net, task, np.full((64, 48, 3), 51, np.uint8), (64, 48), False, 0.1)
     assert torch.allclose(shown[-1], torch.full_like(shown[-1], 0.2))
     for images in shown:
         bytes_ = images * 255

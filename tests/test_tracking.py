@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from litepose_nas.pose.tracking import Tracked, Tracks, follow, greedy_pairs, similarities, similarity
+from litepose_nas.inference.tracking import Tracked, Tracks, follow, greedy_pairs, similarities, similarity
 
 SIGMAS = (0.05, 0.08, 0.1, 0.06)
 

@@ -19,7 +19,7 @@ from litepose_nas.data.layouts.picture_size import picture_size
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
-from litepose_nas.prediction import find_pictures
+from litepose_nas.inference.pictures import find_pictures
 from litepose_nas.synthetic.dataset import write_toy
 from tests.helpers.commands import run
 
@@ -182,23 +182,23 @@ def test_data_check_reads_zips(room, monkeypatch, capsys):
     assert "train.zip: no zip that can be read" in capsys.readouterr().out
 
 
-def test_converting_unpacks_and_dividing_leaves(room, said):
+def test_converting_unpacks_and_dividing_leaves(room, monkeypatch):
     what = room / "zipped.yaml"
     for to in ("coco", "yolo"):
-        said(f"data convert {what} {room}/{to} --to {to}")
+        assert run(f"litepose-nas data convert {what} {room}/{to} --to {to}", monkeypatch) == 0
         made = open_source(str(room / to)).read("train")
         assert len(made.records) == 9
         for record in made.records:
             assert record.path.read_bytes() == (room / "people/train" / record.path.name).read_bytes()
-    said(f"data convert {what} {room}/left --to coco --images none")
+    assert run(f"litepose-nas data convert {what} {room}/left --to coco --images none", monkeypatch) == 0
     left = open_source(str(room / "left")).read("val")
     assert left.images == (room / "val.zip/deep/er").resolve()
-    said(f"data split {what} --fraction 0.3 --out {room}/divided")
+    assert run(f"litepose-nas data split {what} --fraction 0.3 --out {room}/divided", monkeypatch) == 0
     assert len(open_source(str(room / "divided")).read("train").records) == 6
 
 
-def test_a_whole_yolo_folder_in_a_zip(room, said):
-    said(f"data convert {room}/people {room}/yolo --to yolo")
+def test_a_whole_yolo_folder_in_a_zip(room, monkeypatch):
+    assert run(f"litepose-nas data convert {room}/people {room}/yolo --to yolo", monkeypatch) == 0
     plain = open_source(str(room / "yolo")).read("train")
     pack(room / "all.zip", room / "yolo")
     tree = yaml.safe_load((room / "yolo/data.yaml").read_text())

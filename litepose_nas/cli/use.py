@@ -67,12 +67,10 @@ def evaluate(
         raise UserError(f"--split: {split!r} is not one; {nearest(split, SPLITS)}")
     target = target or step.default_target()
     loaded = step.load(target, device)
-    if min_box_score and boxes is None:
-        raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
     source = open_data(data or loaded.net.meta.get("data"))
     loaded, looked_at = step.given_boxes(loaded, source, split, boxes, min_box_score)
     with console.progress("looking") as bar:
-        seen = step.look(loaded, source, split, flip, bar)
+        seen = step.predict_split(loaded, source, split, flip, bar)
     if not seen.labelled and save is None:
         raise UserError(
             f"{source.name}, {split}: nobody is labelled in these pictures, so there are no figures; "
@@ -161,21 +159,21 @@ def predict(
     Examples: litepose-nas predict subnet-finetuned.safetensors photos/
     litepose-nas predict topdown.safetensors clip.mp4 --detector bottomup.safetensors
     """
-    from litepose_nas.cli import films
+    from litepose_nas.cli import videos
 
-    sources = films.sources_of(pictures, video)
-    wishes = films.Wishes(out, flip, boxes, min_box_score, detector, every, layout, rate, resume, device, min_score)
+    sources = videos.sources_of(pictures, video)
+    options = videos.PredictOptions(
+        out, flip, boxes, min_box_score, detector, every, layout, rate, resume, device, min_score
+    )
     if sources:
-        films.predict_films(target, sources, wishes)
+        videos.predict_videos(target, sources, options)
         return
-    if alone := films.for_videos(wishes):
+    if alone := videos.video_option(options):
         raise UserError(f"{alone}: is for videos; name one, or add --video where a folder holds the frames of one")
-    from litepose_nas.prediction import predict as run
+    from litepose_nas.inference.pictures import predict as run
     from litepose_nas.steps import evaluate as step
 
     loaded = step.load(target, device)
-    if min_box_score and boxes is None:
-        raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
     find = step.boxes_by_file(loaded, boxes, min_box_score)
     if loaded.task.kind.one_person and boxes is None:
         console.out(

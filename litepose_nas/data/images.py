@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from litepose_nas import files
 from litepose_nas.data import zipped
 from litepose_nas.data.dataset import Record
 from litepose_nas.data.regions import region_fault, region_mask
@@ -42,6 +43,16 @@ def decode_image(file: Path, data: bytes, upright: bool = False) -> NDArray[np.u
     if image is None:
         raise UserError(f"cannot read the picture {file}: {cause}; fetch it again, or remove it from the annotations")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def write_image(path: Path, image: NDArray[np.uint8], quality: int = 95) -> None:
+    """Write (H, W, 3) red, green, blue whole or not at all; `quality` is that of a JPEG."""
+    # OpenCV's own writer would not say that the disk is full.
+    ok, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise UserError(f"{path}: this build of OpenCV cannot write {path.suffix} files")
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(data.tobytes())
 
 
 def load_picture(record: Record) -> NDArray[np.uint8]:

@@ -23,13 +23,14 @@ from litepose_nas.errors import UserError
 from litepose_nas.exporters.onnx import to_onnx
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.inference import previews
 from litepose_nas.optional import need
 from litepose_nas.runs.run import COMMAND, ENV, Run
 from litepose_nas.search.problem import Evaluated
 from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Space
-from litepose_nas.steps import pictures, train_supernet
 from litepose_nas.steps import search as searching
+from litepose_nas.steps import train_supernet
 from litepose_nas.steps.common import Data, Say, duration, seconds_a_step
 from litepose_nas.supernet import Supernet
 from litepose_nas.synthetic.dataset import write_toy
@@ -271,7 +272,7 @@ class Story:
         ending.write_csv(rows, self.folder / "table.csv")
         self.run.write("front.svg", ending.front(rows, self.folder / "search" / "front.csv"))
         found = networks.read(folders[contenders.SEARCHED], networks.FINETUNED)["results"]
-        pictures.show_results(val, found, self.folder / "predictions.jpg")
+        previews.show_results(val, found, self.folder / "predictions.jpg")
         stages = ("people", "threads", "supernet", "search", "networks", "export")
         seconds = {name: self.found(name)["seconds"] for name in stages}
         return {

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from litepose_nas import devices
 from litepose_nas.data.loader import CachedBatches, Fitted, Pictures
 from litepose_nas.errors import UserError
-from litepose_nas.evaluation import predict_batches
+from litepose_nas.inference.batches import predict_batches
 from litepose_nas.metrics.coco import Truth, fast_ap, read_truth
 from litepose_nas.metrics.results import Result
 from litepose_nas.pose.people import DivergedError

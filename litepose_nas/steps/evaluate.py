@@ -19,7 +19,7 @@ from litepose_nas.data.loader import Pictures
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError, nearest
-from litepose_nas.evaluation import check_joints, counted, evaluate, predict_batches
+from litepose_nas.inference.batches import check_joints, counted, evaluate, predict_batches
 from litepose_nas.metrics.coco import Scores
 from litepose_nas.metrics.conditions import PredictionSettings
 from litepose_nas.metrics.reports import METRICS, MetricInput, MetricReport
@@ -72,6 +72,7 @@ def given_boxes(
     loaded: Loaded, source: Source, split: str, boxes: Path | None, least_score: float = 0.0
 ) -> tuple[Loaded, str]:
     """Return a network that looks into the boxes of a file, if one is given, and where it looks, in words."""
+    check_box_score(boxes, least_score)
     kind = loaded.task.kind
     if boxes is None:
         what = "true boxes of key frames" if kind.clips else "true boxes"
@@ -87,11 +88,17 @@ def boxes_by_file(
     loaded: Loaded, boxes: Path | None, least_score: float
 ) -> Callable[[Path], NDArray[np.float64]] | None:
     """Return how the boxes of a picture file are found, if a file of boxes is given."""
+    check_box_score(boxes, least_score)
     if boxes is None:
         return None
     if not loaded.task.kind.one_person:
         raise no_boxes(loaded.task.kind, "--boxes", boxes)
     return functools.partial(boxes_of_file, read_boxes(boxes, least_score))
+
+
+def check_box_score(boxes: Path | None, least_score: float) -> None:
+    if least_score and boxes is None:
+        raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
 
 
 def no_boxes(kind: TaskKind, option: str, path: Path) -> UserError:
@@ -108,7 +115,7 @@ def score(
     return scores, results, len(dataset.records)
 
 
-def look(
+def predict_split(
     loaded: Loaded, source: Source, split: str, flip: bool, progress: Callable[[int, int], None] | None = None
 ) -> SplitResults:
     """Return what a network finds in a split, which may be without people.

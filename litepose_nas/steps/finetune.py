@@ -16,12 +16,12 @@ from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.families.temporal import key_everywhere
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.inference import previews
 from litepose_nas.network import Network
 from litepose_nas.pose.make_task import make_task
 from litepose_nas.resolve import resolve, subnet_of
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer
-from litepose_nas.steps import pictures
 from litepose_nas.steps.checkpoint_choice import is_best
 from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data, seconds_a_step, steps_of
 from litepose_nas.steps.extract import known_supernet
@@ -163,12 +163,12 @@ def finetune(
         weights.save(net, run.weights / f"{LAST}.safetensors", ready.subnet._replace(info=info))
         if is_best(scores, run.metrics.rows, HELD):
             weights.save(net, run.weights / f"{BEST}.safetensors", ready.subnet._replace(info=info))
-        pictures.show_predictions(net, split.heldout, ready.judge.task, size, run.images / f"predictions-{step}.jpg")
+        previews.show_predictions(net, split.heldout, ready.judge.task, size, run.images / f"predictions-{step}.jpg")
         return {f"{HELD}/{key}": value for key, value in scores.items()}
 
     if not (run.images / "train.jpg").exists():
         first = make_batch(split.train, size, recipe.batch, settings["seed"], 0, recipe.augment)
-        pictures.show_batch(first, ready.data.skeleton, recipe.sigma, run.images / "train.jpg")
+        previews.show_batch(first, ready.data.skeleton, recipe.sigma, run.images / "train.jpg")
     every = every or Every(report=max(1, steps // 100), check=_between_checks(ready), save=max(1, steps // 20))
     precision = devices.precision(settings["amp"], ready.trainee.store.flat.device)
     how: dict[str, Any] = {"every": every, "precision": precision, "check": check, "report": report, "tick": tick}

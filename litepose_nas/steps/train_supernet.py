@@ -15,11 +15,11 @@ from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.importers import starts
 from litepose_nas.importers.starts import Start
+from litepose_nas.inference import previews
 from litepose_nas.pose.make_task import make_task
 from litepose_nas.runs.run import Run, digest
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.space import Space
-from litepose_nas.steps import pictures
 from litepose_nas.steps.checkpoint_choice import is_best
 from litepose_nas.steps.common import (
     Data,
@@ -201,7 +201,7 @@ def train(
             found[name] = judge(net, arch.input)
             if name == WIDEST:
                 place = run.images / f"predictions-{step}.jpg"
-                pictures.show_predictions(net, split.heldout, judge.task, arch.input, place)
+                previews.show_predictions(net, split.heldout, judge.task, arch.input, place)
         weights.save_supernet(supernet, run.weights / "last.safetensors", recipe.pixels)
         # In the metrics are the checks before this one, also those before a resume.
         if is_best(found[WIDEST], run.metrics.rows, WIDEST):
@@ -224,7 +224,7 @@ def train(
 
     if not (run.images / "train.jpg").exists():
         first = trainee.task.train_batch(data.split.train, trainee.size(0), recipe.batch, seed, 0, recipe.augment)
-        pictures.show_batch(first, data.skeleton, recipe.sigma, run.images / "train.jpg")
+        previews.show_batch(first, data.skeleton, recipe.sigma, run.images / "train.jpg")
     every = every or Every(
         report=max(1, plan.steps // 100),
         check=plan.steps if plan.quick else max(1, plan.steps // 4),

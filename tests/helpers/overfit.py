@@ -11,7 +11,7 @@ import litepose_nas as ln
 from litepose_nas.data.augment import Size
 from litepose_nas.data.dataset import Dataset, Record
 from litepose_nas.data.loader import Pictures, batches
-from litepose_nas.evaluation import evaluate
+from litepose_nas.inference.batches import evaluate
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.make_task import make_task

@@ -15,7 +15,7 @@ SUFFIX = ".mp4"
 CODEC = "mp4v"  # in every build of OpenCV with FFmpeg
 
 
-class FilmWriter:
+class VideoWriter:
     """Writes frames of one size into a file; close it, or use it as a context."""
 
     def __init__(self, path: Path, rate: float):
@@ -48,7 +48,7 @@ class FilmWriter:
         if not whole:  # the writer does not say that the disk is full
             raise UserError(f"{self.path}: writing failed; make room, and begin again or go on with --resume")
 
-    def __enter__(self) -> FilmWriter:
+    def __enter__(self) -> VideoWriter:
         return self
 
     def __exit__(

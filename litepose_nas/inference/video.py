@@ -19,9 +19,9 @@ from litepose_nas.data.draw import draw_people
 from litepose_nas.data.frames import Frames
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError, nearest
-from litepose_nas.video.documents import LAYOUTS, document_of
-from litepose_nas.video.film_writer import SUFFIX, FilmWriter
-from litepose_nas.video.following import Follower, Person
+from litepose_nas.inference.following import Follower, FramePerson
+from litepose_nas.inference.video_results import LAYOUTS, document_of
+from litepose_nas.inference.video_writer import SUFFIX, VideoWriter
 
 SAVE = 25  # frames between two times that all is saved
 SMALL = 480  # pixels: smaller frames are enlarged by whole times to about this
@@ -29,7 +29,7 @@ SMALL = 480  # pixels: smaller frames are enlarged by whole times to about this
 Progress = Callable[[int, int], None]
 
 
-class Filmed(NamedTuple):
+class PredictedVideo(NamedTuple):
     """What was made of a video."""
 
     overlay: Path
@@ -48,7 +48,7 @@ class _Files(NamedTuple):
     state: Path
 
 
-def predict_film(
+def predict_video(
     follower: Follower,
     frames: Frames,
     skeleton: Skeleton,
@@ -60,7 +60,7 @@ def predict_film(
     stop: Callable[[], bool] = lambda: False,
     name: str = "",
     rate: float | None = None,
-) -> Filmed:
+) -> PredictedVideo:
     """Follow people through a video, and write the overlay and the poses into a folder, named after the video.
 
     Asked to `stop`, it ends after the frame in hand; with `resume` it goes on where it was stopped or killed, if the
@@ -76,13 +76,13 @@ def predict_film(
     if not known:
         _begin(places)
     since: list[str] = []
-    with FilmWriter(places.overlay, rate or frames.rate) as film:
+    with VideoWriter(places.overlay, rate or frames.rate) as writer:
         for place, image in enumerate(frames.images()):
             size = image.shape[1], image.shape[0]
             if place >= len(people):
                 people.append(follower.step(image, place))
                 since.append(_line(people[-1]))
-            film.add(drawn(image, people[place], skeleton))
+            writer.add(drawn(image, people[place], skeleton))
             if progress is not None:
                 progress(place + 1, max(frames.length, place + 1))
             stopped = stop()
@@ -102,10 +102,10 @@ def predict_film(
     warning = "" if stopped else _early_end(frames, len(people))
     tracks = {one.track for found in people for one in found}
     count = sum(map(len, people))
-    return Filmed(places.overlay, places.poses, len(people), count, len(tracks), stopped, warning)
+    return PredictedVideo(places.overlay, places.poses, len(people), count, len(tracks), stopped, warning)
 
 
-def drawn(image: Image, people: list[Person], skeleton: Skeleton) -> Image:
+def drawn(image: Image, people: list[FramePerson], skeleton: Skeleton) -> Image:
     """Return a frame with its people; everybody keeps a colour, and small frames are enlarged."""
     zoom = float(max(1, round(SMALL / max(image.shape[:2]))))
     joints = np.array([one.keypoints for one in people], np.float32).reshape(-1, len(skeleton.names), 3)
@@ -133,7 +133,7 @@ def _begin(places: _Files) -> None:
         path.unlink(missing_ok=True)
 
 
-def _line(people: list[Person]) -> str:
+def _line(people: list[FramePerson]) -> str:
     return json.dumps([[one.track, one.score, np.asarray(one.keypoints).tolist()] for one in people]) + "\n"
 
 
@@ -146,7 +146,7 @@ def _save(places: _Files, lines: list[str], frames: int, settings: dict[str, Any
         np.savez(temporary, frames=frames, settings=json.dumps(settings, sort_keys=True), **kept)
 
 
-def _journal(places: _Files, settings: dict[str, Any], follower: Follower) -> list[list[Person]]:
+def _journal(places: _Files, settings: dict[str, Any], follower: Follower) -> list[list[FramePerson]]:
     """Let a follower go on where it was saved, and return the people of the frames before; none where it never was."""
     if not places.state.is_file():
         return []
@@ -175,9 +175,9 @@ def _journal(places: _Files, settings: dict[str, Any], follower: Follower) -> li
     return people
 
 
-def _people(line: str) -> Iterator[Person]:
+def _people(line: str) -> Iterator[FramePerson]:
     for track, score, keypoints in json.loads(line):
-        yield Person(int(track), np.array(keypoints, float).reshape(-1, 3), float(score))
+        yield FramePerson(int(track), np.array(keypoints, float).reshape(-1, 3), float(score))
 
 
 def _early_end(frames: Frames, read: int) -> str:

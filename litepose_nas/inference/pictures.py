@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import inference_mode
@@ -18,14 +17,15 @@ from litepose_nas import files
 from litepose_nas.data import zipped
 from litepose_nas.data.augment import HALF, Image, Size, warp_picture
 from litepose_nas.data.draw import draw_people
-from litepose_nas.data.images import read_image
+from litepose_nas.data.images import read_image, write_image
 from litepose_nas.data.loader import to_input
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
-from litepose_nas.evaluation import Net, evaluating, find_people, see
+from litepose_nas.inference.batches import Net, evaluating, find_people, in_picture
 from litepose_nas.pose.task import Task
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+QUALITY = 92  # of overlays that are JPEGs
 BATCH = 16  # views of a picture that are looked at together
 COORDINATES = "pixels of the upright picture; the middle of its first pixel is 0, 0, as in COCO"
 
@@ -76,10 +76,11 @@ def predict(
             except UserError as error:
                 warnings.append(str(error))
             else:
-                people = look(net, task, image, size, flip, least_score, None if boxes is None else boxes(path))
+                own_boxes = None if boxes is None else boxes(path)
+                people = predict_image(net, task, image, size, flip, least_score, own_boxes)
                 entries.append({"file": str(path), "width": image.shape[1], "height": image.shape[0], "people": people})
                 overlays.append(folder / name)
-                _write_picture(overlays[-1], overlay(image, people, skeleton))
+                write_image(overlays[-1], overlay(image, people, skeleton), QUALITY)
             if progress is not None:
                 progress(done, len(paths))
     if not entries:
@@ -97,7 +98,7 @@ def predict(
     return Predicted(poses, tuple(overlays), sum(len(entry["people"]) for entry in entries), tuple(warnings))
 
 
-def look(
+def predict_image(
     net: Net,
     task: Task,
     image: Image,
@@ -114,7 +115,7 @@ def look(
     for part in (views[first : first + BATCH] for first in range(0, len(views), BATCH)):
         inputs = to_input([warp_picture(image, view.warp, size) for view in part], task.pixels)
         for view, people in zip(part, find_people(net, inputs, task, flip), strict=True):
-            seen.append(see(people, view.warp, size, 0, None if view.box is None else np.array(view.box)))
+            seen.append(in_picture(people, view.warp, size, 0, None if view.box is None else np.array(view.box)))
     (found,) = task.gather(seen)
     places = found.keypoints
     return [
@@ -174,12 +175,3 @@ def _of_source(path: Path) -> list[Path]:
             f"there is no {path}, and no file matches it as a pattern; name a picture, a folder or a pattern"
         )
     return [match for match in matches if match.is_file() and match.suffix.lower() in SUFFIXES]
-
-
-def _write_picture(path: Path, image: Image) -> None:
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if path.suffix == ".jpg" else []
-    ok, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-    if not ok:
-        raise UserError(f"{path}: this build of OpenCV cannot write {path.suffix} files")
-    with files.replacing(path) as temporary:
-        temporary.write_bytes(data.tobytes())

@@ -15,12 +15,12 @@ from litepose_nas.data.augment import Image
 from litepose_nas.data.boxes import Boxes, read_boxes
 from litepose_nas.data.frames import Frames
 from litepose_nas.errors import UserError
-from litepose_nas.pose.online import Online
-from litepose_nas.steps.evaluate import Loaded, load, no_boxes
-from litepose_nas.video.following import EVERY, Finder, FollowAll, FollowEach, Follower, finder
+from litepose_nas.inference.following import EVERY, Finder, FollowAll, FollowEach, Follower, finder
+from litepose_nas.inference.online import Online
+from litepose_nas.steps.evaluate import Loaded, check_box_score, load, no_boxes
 
 
-class Ready(NamedTuple):
+class VideoNetwork(NamedTuple):
     """A network that can be let loose on videos."""
 
     loaded: Loaded
@@ -38,10 +38,9 @@ def prepare(
     detector: Path | None = None,
     every: int | None = None,
     least_score: float = 0.1,
-) -> Ready:
+) -> VideoNetwork:
     """Return a network of a file, ready to follow people where boxes or a detector say that they are."""
-    if min_box_score and boxes is None:
-        raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
+    check_box_score(boxes, min_box_score)
     if every is not None and detector is None:
         raise UserError("--every: says how often --detector looks for people; name one")
     loaded = load(target, device)
@@ -51,7 +50,7 @@ def prepare(
             if path is not None:
                 raise no_boxes(loaded.task.kind, name, path)
         task, sigmas = loaded.task, loaded.skeleton.sigmas
-        return Ready(
+        return VideoNetwork(
             loaded, lambda frames: FollowAll(loaded.net, task, sigmas, loaded.size, flip, least_score), settings, ()
         )
     if flip:
@@ -67,7 +66,7 @@ def prepare(
         online = Online(loaded.net, loaded.task, loaded.size, least_score)
         return FollowEach(online, find, None if known is None else _of_frames(known, frames, boxes), every or EVERY)
 
-    return Ready(loaded, follower, settings, () if known or find else (_WHOLE,))
+    return VideoNetwork(loaded, follower, settings, () if known or find else (_WHOLE,))
 
 
 _WHOLE = (

@@ -15,16 +15,16 @@ from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.frames import open_frames
 from litepose_nas.data.skeleton import make_skeleton
 from litepose_nas.errors import UserError
+from litepose_nas.inference import video
+from litepose_nas.inference.following import FollowAll, FollowEach, FramePerson, finder
+from litepose_nas.inference.online import Online
+from litepose_nas.inference.video_results import document_of
+from litepose_nas.inference.video_writer import VideoWriter
 from litepose_nas.metrics.from_files import PredictionFiles, judge
 from litepose_nas.pose.bottomup import BottomUp
-from litepose_nas.pose.online import Online
 from litepose_nas.pose.temporal import Temporal
 from litepose_nas.pose.topdown import TopDown
-from litepose_nas.steps.films import boxes_by_place
-from litepose_nas.video import loop
-from litepose_nas.video.documents import document_of
-from litepose_nas.video.film_writer import FilmWriter
-from litepose_nas.video.following import FollowAll, FollowEach, Person, finder
+from litepose_nas.steps.videos import boxes_by_place
 
 BODY = make_skeleton(("nose", "left_hip", "right_hip"), [(0, 1), (0, 2)], [0.1] * 3)
 OFFSETS = ((0, -8), (8, 8), (-8, 8))  # of the joints from the middle of a square
@@ -54,7 +54,7 @@ def write_folder(folder, frames, first=0):
 
 
 def write_video(path, frames, rate=10.0):
-    with FilmWriter(path, rate) as film:
+    with VideoWriter(path, rate) as film:
         for image in frames:
             film.add(image)
     return path
@@ -146,7 +146,7 @@ def test_a_bottom_up_network_follows_everybody(tmp_path, kind):
     make = write_folder if kind == "folder" else write_video
     source = make(tmp_path / ("clip" if kind == "folder" else "clip.mp4"), frames_with(WALK))
     steps = []
-    made = loop.predict_film(
+    made = video.predict_video(
         whole(), open_frames(source), BODY, tmp_path / "out", progress=lambda done, total: steps.append((done, total))
     )
     assert steps == [(n, 12) for n in range(1, 13)]
@@ -165,7 +165,7 @@ def test_a_top_down_network_takes_boxes_of_a_detector(tmp_path):
     """It looks every third frame, so a newcomer is seen two frames later at most, and a leaver is gone at once."""
     source = write_folder(tmp_path / "clip", frames_with(WALK))
     find = finder(SquaresWhole(), BottomUp(3), (SIDE, SIDE))
-    made = loop.predict_film(each(find, every=3), open_frames(source), BODY, tmp_path / "out")
+    made = video.predict_video(each(find, every=3), open_frames(source), BODY, tmp_path / "out")
     check_walk(json.loads(made.poses.read_text()), slack=2)
 
 
@@ -189,14 +189,14 @@ def test_a_top_down_network_takes_boxes_of_a_file(tmp_path):
     frames = open_frames(write_folder(tmp_path / "clip", frames_with(WALK)))
     found = boxes_by_place(boxes, frames)
     assert sorted(found) == list(range(12))
-    made = loop.predict_film(each(given=lambda image, place: found.get(place)), frames, BODY, tmp_path / "out")
+    made = video.predict_video(each(given=lambda image, place: found.get(place)), frames, BODY, tmp_path / "out")
     check_walk(json.loads(made.poses.read_text()))
     # Frames without boxes: nobody looked, the people of the frame before are followed.
     few = {0: boxes[0], 4: boxes[4], 9: boxes[9]}
-    made = loop.predict_film(each(given=lambda image, place: few.get(place)), frames, BODY, tmp_path / "few")
+    made = video.predict_video(each(given=lambda image, place: few.get(place)), frames, BODY, tmp_path / "few")
     check_walk(json.loads(made.poses.read_text()))
     # Before the first box nobody is there.
-    made = loop.predict_film(
+    made = video.predict_video(
         each(given=lambda image, place: boxes[5] if place == 5 else None), frames, BODY, tmp_path / "late"
     )
     assert min(middles(json.loads(made.poses.read_text()))) == 5
@@ -205,7 +205,7 @@ def test_a_top_down_network_takes_boxes_of_a_file(tmp_path):
 def test_a_top_down_network_alone_starts_with_the_whole_frame(tmp_path):
     places = [[], [], *[[(20 + t, 30)] for t in range(6)], [], [], [(40, 30)]]
     source = write_folder(tmp_path / "clip", frames_with(places))
-    made = loop.predict_film(each(), open_frames(source), BODY, tmp_path / "out")
+    made = video.predict_video(each(), open_frames(source), BODY, tmp_path / "out")
     found = middles(json.loads(made.poses.read_text()))
     assert sorted(found) == [*range(2, 8), 10]
     assert len({track for t in range(2, 8) for track in found[t]}) == 1
@@ -218,7 +218,7 @@ def test_a_top_down_network_alone_starts_with_the_whole_frame(tmp_path):
 @pytest.mark.parametrize("make", [whole, each])
 def test_the_shortest_videos(tmp_path, count, make):
     source = write_video(tmp_path / "short.mp4", frames_with(WALK[:count]))
-    made = loop.predict_film(make(), open_frames(source), BODY, tmp_path / "out")
+    made = video.predict_video(make(), open_frames(source), BODY, tmp_path / "out")
     assert made.frames == made.people == count
     assert open_frames(made.overlay).length == count
 
@@ -226,7 +226,7 @@ def test_the_shortest_videos(tmp_path, count, make):
 @pytest.mark.parametrize("sides", [(63, 97), (480, 641), (700, 300)])
 def test_odd_sides(tmp_path, sides):
     images = [np.full((*sides, 3), 90, np.uint8)] * 3
-    made = loop.predict_film(whole(), open_frames(write_folder(tmp_path / "c", images)), BODY, tmp_path / "out")
+    made = video.predict_video(whole(), open_frames(write_folder(tmp_path / "c", images)), BODY, tmp_path / "out")
     image = next(open_frames(made.overlay).images())
     zoom = max(1, round(480 / max(sides)))
     assert image.shape[:2] == tuple(side * zoom + side * zoom % 2 for side in sides)
@@ -251,20 +251,20 @@ def test_nothing_and_half_a_video_are_said(tmp_path):
     folder = write_folder(tmp_path / "frames", frames_with(WALK))
     cv2.imwrite(str(folder / "000005.png"), np.zeros((40, 64, 3), np.uint8))
     with pytest.raises(UserError, match=r"000005.png is 64x40 pixels"):
-        loop.predict_film(whole(), open_frames(folder), BODY, tmp_path / "out")
+        video.predict_video(whole(), open_frames(folder), BODY, tmp_path / "out")
 
 
 def test_a_video_is_never_written_over_itself(tmp_path):
     source = write_video(tmp_path / "clip.mp4", frames_with(WALK[:2]))
     before = source.read_bytes()
     with pytest.raises(UserError, match="take the place of"):
-        loop.predict_film(whole(), open_frames(source), BODY, tmp_path)
+        video.predict_video(whole(), open_frames(source), BODY, tmp_path)
     assert source.read_bytes() == before
 
 
 def test_a_video_that_ends_early_is_named(tmp_path):
     frames = open_frames(write_video(tmp_path / "clip.mp4", frames_with(WALK)))._replace(length=30)
-    made = loop.predict_film(whole(), frames, BODY, tmp_path / "out")
+    made = video.predict_video(whole(), frames, BODY, tmp_path / "out")
     assert "12 frames could be read, and it says that it has 30" in made.warning
 
 
@@ -285,10 +285,10 @@ def left(out):
 @pytest.mark.parametrize("make", [whole, lambda: each(finder(SquaresWhole(), BottomUp(3), (SIDE, SIDE)), every=4)])
 @pytest.mark.parametrize("kill", [False, True])
 def test_stopped_or_killed_it_goes_on_to_the_same_bytes(tmp_path, make, kill, monkeypatch):
-    monkeypatch.setattr(loop, "SAVE", 3)
+    monkeypatch.setattr(video, "SAVE", 3)
     frames = open_frames(write_folder(tmp_path / "clip", frames_with(WALK)))
     settings = {"network": "a"}
-    wanted = loop.predict_film(make(), frames, BODY, tmp_path / "once", settings=settings)
+    wanted = video.predict_video(make(), frames, BODY, tmp_path / "once", settings=settings)
     out, done, deaths = tmp_path / "out", [], [5, 8]
 
     def progress(at, total):
@@ -302,7 +302,7 @@ def test_stopped_or_killed_it_goes_on_to_the_same_bytes(tmp_path, make, kill, mo
 
     for turn in range(3):
         try:
-            made = loop.predict_film(
+            made = video.predict_video(
                 make(), frames, BODY, out, settings=settings, resume=turn > 0, progress=progress, stop=stop
             )
         except SystemExit:
@@ -316,13 +316,13 @@ def test_stopped_or_killed_it_goes_on_to_the_same_bytes(tmp_path, make, kill, mo
     assert not made.stopped
     assert left(out) == left(tmp_path / "once")
     assert made._replace(overlay=wanted.overlay, poses=wanted.poses) == wanted
-    assert not loop.left_over(out, "clip")
-    assert loop.ended(out, "clip")
+    assert not video.left_over(out, "clip")
+    assert video.ended(out, "clip")
 
 
 def test_a_temporal_network_goes_on_inside_a_group(tmp_path, monkeypatch):
     """What the last frame left behind, its heatmaps, is on the disk with the rest."""
-    monkeypatch.setattr(loop, "SAVE", 100)
+    monkeypatch.setattr(video, "SAVE", 100)
     torch.manual_seed(3)
     arch = ln.Space.load("t_vipnas-tiny").smallest
     net = ln.build(arch).eval()
@@ -336,30 +336,30 @@ def test_a_temporal_network_goes_on_inside_a_group(tmp_path, monkeypatch):
         return FollowEach(Online(net, task, (64, 48), least_score=0.0), find, every=1)
 
     assert arch.clip_length > 2
-    wanted = loop.predict_film(follower(), frames, people, tmp_path / "once")
+    wanted = video.predict_video(follower(), frames, people, tmp_path / "once")
     assert wanted.people >= 12
     stops = iter([False, True, *[False] * 20])
-    made = loop.predict_film(follower(), frames, people, tmp_path / "out", stop=stops.__next__)
+    made = video.predict_video(follower(), frames, people, tmp_path / "out", stop=stops.__next__)
     assert made.stopped
     with np.load(tmp_path / "out" / "clip.state.npz") as kept:
         assert kept["kept.0.numbers"].tolist()[1] == 1  # it is inside a group
         assert kept["kept.0.heatmaps"].any()
-    loop.predict_film(follower(), frames, people, tmp_path / "out", resume=True)
+    video.predict_video(follower(), frames, people, tmp_path / "out", resume=True)
     assert left(tmp_path / "out") == left(tmp_path / "once")
 
 
 def test_going_on_otherwise_is_refused(tmp_path, monkeypatch):
     frames = open_frames(write_folder(tmp_path / "clip", frames_with(WALK)))
     out = tmp_path / "out"
-    loop.predict_film(whole(), frames, BODY, out, settings={"flip": False}, stop=lambda: True)
+    video.predict_video(whole(), frames, BODY, out, settings={"flip": False}, stop=lambda: True)
     with pytest.raises(UserError, match="was begun with flip = False, not True"):
-        loop.predict_film(whole(), frames, BODY, out, settings={"flip": True}, resume=True)
+        video.predict_video(whole(), frames, BODY, out, settings={"flip": True}, resume=True)
     (out / "clip.frames.jsonl").write_text("")
     with pytest.raises(UserError, match="damaged"):
-        loop.predict_film(whole(), frames, BODY, out, settings={"flip": False}, resume=True)
-    made = loop.predict_film(whole(), frames, BODY, out, settings={"flip": True})  # anew
+        video.predict_video(whole(), frames, BODY, out, settings={"flip": False}, resume=True)
+    made = video.predict_video(whole(), frames, BODY, out, settings={"flip": True})  # anew
     assert made.frames == 12
-    assert not loop.left_over(out, "clip")
+    assert not video.left_over(out, "clip")
 
 
 def test_posetracks_layout_is_what_its_evaluation_reads(tmp_path):
@@ -367,7 +367,7 @@ def test_posetracks_layout_is_what_its_evaluation_reads(tmp_path):
     some = make_skeleton(names, [], [0.1] * 3)
     folder = write_folder(tmp_path / "001234_mpii_test", frames_with(WALK[:2]))
     pose = np.array([[10, 2, 0.5], [12, 9, 0.9], [0, 0, 0]], float)
-    document = document_of("posetrack", open_frames(folder), (64, 64), [[Person(3, pose, 0.7)], []], some)
+    document = document_of("posetrack", open_frames(folder), (64, 64), [[FramePerson(3, pose, 0.7)], []], some)
     assert [image["id"] for image in document["images"]] == [10012340000, 10012340001]
     (found,) = document["annotations"]
     points = np.reshape(found["keypoints"], (17, 3))
@@ -396,15 +396,15 @@ def test_boxes_are_found_by_number_or_name(tmp_path):
     assert sorted(boxes_by_place({"000005.png": one, "000006": one, 8: one, 99: one, "x": one}, frames)) == [0, 1, 3]
     posetrack = open_frames(write_folder(tmp_path / "012834_mpii_test", frames_with(WALK[:4])))
     assert sorted(boxes_by_place({10128340002: one, 10128350001: one}, posetrack)) == [2]
-    video = open_frames(write_video(tmp_path / "clip.mp4", frames_with(WALK[:4])))
-    assert sorted(boxes_by_place({0: one, 3: one, "1": one}, video)) == [0, 3]
+    clip = open_frames(write_video(tmp_path / "clip.mp4", frames_with(WALK[:4])))
+    assert sorted(boxes_by_place({0: one, 3: one, "1": one}, clip)) == [0, 3]
 
 
 @pytest.mark.skipif("POSE_REAL_DATA" not in os.environ, reason="POSE_REAL_DATA is not set")
-@pytest.mark.parametrize("video", ["sam2_bedroom_200f.mp4", "sam2_juggle_247f.mp4"])
-def test_real_videos_run_through(tmp_path, video):
+@pytest.mark.parametrize("name", ["sam2_bedroom_200f.mp4", "sam2_juggle_247f.mp4"])
+def test_real_videos_run_through(tmp_path, name):
     """Their first frames, with fresh networks: everything but the people is real."""
-    frames = open_frames(Path(os.environ["POSE_REAL_DATA"]) / "videos" / video)
+    frames = open_frames(Path(os.environ["POSE_REAL_DATA"]) / "videos" / name)
     assert frames.length >= 200
     torch.manual_seed(0)
     people = make_skeleton([f"joint_{n}" for n in range(17)], [], [0.1] * 17)
@@ -414,7 +414,7 @@ def test_real_videos_run_through(tmp_path, video):
     alone = FollowEach(Online(topdown, TopDown(17, sigmas=people.sigmas), (64, 48)))
     for follower, folder in ((whole_frames, "all"), (alone, "each")):
         answers = iter([False] * 19 + [True])
-        made = loop.predict_film(follower, frames, people, tmp_path / folder, stop=answers.__next__)
+        made = video.predict_video(follower, frames, people, tmp_path / folder, stop=answers.__next__)
         assert made.frames == 20
         image = next(open_frames(made.overlay).images())
         assert image.shape[:2] == next(frames.images()).shape[:2]

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import Tensor, inference_mode, nn
 
 from litepose_nas.data.augment import Image, Size
-from litepose_nas.evaluation import Net
-from litepose_nas.pose.online import SAME, Followed, Online, State, around, overlap
+from litepose_nas.inference.batches import Net
+from litepose_nas.inference.online import SAME, Followed, Online, State, around, overlap
+from litepose_nas.inference.pictures import predict_image
+from litepose_nas.inference.tracking import Tracked, Tracks, follow, similarity
 from litepose_nas.pose.task import Task
-from litepose_nas.pose.tracking import Tracked, Tracks, follow, similarity
-from litepose_nas.prediction import look
 
 Floats = NDArray[np.float64]
 Arrays = dict[str, NDArray[np.generic]]
@@ -25,7 +25,7 @@ EVERY = 5  # frames after which somebody who came in is found at the latest
 DOUBLE = 0.5  # overlap of two boxes that were found, or similarity of two poses, above which they are one person's
 
 
-class Person(NamedTuple):
+class FramePerson(NamedTuple):
     """One person of a frame."""
 
     track: int
@@ -36,7 +36,7 @@ class Person(NamedTuple):
 class Follower(Protocol):
     """What takes a video frame by frame. All it remembers is what `remember` gives, so that it can go on elsewhere."""
 
-    def step(self, image: Image, place: int) -> list[Person]:
+    def step(self, image: Image, place: int) -> list[FramePerson]:
         """Return the people of the next frame, which is at this place of the video, the surest first."""
 
     def remember(self) -> Arrays:
@@ -63,13 +63,13 @@ class FollowAll:
         self.tracks = Tracks()
 
     @inference_mode()
-    def step(self, image: Image, place: int) -> list[Person]:
+    def step(self, image: Image, place: int) -> list[FramePerson]:
         """Return the people of the next frame, the surest first."""
-        found = look(self.net, self.task, image, self.size, self.flip, self.least_score)
+        found = predict_image(self.net, self.task, image, self.size, self.flip, self.least_score)
         poses = np.array([one["keypoints"] for one in found], float).reshape(len(found), self.task.joints, 3)
         numbers, self.tracks = follow(self.tracks, poses, self.sigmas)
         rows = zip(numbers, poses, found, strict=True)
-        return [Person(number, pose, float(one["score"])) for number, pose, one in rows]
+        return [FramePerson(number, pose, float(one["score"])) for number, pose, one in rows]
 
     def remember(self) -> Arrays:
         """Return the people who are followed."""
@@ -100,7 +100,7 @@ class FollowEach:
     def __init__(self, online: Online, find: Finder | None = None, given: Finder | None = None, every: int = EVERY):
         self.online, self.find, self.given, self.every = online, find, given, every
 
-    def step(self, image: Image, place: int) -> list[Person]:
+    def step(self, image: Image, place: int) -> list[FramePerson]:
         """Return the people of the next frame, the surest first."""
         new = self.online.state.next_track
         found = self.online.step(image, self._boxes(image, place))
@@ -109,7 +109,7 @@ class FollowEach:
             # Whoever has been followed stays before whoever came in.
             sure = _apart(sorted(sure, key=lambda one: one.track >= new), self.online.each.sigmas)
         self.online.state = self.online.state._replace(people=tuple(sure))
-        return [Person(one.track, one.keypoints, one.score) for one in sorted(sure, key=lambda one: -one.score)]
+        return [FramePerson(one.track, one.keypoints, one.score) for one in sorted(sure, key=lambda one: -one.score)]
 
     def _boxes(self, image: Image, place: int) -> Floats | None:
         followed = self.online.state.people
@@ -165,7 +165,7 @@ def finder(net: Net, task: Task, size: Size, least_score: float = 0.1) -> Finder
     @inference_mode()
     def find(image: Image, place: int) -> Floats:
         rows = []
-        for one in look(net, task, image, size, False, least_score):
+        for one in predict_image(net, task, image, size, False, least_score):
             box = around(np.array(one["keypoints"]), 0.0)
             if box is not None:
                 rows.append([*box, one["score"]])

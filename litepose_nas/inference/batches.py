@@ -42,7 +42,7 @@ def predict_batches(
             boxes = [None] * len(warps) if batch.boxes is None else batch.boxes
             size = (batch.images.shape[-2], batch.images.shape[-1])
             for people, warp, image_id, box in zip(found, warps, batch.image_ids, boxes, strict=True):
-                seen.append(see(people, warp, size, image_id, box))
+                seen.append(in_picture(people, warp, size, image_id, box))
     results: list[Result] = []
     for image in task.gather(seen):
         for person, score in zip(image.keypoints, image.scores, strict=True):
@@ -52,7 +52,9 @@ def predict_batches(
     return results
 
 
-def see(people: People, warp: Matrix, size: Size, image_id: int, box: NDArray[np.float64] | None) -> PicturePeople:
+def in_picture(
+    people: People, warp: Matrix, size: Size, image_id: int, box: NDArray[np.float64] | None
+) -> PicturePeople:
     """Return people found in a view of this size in COCO's pixels of their picture."""
     area = size[0] * size[1] / abs(float(np.linalg.det(warp[:, :2])))
     return PicturePeople(image_id, to_files(people.keypoints, warp), people.scores, box, area)

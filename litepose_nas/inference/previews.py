@@ -6,18 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from litepose_nas.data.augment import HALF, Size
 from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.draw import Captioned, draw_people, heatmap_overlay, side_by_side
-from litepose_nas.data.images import load_picture
+from litepose_nas.data.images import load_picture, write_image
 from litepose_nas.data.loader import Batch, Pictures, continuous, to_picture
 from litepose_nas.data.skeleton import Skeleton
-from litepose_nas.errors import UserError
-from litepose_nas.evaluation import Net, predict_batches
-from litepose_nas.files import replacing
+from litepose_nas.inference.batches import Net, predict_batches
 from litepose_nas.pose.people import DivergedError
 from litepose_nas.pose.targets import gaussian_heatmaps, scale_joints
 from litepose_nas.pose.task import Task
@@ -43,7 +40,7 @@ def show_batch(batch: Batch, skeleton: Skeleton, sigma: float, path: Path) -> No
             Captioned(drawn, f"image {batch.image_ids[number]}"),
             Captioned(heatmap_overlay(picture, heat[number], zoom)),
         ]
-    write(side_by_side(shown, columns=4), path)
+    write_image(path, side_by_side(shown, columns=4))
 
 
 def show_predictions(net: Net, held: Pictures, task: Task, size: Size, path: Path) -> None:
@@ -69,13 +66,4 @@ def show_results(dataset: Dataset, results: Sequence[dict[str, Any]], path: Path
         people[..., :2] += HALF
         scores = [r["score"] for r in mine]
         shown.append(Captioned(draw_people(image, people, dataset.skeleton, scores, zoom=zoom), "found"))
-    write(side_by_side(shown, columns=4), path)
-
-
-def write(image: np.ndarray, path: Path) -> None:
-    """Write a picture."""
-    ok, data = cv2.imencode(path.suffix, image[..., ::-1])  # imwrite would not say that the disk is full
-    if not ok:
-        raise UserError(f"{path}: this build of OpenCV cannot write {path.suffix} files")
-    with replacing(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+    write_image(path, side_by_side(shown, columns=4))

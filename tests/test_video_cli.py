@@ -15,11 +15,12 @@ from litepose_nas.cli import console
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.frames import open_frames
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.inference.video_writer import VideoWriter
 from litepose_nas.pose.make_task import make_task
 from litepose_nas.steps import common
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe
-from litepose_nas.video.film_writer import FilmWriter
+from tests.helpers.commands import run
 
 FRAMES = 6
 CLIP = "500001_drawn_val"
@@ -30,7 +31,7 @@ def made(tmp_path_factory):
     """A drawn dataset of videos, a video file, and untrained networks of both kinds for its joints."""
     room = tmp_path_factory.mktemp("films")
     write_toy(room / "films", train=1, val=1, size=64, subject="video", setting="easy", frames=FRAMES)
-    with FilmWriter(room / "clip.mp4", 12) as film:
+    with VideoWriter(room / "clip.mp4", 12) as film:
         for image in open_frames(room / "films/images/val" / CLIP).images():
             film.add(image)
     skeleton = known_skeleton("posetrack18")
@@ -44,11 +45,17 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def said(made, tmp_path, monkeypatch, said):
+def said(made, tmp_path, monkeypatch, capsys):
     for name in os.listdir(made):
         (tmp_path / name).symlink_to(made / name)
     monkeypatch.chdir(tmp_path)
-    return said
+
+    def call(command: str, code: int = 0) -> str:
+        assert run(f"litepose-nas {command}", monkeypatch) == code, capsys.readouterr().err
+        streams = capsys.readouterr()
+        return streams.err if code else streams.out
+
+    return call
 
 
 def read(path):

@@ -11,14 +11,14 @@ from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.frames import Frames
 from litepose_nas.data.layouts.building import category_for
 from litepose_nas.data.skeleton import Skeleton
-from litepose_nas.video.following import Person
+from litepose_nas.inference.following import FramePerson
 
 LAYOUTS = ("coco", "posetrack")
 COORDINATES = "pixels of the frame; the middle of its first pixel is 0, 0, as in COCO; the third number is a value"
 
 
 def document_of(
-    layout: str, frames: Frames, size: tuple[int, int], people: Sequence[Sequence[Person]], skeleton: Skeleton
+    layout: str, frames: Frames, size: tuple[int, int], people: Sequence[Sequence[FramePerson]], skeleton: Skeleton
 ) -> dict[str, Any]:
     """Return the people of each frame (width, height) as a document of a layout."""
     posetrack = layout == "posetrack"
@@ -59,7 +59,7 @@ def shared_joints(skeleton: Skeleton) -> tuple[str, ...]:
     return tuple(name for name in known_skeleton("posetrack18").names if name in skeleton.names)
 
 
-def _annotation(image_id: int, number: int, person: Person, joints: np.ndarray) -> dict[str, Any]:
+def _annotation(image_id: int, number: int, person: FramePerson, joints: np.ndarray) -> dict[str, Any]:
     known = joints[joints[:, 2] > 0, :2]
     low, high = (known.min(0), known.max(0)) if len(known) else (np.zeros(2), np.zeros(2))
     wide, high_ = (high - low).tolist()
@@ -78,7 +78,7 @@ def _annotation(image_id: int, number: int, person: Person, joints: np.ndarray) 
     }
 
 
-def _in_order_of(person: Person, skeleton: Skeleton, wanted: Skeleton) -> np.ndarray:
+def _in_order_of(person: FramePerson, skeleton: Skeleton, wanted: Skeleton) -> np.ndarray:
     """Return a person's joints by the names of another skeleton, zero where there is none of the name."""
     joints = np.zeros((len(wanted.names), 3))
     for place, name in enumerate(wanted.names):
