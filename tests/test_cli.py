@@ -10,7 +10,6 @@ import torch
 
 from litepose_nas import Space, Subnet, build, cost, save
 from litepose_nas.resolve import published, resolve
-from tests.helpers.commands import run
 from tests.helpers.released import formula_state, released_shapes
 
 # What facts the paper's authors and torch's counter give: params, exact MACs, MACs as published; 14 and 17 joints.
@@ -26,16 +25,10 @@ PUBLISHED = {
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
-    """Run a command in an empty folder; return exit code, output and errors."""
+def command(tmp_path, monkeypatch, command):
+    """Commands run in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def call(text):
-        code = run(f"litepose-nas {text}", monkeypatch)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return command
 
 
 def refused(result, *words):

@@ -18,7 +18,6 @@ from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
 from tests.helpers import layouts
-from tests.helpers.commands import run
 
 
 def same(a: Dataset, b: Dataset, tolerance: float = 1e-5) -> None:
@@ -279,11 +278,10 @@ def test_dividing_by_video_keeps_unlabelled_frames(tmp_path):
 # ── commands ──
 
 
-def test_stats(tmp_path, monkeypatch, capsys):
+def test_stats(tmp_path, said):
     path = layouts.crowdpose(tmp_path)
     shutil.rmtree(tmp_path / "images")  # no picture is needed
-    assert run(f"litepose-nas data stats {path} --json", monkeypatch) == 0
-    found = json.loads(capsys.readouterr().out)["all"]
+    found = json.loads(said(f"data stats {path} --json"))["all"]
     assert (found["pictures"], found["people"], found["most_people"]) == (2, 3, 2)
     assert found["people_per_picture"]["1"] == found["people_per_picture"]["2"] == 1
     assert found["crowd_index"] == {
@@ -298,33 +296,27 @@ def test_stats(tmp_path, monkeypatch, capsys):
     assert found["areas"]["small"] == 3
     assert found["box_widths"]["50 %"] == 21
     assert found["picture_sizes"] == {"distinct": 1, "smallest": [40, 30], "largest": [40, 30]}
-    assert run(f"litepose-nas data stats {path}", monkeypatch) == 0
-    printed = capsys.readouterr().out
+    printed = said(f"data stats {path}")
     assert "crowdIndex, rule 'released': easy: 1, medium: 0, hard: 1" in printed
     assert "left_shoulder" in printed
 
 
-def test_stats_of_videos(tmp_path, monkeypatch, capsys):
+def test_stats_of_videos(tmp_path, said):
     layouts.posetrack18(tmp_path)
-    assert run(f"litepose-nas data stats posetrack18:{tmp_path} --split val --json", monkeypatch) == 0
-    found = json.loads(capsys.readouterr().out)["val"]
+    found = json.loads(said(f"data stats posetrack18:{tmp_path} --split val --json"))["val"]
     assert (found["videos"], found["tracks"], found["crowds_and_regions"]) == (2, 2, 2)
-    assert run(f"litepose-nas data stats posetrack18:{tmp_path} --split train", monkeypatch) == 2
-    assert "error: posetrack18" in capsys.readouterr().err
+    assert "error: posetrack18" in said(f"data stats posetrack18:{tmp_path} --split train", 2)
 
 
-def test_commands_end_to_end(tmp_path, monkeypatch, capsys):
+def test_commands_end_to_end(tmp_path, monkeypatch, said):
     path = layouts.coco(tmp_path)
     monkeypatch.chdir(tmp_path)
-    assert run(f"litepose-nas data convert {path} yolo --to yolo", monkeypatch) == 0
-    printed = capsys.readouterr().out
+    printed = said(f"data convert {path} yolo --to yolo")
     assert "left behind" in printed
     assert "areas and masks" in printed
-    assert run("litepose-nas data split yolo --fraction 0.5", monkeypatch) == 0
-    assert run("litepose-nas data stats split", monkeypatch) == 0
-    assert run("litepose-nas data split yolo --fraction 0.5", monkeypatch) == 2
-    assert "there is something already" in capsys.readouterr().err
+    said("data split yolo --fraction 0.5")
+    said("data stats split")
+    assert "there is something already" in said("data split yolo --fraction 0.5", 2)
     for verb in ("stats", "convert", "split"):
-        assert run(f"litepose-nas data {verb} --help", monkeypatch) == 0
-        assert "Example: litepose-nas data" in capsys.readouterr().out
+        assert "Example: litepose-nas data" in said(f"data {verb} --help")
     nothing_left(tmp_path)

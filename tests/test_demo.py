@@ -21,7 +21,6 @@ from litepose_nas.demo import contenders, ending, networks, scale, story
 from litepose_nas.demo.networks import Task
 from litepose_nas.errors import UserError
 from litepose_nas.runs.run import Run
-from tests.helpers.commands import run
 
 NAMES = {"searched-1", "searched-2", "scaled", "smallest", "widest"}
 MICRO = scale.QUICK._replace(
@@ -140,27 +139,22 @@ def test_killed_and_resumed_it_ends_with_the_same_numbers(undisturbed, tmp_path)
             assert one.read_bytes() == other.read_bytes(), (name, file)
 
 
-def test_the_command(undisturbed, monkeypatch, capsys):
-    assert run("litepose-nas demo --resume --out demo", monkeypatch) == 0
-    printed = capsys.readouterr().out
+def test_the_command(undisturbed, said):
+    printed = said("demo --resume --out demo")
     assert "scaled uniformly" in printed
     assert "searched against scaled" in printed
     assert "next, your own pictures: litepose-nas predict demo/networks/searched-1/" in printed
-    assert run("litepose-nas demo --resume --out demo --json", monkeypatch) == 0
-    assert {row["name"] for row in json.loads(capsys.readouterr().out)["rows"]} == NAMES
-    assert run("litepose-nas demo --resume --out demo --seed 4", monkeypatch) == 2
-    assert "--seed" in capsys.readouterr().err
-    assert run("litepose-nas demo --out demo", monkeypatch) == 2
-    assert "--resume" in capsys.readouterr().err
+    assert {row["name"] for row in json.loads(said("demo --resume --out demo --json"))["rows"]} == NAMES
+    assert "--seed" in said("demo --resume --out demo --seed 4", 2)
+    assert "--resume" in said("demo --out demo", 2)
 
 
-def test_interrupted_it_says_how_to_go_on(undisturbed, monkeypatch, capsys):
+def test_interrupted_it_says_how_to_go_on(undisturbed, monkeypatch, said):
     def interrupt(self):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(story.Story, "draw", interrupt)
-    assert run("litepose-nas demo --quick --out other", monkeypatch) == 130
-    assert "go on with: litepose-nas demo --resume --out other" in capsys.readouterr().err
+    assert "go on with: litepose-nas demo --resume --out other" in said("demo --quick --out other", 130)
 
 
 def test_what_goes_wrong_in_another_process_is_told(tmp_path):

@@ -14,7 +14,6 @@ from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import digest
 from litepose_nas.search.journal import header
 from tests.helpers import tiny
-from tests.helpers.commands import run
 
 SEARCH = Path("runs/search/search")
 JOURNAL = SEARCH / "journal.jsonl"
@@ -24,30 +23,19 @@ WEIGHTS = Path("runs/train-supernet/supernet/weights/last.safetensors")
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A folder with a supernet that has hardly been trained, and a search of it."""
-    folder = tmp_path_factory.mktemp("done")
-    tiny.make_room(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for words in (
-            "train-supernet --space small.yaml --data people --steps 4 --device cpu batch=2",
-            "search --budget 16MMAC --evals 6 --device cpu",
-        ):
-            assert run(f"litepose-nas {words}", patch) == 0
-    return folder
+    return tiny.room_after(
+        tmp_path_factory.mktemp("done"),
+        "train-supernet --space small.yaml --data people --steps 4 --device cpu batch=2",
+        "search --budget 16MMAC --evals 6 --device cpu",
+    )
 
 
 @pytest.fixture
-def command(done, tmp_path, monkeypatch, capsys):
-    """Run a command in a copy of that folder; return exit code, output and errors."""
+def command(done, tmp_path, monkeypatch, command):
+    """Commands run in a copy of that folder."""
     shutil.copytree(done, tmp_path / "room")
     monkeypatch.chdir(tmp_path / "room")
-
-    def call(text):
-        code = run(f"litepose-nas {text}", monkeypatch)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+    return command
 
 
 NOTES = ("lock", "log.txt", "command.txt")  # who works in a run, what it said, and what it was asked

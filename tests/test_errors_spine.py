@@ -19,38 +19,25 @@ from litepose_nas.steps.common import read_data
 from litepose_nas.train import checkpoint
 from litepose_nas.train.loop import CHECKPOINT
 from tests.helpers import tiny
-from tests.helpers.commands import run
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A folder in which the first three steps have been gone."""
-    folder = tmp_path_factory.mktemp("done")
-    tiny.make_room(folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for words in (
-            "train-supernet --space small.yaml --data people --steps 4 --device cpu batch=2",
-            "search --budget 16MMAC --evals 4 --device cpu",
-            "extract --device cpu",
-        ):
-            assert run(f"litepose-nas {words}", patch) == 0
-    return folder
+    return tiny.room_after(
+        tmp_path_factory.mktemp("done"),
+        "train-supernet --space small.yaml --data people --steps 4 --device cpu batch=2",
+        "search --budget 16MMAC --evals 4 --device cpu",
+        "extract --device cpu",
+    )
 
 
 @pytest.fixture
-def command(done, tmp_path, monkeypatch, capsys):
-    """Run a command in a copy of that folder; return exit code, output and errors."""
-    room = tmp_path / "room"
-    shutil.copytree(done, room)
-    monkeypatch.chdir(room)
-
-    def call(text):
-        code = run(f"litepose-nas {text}", monkeypatch)
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return call
+def command(done, tmp_path, monkeypatch, command):
+    """Commands run in a copy of that folder."""
+    shutil.copytree(done, tmp_path / "room")
+    monkeypatch.chdir(tmp_path / "room")
+    return command
 
 
 def refused(result, *words):

@@ -21,7 +21,6 @@ from litepose_nas.metrics.crowdpose import crowd_truth, crowdpose_ap
 from litepose_nas.metrics.mpii import pckh
 from litepose_nas.metrics.posetrack import frames_of, posetrack_ap
 from litepose_nas.metrics.submission import write_coco
-from tests.helpers.commands import run
 from tests.helpers.drawn_results import JOINTS, drawn_crowd, drawn_pair, drawn_truth, drawn_video, write_truth
 
 REAL = os.environ.get("POSE_REAL_DATA")
@@ -34,12 +33,9 @@ def write(path: Path, value: object) -> Path:
 
 
 @pytest.fixture
-def evaluate(monkeypatch, capsys):
+def evaluate(said):
     def call(predictions: Path, annotations: Path, options: str, code: int = 0) -> str:
-        command = f"litepose-nas evaluate --predictions '{predictions}' --annotations '{annotations}' {options}"
-        assert run(command, monkeypatch) == code, capsys.readouterr().err
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
+        return said(f"evaluate --predictions '{predictions}' --annotations '{annotations}' {options}", code)
 
     return call
 
@@ -189,9 +185,8 @@ def test_mistakes_have_plain_words(tmp_path, evaluate):
     assert "no such dataset" in evaluate(guess, tmp_path / "nothing.json", "", code=2)
 
 
-def test_predictions_alone_are_not_enough(tmp_path, monkeypatch, capsys):
-    assert run(f"litepose-nas evaluate --predictions {tmp_path / 'a.json'}", monkeypatch) == 2
-    assert "--annotations is missing" in capsys.readouterr().err
+def test_predictions_alone_are_not_enough(tmp_path, said):
+    assert "--annotations is missing" in said(f"evaluate --predictions {tmp_path / 'a.json'}", 2)
 
 
 def test_a_submission_has_four_fields_and_no_nan(tmp_path):

@@ -21,7 +21,6 @@ from litepose_nas.steps import common
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe
 from tests.helpers import tiny
-from tests.helpers.commands import run
 from tests.helpers.drawn_results import write_truth
 
 SPACE = str(tiny.ROOT / "search_spaces" / "topdown-tiny.yaml")
@@ -32,16 +31,6 @@ def room(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     write_toy(tmp_path / "people", train=2, val=4, size=64)
     return tmp_path
-
-
-@pytest.fixture
-def said(monkeypatch, capsys):
-    def call(command: str, code: int = 0) -> str:
-        assert run(f"litepose-nas {command}", monkeypatch) == code, capsys.readouterr().err
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return call
 
 
 def network(path: Path, joints: int, layout: str) -> None:

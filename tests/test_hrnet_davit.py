@@ -319,15 +319,11 @@ def test_touching_patches_lie_in_overlapping_ones(size):
         assert torch.allclose(large(x), small(padded), atol=1e-6)
 
 
-def test_every_step_takes_the_fusion(tmp_path, monkeypatch, capsys):
+def test_every_step_takes_the_fusion(tmp_path, monkeypatch, said):
     """Six commands on a few drawn people; nets of one, two and three outputs learn from each other on the way."""
     monkeypatch.chdir(tmp_path)
     write_toy(tmp_path / "people", train=8, val=3, size=64)
     Path("fusion.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
-
-    def said(command: str) -> str:
-        assert run(f"litepose-nas {command}", monkeypatch) == 0, capsys.readouterr().err
-        return capsys.readouterr().out
 
     said("train-supernet --space fusion.yaml --data people --steps 4 batch=2 widest_first=0.25 random_nets=3")
     said("search --budget 60MMAC --evals 2")

@@ -28,7 +28,6 @@ from litepose_nas.data.prefetch import work_ahead
 from litepose_nas.data.regions import IgnoredRegion
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic.dataset import write_toy
-from tests.helpers.commands import run
 
 SIZE = (64, 96)
 
@@ -284,7 +283,7 @@ def test_a_program_that_is_interrupted_ends():
     assert ended.returncode != 0
 
 
-def test_the_option_reaches_the_loader_and_changes_nothing_else(folder, tmp_path, monkeypatch):
+def test_the_option_reaches_the_loader_and_changes_nothing_else(folder, tmp_path, monkeypatch, said):
     monkeypatch.chdir(tmp_path)
     used = []
 
@@ -301,9 +300,9 @@ def test_the_option_reaches_the_loader_and_changes_nothing_else(folder, tmp_path
         words = (
             f"train-supernet --space small.yaml --data {folder} --steps 3 --loaders {count} --out run{count} batch=2"
         )
-        assert run(f"litepose-nas {words} batch=2", monkeypatch) == 0
+        said(f"{words} batch=2")
         assert used[0] == count
         left.append({name: (tmp_path / f"run{count}" / name).read_bytes() for name in ("config.yaml", "metrics.csv")})
         left[-1]["weights"] = (tmp_path / f"run{count}" / "weights" / "last.safetensors").read_bytes()
     assert left[0] == left[1]
-    assert run("litepose-nas finetune run0 --candidates 2 --loaders 2", monkeypatch) == 2
+    said("finetune run0 --candidates 2 --loaders 2", 2)

@@ -28,7 +28,6 @@ from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import changed, named
 from litepose_nas.train.trainee import NetTrainee
-from tests.helpers.commands import run
 
 
 def drawn(folder: Path, train: int, val: int, size: int, seed: int = 0) -> Source:
@@ -122,19 +121,17 @@ def test_a_straight_arm_points_up():
     assert bent[2] == pytest.approx((robot_arm.UPPER, -robot_arm.COLUMN))  # clockwise: to the right
 
 
-def test_words_that_are_not_of_arms_are_refused(tmp_path, monkeypatch, capsys):
+def test_words_that_are_not_of_arms_are_refused(tmp_path, said):
     with pytest.raises(UserError, match="'arms' is not one; did you mean"):
         write_toy(tmp_path / "a", subject="arms")
     with pytest.raises(UserError, match="'easy' is one of people"):
         write_toy(tmp_path / "a", subject="arm", setting="easy")
     assert not (tmp_path / "a").exists()
-    assert run(f"litepose-nas data toy {tmp_path}/a --subject arn", monkeypatch) == 2
-    assert "arm" in capsys.readouterr().err
+    assert "arm" in said(f"data toy {tmp_path}/a --subject arn", 2)
 
 
-def test_the_doctor_finds_nothing_wrong(arms, monkeypatch, capsys):
-    assert run(f"litepose-nas data check {Path(arms.name).parent} --json", monkeypatch) == 0
-    told = json.loads(capsys.readouterr().out)
+def test_the_doctor_finds_nothing_wrong(arms, said):
+    told = json.loads(said(f"data check {Path(arms.name).parent} --json"))
     assert [found for found in told["findings"] if found["severity"] != "note"] == []
 
 

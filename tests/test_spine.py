@@ -19,18 +19,16 @@ from litepose_nas.formats import subnet_file
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.steps import train_supernet
-from tests.helpers.commands import run
 
 ROOT = Path(__file__).parent.parent
 STORIES = ("litepose_crowdpose.sh", "litepose_coco.sh")
 
 
-def test_the_four_commands(tmp_path, monkeypatch, capsys):
+def test_the_four_commands(tmp_path, monkeypatch, said):
     monkeypatch.chdir(tmp_path)
 
     def command(words, following):
-        assert run(f"litepose-nas {words}", monkeypatch) == 0, capsys.readouterr().err
-        out = capsys.readouterr().out
+        out = said(words)
         assert out.splitlines()[-1].startswith(f"next: litepose-nas {following}"), out
         return out
 

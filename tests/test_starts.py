@@ -60,11 +60,7 @@ def own_network(path, arch, joints, **info):
     return net
 
 
-def test_every_step_goes_on_from_weights_and_their_pixels(room, monkeypatch, capsys):
-    def said(command: str) -> str:
-        assert run(f"litepose-nas {command}", monkeypatch) == 0, capsys.readouterr().err
-        return capsys.readouterr().out
-
+def test_every_step_goes_on_from_weights_and_their_pixels(room, monkeypatch, said):
     space = Space.load("small.yaml")
     start = own_network(room / "start.safetensors", space.widest, 9, pixels="unit")
     printed = said(
@@ -108,7 +104,7 @@ def test_files_that_start_nothing(room, monkeypatch, capsys):
         load("odd.safetensors", "cpu")
 
 
-def test_an_exported_file_says_how_its_pictures_are_prepared(room, monkeypatch):
+def test_an_exported_file_says_how_its_pictures_are_prepared(room, monkeypatch, said):
     written = []
 
     def write(net, path, size, names, meta):
@@ -120,7 +116,7 @@ def test_an_exported_file_says_how_its_pictures_are_prepared(room, monkeypatch):
     own_network(room / "net.safetensors", arch, 17, pixels="unit-bgr")
     own_network(room / "usual.safetensors", arch, 17)
     for name in ("net", "usual"):
-        assert run(f"litepose-nas export {name}.safetensors", monkeypatch) == 0
+        said(f"export {name}.safetensors")
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     wanted = {"name": "unit-bgr", "order": "BGR", "range": [0, 1], "mean": [0, 0, 0], "std": [1, 1, 1]}
     assert written[0]["input_pixels"] == wanted

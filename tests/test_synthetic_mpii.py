@@ -19,7 +19,6 @@ from litepose_nas.synthetic.figure import JOINTS
 from litepose_nas.synthetic.mpii import mpii_joints
 from litepose_nas.synthetic.picture_dataset import picture_rng
 from litepose_nas.synthetic.scene import SETTINGS, draw_picture
-from tests.helpers.commands import run
 
 SPACE = {
     "family": "levitpose",
@@ -128,14 +127,10 @@ def test_only_people_have_skeletons(tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-def test_every_step_from_a_space_of_levitpose_to_pckh(tmp_path, monkeypatch, capsys):
+def test_every_step_from_a_space_of_levitpose_to_pckh(tmp_path, monkeypatch, said):
     """The commands on a few drawn people; the figures are those of networks that have learned nothing."""
     monkeypatch.chdir(tmp_path)
     Path("levit.yaml").write_text(yaml.safe_dump(SPACE))
-
-    def said(command: str) -> str:
-        assert run(f"litepose-nas {command}", monkeypatch) == 0, capsys.readouterr().err
-        return capsys.readouterr().out
 
     said("data toy people --skeleton mpii --train 10 --val 3 --size 64")
     said("train-supernet --space levit.yaml --data people --steps 3 batch=2")

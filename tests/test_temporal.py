@@ -43,7 +43,6 @@ from litepose_nas.task_kind import TaskKind
 from litepose_nas.train.recipe import TOPDOWN, changed, kept
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee
 from tests.helpers import properties
-from tests.helpers.commands import run
 
 SIZE, JOINTS = (64, 48), 17
 TEXT = resources.find("t_vipnas-tiny", "search_spaces", ".yaml").read_text(encoding="utf-8")
@@ -470,15 +469,10 @@ def test_frames_that_nobody_labelled_are_between_those_somebody_did(films):
 # ── the commands ──
 
 
-def test_every_step_on_drawn_videos(films, film, tmp_path, monkeypatch, capsys):
+def test_every_step_on_drawn_videos(films, film, tmp_path, monkeypatch, said):
     monkeypatch.chdir(tmp_path)
     data = films.name.removesuffix("/data.yaml")
     key_file(tmp_path, film)
-
-    def said(command: str, code: int = 0) -> str:
-        assert run(f"litepose-nas {command}", monkeypatch) == code, capsys.readouterr()
-        printed = capsys.readouterr()
-        return printed.err if code else printed.out
 
     training = f"train-supernet --space t_vipnas-tiny --data {data} --steps 3 batch=2"
     assert "--key" in said(training, 2)

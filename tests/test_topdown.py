@@ -30,7 +30,6 @@ from litepose_nas.pose.topdown import TopDown, joint_weights
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import OWN, TOPDOWN, VIPNAS, Recipe, changed, from_mapping, kept, named
 from tests.helpers import overfit, tiny
-from tests.helpers.commands import run
 
 SIZE = (128, 96)
 PLAIN = LossSettings()
@@ -324,12 +323,8 @@ def room(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_every_step_takes_a_topdown_space(room, monkeypatch, capsys):
+def test_every_step_takes_a_topdown_space(room, monkeypatch, said):
     """Six commands on a few drawn people; the figures are those of networks that have learned nothing."""
-
-    def said(command: str) -> str:
-        assert run(f"litepose-nas {command}", monkeypatch) == 0, capsys.readouterr().err
-        return capsys.readouterr().out
 
     assert "people, 4 steps" in said("train-supernet --space topdown-tiny --data people --steps 4 batch=2 codec=udp")
     assert (room / "runs/train-supernet/supernet/images/train.jpg").is_file()
@@ -354,15 +349,13 @@ def test_every_step_takes_a_topdown_space(room, monkeypatch, capsys):
     assert json.loads(said("profile subnet.json --json"))["of_one"] == "person"
 
 
-def test_boxes_where_none_are_wanted(room, monkeypatch, capsys):
+def test_boxes_where_none_are_wanted(room, said):
     source, space = tiny.open_source(str(room / "people")), str(tiny.ROOT / "search_spaces" / "litepose-tiny.yaml")
     tiny.network(room / "net.safetensors", source, space)
     (room / "boxes.json").write_text("[]")
     for command in ("evaluate net.safetensors --data people", "predict net.safetensors people/val"):
-        assert run(f"litepose-nas {command} --boxes boxes.json", monkeypatch) == 2
-        assert "sees whole pictures" in capsys.readouterr().err
-        assert run(f"litepose-nas {command} --min-box-score 0.5", monkeypatch) == 2
-        assert "name it with --boxes" in capsys.readouterr().err
+        assert "sees whole pictures" in said(f"{command} --boxes boxes.json", 2)
+        assert "name it with --boxes" in said(f"{command} --min-box-score 0.5", 2)
 
 
 def test_a_killed_training_resumes_to_the_same_bytes(room):

@@ -20,7 +20,6 @@ from litepose_nas.pose.make_task import make_task
 from litepose_nas.steps import common
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe
-from tests.helpers.commands import run
 
 FRAMES = 6
 CLIP = "500001_drawn_val"
@@ -45,17 +44,11 @@ def made(tmp_path_factory):
 
 
 @pytest.fixture
-def said(made, tmp_path, monkeypatch, capsys):
+def said(made, tmp_path, monkeypatch, said):
     for name in os.listdir(made):
         (tmp_path / name).symlink_to(made / name)
     monkeypatch.chdir(tmp_path)
-
-    def call(command: str, code: int = 0) -> str:
-        assert run(f"litepose-nas {command}", monkeypatch) == code, capsys.readouterr().err
-        streams = capsys.readouterr()
-        return streams.err if code else streams.out
-
-    return call
+    return said
 
 
 def read(path):

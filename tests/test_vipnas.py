@@ -20,7 +20,6 @@ from litepose_nas.resolve import resolve
 from litepose_nas.search.encoding import Genome
 from litepose_nas.space import Space
 from litepose_nas.synthetic.dataset import write_toy
-from tests.helpers.commands import run
 from tests.helpers.properties import rough_supernet, sampled, subnet_equals_extraction
 
 PUBLISHED = {  # parameters and MACs at 256x192 with 17 joints
@@ -84,14 +83,10 @@ def test_an_export_shuffles_channels_once(tmp_path, family):
 
 
 @pytest.mark.parametrize("family", ["s_vipnas_res50", "s_vipnas_mbv3"])
-def test_the_whole_way_on_drawn_people(tmp_path, monkeypatch, capsys, family):
+def test_the_whole_way_on_drawn_people(tmp_path, monkeypatch, said, family):
     monkeypatch.chdir(tmp_path)
     write_toy(tmp_path / "people", train=8, val=3, size=64)
     Path("small.yaml").write_text(yaml.safe_dump(json.loads(tiny(family).source), sort_keys=False))
-
-    def said(command: str) -> str:
-        assert run(f"litepose-nas {command}", monkeypatch) == 0, capsys.readouterr().err
-        return capsys.readouterr().out
 
     said("train-supernet --space small.yaml --data people --recipe vipnas --steps 3 batch=2")
     said("search --budget 1.2MMAC --evals 3")

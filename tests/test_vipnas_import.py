@@ -12,7 +12,6 @@ from litepose_nas.importers.layouts import LAYOUTS
 from litepose_nas.resolve import resolve
 from litepose_nas.space import Space
 from tests.helpers import released_vipnas as released
-from tests.helpers.commands import run
 
 HEADS = {"0.x": "keypoint_head", "1.x": "head"}
 NETS = {
@@ -56,11 +55,10 @@ def test_a_supernet_starts_from_a_released_network(tmp_path):
     close(net(picture)[0], released.run_res50(state, "head", picture))
 
 
-def test_from_the_command_line_with_other_joints(tmp_path, monkeypatch, capsys):
+def test_from_the_command_line_with_other_joints(tmp_path, monkeypatch, said):
     monkeypatch.chdir(tmp_path)
     torch.save(released.mbv3_state("head", joints=14), "vipnas.pth")
-    assert run("litepose-nas import vipnas.pth", monkeypatch) == 0
-    assert "MobileNetV3" in capsys.readouterr().out
+    assert "MobileNetV3" in said("import vipnas.pth")
     net = ln.load("vipnas.safetensors")
     assert net.meta["joints"] == 14
     assert net.meta["input"] == [256, 192]

@@ -182,23 +182,23 @@ def test_data_check_reads_zips(room, monkeypatch, capsys):
     assert "train.zip: no zip that can be read" in capsys.readouterr().out
 
 
-def test_converting_unpacks_and_dividing_leaves(room, monkeypatch):
+def test_converting_unpacks_and_dividing_leaves(room, said):
     what = room / "zipped.yaml"
     for to in ("coco", "yolo"):
-        assert run(f"litepose-nas data convert {what} {room}/{to} --to {to}", monkeypatch) == 0
+        said(f"data convert {what} {room}/{to} --to {to}")
         made = open_source(str(room / to)).read("train")
         assert len(made.records) == 9
         for record in made.records:
             assert record.path.read_bytes() == (room / "people/train" / record.path.name).read_bytes()
-    assert run(f"litepose-nas data convert {what} {room}/left --to coco --images none", monkeypatch) == 0
+    said(f"data convert {what} {room}/left --to coco --images none")
     left = open_source(str(room / "left")).read("val")
     assert left.images == (room / "val.zip/deep/er").resolve()
-    assert run(f"litepose-nas data split {what} --fraction 0.3 --out {room}/divided", monkeypatch) == 0
+    said(f"data split {what} --fraction 0.3 --out {room}/divided")
     assert len(open_source(str(room / "divided")).read("train").records) == 6
 
 
-def test_a_whole_yolo_folder_in_a_zip(room, monkeypatch):
-    assert run(f"litepose-nas data convert {room}/people {room}/yolo --to yolo", monkeypatch) == 0
+def test_a_whole_yolo_folder_in_a_zip(room, said):
+    said(f"data convert {room}/people {room}/yolo --to yolo")
     plain = open_source(str(room / "yolo")).read("train")
     pack(room / "all.zip", room / "yolo")
     tree = yaml.safe_load((room / "yolo/data.yaml").read_text())

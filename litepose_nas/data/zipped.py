@@ -19,17 +19,8 @@ _HEADER = 30  # bytes in front of a file's name
 _HIDDEN = "__MACOSX/"  # what a Mac adds, of the same names as the pictures
 
 
-class Member(NamedTuple):
-    offset: int
-    packed: int  # bytes
-    size: int
-    method: int
-    crc: int
-    locked: bool
-
-
 class Listing(NamedTuple):
-    members: dict[str, Member]
+    members: dict[str, zipfile.ZipInfo]
     folders: dict[str, tuple[str, ...]]  # the names of the files directly in each folder; "" is the top
 
 
@@ -50,7 +41,7 @@ def read_bytes(path: Path) -> bytes:
             raise UserError(f"{zip_file}: cannot be read ({error.strerror or error}); check the disk") from error
         except (zlib.error, EOFError):
             data = None
-        if data is not None and len(data) == member.size and zlib.crc32(data) == member.crc:
+        if data is not None and len(data) == member.file_size and zlib.crc32(data) == member.CRC:
             return data
         fault = "it is damaged; fetch the zip again"
     raise UserError(f"cannot read {name} in {zip_file}: {fault}")
@@ -112,26 +103,26 @@ def within(path: Path) -> tuple[Path, str] | None:
     return None
 
 
-def _fault(member: Member) -> str | None:
-    if member.locked:
+def _fault(member: zipfile.ZipInfo) -> str | None:
+    if member.flag_bits & 1:
         return "it is encrypted; pack it without a password"
-    if member.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "it is packed in a rare way; pack it with deflate, or store it"
-    if max(member.size, member.packed) > MAX_BYTES:
-        return f"it would take {member.size / 2**30:.1f} GiB, too much for a picture"
+    if max(member.file_size, member.compress_size) > MAX_BYTES:
+        return f"it would take {member.file_size / 2**30:.1f} GiB, too much for a picture"
     return None
 
 
-def _unpacked(zip_file: Path, member: Member) -> bytes:
+def _unpacked(zip_file: Path, member: zipfile.ZipInfo) -> bytes:
     with open(zip_file, "rb") as file:
-        file.seek(member.offset)
+        file.seek(member.header_offset)
         header = file.read(_HEADER)
         # The name and notes in front of a file need not be as long as those in the list.
         file.seek(int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little"), os.SEEK_CUR)
-        packed = file.read(member.packed)
-    if member.method == zipfile.ZIP_STORED:
+        packed = file.read(member.compress_size)
+    if member.compress_type == zipfile.ZIP_STORED:
         return packed
-    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.size + 1)
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, member.file_size + 1)
 
 
 def _listing(zip_file: Path) -> Listing:
@@ -145,17 +136,14 @@ def _listing(zip_file: Path) -> Listing:
 
 @functools.lru_cache(maxsize=8)
 def _listed(path: str, changed: int, size: int) -> Listing:  # a zip that was written anew is read anew
-    members: dict[str, Member] = {}
+    members: dict[str, zipfile.ZipInfo] = {}
     names: dict[str, list[str]] = {"": []}
     with zipfile.ZipFile(path) as opened:
         for info in opened.infolist():
             if info.is_dir() or info.filename.startswith(_HIDDEN):
                 continue
             place = PurePosixPath(info.filename)
-            members[info.filename] = Member(
-                info.header_offset, info.compress_size, info.file_size, info.compress_type, info.CRC,
-                bool(info.flag_bits & 1),
-            )  # fmt: skip
+            members[info.filename] = info
             for folder in place.parents:
                 names.setdefault("" if str(folder) == "." else str(folder), [])
             names["" if str(place.parent) == "." else str(place.parent)].append(place.name)

@@ -18,7 +18,6 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.resolve import resolve
 from litepose_nas.space import Space, input_size
 from litepose_nas.supernet import Supernet
-from litepose_nas.task_kind import TaskKind
 from litepose_nas.train.recipe import Recipe
 
 Given = str | None  # the file of a key network
@@ -54,7 +53,7 @@ def key_network(key: str) -> Subnet:
     found = resolve(key)
     if found.weights is None:
         raise UserError(f"--key {key}: an architecture without weights; name a .safetensors file")
-    if found.subnet.arch.space.task != TaskKind.TOPDOWN:
+    if not found.subnet.arch.space.task.once_a_person:
         raise UserError(f"--key {key}: not a network that sees one person at a time; give one that does")
     return found.subnet
 

@@ -29,7 +29,7 @@ BLUR_STEP = 2.0  # pixels: the movement between two of these
 FEET = 0.026  # radius of a foot
 
 
-class FramePerson(NamedTuple):
+class DrawnFramePerson(NamedTuple):
     """What a frame shows of one person, in its pixels."""
 
     joints: Floats  # (17, 3): x, y, flag: 0 not labelled, 1 hidden, 2 seen
@@ -41,7 +41,7 @@ class FramePerson(NamedTuple):
 
 class DrawnFrame(NamedTuple):
     image: NDArray[np.uint8]  # (H, W, 3) blue, green, red
-    people: list[FramePerson]  # one for each role, also for those who are not in the frame
+    people: list[DrawnFramePerson]  # one for each role, also for those who are not in the frame
     crowd: DrawnCrowd | None
 
 
@@ -174,9 +174,9 @@ def _paint_thing(canvas: paint.Canvas, scene: Scene, thing: Obstacle, camera: tu
     backdrop.paint_thing(canvas, np.random.default_rng(thing.seed), box, scale, scene.light)  # alike in every frame
 
 
-def _truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> FramePerson:
+def _truth(labels: NDArray[np.uint8], number: int, actor: Actor) -> DrawnFramePerson:
     neck, crown, head = head_truth(labels, number, actor)
     mask = (labels >> 4 == number + 1).astype(np.uint8)
     x, y, wide, high = (side / FINE for side in cv2.boundingRect(mask))
     seen = (x, y, wide, high, cv2.countNonZero(mask) / FINE**2)
-    return FramePerson(joints_truth(labels, number, actor), neck, crown, head, seen)
+    return DrawnFramePerson(joints_truth(labels, number, actor), neck, crown, head, seen)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from litepose_nas.data.layouts.building import labelled_box
 from litepose_nas.synthetic.figure import Floats
 from litepose_nas.synthetic.scene import DrawnCrowd
-from litepose_nas.synthetic.video import DrawnFrame, FramePerson
+from litepose_nas.synthetic.video import DrawnFrame, DrawnFramePerson
 
 REMEMBERED = 5  # frames before and after in which a hidden joint must be seen
 MIN_SEEN_JOINTS = 3  # joints of a person who is labelled
@@ -101,7 +101,7 @@ def _points(frames: Sequence[DrawnFrame]) -> tuple[Floats, NDArray[np.bool_]]:
     return np.where(flags[..., None] > 0, all_points[..., :2], np.nan), flags == 2
 
 
-def _slots(person: FramePerson) -> Floats:
+def _slots(person: DrawnFramePerson) -> Floats:
     slots = np.zeros((JOINTS, 3))
     slots[0], slots[1], slots[2], slots[5:] = person.joints[0], person.neck, person.crown, person.joints[5:]
     return slots
@@ -126,7 +126,7 @@ def _regions(frame: DrawnFrame, shown: NDArray[np.bool_], size: tuple[int, int])
     return regions + _crowd_regions(frame.crowd, *size)
 
 
-def _box_region(person: FramePerson) -> Region:
+def _box_region(person: DrawnFramePerson) -> Region:
     left, top, wide, high, _ = person.seen
     return [left, left + wide, left + wide, left], [top, top, top + high, top + high]
 

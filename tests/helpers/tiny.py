@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import pytest
 import torch
 
 import litepose_nas as ln
@@ -21,7 +22,7 @@ from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train import checkpoint
 from litepose_nas.train.loop import CHECKPOINT, Every
 from litepose_nas.train.recipe import Length, Recipe, changed
-from tests.helpers.commands import ROOT, environment
+from tests.helpers.commands import ROOT, environment, run
 
 EVERY = Every(report=2, check=4, save=3)  # no two at the same time for long
 
@@ -32,6 +33,16 @@ def make_room(folder):
     text = (ROOT / "search_spaces" / "litepose-tiny.yaml").read_text()
     (folder / "small.yaml").write_text(text.replace("[64, 96, 128, 160]", "[64]"))
     return open_source(str(folder / "people")), str(folder / "small.yaml")
+
+
+def room_after(folder, *commands):
+    """Make a room of a folder, run commands in it, and return it."""
+    make_room(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for words in commands:
+            assert run(f"litepose-nas {words}", patch) == 0, words
+    return folder
 
 
 def supernet(folder, source, space, steps=8, report=None, settings=(), every=EVERY):
