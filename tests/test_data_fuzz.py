@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import struct
@@ -25,6 +24,7 @@ from litepose_nas.data.check.page import page
 from litepose_nas.data.images import ignored_mask, load_picture, read_image
 from litepose_nas.errors import UserError
 from tests.helpers.layouts import camera_jpeg, small_document
+from tests.helpers.odd_json import TREES, changed, places
 
 
 def base() -> dict[str, Any]:
@@ -66,44 +66,19 @@ def strictly(path: Path, folder: Path) -> str | None:
     return None
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the way to each value in a tree."""
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(place for key, child in inner for place in places(child, (*path, key)))]
-
-
-PLACES = [place for place in places(base()) if place]
+PLACES = places(base())[1:]
 NUMBERS = [0, -1, 3, 1.5, 1e9, -1e9, 1e300, float("nan"), float("inf"), -float("inf"), 2**63, -(2**70), 10**400]
 ODD = st.one_of(
     st.sampled_from([*NUMBERS, True, None, "", "x", "1", "\ud800", "\x1b[31m", "a\0b", "../..", "person", 70, 9, 4]),
-    st.recursive(
-        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=4)),
-        lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
-        max_leaves=6,
-    ),
+    st.floats(),
+    TREES,
 )
 
 
-def change(document: dict[str, Any], place: tuple[Any, ...], kind: str, value: Any) -> None:
-    holder = document
-    for key in place[:-1]:
-        try:
-            holder = holder[key]
-        except (KeyError, IndexError, TypeError):
-            return  # an earlier change took it away
-    try:
-        if kind == "drop":
-            del holder[place[-1]]
-        elif kind == "again" and isinstance(holder, list):
-            holder.append(copy.deepcopy(holder[place[-1]]))
-        else:
-            holder[place[-1]] = value
-    except (KeyError, IndexError, TypeError):
-        return
-
-
 CHANGES = st.lists(
-    st.tuples(st.sampled_from(PLACES), st.sampled_from(["set", "set", "drop", "again"]), ODD), min_size=1, max_size=3
+    st.tuples(st.sampled_from(PLACES), st.sampled_from(["replace", "replace", "remove", "double"]), ODD),
+    min_size=1,
+    max_size=3,
 )
 
 
@@ -111,8 +86,8 @@ CHANGES = st.lists(
 @given(changes=CHANGES)
 def test_both_ways_of_reading_agree_on_any_document(changes, folder, recwarn):
     document = base()
-    for place, kind, value in changes:
-        change(document, place, kind, value)
+    for place, how, value in changes:
+        document = changed(document, place, how, value)
     path = folder.parent / "people.json"
     path.write_text(json.dumps(document))
     refused, report = strictly(path, folder), look(path, folder)

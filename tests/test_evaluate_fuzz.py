@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -13,55 +12,17 @@ import pytest
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.from_files import PredictionFiles, judge
 from tests.helpers.drawn_results import drawn_crowd, drawn_pair, drawn_truth, drawn_video
+from tests.helpers.odd_json import changed, places
 
-JUNK = [
-    None,
-    True,
-    -1,
-    0,
-    1e400,
-    float("nan"),
-    10**400,
-    "x",
-    "",
-    [],
-    {},
-    [[1, 2], [3]],
-    [None] * 51,
-    {"a": 1},
-    2.5,
-    [1.0] * 50,
-]
-
-
-def places_of(value: Any, path: tuple = ()) -> list[tuple]:
-    """Every place inside lists and objects; long lists of numbers are looked at in their first three."""
-    found = [path] if path else []
-    if isinstance(value, dict):
-        for key, entry in value.items():
-            found += places_of(entry, (*path, key))
-    elif isinstance(value, list):
-        for number, entry in enumerate(value[:3]):
-            found += places_of(entry, (*path, number))
-    return found
+JUNK = [None, True, -1, 0, 1e400, float("nan"), 10**400, "x", "", [], {}, [[1, 2], [3]], [None] * 51, {"a": 1}, 2.5]
+JUNK += [[1.0] * 50]
 
 
 def spoiled(value: Any, rng: np.random.Generator) -> Any:
     """Return a copy in which something was replaced, removed or doubled."""
-    copied = copy.deepcopy(value)
-    places = places_of(copied)
-    path = places[rng.integers(len(places))]
-    holder = copied
-    for key in path[:-1]:
-        holder = holder[key]
-    kind = rng.random()
-    if kind < 0.2:
-        del holder[path[-1]]
-    elif kind < 0.3 and isinstance(holder, list):
-        holder.append(copy.deepcopy(holder[path[-1]]))
-    else:
-        holder[path[-1]] = copy.deepcopy(JUNK[rng.integers(len(JUNK))])
-    return copied
+    ways = places(value, 3)[1:]
+    how = rng.choice(["remove", "double", "replace"], p=[0.2, 0.1, 0.7])
+    return changed(value, ways[rng.integers(len(ways))], how, JUNK[rng.integers(len(JUNK))])
 
 
 def pair_for(metric: str) -> tuple[Any, Any]:

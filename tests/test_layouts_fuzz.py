@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import warnings
@@ -24,6 +23,7 @@ from litepose_nas.data.source import Source, open_source
 from litepose_nas.data.statistics import statistics_of
 from litepose_nas.errors import UserError
 from tests.helpers import layouts
+from tests.helpers.odd_json import changed, places
 
 NUMBERS = [float("nan"), float("inf"), -float("inf"), -1, 0, 0.5, 3, 2**31, 2**63, 10**400, 1e308, -1e308, True, None]
 TEXTS = ["", "x", "\ud800", "a\0b", "../" * 50, "n" * 5000]
@@ -47,35 +47,10 @@ def fine_or_told(*words: str) -> Iterator[None]:
             raise AssertionError(f"names none of {words}: {error}") from error
 
 
-def places(tree: object, path: tuple = ()) -> list[tuple]:
-    """Return the way to every value in a tree of JSON."""
-    found = [path] if path else []
-    if isinstance(tree, dict):
-        for key in tree:
-            found += places(tree[key], (*path, key))
-    elif isinstance(tree, list):
-        for index in range(min(len(tree), 8)):
-            found += places(tree[index], (*path, index))
-    return found
-
-
 def broken(tree: object, chosen: float, how: str, odd: object) -> object:
     """Return a copy of a tree of which one value is replaced, removed or doubled."""
-    tree = copy.deepcopy(tree)
-    ways = places(tree)
-    *above, last = ways[int(chosen * len(ways))]
-    node = tree
-    for step in above:
-        node = node[step]
-    if how == "replace":
-        node[last] = odd
-    elif how == "remove":
-        del node[last]
-    elif isinstance(node, list):
-        node.append(copy.deepcopy(node[last]))
-    else:
-        node[str(last) + "_"] = node[last]
-    return tree
+    ways = places(tree, 8)[1:]
+    return changed(tree, ways[int(chosen * len(ways))], how, odd)
 
 
 faults = given(chosen=st.floats(0, 1, exclude_max=True), how=st.sampled_from(["replace", "remove", "double"]), odd=ODD)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
 import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from litepose_nas.data.layouts.crowdpose import SPLIT_RULES, split_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics.crowdpose import CrowdScores, crowd_truth, crowdpose_ap, nine_lines
 from tests.helpers.drawn_results import drawn_crowd, drawn_pair
+from tests.helpers.pycoco import judged_alone
 
 SIGMAS = np.array([0.79, 0.79, 0.72, 0.72, 0.62, 0.62, 1.07, 1.07, 0.87, 0.87, 0.89, 0.89, 0.79, 0.79]) / 10
 REAL = os.environ.get("POSE_REAL_DATA")
@@ -34,22 +31,7 @@ def literal(document: dict, results: list[dict], low: float, high: float) -> lis
         [i for i, index in of.items() if low <= index < high],
         [i for i, index in of.items() if index >= high],
     ]
-    numbers = []
-    with contextlib.redirect_stdout(io.StringIO()):
-        for ids in (list(of), *splits):
-            if not ids:
-                numbers.append([-1.0] * 10)
-                continue
-            truth = COCO()
-            truth.dataset = copy.deepcopy(filled)
-            truth.createIndex()
-            judge = COCOeval(truth, truth.loadRes(copy.deepcopy(results)), "keypoints")
-            judge.params.kpt_oks_sigmas = SIGMAS
-            judge.params.imgIds = ids
-            judge.evaluate()
-            judge.accumulate()
-            judge.summarize()
-            numbers.append(judge.stats.tolist())
+    numbers = [judged_alone(filled, results, SIGMAS, ids)[0] if ids else [-1.0] * 10 for ids in (list(of), *splits)]
     whole = numbers[0]
     return [*whole[:3], *whole[5:8], *(part[0] for part in numbers[1:])]
 

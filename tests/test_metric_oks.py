@@ -11,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from litepose_nas.data.skeleton import sigmas_of
 from litepose_nas.errors import UserError
@@ -29,6 +27,7 @@ from litepose_nas.metrics.coco import (
     truth_of,
 )
 from tests.helpers.drawn_results import JOINTS, drawn_pair
+from tests.helpers.pycoco import judged_alone
 
 HERE = Path("drawn.json")
 REAL = os.environ.get("POSE_REAL_DATA")
@@ -38,32 +37,13 @@ def truth_from(document: dict) -> Truth:
     return truth_of(document, HERE, sigmas_of(JOINTS))
 
 
-def judged_alone(document: dict, results: list[dict], sigmas: tuple[float, ...] | None = None) -> list[float]:
-    """Pycocotools without a line of ours between it and the file."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = copy.deepcopy(document)
-        truth.createIndex()
-        found = truth.loadRes(copy.deepcopy(results)) if results else COCO()
-        if not results:
-            found.dataset = {**truth.dataset, "annotations": []}
-            found.createIndex()
-        judge = COCOeval(truth, found, "keypoints")
-        if sigmas is not None:
-            judge.params.kpt_oks_sigmas = np.array(sigmas)
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return judge.stats.tolist()
-
-
 @pytest.mark.parametrize("block", range(8))
 def test_random_sets_are_judged_as_pycocotools_does(block):
     """Thirty sets a block: 240 with crowds, people without joints, ties, empty pictures, more than twenty results."""
     met = {"crowd": 0, "unlabelled": 0, "empty": 0, "many": 0, "ties": 0, "between": 0}
     for seed in range(30 * block, 30 * block + 30):
         document, results = drawn_pair(seed, images=1 + seed % 6)
-        alone = judged_alone(document, results)
+        alone, _ = judged_alone(document, results)
         truth = truth_from(document)
         fast = oks.ten_numbers(labels_of(truth), found_of(truth, results))
         np.testing.assert_allclose(fast, alone, rtol=0, atol=1e-9, err_msg=f"seed {seed}")
@@ -87,7 +67,7 @@ def test_results_with_boxes_and_of_other_categories():
     for number, result in enumerate(results):
         result["bbox"] = [0, 0, 20 + number % 100, 30]
     results.append({**results[0], "category_id": 7})
-    alone = judged_alone(document, results)
+    alone, _ = judged_alone(document, results)
     np.testing.assert_allclose(oks.ten_numbers(labels_of(truth), found_of(truth, results)), alone, rtol=0, atol=1e-9)
     assert list(coco_ap(truth, results)) == alone
     assert coco_ap(truth, results)[3:5] != plain[3:5]
@@ -108,13 +88,13 @@ def test_the_best_of_equally_similar_people_is_the_later():
     truth = truth_from(document)
     for results in ([result], [result] * 2, [result] * 3):
         fast = oks.ten_numbers(labels_of(truth), found_of(truth, results))
-        np.testing.assert_allclose(fast, judged_alone(document, results), rtol=0, atol=1e-9)
+        np.testing.assert_allclose(fast, judged_alone(document, results)[0], rtol=0, atol=1e-9)
 
 
 def test_nothing_found_and_nobody_to_find():
     document, results = drawn_pair(5, images=3)
     truth = truth_from(document)
-    assert oks.ten_numbers(labels_of(truth), found_of(truth, [])) == tuple(judged_alone(document, []))
+    assert oks.ten_numbers(labels_of(truth), found_of(truth, [])) == tuple(judged_alone(document, [])[0])
     nobody = {**document, "annotations": []}
     empty = truth_from(nobody)
     assert oks.ten_numbers(labels_of(empty), found_of(empty, results)) == (-1.0,) * 10
@@ -158,7 +138,7 @@ def test_areas_that_are_missing_or_nothing_are_filled_and_counted():
             annotation["area"] = [0, None][number % 4 // 2]
     truth = truth_from(document)
     assert truth.filled == len(document["annotations"]) // 2 > 2
-    assert list(coco_ap(truth, results)) == pytest.approx(judged_alone(filled, results), abs=1e-9)
+    assert list(coco_ap(truth, results)) == pytest.approx(judged_alone(filled, results)[0], abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +200,6 @@ def test_the_real_pair():
     truth = read_truth(path)
     scores = coco_ap(truth, results)
     assert [round(value, 4) for value in (scores.ap, scores.ap50, scores.ar)] == [0.8609, 0.9931, 0.8750]
-    alone = judged_alone(json.loads(path.read_text()), results)
+    alone, _ = judged_alone(json.loads(path.read_text()), results)
     assert list(scores) == pytest.approx(alone, abs=1e-9)
     assert oks.ten_numbers(labels_of(truth), found_of(truth, results)) == pytest.approx(alone, abs=1e-9)

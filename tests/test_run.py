@@ -19,6 +19,7 @@ from litepose_nas.runs import environment
 from litepose_nas.runs.metrics import Metrics
 from litepose_nas.runs.metrics import read as read_rows
 from litepose_nas.runs.run import Run, _yaml, differences, digest
+from tests.helpers.odd_json import TREES
 
 SETTINGS = {
     "space": "litepose-tiny",
@@ -160,15 +161,8 @@ def test_a_folder_that_is_no_run(base, name, told):
         Run.open(base / "train" / "run")
 
 
-PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
-
-
 @settings(max_examples=100, deadline=None)
-@given(st.dictionaries(st.text(), PLAIN, max_size=4))
+@given(st.dictionaries(st.text(), TREES, max_size=4))
 def test_any_settings_are_read_back_as_written(config):
     back = yaml.safe_load(_yaml(config).encode("ascii"))
     assert digest(back) == digest(config)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from litepose_nas import Space, UserError, cost
 from litepose_nas.formats import subnet_file as sf
 from litepose_nas.resolve import published, resolve
+from tests.helpers.odd_json import TREES, changed, places
 
 # name: (image, stem, stage widths, head widths), then for 14 and 17 joints: parameters, MACs, MACs as the paper counts
 PUBLISHED = {
@@ -300,39 +301,16 @@ def test_targets_need_no_torch(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
-)
 QUICK = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
-def places(node, path=()):
-    yield path
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
-    for key, value in items:
-        yield from places(value, (*path, key))
-
-
-def replaced(data, path, junk):
-    if not path:
-        return junk
-    data = copy.deepcopy(data)
-    node = data
-    for key in path[:-1]:
-        node = node[key]
-    node[path[-1]] = junk
-    return data
-
-
 @QUICK
-@given(data=st.data(), junk=JUNK)
+@given(data=st.data(), junk=TREES)
 @pytest.mark.parametrize("whole", [GOOD, {**OURS, "space_tree": TINY}], ids=["theirs", "ours"])
 def test_junk_anywhere_is_read_or_refused(whole, data, junk):
-    mixed = replaced(whole, data.draw(st.sampled_from(list(places(whole)))), junk)
+    mixed = changed(whole, data.draw(st.sampled_from(places(whole))), "replace", junk)
     try:
         subnet = sf.from_json(json.loads(json.dumps(mixed)), "junk")
     except UserError as error:

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from litepose_nas.data.layouts.toy import toy_settings, toy_split
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic import backdrop, figure, paint, scene
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.synthetic.picture_dataset import picture_rng
+from tests.helpers.pycoco import judged_alone
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -174,12 +174,7 @@ def ap_of(folder: Path, answer) -> float:
             points = np.column_stack((answer(annotation), np.ones(17)))
             common = {"image_id": annotation["image_id"], "category_id": 1, "score": 1.0}
             results.append({**common, "keypoints": points.ravel().tolist()})
-    with contextlib.redirect_stdout(io.StringIO()):
-        judge = COCOeval(truth, truth.loadRes(results), "keypoints")
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return float(judge.stats[0])
+    return judged_alone(truth.dataset, results)[0][0]
 
 
 def mean_pose_ap(folder: Path) -> float:
