@@ -12,8 +12,8 @@ from torch import Tensor
 
 import litepose_nas as ln
 from litepose_nas.data.dataset_yaml import known_skeleton
-from litepose_nas.data.frames import open_frames
 from litepose_nas.data.skeleton import make_skeleton
+from litepose_nas.data.video_frames import open_frames
 from litepose_nas.errors import UserError
 from litepose_nas.inference import video
 from litepose_nas.inference.following import FollowAll, FollowEach, FramePerson, finder

@@ -13,7 +13,7 @@ import litepose_nas as ln
 from litepose_nas import weights
 from litepose_nas.cli import console
 from litepose_nas.data.dataset_yaml import known_skeleton
-from litepose_nas.data.frames import open_frames
+from litepose_nas.data.video_frames import open_frames
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.inference.video_writer import VideoWriter
 from litepose_nas.pose.make_task import make_task

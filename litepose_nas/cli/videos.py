@@ -32,7 +32,7 @@ class PredictOptions(NamedTuple):
 
 def sources_of(named: Sequence[str], video: bool) -> list[Path]:
     """Return the videos that are named, or nothing where pictures are."""
-    from litepose_nas.data.frames import is_video
+    from litepose_nas.data.video_frames import is_video
 
     found: list[Path] = []
     for name in named:
@@ -64,7 +64,7 @@ def video_option(options: PredictOptions) -> str:
 
 def predict_videos(target: str, sources: Sequence[Path], options: PredictOptions) -> None:
     """Follow people through videos, one after the other, and say what was written."""
-    from litepose_nas.data.frames import open_frames
+    from litepose_nas.data.video_frames import open_frames
     from litepose_nas.inference.pictures import overlay_names
     from litepose_nas.inference.video import ended, left_over, predict_video
     from litepose_nas.steps import videos as step

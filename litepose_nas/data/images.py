@@ -72,18 +72,16 @@ def ignored_mask(record: Record) -> NDArray[np.bool_]:
     mask = np.zeros((record.height, record.width), bool)
     for region in record.ignored:
         fault = region_fault(region, record.height, record.width)
+        try:
+            if fault is None:
+                mask |= region_mask(region, record.height, record.width)
+        except Exception as error:  # pycocotools raises bare exceptions of many kinds
+            fault = f"{error!s:.80}"
         if fault is not None:
             raise UserError(
                 f"{record.path.name} (image {record.image_id}): the segmentation of a crowd or an unlabelled person "
                 f"does not fit the picture: {fault}; mend its run lengths or polygons"
             )
-        try:
-            mask |= region_mask(region, record.height, record.width)
-        except Exception as error:  # pycocotools raises bare exceptions of many kinds
-            raise UserError(
-                f"{record.path.name} (image {record.image_id}): the segmentation of a crowd or an unlabelled person "
-                "does not fit the picture; mend its run lengths or polygons"
-            ) from error
     return mask
 
 

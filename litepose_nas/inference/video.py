@@ -16,8 +16,8 @@ import numpy as np
 from litepose_nas import files
 from litepose_nas.data.augment import HALF, Image
 from litepose_nas.data.draw import draw_people
-from litepose_nas.data.frames import Frames
 from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.data.video_frames import VideoFrames
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.inference.following import Follower, FramePerson
 from litepose_nas.inference.video_results import LAYOUTS, document_of
@@ -50,7 +50,7 @@ class _Files(NamedTuple):
 
 def predict_video(
     follower: Follower,
-    frames: Frames,
+    frames: VideoFrames,
     skeleton: Skeleton,
     out: Path,
     layout: str = "coco",
@@ -180,7 +180,7 @@ def _people(line: str) -> Iterator[FramePerson]:
         yield FramePerson(int(track), np.array(keypoints, float).reshape(-1, 3), float(score))
 
 
-def _early_end(frames: Frames, read: int) -> str:
+def _early_end(frames: VideoFrames, read: int) -> str:
     """Return a warning where a file says that it has more frames than could be read; it may be wrong by a few."""
     if frames.length - read <= max(2, frames.length // 50):
         return ""

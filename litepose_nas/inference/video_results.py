@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from litepose_nas.data.dataset_yaml import known_skeleton
-from litepose_nas.data.frames import Frames
 from litepose_nas.data.layouts.building import category_for
 from litepose_nas.data.skeleton import Skeleton
+from litepose_nas.data.video_frames import VideoFrames
 from litepose_nas.inference.following import FramePerson
 
 LAYOUTS = ("coco", "posetrack")
@@ -18,7 +18,7 @@ COORDINATES = "pixels of the frame; the middle of its first pixel is 0, 0, as in
 
 
 def document_of(
-    layout: str, frames: Frames, size: tuple[int, int], people: Sequence[Sequence[FramePerson]], skeleton: Skeleton
+    layout: str, frames: VideoFrames, size: tuple[int, int], people: Sequence[Sequence[FramePerson]], skeleton: Skeleton
 ) -> dict[str, Any]:
     """Return the people of each frame (width, height) as a document of a layout."""
     posetrack = layout == "posetrack"

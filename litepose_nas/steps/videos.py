@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from litepose_nas import files
 from litepose_nas.data.augment import Image
 from litepose_nas.data.boxes import Boxes, read_boxes
-from litepose_nas.data.frames import Frames
+from litepose_nas.data.video_frames import VideoFrames
 from litepose_nas.errors import UserError
 from litepose_nas.inference.following import EVERY, Finder, FollowAll, FollowEach, Follower, finder
 from litepose_nas.inference.online import Online
@@ -24,7 +24,7 @@ class VideoNetwork(NamedTuple):
     """A network that can be let loose on videos."""
 
     loaded: Loaded
-    follower: Callable[[Frames], Follower]  # new for each video
+    follower: Callable[[VideoFrames], Follower]  # new for each video
     settings: dict[str, Any]  # on which the result depends
     notes: tuple[str, ...]
 
@@ -62,7 +62,7 @@ def prepare(
     known = None if boxes is None else read_boxes(boxes, min_box_score)
     find = None if detector is None else _detector(str(detector), device)
 
-    def follower(frames: Frames) -> Follower:
+    def follower(frames: VideoFrames) -> Follower:
         online = Online(loaded.net, loaded.task, loaded.size, least_score)
         return FollowEach(online, find, None if known is None else _of_frames(known, frames, boxes), every or EVERY)
 
@@ -75,7 +75,7 @@ _WHOLE = (
 )
 
 
-def boxes_by_place(boxes: Boxes, frames: Frames) -> dict[int, NDArray[np.float64]]:
+def boxes_by_place(boxes: Boxes, frames: VideoFrames) -> dict[int, NDArray[np.float64]]:
     """Return the boxes of each frame that has some, by its place.
 
     An image is the number of a frame, or of a folder's frame the name of its file, with or without the ending, or the
@@ -90,7 +90,7 @@ def boxes_by_place(boxes: Boxes, frames: Frames) -> dict[int, NDArray[np.float64
     return {image: rows for image, rows in boxes.items() if isinstance(image, int)}
 
 
-def _of_frames(boxes: Boxes, frames: Frames, file: Path | None) -> Finder:
+def _of_frames(boxes: Boxes, frames: VideoFrames, file: Path | None) -> Finder:
     found = boxes_by_place(boxes, frames)
     if not found or (frames.length and min(found) >= frames.length):
         raise UserError(

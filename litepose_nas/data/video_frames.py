@@ -20,7 +20,7 @@ VIDEOS = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wm
 RATE = 25.0  # frames a second of a folder, and of a file that does not say
 
 
-class Frames(NamedTuple):
+class VideoFrames(NamedTuple):
     source: Path
     pictures: tuple[Path, ...]  # of a folder; none of a video file
     length: int  # of a file what it says of itself, which need not be so; 0 where it says nothing
@@ -74,14 +74,14 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEOS
 
 
-def open_frames(path: Path) -> Frames:
+def open_frames(path: Path) -> VideoFrames:
     """The frames of a video file, or those of a folder or zip of pictures in the order of their numbers."""
     if zipped.is_folder(path):
         names = (name for name in zipped.names_in(path) if Path(name).suffix.lower() in SUFFIXES)
         pictures = tuple(path / name for name in sorted(names, key=_in_order))
         if not pictures:
             raise UserError(f"{path} holds no pictures ({', '.join(SUFFIXES)}); name the folder of the frames")
-        return Frames(path, pictures, len(pictures), RATE)
+        return VideoFrames(path, pictures, len(pictures), RATE)
     reader = _opened(path)
     try:
         rate, count = reader.get(cv2.CAP_PROP_FPS), reader.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -89,7 +89,7 @@ def open_frames(path: Path) -> Frames:
             raise UserError(f"{path}: no frame can be read, it is empty or damaged; fetch or convert it again")
     finally:
         reader.release()
-    return Frames(path, (), int(count) if 0 < count < 1e9 else 0, rate if 0 < rate < 1000 else RATE)
+    return VideoFrames(path, (), int(count) if 0 < count < 1e9 else 0, rate if 0 < rate < 1000 else RATE)
 
 
 def _opened(path: Path) -> cv2.VideoCapture:
