@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -25,7 +27,7 @@ def save(net: nn.Module | Mapping[str, Tensor], path: str | Path, subnet: Subnet
     """Write the weights of a network, and beside them in the same file what network it is."""
     state = net.state_dict() if isinstance(net, nn.Module) else net
     compare(shapes(state), shapes(skeleton(subnet).state_dict()), f"{path}: the weights to be saved")
-    _write(state, path, {METADATA: json.dumps(subnet.to_json(), allow_nan=False)})
+    _write(state, path, METADATA, subnet.to_json())
 
 
 def load(path: str | Path) -> Network:
@@ -51,7 +53,7 @@ def save_supernet(supernet: Supernet, path: str | Path, pixels: str | None = Non
         "kernel_maps": supernet.kernel_maps,
         **({} if pixels is None else {"pixels": pixels}),
     }
-    _write(supernet.store.state_dict(), path, {SUPERNET_METADATA: json.dumps(description)})
+    _write(supernet.store.state_dict(), path, SUPERNET_METADATA, description)
 
 
 def load_supernet(
@@ -119,11 +121,13 @@ def compare(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int
         raise UserError(f"{where}: not the tensors of the network it should be: {', '.join(problems[:4])}{more}")
 
 
-def _write(state: Mapping[str, Tensor], path: str | Path, metadata: dict[str, str]) -> None:
+def _write(state: Mapping[str, Tensor], path: str | Path, key: str, description: dict[str, Any]) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    # inside the description: safetensors writes several keys in any order, and equal weights shall be equal files
+    text = json.dumps({**description, "digest": _digest(tensors, description)}, allow_nan=False)
     with files.replacing(path) as temporary:
         try:
-            save_file(tensors, temporary, metadata)
+            save_file(tensors, temporary, {key: text})
         except SafetensorError as error:  # a full disk, for one
             raise UserError(f"{path}: cannot be written ({error}); nothing was changed") from error
 
@@ -140,7 +144,25 @@ def _read(path: str | Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """Return what a .safetensors file holds."""
+    metadata = tensor_file.read_header(path).metadata
     try:
-        return load_file(path)
+        tensors = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: damaged or cut short ({str(error)[:200]}); copy or download it again") from error
+    text = metadata.get(METADATA, metadata.get(SUPERNET_METADATA, "{}"))
+    said = json_file.parse(text, f"{path}, metadata", "the description of a network")
+    # files of other programs have no digest, nor has what was written before there were any
+    if isinstance(said, dict) and "digest" in said and said.pop("digest") != _digest(tensors, said):
+        raise UserError(
+            f"{path}: damaged: it does not hold what was written into it; restore it from a copy, or make it anew with "
+            "the command that wrote it"
+        )
+    return tensors
+
+
+def _digest(tensors: Mapping[str, Tensor], description: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(description).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -338,6 +338,26 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint(tmp_path, value):
     assert good["step"] == 9
 
 
+def test_a_flipped_bit_in_a_checkpoint_is_refused_or_harmless(tmp_path):
+    good, path = fitted(Line(), tmp_path / "run", 3), tmp_path / "run" / CHECKPOINT
+    whole = path.read_bytes()
+    weights = whole.index(good["store"]["weight"].numpy().tobytes())
+    told = []
+    for place in {*range(weights, weights + 12), *range(0, len(whole), 5)}:
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            kept = checkpoint.load(path)
+        except UserError as error:
+            told.append(str(error))
+            continue
+        assert not weights <= place < weights + 12
+        assert repr(kept) == repr(good)
+    assert len(told) > 100
+    assert all(text.startswith(f"{path}: ") and "delete it to train that run from the start" in text for text in told)
+
+
 def test_before_the_first_checkpoint_it_says_so(tmp_path):
     with pytest.raises(DivergedError, match="no checkpoint was made yet"):
         fitted(Line(faults={0: ("loss", float("nan"))}), tmp_path / "run", 3)

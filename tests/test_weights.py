@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import struct
 
 import pytest
@@ -106,9 +107,14 @@ def test_a_network_is_no_supernet(path):
         load_supernet(path)
 
 
+def without_digest(metadata):
+    """As files were before they had one."""
+    return {key: re.sub(r', "digest": "\w+"', "", text) for key, text in metadata.items()}
+
+
 def rewritten(path, metadata=None, change=lambda state: state):
     with_text = read_header(path).metadata if metadata is None else metadata
-    save_file(change(load_file(path)), path, with_text)
+    save_file(change(load_file(path)), path, without_digest(with_text))
     return path
 
 
@@ -186,6 +192,30 @@ def test_damaged_heads(case, reader, tmp_path):
     path.write_bytes(DAMAGED[case])
     with pytest.raises(UserError, match=r"net\.safetensors"):
         reader(path)
+
+
+@pytest.mark.parametrize("kind", ["network", "supernet"])
+def test_a_flipped_bit_is_refused(kind, path, tmp_path):
+    reader = load
+    if kind == "supernet":
+        path, reader = tmp_path / "supernet.safetensors", load_supernet
+        save_supernet(Supernet(TINY, 3), path)
+    whole, rng = path.read_bytes(), random.Random(0)
+    start = 8 + struct.unpack("<Q", whole[:8])[0]
+    damaged = []
+    for place in (start, len(whole) - 1, *(rng.randrange(start, len(whole)) for _ in range(9))):
+        damaged.append(bytearray(whole))
+        damaged[-1][place] ^= 1 << rng.randrange(8)
+    for data in (*damaged, whole.replace(b"0.25", b"0.75") if kind == "network" else whole.replace(b"demos", b"memos")):
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=rf"{path.name}: damaged: .*restore it from a copy"):
+            reader(path)
+
+
+def test_a_file_from_before_there_were_digests(path):
+    now = read_header(path).metadata
+    assert same_state(load(rewritten(path)), net_of(SUBNET))
+    assert read_header(path).metadata != now
 
 
 def test_a_file_cut_short_or_with_false_offsets(path):

@@ -16,7 +16,16 @@ from litepose_nas.formats.json_file import short
 from litepose_nas.space import Arch, Space
 
 VERSION = 1
-KEYS = ("schema_version", "space", "space_tree", "arch", "input", "joints", "cost")
+KEYS = (
+    "schema_version",
+    "space",
+    "space_tree",
+    "arch",
+    "input",
+    "joints",
+    "cost",
+    "digest",
+)  # the last in files of weights
 NEEDED = ("schema_version", "space", "arch", "joints")
 EXPECTED = f"a subnet.json (keys {', '.join(NEEDED)}, ...) or LitePose's JSON (keys {', '.join(litepose_json.KEYS)})"
 MOST_JOINTS = 10_000

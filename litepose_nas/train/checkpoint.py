@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,20 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Return what a checkpoint holds."""
     try:
+        with zipfile.ZipFile(path) as parts:
+            spoilt = parts.testzip()  # torch writes a sum of each part and never looks at it
+        if spoilt is not None:
+            raise damaged(path, f"{spoilt} in it is not what was written")
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+    except (
+        OSError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise damaged(path, error) from error
     if not isinstance(state, dict) or "step" not in state:
         raise damaged(path, "no step in it")
