@@ -89,7 +89,6 @@ def document_of(dataset: Dataset) -> Document:
 
 
 def read_document(path: Path) -> Document:
-    """What an annotation file holds, its three lists at least."""
     document = read_json(path)
     return check_lists(path, document)
 
@@ -112,7 +111,6 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def keypoint_category(path: Path, categories: list[Any]) -> dict[str, Any]:
-    """The category of an annotation file that has joints."""
     known = [c for c in categories if isinstance(c, dict) and isinstance(c.get("keypoints"), list) and c["keypoints"]]
     people = [category for category in known if category.get("name") == "person"] or known
     if len(people) != 1:

@@ -109,7 +109,6 @@ def divide(source: Source, out: Path, fraction: float, seed: int = 0, of: str = 
 
 
 def _named_splits(source: Source) -> list[tuple[str, str]]:
-    """Each split's name in the source, and the name it is written under."""
     if WHOLE in source.splits:
         return [(WHOLE, "val" if "val" in Path(source.name).stem.lower() else "train")]
     people = {name: split for name, split in source.splits.items() if split.annotations or split.folders}

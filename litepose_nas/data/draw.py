@@ -27,8 +27,6 @@ _FINE = 4  # OpenCV draws at sixteenths of a pixel
 
 
 class Captioned(NamedTuple):
-    """A picture and what is written above it."""
-
     image: Image
     caption: str = ""
 

@@ -65,8 +65,6 @@ Fitted = tuple[
 
 
 class BatchItem(NamedTuple):
-    """One picture on its way into a batch."""
-
     image: Image
     joints: NDArray[np.float32]
     mask: NDArray[np.bool_] | None  # True where the loss counts
@@ -226,7 +224,6 @@ def view_batches(
 
 
 def positions(dataset: Dataset, image_ids: Collection[int] | None) -> list[int]:
-    """The places in a dataset of the pictures with these ids, or all places."""
     if image_ids is None:
         return list(range(len(dataset.records)))
     wanted = set(image_ids)

@@ -37,8 +37,6 @@ class CrowdScores(NamedTuple):
 
 
 class CrowdTruth(NamedTuple):
-    """The people of a CrowdPose file, and its pictures by how crowded they are."""
-
     truth: Truth
     splits: dict[str, tuple[int, ...]]
     rule: str
@@ -70,7 +68,6 @@ def crowdpose_ap(crowd: CrowdTruth, results: Sequence[Result]) -> CrowdScores:
 
 
 def nine_lines(scores: CrowdScores, rule: str) -> str:
-    """The nine numbers as lines like pycocotools', with the limits of the splits."""
     low, high = SPLIT_RULES[rule]
     kinds = [f"crowdIndex below {low}", f"crowdIndex {low} to {high}", f"crowdIndex {high} and more"]
     ends = [("0.50:0.95", "all"), ("0.50", "all"), ("0.75", "all")]

@@ -30,8 +30,6 @@ class MetricInput(NamedTuple):
 
 
 class MetricReport(NamedTuple):
-    """The figures of a metric: lines for people, fields for machines, and the conditions for both."""
-
     lines: tuple[str, ...]
     figures: dict[str, Any]
     conditions: Conditions
@@ -121,7 +119,6 @@ def report_posetrack(given: MetricInput) -> MetricReport:
 
 
 def report_pck(given: MetricInput) -> MetricReport:
-    """PCK of box and torso and the median pixel error, for any skeleton."""
     truth, notes = _truth(given)
     names = [str(name) for name in truth.coco.dataset["categories"][0]["keypoints"]]
     errors = pck.errors_of(coco.labels_of(truth), coco.found_of(truth, given.results), names)
@@ -171,7 +168,6 @@ def no_people(path: Path) -> UserError:
 
 
 def _truth(given: MetricInput) -> tuple[coco.Truth, list[str]]:
-    """The people of the annotations, and what had to be assumed of them."""
     truth = coco.truth_of(given.document, given.path, given.sigmas)
     filled = [f"{truth.filled} areas were missing or zero: {AREA_OF_BOX} of the box instead"] if truth.filled else []
     return truth, [*given.notes, *filled]

@@ -16,8 +16,6 @@ Result = dict[str, Any]  # image_id, category_id, keypoints (x, y, value after e
 
 
 class ResultTable(NamedTuple):
-    """Results as arrays, row by row as they came."""
-
     results: Sequence[Result]
     image_ids: list[int]
     category_ids: NDArray[np.int64]

@@ -131,7 +131,6 @@ def paint_thing(canvas: Canvas, rng: np.random.Generator, person: Box, scale: fl
 
 
 def paint_seat(canvas: Canvas, rng: np.random.Generator, seat: tuple[float, float], floor: float, scale: float) -> None:
-    """Paint a block from below the seat of a sitting figure down to the floor."""
     half = scale * rng.uniform(0.08, 0.15)
     x, y = seat
     colour = any_colour(rng, (0.1, 0.7), (0.25, 0.8))

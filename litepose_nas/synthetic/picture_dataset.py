@@ -106,7 +106,6 @@ def _count(annotations: list[dict[str, Any]]) -> DrawnCounts:
 
 
 def _counted(crowds: int, people: list[np.ndarray]) -> DrawnCounts:
-    """What there is of people with these flags of joints."""
     flags = np.concatenate(people) if people else np.zeros(0)
     return DrawnCounts(len(people), crowds, int((flags == 1).sum()) / max(int((flags > 0).sum()), 1))
 

@@ -68,8 +68,6 @@ class Route(NamedTuple):
 
 
 class Role(NamedTuple):
-    """One person of a video, from the first frame to the last."""
-
     body: Body
     outfit: paint.Outfit
     tall: float  # times the height of others
@@ -110,8 +108,6 @@ class Camera(NamedTuple):
 
 
 class Scene(NamedTuple):
-    """A video before it is drawn."""
-
     size: tuple[int, int]  # width, height of the view in pixels of the canvas
     world: paint.Canvas  # the background
     roles: list[Role]

@@ -32,8 +32,6 @@ class SplitToCheck(NamedTuple):
 
 
 class CheckReport(NamedTuple):
-    """What there is in a dataset and all that was found, the worst first."""
-
     name: str
     splits: tuple[CheckedSplit, ...]
     findings: tuple[DataFinding, ...]

@@ -30,7 +30,6 @@ def headline(found: DataFinding) -> str:
 
 
 def tree(report: CheckReport) -> dict[str, Any]:
-    """A report for JSON, with every example."""
     return {
         "name": report.name,
         "trainable": report.trainable,

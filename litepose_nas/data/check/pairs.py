@@ -36,7 +36,6 @@ class Distances(NamedTuple):
 
 
 def check_pairs(split: CheckedSplit, best: Mirror) -> list[DataFinding]:
-    """Which flip pairs are no mirror images by the best mirror, and which joints of one side have no partner."""
     skeleton = split.skeleton
     if skeleton is None:
         return []
@@ -54,7 +53,6 @@ def check_pairs(split: CheckedSplit, best: Mirror) -> list[DataFinding]:
 
 
 def usual_distances(people: PeopleTable) -> Distances:
-    """How far the joints of people usually are from each other."""
     whole = np.flatnonzero((people.boxes[:, 2:] > 0).all(1))
     whole = whole[:: max(1, -(-len(whole) // MAX_PEOPLE))]
     joints, boxes = people.joints[whole], people.boxes[whole]

@@ -60,7 +60,6 @@ def check_files(split: CheckedSplit, files: Sequence[DecodedFile]) -> list[DataF
 
 
 def check_duplicates(splits: Sequence[tuple[CheckedSplit, Sequence[DecodedFile]]]) -> list[DataFinding]:
-    """Which pictures are the same: within a split, and in the first split and a later one."""
     known: dict[str, str] = {}
     first = splits[0][0].name if splits else ""
     found = []

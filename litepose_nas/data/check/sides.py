@@ -29,7 +29,6 @@ class Sides(NamedTuple):
 
 
 def sides_of(people: PeopleTable, skeleton: Skeleton) -> Sides:
-    """How left and right lie in people, by the pairs that a mirrored picture exchanges."""
     pairs = skeleton.flip_pairs
     signs = _signs(people, pairs)
     counted = np.abs(signs).T @ np.abs(signs)
@@ -52,7 +51,6 @@ def sides_of(people: PeopleTable, skeleton: Skeleton) -> Sides:
 
 
 def check_sides(split: CheckedSplit, best: tuple[int, ...]) -> list[DataFinding]:
-    """Where left and right, by the best mirror, are not what they should be."""
     skeleton, people = split.skeleton, split.people
     if skeleton is None or not people.names:
         return []

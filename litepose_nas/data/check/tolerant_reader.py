@@ -29,8 +29,6 @@ Faults = dict[str, list[str]]  # code -> the records that have it
 
 
 class ListedPicture(NamedTuple):
-    """A picture whose entry is whole and whose file is there."""
-
     image_id: int
     path: Path
     width: int

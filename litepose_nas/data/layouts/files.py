@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 
 class LayoutFiles(NamedTuple):
-    """What is to be read of a split, and how much of it."""
-
     annotations: Path
     images: Path | None = None  # the folder of the pictures; None: nothing is asked of it, and sizes may be missing
     truth: Path | None = None  # MPII's ground truth in MATLAB's format

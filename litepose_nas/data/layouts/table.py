@@ -21,8 +21,6 @@ from litepose_nas.data.layouts.files import LayoutFiles
 
 
 class AnnotationLayout(NamedTuple):
-    """How annotations are read into a COCO-keypoints document."""
-
     read: Callable[[LayoutFiles], Document]
     marks: tuple[bytes, ...] = ()  # found only in its files; a search for them is 100 times faster than parsing
 

@@ -18,8 +18,6 @@ from litepose_nas.errors import UserError
 
 
 class YoloFormat(NamedTuple):
-    """How the label files of a folder are written."""
-
     numbers: int = 3  # of each joint: 3 with a flag, 2 without
     classes: tuple[tuple[int, str], ...] = ((0, "person"),)
 
