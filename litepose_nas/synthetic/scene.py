@@ -107,15 +107,10 @@ def draw_picture(rng: np.random.Generator, size: int, setting: SceneConfig = STA
 
 
 def _draw_once(rng: np.random.Generator, size: int, setting: SceneConfig) -> DrawnPicture:
-    aspect = setting.aspects[int(rng.integers(len(setting.aspects)))]
-    width, height = (size, round(size / aspect)) if aspect >= 1 else (round(size * aspect), size)
+    width, height = draw_size(rng, size, setting)
     canvas = np.zeros((height * FINE, width * FINE, 4), np.uint8)
     light = backdrop.draw_light(rng)
-    horizon = backdrop.paint_backdrop(canvas, rng, setting.muted)
-    shapes, sticks = (int(rng.integers(low, high + 1)) for low, high in (setting.shapes, setting.sticks))
-    backdrop.paint_clutter(canvas, rng, shapes, sticks, light, setting.muted)
-    if rng.random() < setting.crowd:
-        backdrop.paint_crowd(canvas, rng, horizon, light)
+    paint_background(canvas, rng, setting, light)
     actors = _arrange(rng, canvas.shape[1], canvas.shape[0], setting)
     for number, actor in enumerate(actors):
         _paint_actor(canvas, rng, number, actor, light, setting)
@@ -124,6 +119,22 @@ def _draw_once(rng: np.random.Generator, size: int, setting: SceneConfig) -> Dra
     labels = np.ascontiguousarray(canvas[..., 3])
     people = [person_truth(labels, number, actor) for number, actor in enumerate(actors)]
     return DrawnPicture(image, labels, people, crowd_truth(labels))
+
+
+def draw_size(rng: np.random.Generator, size: int, setting: SceneConfig) -> tuple[int, int]:
+    """Width and height of a picture whose longer side is `size`."""
+    aspect = setting.aspects[int(rng.integers(len(setting.aspects)))]
+    return (size, round(size / aspect)) if aspect >= 1 else (round(size * aspect), size)
+
+
+def paint_background(
+    canvas: paint.Canvas, rng: np.random.Generator, setting: SceneConfig, light: backdrop.Light
+) -> None:
+    horizon = backdrop.paint_backdrop(canvas, rng, setting.muted)
+    shapes, sticks = (int(rng.integers(low, high + 1)) for low, high in (setting.shapes, setting.sticks))
+    backdrop.paint_clutter(canvas, rng, shapes, sticks, light, setting.muted)
+    if rng.random() < setting.crowd:
+        backdrop.paint_crowd(canvas, rng, horizon, light)
 
 
 def _arrange(rng: np.random.Generator, width: int, height: int, setting: SceneConfig) -> list[Actor]:

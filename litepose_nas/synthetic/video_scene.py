@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from litepose_nas.synthetic import backdrop, paint
 from litepose_nas.synthetic.figure import Body, Pose, draw_body
 from litepose_nas.synthetic.motion import GaitStyle, draw_gait_style, gestures
-from litepose_nas.synthetic.scene import EASY, FINE, HARD, STANDARD, SceneConfig, draw_tones
+from litepose_nas.synthetic.scene import (
+    EASY,
+    FINE,
+    HARD,
+    STANDARD,
+    SceneConfig,
+    draw_size,
+    draw_tones,
+    paint_background,
+)
 
 RATE = 12.0  # frames a second
 MARGIN = (0.25, 0.12)  # of the view's width and height: what is painted beyond its borders for the camera to turn to
@@ -125,9 +134,7 @@ class Scene(NamedTuple):
 
 def draw_scene(rng: np.random.Generator, size: int, seconds: float, config: VideoConfig) -> Scene:
     setting = config.setting
-    aspect = setting.aspects[int(rng.integers(len(setting.aspects)))]
-    width, height = (size, round(size / aspect)) if aspect >= 1 else (round(size * aspect), size)
-    width, height = width * FINE, height * FINE
+    width, height = (side * FINE for side in draw_size(rng, size, setting))
     light = backdrop.draw_light(rng)
     above = float(rng.uniform(0.65, 0.95))
     feet = height * rng.uniform(0.97, 1.04)  # of the nearest
@@ -154,11 +161,7 @@ def _paint_world(
 ) -> paint.Canvas:
     across, down = (1 + 2 * margin for margin in MARGIN)
     world = np.zeros((round(height * down), round(width * across), 4), np.uint8)
-    horizon = backdrop.paint_backdrop(world, rng, setting.muted)
-    shapes, sticks = (int(rng.integers(low, high + 1)) for low, high in (setting.shapes, setting.sticks))
-    backdrop.paint_clutter(world, rng, shapes, sticks, light, setting.muted)
-    if rng.random() < setting.crowd:
-        backdrop.paint_crowd(world, rng, horizon, light)
+    paint_background(world, rng, setting, light)
     return world
 
 
