@@ -9,7 +9,8 @@ from litepose_nas.data.source import open_source
 from litepose_nas.demo.scale import FULL
 from litepose_nas.runs.run import Run
 from litepose_nas.steps import train_supernet
-from litepose_nas.steps.train_supernet import WEIGHTS, Wishes
+from litepose_nas.steps.train_supernet import WEIGHTS, TrainOptions
+from litepose_nas.steps.training import begin_or_resume
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Length, Recipe, changed
 
@@ -32,16 +33,17 @@ def drawn_supernet(folder: Path, wanted: Wanted) -> Run:
     if (trained / "ended.json").exists():
         return Run.open(trained)
     source = open_source(str(people))
-    if trained.exists():
-        run = Run.resume(trained)
-        ready = train_supernet.again(run, source, "cpu")
-    else:
-        recipe = changed(Recipe(), FULL.supernet)
-        wishes = Wishes(wanted.space, recipe, Length(steps=wanted.steps), wanted.seed, "cpu", "off")
-        ready = train_supernet.prepare(wishes, source, print)
-        run = Run.create(train_supernet.VERB, settings=ready[3].settings, out=trained)
+    options = TrainOptions(
+        wanted.space, changed(Recipe(), FULL.supernet), Length(steps=wanted.steps), wanted.seed, "cpu", "off"
+    )
+    run, training = begin_or_resume(
+        train_supernet.VERB,
+        trained,
+        lambda: train_supernet.plan(options, source, print),
+        lambda run: train_supernet.load(run, source, "cpu"),
+    )
     with run:
-        train_supernet.train(run, *ready)
+        train_supernet.train(run, training)
         run.end()
     assert (trained / WEIGHTS).exists()
     return Run.open(trained)

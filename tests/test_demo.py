@@ -17,8 +17,8 @@ import torch
 import litepose_nas
 from litepose_nas import Space, costs
 from litepose_nas.data.source import open_source
-from litepose_nas.demo import contenders, ending, networks, scale, story
-from litepose_nas.demo.networks import Task
+from litepose_nas.demo import contenders, ending, networks, scale, stages
+from litepose_nas.demo.networks import NetworkJob
 from litepose_nas.errors import UserError
 from litepose_nas.runs.run import Run
 
@@ -30,13 +30,13 @@ MICRO = scale.QUICK._replace(
 
 def begin(folder: Path, lanes: int = 1, seed: int = 3) -> Run:
     settings = {"seed": seed, "threads": 1, "lanes": lanes, "scale": MICRO._asdict()}
-    return Run.create(story.VERB, settings=settings, out=folder)
+    return Run.create(stages.VERB, settings=settings, out=folder)
 
 
 def tell(run: Run) -> tuple[dict, list[str]]:
     said: list[str] = []
     with run:
-        return story.tell(run, said.append, lambda text: None), said
+        return stages.run_demo(run, said.append, lambda text: None), said
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +104,13 @@ def test_killed_and_resumed_it_ends_with_the_same_numbers(undisturbed, tmp_path)
     folder, found, _ = undisturbed
     begin(tmp_path / "demo", lanes=2).close()
     code = (
-        "from pathlib import Path\nfrom litepose_nas.demo import story\nfrom litepose_nas.runs.run import Run\n"
-        "if __name__ == '__main__':\n    with Run.resume(Path('demo')) as run: story.tell(run, print, print)\n"
+        "from pathlib import Path\nfrom litepose_nas.demo import stages\nfrom litepose_nas.runs.run import Run\n"
+        "if __name__ == '__main__':\n    with Run.resume(Path('demo')) as run: stages.run_demo(run, print, print)\n"
     )
     (tmp_path / "child.py").write_text(code)
     env = {**os.environ, "PYTHONPATH": str(Path(litepose_nas.__file__).parent.parent)}
     child = subprocess.Popen([sys.executable, "child.py"], cwd=tmp_path, env=env, stdout=subprocess.DEVNULL)
-    stages, nets = tmp_path / "demo" / "stages", tmp_path / "demo" / "networks"
+    done, nets = tmp_path / "demo" / "stages", tmp_path / "demo" / "networks"
     deadline = time.monotonic() + 120
     while not list(nets.glob("*/inherited.json")):  # two processes of its own are at work then
         assert child.poll() is None
@@ -118,8 +118,8 @@ def test_killed_and_resumed_it_ends_with_the_same_numbers(undisturbed, tmp_path)
         time.sleep(0.02)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    assert not (stages / "networks.json").exists()
-    before = {path: path.stat().st_mtime_ns for path in stages.iterdir()}
+    assert not (done / "networks.json").exists()
+    before = {path: path.stat().st_mtime_ns for path in done.iterdir()}
     assert {path.stem for path in before} == {"people", "threads", "supernet", "search"}
     time.sleep(0.5)  # its processes see that it is gone
     here = os.getcwd()
@@ -153,14 +153,14 @@ def test_interrupted_it_says_how_to_go_on(undisturbed, monkeypatch, said):
     def interrupt(self):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(story.Story, "draw", interrupt)
+    monkeypatch.setattr(stages.Demo, "draw", interrupt)
     assert "go on with: litepose-nas demo --resume --out other" in said("demo --quick --out other", 130)
 
 
 def test_what_goes_wrong_in_another_process_is_told(tmp_path):
-    task = Task("widest", str(tmp_path), str(tmp_path / "nothing"), MICRO, 0)
+    job = NetworkJob("widest", str(tmp_path), str(tmp_path / "nothing"), MICRO, 0)
     with pytest.raises(UserError, match=r"widest: .*nothing: no such dataset"):
-        networks.tell_all([task], 2, lambda news: None)
+        networks.finetune_all([job], 2, print, lambda: None, print)
 
 
 def test_scaled_networks_rise_evenly_and_meet_a_cost():

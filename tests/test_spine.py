@@ -76,7 +76,7 @@ def loss_in(out):
 def loss_before(arch):
     """Return the loss on the held-out slice of an architecture in the supernet as it was before its first step."""
     past = Run.open("runs/train-supernet/supernet")
-    supernet, data, trainee, _ = train_supernet.again(past, open_source("people"), "cpu")
+    supernet, data, trainee, *_ = train_supernet.load(past, open_source("people"), "cpu")
     judge = Scorer(data.split, trainee.task, trainee.recipe, torch.device("cpu"), Protocol())
     return SupernetScorer(supernet, judge)(arch)["loss"]
 

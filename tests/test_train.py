@@ -170,11 +170,11 @@ def test_a_supernet_started_from_a_checkpoint_starts_from_it_again(room, tmp_pat
         return starts.Start(ImportReport(str(path), "a test", ("everything",), ()), None)
 
     monkeypatch.setattr(starts, "init_supernet", start)
-    wishes = train_supernet.Wishes(space, Recipe(batch=2), tiny.Length(steps=4), init="some.pth", amp="off")
-    *_, plan = train_supernet.prepare(wishes, source, lambda text: None)
-    with Run.create("train-supernet", settings=plan.settings, out=tmp_path / "run") as run:
-        supernet, *_ = train_supernet.again(run, source, "cpu")
-    assert (supernet.store.flat == 0.25).all()
+    options = train_supernet.TrainOptions(space, Recipe(batch=2), tiny.Length(steps=4), init="some.pth", amp="off")
+    planned = train_supernet.plan(options, source, lambda text: None)
+    with Run.create("train-supernet", settings=planned.settings, out=tmp_path / "run") as run:
+        loaded = train_supernet.load(run, source, "cpu")
+    assert (loaded.supernet.store.flat == 0.25).all()
 
 
 def test_a_space_or_a_network_that_changed_is_refused(room, tmp_path):
@@ -195,7 +195,7 @@ def test_a_space_or_a_network_that_changed_is_refused(room, tmp_path):
 
 
 def test_timing_a_step_leaves_no_trace(room):
-    from litepose_nas.steps.common import seconds_a_step
+    from litepose_nas.steps.training import seconds_a_step
 
     _, source, space = room
     pictures, arch = Pictures(source.read("train")), ln.Space.load(space).smallest
@@ -676,7 +676,7 @@ def test_every_setting_is_in_the_documentation():
 
 
 def test_the_lengths():
-    from litepose_nas.steps.common import steps_of
+    from litepose_nas.steps.training import steps_of
     from litepose_nas.train.recipe import Length
 
     recipe = Recipe(batch=4, accumulate=2)

@@ -12,7 +12,21 @@ from typing import Annotated
 import typer
 
 from litepose_nas import __version__
-from litepose_nas.cli import audit, console, data, demo, doctor, profile, report, search, space, train, use, weights
+from litepose_nas.cli import (
+    audit,
+    console,
+    data,
+    demo,
+    doctor,
+    finetune,
+    profile,
+    report,
+    search,
+    space,
+    train_supernet,
+    use,
+    weights,
+)
 from litepose_nas.errors import UserError
 
 app = typer.Typer(
@@ -27,12 +41,12 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.add_typer(space.app, name="space")
 app.add_typer(data.app, name="data")
-app.command("train-supernet")(train.train_supernet)
+app.command("train-supernet")(train_supernet.train_supernet)
 app.command("search")(search.search)
 app.command("audit")(audit.audit)
 app.command("report")(report.report)
 app.command("extract")(search.extract)
-app.command("finetune")(train.finetune)
+app.command("finetune")(finetune.finetune)
 app.command("evaluate")(use.evaluate)
 app.command("predict")(use.predict)
 app.command("profile")(profile.profile)

@@ -1,4 +1,4 @@
-"""litepose-nas demo: the whole story on drawn people."""
+"""litepose-nas demo: all steps on drawn people."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Json, Out, Resume
-from litepose_nas.cli.session import resume_hint, unfinished
-from litepose_nas.errors import UserError
+from litepose_nas.cli.options import Json, Out, Resume, check_alone
+from litepose_nas.cli.session import running, unfinished
 
 NETWORKS = 5
 
 
 def demo(
-    seed: Annotated[int | None, typer.Option(min=0, help="Same seed, same people, same figures; 0.")] = None,
+    context: typer.Context,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same people, same figures.")] = 0,
     name: Annotated[str, typer.Option(help="The name of the run.")] = "demo",
     out: Out = None,
     resume: Resume = False,
@@ -36,26 +36,20 @@ def demo(
 
     Example: litepose-nas demo
     """
-    from litepose_nas.demo import scale, story
-    from litepose_nas.runs.run import Run
+    from litepose_nas.demo import scale, stages
 
     say = console.step if as_json else console.out
     if resume:
-        for given, option in ((seed, "--seed"), (threads, "--threads"), (quick or None, "--quick")):
-            if given is not None:
-                raise UserError(f"{option}: a run goes on as it was begun; leave it out, or begin anew")
-        run = Run.resume(unfinished(story.VERB, out).folder)
-    else:
-        lanes = min(os.cpu_count() or 1, NETWORKS)
-        kept = (scale.QUICK if quick else scale.FULL)._asdict()
-        settings = {"seed": seed or 0, "threads": threads, "lanes": lanes, "scale": kept}
-        run = Run.create(story.VERB, name, settings=settings, out=out)
-    for line in story.box():
-        say(line)
-    with run, resume_hint(run, story.VERB):
+        check_alone(context, "out", "as_json")
+    past = unfinished(stages.VERB, out) if resume else None
+    lanes, sizes = min(os.cpu_count() or 1, NETWORKS), scale.QUICK if quick else scale.FULL
+    settings = {"seed": seed, "threads": threads, "lanes": lanes, "scale": sizes._asdict()}
+    box = stages.box()
+    with running(stages.VERB, past, settings, name, out) as run:
+        for line in box:
+            say(line)
         with console.status("demo") as tick:
-            found = story.tell(run, say, tick, 0.5 if sys.stderr.isatty() else story.EVERY)
-        run.end()
+            found = stages.run_demo(run, say, tick, 0.5 if sys.stderr.isatty() else stages.EVERY)
     if as_json:
         console.as_json(found)
     else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from litepose_nas import costs
 from litepose_nas.cli import console
+from litepose_nas.costs import Cost
 from litepose_nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -51,6 +52,17 @@ def resume_hint(run: Run, verb: str) -> Iterator[None]:
         raise UserError(f"{error}; then go on with: {again}") from error
 
 
+@contextmanager
+def running(verb: str, past: Run | None, settings: Mapping[str, Any], name: str, out: Path | None) -> Iterator[Run]:
+    """Continue the past run, or create one with these settings; note its end, or print how to resume it."""
+    from litepose_nas.runs.run import Run
+
+    run = Run.resume(past.folder) if past else Run.create(verb, name, settings=settings, out=out)
+    with run, resume_hint(run, verb):
+        yield run
+        run.end()
+
+
 def training_reporter(run: Run, show: Callable[..., None]) -> Callable[[Progress], None]:
     """A function that shows and logs the progress of a training."""
     from litepose_nas.steps.common import duration
@@ -67,6 +79,21 @@ def training_reporter(run: Run, show: Callable[..., None]) -> Callable[[Progress
 
 def budget_near(space: Space, joints: int) -> str:
     """A budget in the lower middle of what the space reaches."""
-    low, high = (costs.cost(arch, joints=joints) for arch in (space.smallest, space.widest))
+    low, high = ends(space, joints)
     middle = (low.macs * high.macs) ** 0.5
     return f"{middle / 1e9:.1f}GMAC" if middle > 5e8 else f"{middle / 1e6:.0f}MMAC"
+
+
+def ends(space: Space, joints: int) -> list[Cost]:
+    """The costs of the smallest and the widest network."""
+    return [costs.cost(arch, joints=joints) for arch in (space.smallest, space.widest)]
+
+
+def nothing_written(device: str, batch: int) -> None:
+    """What is left to say after a dry run of a training; two of its steps have been measured."""
+    from litepose_nas import devices
+
+    taken = devices.most_memory(devices.pick(device))
+    if taken:
+        console.out(f"memory: {taken / 1e9:.1f} GB and up, the most that two steps of batch {batch} have taken")
+    console.out("nothing was written")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from litepose_nas import costs
-from litepose_nas.demo.scale import Scale
+from litepose_nas.demo.scale import DemoScale
 from litepose_nas.space import Space
 from litepose_nas.steps.common import duration
 from litepose_nas.train.recipe import Recipe, changed
@@ -44,8 +44,15 @@ class Clock:
 
 
 def forecast(
-    scale: Scale, space: Space, joints: int, recipe: Recipe, step: float, lanes: int, alone: float, nets: Sequence[int]
-) -> Mapping[str, float]:
+    scale: DemoScale,
+    space: Space,
+    joints: int,
+    recipe: Recipe,
+    step: float,
+    lanes: int,
+    alone: float,
+    nets: Sequence[int],
+) -> Mapping[str, float]:  # fmt: skip
     """Return the seconds of the stages that follow the first measurement.
 
     `step` is a late step of the supernet with the threads that were chosen, `alone` the same with one thread; `nets`

@@ -12,7 +12,7 @@ import numpy as np
 from litepose_nas.data.dataset import Dataset
 from litepose_nas.demo import networks
 from litepose_nas.demo.contenders import SCALED, SEARCHED, label
-from litepose_nas.demo.scale import Scale
+from litepose_nas.demo.scale import DemoScale
 from litepose_nas.files import replacing
 from litepose_nas.formats import subnet_file
 from litepose_nas.metrics.coco import bootstrap_ap, read_truth
@@ -21,7 +21,7 @@ from litepose_nas.report import plots
 Row = dict[str, Any]
 
 
-def table(folders: Mapping[str, Path], scale: Scale) -> list[Row]:
+def table(folders: Mapping[str, Path], scale: DemoScale) -> list[Row]:
     """Return what each network costs and finds on the validation pictures, the cheapest first."""
     rows = []
     for name, folder in folders.items():
@@ -43,7 +43,7 @@ def table(folders: Mapping[str, Path], scale: Scale) -> list[Row]:
     return sorted(rows, key=lambda row: row["macs"])
 
 
-def compare(folders: Mapping[str, Path], val: Dataset, scale: Scale) -> dict[str, float]:
+def compare(folders: Mapping[str, Path], val: Dataset, scale: DemoScale) -> dict[str, float]:
     """Return how far the searched network is ahead of the scaled one, and the middle 95 % of that over the bootstrap.
 
     Both meet the same draws of pictures, so what makes a draw hard for either cancels.

@@ -6,12 +6,10 @@ Each is trained by one thread wherever it runs, so its numbers depend neither on
 from __future__ import annotations
 
 import json
-import multiprocessing
-import queue
 import shutil
 import threading
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,102 +17,105 @@ import torch
 
 from litepose_nas import devices, weights
 from litepose_nas.data.source import Source, open_source
-from litepose_nas.demo.scale import Scale
+from litepose_nas.demo.scale import DemoScale
 from litepose_nas.errors import UserError
-from litepose_nas.executors.processes import die_with_parent
+from litepose_nas.executors.base import Say, run_all
+from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.files import replacing
-from litepose_nas.resolve import subnet_of
-from litepose_nas.runs.run import ENV, Run
+from litepose_nas.runs import metrics
 from litepose_nas.steps import evaluate, extract, finetune
-from litepose_nas.train.loop import Progress
-from litepose_nas.train.recipe import Length, changed
+from litepose_nas.steps.finetune import FinetuneOptions
+from litepose_nas.steps.training import begin_or_resume
+from litepose_nas.train.recipe import Length
 
 INHERITED, FINETUNED = "inherited.json", "finetuned.json"
+LOOK = 0.5  # seconds between two looks at how far the trainings are
 
 
-class News(NamedTuple):
-    """What is told of one network: how much of it is done, and a sentence now and then."""
-
-    name: str
-    share: float
-    text: str = ""
-    mistake: str = ""  # of the user, in one line
-    crash: str = ""  # a traceback
-
-
-class Task(NamedTuple):
-    """One network to be told the story of."""
+class NetworkJob(NamedTuple):
+    """One network to extract and fine-tune."""
 
     name: str
     folder: str  # with its subnet.json
     data: str
-    scale: Scale
+    scale: DemoScale
     seed: int
 
 
-def tell(task: Task, hear: Callable[[News], None]) -> None:
+def finetune_network(job: NetworkJob) -> list[str]:
     """Extract a network, evaluate what it inherited, fine-tune and evaluate it; what is done already is left alone."""
-    folder, scale, source = Path(task.folder), task.scale, open_source(task.data)
+    folder, scale, source, said = Path(job.folder), job.scale, open_source(job.data), []
+    plain, tuned = folder / "subnet.safetensors", folder / "subnet-finetuned.safetensors"
     if (folder / FINETUNED).is_file():
-        return
-    plain = folder / "subnet.safetensors"
+        return []
     if not (folder / INHERITED).is_file():
         found = extract.extract_subnet(folder / "subnet.json", source, "cpu")
         weights.save(found.net, plain, found.subnet)
-        hear(News(task.name, 0.02, f"inherited AP {_judge(plain, source, scale, folder / INHERITED):.3f}"))
-
-    def report(p: Progress) -> None:
-        hear(News(task.name, 0.05 + 0.9 * p.step / p.steps))
-
-    place = folder / "finetune"
-    if (place / ENV).is_file():
-        run = Run.resume(place)
-        ready = finetune.again(run, source, "cpu")
-    else:
-        shutil.rmtree(place, ignore_errors=True)  # killed while it was made
-        recipe = finetune.recipe_of(subnet_of(plain), str(plain), lambda recipe: changed(recipe, scale.finetune))
-        length = Length(steps=scale.finetune_steps)
-        ready = finetune.prepare(plain, source, recipe, length, "cpu", "off", task.seed, scale.teacher)
-        run = Run.create(finetune.VERB, settings=ready.plan.settings, out=place)
+        said.append(f"inherited AP {_evaluate(plain, source, scale, folder / INHERITED):.3f}")
+    options = FinetuneOptions(
+        plain, scale.finetune, Length(steps=scale.finetune_steps), scale.teacher, seed=job.seed, device="cpu", amp="off"
+    )
+    run, training = begin_or_resume(
+        finetune.VERB,
+        folder / "finetune",
+        lambda: finetune.plan(options, source),
+        lambda run: finetune.load(run, source, "cpu"),
+    )
     with run:
-        path, _ = finetune.finetune(run, ready, report)
-    shutil.copyfile(path, folder / "subnet-finetuned.safetensors")
-    ap = _judge(folder / "subnet-finetuned.safetensors", source, scale, folder / FINETUNED)
-    hear(News(task.name, 1.0, f"fine-tuned AP {ap:.3f}"))
+        path, _ = finetune.finetune(run, training)
+    shutil.copyfile(path, tuned)
+    return [*said, f"fine-tuned AP {_evaluate(tuned, source, scale, folder / FINETUNED):.3f}"]
 
 
-def tell_all(tasks: Sequence[Task], lanes: int, hear: Callable[[News], None]) -> None:
-    """Tell the story of every network in so many processes at a time, or in this one."""
-    if lanes == 1:
-        with devices.one_thread():
-            for task in tasks:
-                tell(task, hear)
-        return
-    context = multiprocessing.get_context("spawn")
-    waiting, news = context.SimpleQueue(), context.Queue()
-    for item in [*tasks, *([None] * lanes)]:
-        waiting.put(item)
-    processes = [context.Process(target=_lane, args=(waiting, news), daemon=True) for _ in range(lanes)]
-    for process in processes:
-        process.start()
+def finetune_all(
+    jobs: Sequence[NetworkJob], workers: int, say: Callable[[str, str], None], watch: Callable[[], None], log: Say
+) -> None:
+    """Do this many jobs at a time; `say` takes a name and a sentence, `watch` is called now and then."""
+    with devices.one_thread():
+        executor = open_executor(ExecutorOptions(workers=workers), _named, _worker, say=log)
+        with closing(executor), _now_and_then(watch):
+            for done in run_all(executor, jobs):
+                for text in done.result:
+                    say(done.job.name, text)
+
+
+def done_share(folder: Path, scale: DemoScale) -> float:
+    """How much of a network's job is done."""
+    if (folder / FINETUNED).is_file():
+        return 1.0
+    rows = metrics.read(folder / "finetune" / "metrics.jsonl")
+    trained = 0.9 * rows[-1]["step"] / scale.finetune_steps if rows else 0.0
+    return 0.02 + trained if (folder / INHERITED).is_file() else 0.0
+
+
+def _worker() -> Callable[[NetworkJob], list[str]]:
+    torch.set_num_threads(1)
+    return _named
+
+
+def _named(job: NetworkJob) -> list[str]:
     try:
-        while any(process.is_alive() for process in processes) or not news.empty():
-            try:
-                item = news.get(timeout=0.2)
-            except queue.Empty:
-                continue
-            if item.mistake:
-                raise UserError(f"{item.name}: {item.mistake}")
-            if item.crash:
-                raise RuntimeError(f"{item.name}: {item.crash}")
-            hear(item)
-        if any(process.exitcode for process in processes):
-            raise UserError("a process that fine-tuned was ended from outside; go on with --resume")
+        return finetune_network(job)
+    except UserError as error:
+        raise UserError(f"{job.name}: {error}") from error
+
+
+@contextmanager
+def _now_and_then(watch: Callable[[], None]) -> Iterator[None]:
+    """Call a function every half second, beside what this thread waits for."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOOK):
+            watch()
+
+    thread = threading.Thread(target=look, daemon=True)
+    thread.start()
+    try:
+        yield
     finally:
-        for process in processes:
-            process.terminate()  # politely: a training saves its state first
-        for process in processes:
-            process.join()
+        over.set()
+        thread.join()
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:
@@ -122,24 +123,8 @@ def read(folder: Path, name: str) -> dict[str, Any]:
     return dict(json.loads((folder / name).read_text(encoding="utf-8")))
 
 
-def _judge(weights_file: Path, source: Source, scale: Scale, out: Path) -> float:
+def _evaluate(weights_file: Path, source: Source, scale: DemoScale, out: Path) -> float:
     scores, results, _ = evaluate.score(evaluate.load(str(weights_file), "cpu"), source, "val", scale.flip)
     with replacing(out) as temporary:
         temporary.write_text(json.dumps({"scores": scores._asdict(), "results": results}), encoding="utf-8")
     return scores.ap
-
-
-def _lane(waiting: Any, news: Any) -> None:
-    """Take networks until none waits; the whole life of one process."""
-    threading.Thread(target=die_with_parent, daemon=True).start()
-    torch.set_num_threads(1)
-    try:
-        while (task := waiting.get()) is not None:
-            try:
-                tell(task, news.put)
-            except UserError as error:
-                return news.put(News(task.name, 0.0, mistake=str(error)))
-            except Exception:
-                return news.put(News(task.name, 0.0, crash=traceback.format_exc()))
-    except KeyboardInterrupt:  # Ctrl-C reaches every process of a terminal; the first one says what to say
-        pass

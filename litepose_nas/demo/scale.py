@@ -13,7 +13,7 @@ from litepose_nas.files import replacing
 from litepose_nas.space import Space
 
 
-class Scale(NamedTuple):
+class DemoScale(NamedTuple):
     """The demo's sizes and lengths; recipes are written as on the command line of the verbs."""
 
     # drawn people
@@ -45,21 +45,21 @@ class Scale(NamedTuple):
     resamples: int = 200  # of the bootstrap
 
 
-FULL = Scale()
+FULL = DemoScale()
 # Every stage in seconds: to see that all of it runs. Its figures mean nothing.
-QUICK = Scale(
+QUICK = DemoScale(
     train=40, val=8, size=64, resolutions=(64,), supernet_steps=6, supernet=("batch=4",), budgets=("8MMAC", "16MMAC"),
     evals=7, slice=4, calibration=8, calibration_batch=4, finetune_steps=6, finetune=("batch=4",), resamples=20,
 )  # fmt: skip
 
 
-def read(kept: Mapping[str, Any]) -> Scale:
+def read(kept: Mapping[str, Any]) -> DemoScale:
     """Return the scale that a run's config.yaml holds, where tuples have become lists."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()}
-    return Scale(**values)
+    return DemoScale(**values)
 
 
-def space_of(scale: Scale, folder: Path) -> str:
+def space_of(scale: DemoScale, folder: Path) -> str:
     """Return the name of the demo's space; one with fewer resolutions is written to a file first."""
     whole = Space.load(scale.space)
     if not scale.resolutions:

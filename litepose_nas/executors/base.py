@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from litepose_nas.errors import UserError
@@ -39,6 +40,17 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """End all workers; the jobs they are doing are lost."""
+
+
+def run_all(executor: Executor, jobs: Iterable[Any]) -> Iterator[Done]:
+    """Do all jobs, as many at a time as are free; they come back in the order in which they end."""
+    waiting, running = deque(jobs), 0
+    while waiting or running:
+        while waiting and executor.free:
+            executor.submit(waiting.popleft())
+            running += 1
+        yield executor.wait()
+        running -= 1
 
 
 class Reply(NamedTuple):

@@ -28,8 +28,9 @@ from litepose_nas.search.problem import Problem
 from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Arch
 from litepose_nas.steps import search
-from litepose_nas.steps.common import MOST_IN_SLICE, seconds_a_step, steps_of
+from litepose_nas.steps.common import MOST_IN_SLICE
 from litepose_nas.steps.search import SearchContext, WorkerSpec
+from litepose_nas.steps.training import seconds_a_step, steps_of
 from litepose_nas.supernet import copy_frozen
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import Length, Recipe, from_mapping

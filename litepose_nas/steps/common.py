@@ -1,13 +1,10 @@
-"""What several steps need: the pictures of a run, the task, how long a training is."""
+"""What several steps need: the pictures of a run, what a subnet.json must say, durations in words."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import torch
 
 from litepose_nas.data.boxes import Boxes, read_boxes
 from litepose_nas.data.dataset import Dataset, split
@@ -20,8 +17,6 @@ from litepose_nas.metrics.coco import read_truth
 from litepose_nas.pose.task import Task
 from litepose_nas.search.scoring import Split
 from litepose_nas.task_kind import TaskKind
-from litepose_nas.train.recipe import Length, Recipe
-from litepose_nas.train.trainee import Trainee
 
 Say = Callable[[str], None]
 SLICE = 0.1  # of the training pictures
@@ -94,37 +89,6 @@ def describe(skeleton: Skeleton, task: Task) -> dict[str, Any]:
         "sigmas": list(skeleton.sigmas),
         **task.to_info(),
     }
-
-
-def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: int, steps: int) -> float:
-    """Return how long a step takes, from two that leave no trace."""
-    times = []
-    before = {name: tensor.clone() for name, tensor in trainee.store.buffers().items()}
-    for number in (steps - 1, steps - 2):  # late ones: the first steps of a supernet are shorter
-        batch = trainee.task.train_batch(
-            pictures, trainee.size(number), recipe.batch, seed, max(0, number), recipe.augment
-        )
-        batch = batch.to(trainee.store.flat.device)
-        start = time.perf_counter()
-        trainee.backward(batch.images, batch.joints, batch.masks, max(0, number))
-        if trainee.store.flat.is_cuda:
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-        trainee.store.zero_grad()
-    for name, tensor in trainee.store.buffers().items():  # a single network's running statistics have moved
-        tensor.copy_(before[name])
-    return min(times) * recipe.accumulate
-
-
-def steps_of(length: Length, items: int, recipe: Recipe, each: float) -> int:
-    """Return the number of steps that a length means, with so many pictures or people in an epoch."""
-    if length.steps is not None:
-        return length.steps
-    if length.epochs is not None:
-        return max(1, round(length.epochs * items / (recipe.batch * recipe.accumulate)))
-    if length.hours is not None:
-        return max(1, round(length.hours * 3600 / each))
-    raise UserError("a length is missing: --steps, --epochs or --hours")
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from litepose_nas import devices, files, weights
-from litepose_nas.data.loader import batches
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.families.temporal import key_everywhere
@@ -23,11 +22,12 @@ from litepose_nas.resolve import resolve, subnet_of
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps.checkpoint_choice import is_best
-from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data, seconds_a_step, steps_of
+from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data
 from litepose_nas.steps.extract import known_supernet
+from litepose_nas.steps.training import check_options, run_training, seconds_a_step, steps_of
 from litepose_nas.supernet import calibrate, extract
-from litepose_nas.train.loop import Every, Progress, fit
-from litepose_nas.train.recipe import Length, Recipe, from_mapping, kept
+from litepose_nas.train.loop import Every, Progress
+from litepose_nas.train.recipe import Length, Recipe, changed, from_mapping, kept
 from litepose_nas.train.trainee import NetTrainee
 
 VERB = "finetune"
@@ -38,24 +38,34 @@ QUICK_MINUTES = 3.0
 RECIPE = {"lr": 3e-3, "ema": 0.998, "widest_first": 0.0}  # what fine-tuning changes in the recipe of the supernet
 
 
-class Plan(NamedTuple):
-    """What a fine-tuning would be, before it begins."""
+class FinetuneOptions(NamedTuple):
+    """The options of the command."""
 
-    steps: int
-    seconds: float
-    quick: bool
-    settings: dict[str, Any]
+    subnet: Path
+    changes: Sequence[str] = ()  # to the recipe, such as lr=0.003
+    length: Length = Length()
+    teacher: bool = False
+    take: str = BEST
+    seed: int = 0
+    device: str = "auto"
+    amp: str = "auto"
+
+    def check(self, known: Subnet, where: str) -> None:
+        """Refuse what cannot be, before any picture is read or drawn."""
+        check_options(self.length, self.device, self.amp)
+        recipe_of(known, where, self.changes)
 
 
-class Ready(NamedTuple):
-    """A network about to be fine-tuned."""
+class Finetuning(NamedTuple):
+    """A network about to be fine-tuned; `settings` is what its run keeps."""
 
     net: Network
     subnet: Subnet
     data: Data
-    judge: Scorer
     trainee: NetTrainee
-    plan: Plan
+    settings: dict[str, Any]
+    seconds: float = 0.0  # how long it will take, where that was measured
+    quick: bool = False
 
 
 def known_weights(path: Path) -> Subnet:
@@ -69,68 +79,57 @@ def known_weights(path: Path) -> Subnet:
     return subnet_of(path)
 
 
-def recipe_of(subnet: Subnet, where: str, changes: Callable[[Recipe], Recipe] | None = None) -> Recipe:
-    """Return the recipe for fine-tuning: the supernet's with a gentler rate and averaged weights."""
+def recipe_of(subnet: Subnet, where: str, changes: Sequence[str] = ()) -> Recipe:
+    """The recipe for fine-tuning: the supernet's with a gentler rate and averaged weights, and then the changes."""
     recipe = from_mapping({**needed(subnet, where)["recipe"], **RECIPE})
-    return changes(recipe) if changes else recipe
+    return changed(recipe, changes, subnet.arch.space.task)
 
 
-def prepare(
-    path: Path,
-    source: Source,
-    recipe: Recipe,
-    length: Length,
-    device: str,
-    amp: str,
-    seed: int,
-    teacher: bool,
-    take: str = BEST,
-) -> Ready:
+def plan(options: FinetuneOptions, source: Source) -> Finetuning:
     """Load a network and find out how long its training will take."""
-    length.check()
-    where = devices.pick(device)
-    devices.precision(amp, where)
-    subnet = known_weights(path)
-    guide = _teacher(subnet, path, where) if teacher else None
-    data = read_data(source, needed(subnet, str(path))["seed"], task=subnet.arch.space.task)
-    check_joints(data, source, subnet.joints, path)
-    net = devices.place(weights.load(path), where)
-    task = make_task(data.skeleton, recipe.task_info, subnet.arch.space.task, subnet.arch.clip_length)
-    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
-    quick = not any(length) and where.type == "cpu"
+    path, subnet, length = options.subnet, known_weights(options.subnet), options.length
+    recipe = recipe_of(subnet, str(path), options.changes)
+    settings: dict[str, Any] = {
+        "subnet": str(path), "sha256": files.sha256(path),
+        "data": source.name, "seed": options.seed, "steps": 0, "amp": options.amp, "teacher": options.teacher,
+        "take": options.take, "recipe": kept(recipe, subnet.arch.space.task),
+    }  # fmt: skip
+    training = _load(settings, source, options.device)
+    quick = not any(length) and training.trainee.store.flat.device.type == "cpu"
     if quick:
         length = Length(hours=QUICK_MINUTES / 60)
     elif not any(length):
         length = Length(epochs=100)
-    each = seconds_a_step(trainee, data.split.train, recipe, seed, 2)
-    steps = steps_of(length, task.items(data.split.train), recipe, each)
-    settings = {
-        "subnet": str(path), "sha256": files.sha256(path),
-        "data": source.name, "seed": seed, "steps": steps, "amp": amp, "teacher": teacher, "take": take,
-        "recipe": kept(recipe, subnet.arch.space.task),
-    }  # fmt: skip
-    return _ready(net, subnet, data, recipe, where, trainee, Plan(steps, each * steps, quick, settings))
+    pictures = training.data.split.train
+    each = seconds_a_step(training.trainee, pictures, recipe, options.seed, 2)
+    settings["steps"] = steps_of(length, training.trainee.task.items(pictures), recipe, each)
+    return training._replace(seconds=each * settings["steps"], quick=quick)
 
 
-def again(run: Run, source: Source, device: str) -> Ready:
+def load(run: Run, source: Source, device: str) -> Finetuning:
     """Load what an interrupted run was fine-tuning."""
-    past, where = run.settings, devices.pick(device)
-    path = Path(past["subnet"])
-    subnet, recipe = known_weights(path), from_mapping(past["recipe"])
-    if files.sha256(path) != past["sha256"]:
+    path = Path(run.settings["subnet"])
+    known_weights(path)
+    if files.sha256(path) != run.settings["sha256"]:
         raise UserError(f"{path}: changed since {run.folder} was begun; restore it, or start a new run")
-    guide = _teacher(subnet, path, where) if past["teacher"] else None
+    return _load(dict(run.settings), source, device)
+
+
+def _load(settings: dict[str, Any], source: Source, device: str) -> Finetuning:
+    path, where, recipe = Path(settings["subnet"]), devices.pick(device), from_mapping(settings["recipe"])
+    subnet = known_weights(path)
+    teacher = _teacher(subnet, path, where) if settings["teacher"] else None
     data = read_data(source, needed(subnet, str(path))["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
     task = make_task(data.skeleton, recipe.task_info, subnet.arch.space.task, subnet.arch.clip_length)
-    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, guide, task)
-    return _ready(net, subnet, data, recipe, where, trainee, Plan(past["steps"], 0.0, False, dict(past)))
+    trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, teacher, task)
+    return Finetuning(net, subnet, data, trainee, settings)
 
 
 def finetune(
     run: Run,
-    ready: Ready,
+    training: Finetuning,
     report: Callable[[Progress], None] | None = None,
     every: Every | None = None,
     tick: Callable[[int, int], None] | None = None,
@@ -139,79 +138,62 @@ def finetune(
 ) -> tuple[Path, dict[str, Any]]:
     """Train to the end; return the file of the weights that ship, averaged and calibrated, and their scores.
 
-    With `until`, only to that step of it. The threads that prepare pictures are as many as suit the device unless told.
+    With `until`, only to that step of it.
     """
-    recipe, settings, steps = ready.trainee.recipe, ready.plan.settings, ready.plan.steps
-    split, size, make_batch = ready.data.split, ready.subnet.input, ready.trainee.task.train_batch
-    threads = devices.loaders(ready.trainee.store.flat.device) if loaders is None else loaders
-
-    def stream(start: int) -> Any:
-        last, seed = steps * recipe.accumulate, settings["seed"]
-        return batches(
-            split.train, size, recipe.batch, seed, recipe.augment, start, last, workers=threads, make_batch=make_batch
-        )
+    subnet, data, trainee, settings = training.subnet, training.data, training.trainee, training.settings
+    scorer = Scorer(data.split, trainee.task, trainee.recipe, trainee.store.flat.device, Protocol())
 
     def check(step: int, average: Tensor | None) -> dict[str, float]:
-        net = _as_it_ships(ready, average)
-        scores = ready.judge(net, size, calibrated=True)
+        net = _as_it_ships(training, scorer, average)
+        scores = scorer(net, subnet.input, calibrated=True)
         info = {
-            **ready.subnet.info,
-            "pixels": recipe.pixels,  # a setting may have changed it
+            **subnet.info,
+            "pixels": trainee.recipe.pixels,  # a setting may have changed it
             "score": {**scores, "of": "fine-tuned weights", "step": step},
             "finetuned": settings,
         }
-        weights.save(net, run.weights / f"{LAST}.safetensors", ready.subnet._replace(info=info))
+        weights.save(net, run.weights / f"{LAST}.safetensors", subnet._replace(info=info))
         if is_best(scores, run.metrics.rows, HELD):
-            weights.save(net, run.weights / f"{BEST}.safetensors", ready.subnet._replace(info=info))
-        previews.show_predictions(net, split.heldout, ready.judge.task, size, run.images / f"predictions-{step}.jpg")
+            weights.save(net, run.weights / f"{BEST}.safetensors", subnet._replace(info=info))
+        place = run.images / f"predictions-{step}.jpg"
+        previews.show_predictions(net, data.split.heldout, trainee.task, subnet.input, place)
         return {f"{HELD}/{key}": value for key, value in scores.items()}
 
-    if not (run.images / "train.jpg").exists():
-        first = make_batch(split.train, size, recipe.batch, settings["seed"], 0, recipe.augment)
-        previews.show_batch(first, ready.data.skeleton, recipe.sigma, run.images / "train.jpg")
-    every = every or Every(report=max(1, steps // 100), check=_between_checks(ready), save=max(1, steps // 20))
-    precision = devices.precision(settings["amp"], ready.trainee.store.flat.device)
-    how: dict[str, Any] = {"every": every, "precision": precision, "check": check, "report": report, "tick": tick}
-    fit(ready.trainee, stream, run, steps, until=until, **how)
+    steps = settings["steps"]
+    every = every or Every(max(1, steps // 100), _between_checks(training, scorer.protocol), max(1, steps // 20))
+    run_training(run, trainee, data, settings, every, check, loaders, until=until, report=report, tick=tick)
     path = run.weights / f"{settings.get('take', BEST)}.safetensors"
     return path, subnet_of(path).info["score"]
 
 
-def _as_it_ships(ready: Ready, average: Tensor | None) -> nn.Module:
-    """Return a copy of the network with its averaged weights, calibrated; the training goes on without noticing."""
-    net = copy.deepcopy(ready.net)
+def _as_it_ships(training: Finetuning, scorer: Scorer, average: Tensor | None) -> nn.Module:
+    """A copy of the network with its averaged weights, calibrated; the training goes on without noticing."""
+    net = copy.deepcopy(training.net)
     if average is not None:
-        views = ready.trainee.store.views(average)
+        views = training.trainee.store.views(average)
         with torch.no_grad():
             for name, param in net.named_parameters():
                 if name in views:  # what is frozen has no average
                     param.copy_(views[name])
-    calibrate(net, ready.judge.calibration(ready.subnet.input))
+    calibrate(net, scorer.calibration(training.subnet.input))
     return net
 
 
-def _between_checks(ready: Ready) -> int:
-    """Return the steps from one look at the held-out pictures to the next: few enough looks to cost next to nothing."""
-    recipe, protocol = ready.trainee.recipe, ready.judge.protocol
+def _between_checks(training: Finetuning, protocol: Protocol) -> int:
+    """The steps from one look at the held-out pictures to the next: few enough looks to cost next to nothing."""
+    recipe = training.trainee.recipe
     # Calibrating, finding people and the loss are a forward pass each: half a step of training at most.
-    look = 0.5 * (protocol.calibration + 2 * len(ready.data.split.heldout)) / (recipe.batch * recipe.accumulate)
-    return max(1, ready.plan.steps // 8, round(look / LOOKING))
+    look = 0.5 * (protocol.calibration + 2 * len(training.data.split.heldout)) / (recipe.batch * recipe.accumulate)
+    return max(1, training.settings["steps"] // 8, round(look / LOOKING))
 
 
-def words(ready: Ready) -> str:
-    """Return what is about to happen, in one line."""
-    plan, (height, width) = ready.plan, ready.subnet.input
-    batch, count = plan.settings["recipe"]["batch"], len(ready.data.split.train)
+def words(training: Finetuning) -> str:
+    """What is about to happen, in one line."""
+    settings, (height, width) = training.settings, training.subnet.input
     return (
-        f"{count:,} pictures, {plan.steps:,} steps of batch {batch} at {height}x{width}: about {duration(plan.seconds)}"
+        f"{len(training.data.split.train):,} pictures, {settings['steps']:,} steps of batch "
+        f"{settings['recipe']['batch']} at {height}x{width}: about {duration(training.seconds)}"
     )
-
-
-def _ready(
-    net: Network, subnet: Subnet, data: Data, recipe: Recipe, where: torch.device, trainee: NetTrainee, plan: Plan
-) -> Ready:
-    judge = Scorer(data.split, trainee.task, recipe, where, Protocol())
-    return Ready(net, subnet, data, judge, trainee, plan)
 
 
 class _KeyEverywhere(nn.Module):

@@ -12,7 +12,6 @@ import json
 import math
 import shutil
 import tempfile
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -24,7 +23,7 @@ from litepose_nas import devices, files, weights
 from litepose_nas.budget import Budget
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError
-from litepose_nas.executors.base import Executor, Say
+from litepose_nas.executors.base import Executor, Say, run_all
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
@@ -36,12 +35,13 @@ from litepose_nas.search.problem import FAILED
 from litepose_nas.search.workload import workload_of
 from litepose_nas.steps import extract, finetune, search
 from litepose_nas.steps.checkpoint_choice import rank
-from litepose_nas.steps.finetune import Plan
-from litepose_nas.train.recipe import Length, Recipe, from_mapping
+from litepose_nas.steps.finetune import FinetuneOptions, Finetuning
 
 ETA = 3  # one in so many goes on, and so many times longer
 JOURNAL = "candidates.jsonl"
 FOLDER = "candidates"
+OWN = ("subnet", "sha256")  # settings that each candidate has for itself
+COMMON = ("search", "candidates")  # settings of the competition alone
 
 
 class Stretch(NamedTuple):
@@ -115,28 +115,15 @@ def work_of(found: Sequence[tuple[int, int]]) -> int:
     )
 
 
-def plan(
-    subnet: Subnet,
-    source: Source,
-    recipe: Recipe,
-    length: Length,
-    device: str,
-    amp: str,
-    seed: int,
-    teacher: bool,
-    take: str,
-) -> Plan:
-    """Return what the training of the first candidate would be; that of the others is as long in steps."""
+def plan(first: Subnet, source: Source, options: FinetuneOptions) -> Finetuning:
+    """What the training of the first candidate would be; that of the others is as long in steps."""
     with tempfile.TemporaryDirectory() as folder, devices.one_thread():
         path = Path(folder) / "subnet.json"
-        subnet_file.write(path, subnet)
-        found = extract.extract_subnet(path, source, device)
+        subnet_file.write(path, first)
+        found = extract.extract_subnet(path, source, options.device)
         weights.save(found.net, path.with_suffix(".safetensors"), found.subnet)
-        made = finetune.prepare(
-            path.with_suffix(".safetensors"), source, recipe, length, device, amp, seed, teacher, take
-        )
-    own = ("subnet", "sha256")
-    return made.plan._replace(settings={key: value for key, value in made.plan.settings.items() if key not in own})
+        made = finetune.plan(options._replace(subnet=path.with_suffix(".safetensors")), source)
+    return made._replace(settings={key: value for key, value in made.settings.items() if key not in OWN})
 
 
 def begin(run: Run) -> None:
@@ -178,13 +165,7 @@ def compete(run: Run, source: Source, device: str, choice: ExecutorOptions, say:
 
 
 def _do(engine: Executor, jobs: list[Stretch], known: dict[Stretch, Any], journal: Journal, say: Say) -> None:
-    waiting, going = deque(jobs), 0
-    while waiting or going:
-        while waiting and engine.free:
-            engine.submit(waiting.popleft())
-            going += 1
-        done = engine.wait()
-        going -= 1
+    for done in run_all(engine, jobs):
         stretch: Stretch = done.job
         record = journal.append({**stretch._asdict(), "scores": done.result, "seconds": round(done.seconds, 2)})
         known[stretch] = scores = record["scores"]
@@ -205,17 +186,15 @@ def _train(trials: Trials, source: Source, stretch: Stretch) -> dict[str, Any]:
         weights.save(found.net, plain, found.subnet)
     if (folder / ENV).is_file():
         run = Run.resume(folder)
-        ready = finetune.again(run, source, trials.device)
     else:
-        shutil.rmtree(folder, ignore_errors=True)  # killed while it was made
-        ready = finetune.prepare(
-            plain, source, from_mapping(settings["recipe"]), Length(steps=settings["steps"]),
-            trials.device, settings["amp"], settings["seed"], settings["teacher"], settings["take"],
-        )  # fmt: skip
-        run = Run.create(finetune.VERB, settings=ready.plan.settings, out=folder)
+        shutil.rmtree(folder, ignore_errors=True)  # what a kill left while the run was made
+        own = {"subnet": str(plain), "sha256": files.sha256(plain)}
+        shared = {key: value for key, value in settings.items() if key not in COMMON}
+        run = Run.create(finetune.VERB, settings={**own, **shared}, out=folder)
+    training = finetune.load(run, source, trials.device)
     with run:
         try:
-            finetune.finetune(run, ready, until=stretch.until)
+            finetune.finetune(run, training, until=stretch.until)
         except DivergedError as error:
             return {"diverged": str(error)}
         scores = subnet_of(run.weights / f"{finetune.LAST}.safetensors").info["score"]

@@ -16,8 +16,10 @@ from litepose_nas import weights
 from litepose_nas.data.source import open_source
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.make_task import make_task
-from litepose_nas.runs.run import Run
 from litepose_nas.steps import common, finetune, train_supernet
+from litepose_nas.steps.finetune import FinetuneOptions
+from litepose_nas.steps.train_supernet import TrainOptions
+from litepose_nas.steps.training import begin_or_resume
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train import checkpoint
 from litepose_nas.train.loop import CHECKPOINT, Every
@@ -47,16 +49,15 @@ def room_after(folder, *commands):
 
 def supernet(folder, source, space, steps=8, report=None, settings=(), every=EVERY):
     """Train a supernet into a folder, or go on in it."""
-    if (folder / "config.yaml").exists():
-        run = Run.resume(folder)
-        ready = train_supernet.again(run, source, "cpu")
-    else:
-        recipe = changed(Recipe(batch=2), settings)
-        wishes = train_supernet.Wishes(space, recipe, Length(steps=steps), device="cpu", amp="off")
-        ready = train_supernet.prepare(wishes, source, print)
-        run = Run.create(train_supernet.VERB, settings=ready[3].settings, out=folder)
+    options = TrainOptions(space, changed(Recipe(batch=2), settings), Length(steps=steps), device="cpu", amp="off")
+    run, training = begin_or_resume(
+        train_supernet.VERB,
+        folder,
+        lambda: train_supernet.plan(options, source, print),
+        lambda run: train_supernet.load(run, source, "cpu"),
+    )
     with run:
-        return train_supernet.train(run, *ready, report, every)
+        return train_supernet.train(run, training, report, every)
 
 
 def network(path, source, space):
@@ -71,15 +72,15 @@ def network(path, source, space):
 
 def single(folder, source, path, steps=8, report=None, every=None, take="best"):
     """Train a network into a folder, or go on in it."""
-    if (folder / "config.yaml").exists():
-        run = Run.resume(folder)
-        ready = finetune.again(run, source, "cpu")
-    else:
-        recipe = finetune.recipe_of(finetune.known_weights(path), str(path))
-        ready = finetune.prepare(path, source, recipe, Length(steps=steps), "cpu", "off", 0, False, take)
-        run = Run.create(finetune.VERB, settings=ready.plan.settings, out=folder)
+    options = FinetuneOptions(path, length=Length(steps=steps), take=take, device="cpu", amp="off")
+    run, training = begin_or_resume(
+        finetune.VERB,
+        folder,
+        lambda: finetune.plan(options, source),
+        lambda run: finetune.load(run, source, "cpu"),
+    )
     with run:
-        return finetune.finetune(run, ready, report, every or EVERY._replace(report=1))
+        return finetune.finetune(run, training, report, every or EVERY._replace(report=1))
 
 
 def left_by_training(folder):

@@ -18,7 +18,7 @@ from litepose_nas.data.source import Source, open_source
 from litepose_nas.demo import contenders, ending, networks
 from litepose_nas.demo import scale as scales
 from litepose_nas.demo.clock import Clock, forecast
-from litepose_nas.demo.networks import News, Task
+from litepose_nas.demo.networks import NetworkJob
 from litepose_nas.errors import UserError
 from litepose_nas.exporters.onnx import to_onnx
 from litepose_nas.formats import subnet_file
@@ -31,12 +31,12 @@ from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Space
 from litepose_nas.steps import search as searching
 from litepose_nas.steps import train_supernet
-from litepose_nas.steps.common import Data, Say, duration, seconds_a_step
-from litepose_nas.supernet import Supernet
+from litepose_nas.steps.common import Say, duration
+from litepose_nas.steps.train_supernet import SupernetTraining, TrainOptions
+from litepose_nas.steps.training import begin_or_resume, seconds_a_step
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every, Progress
 from litepose_nas.train.recipe import Length, Recipe, changed
-from litepose_nas.train.trainee import SupernetTrainee
 
 VERB = "demo"
 EVERY = 8.0  # seconds between two lines of progress
@@ -56,26 +56,26 @@ def box() -> list[str]:
     return [f"┌{'─' * (wide + 2)}┐", *(f"│ {line:<{wide}} │" for line in lines), f"└{'─' * (wide + 2)}┘"]
 
 
-def tell(run: Run, say: Say, tick: Say, every: float = EVERY) -> Found:
-    """Tell the whole story in a run's folder and return its figures; `say` hears results, `tick` progress now and then.
+def run_demo(run: Run, say: Say, tick: Say, every: float = EVERY) -> Found:
+    """Run all stages in a run's folder and return its figures; `say` hears results, `tick` progress now and then.
 
     Called again on the same folder it goes on where it was interrupted, with the same numbers in the end.
     """
-    story = Story(run, say, tick, every)
+    demo = Demo(run, say, tick, every)
     before = torch.get_num_threads()
     try:
-        story.stage("people", story.draw)
-        torch.set_num_threads(story.stage("threads", story.measure)["threads"])
-        story.stage("supernet", story.train)
-        story.stage("search", story.search)
-        story.stage("networks", story.finetune)
-        story.stage("export", story.export)
-        return story.stage("ending", story.end)
+        demo.stage("people", demo.draw)
+        torch.set_num_threads(demo.stage("threads", demo.measure)["threads"])
+        demo.stage("supernet", demo.train)
+        demo.stage("search", demo.search)
+        demo.stage("networks", demo.finetune)
+        demo.stage("export", demo.export)
+        return demo.stage("ending", demo.end)
     finally:
         torch.set_num_threads(before)
 
 
-class Story:
+class Demo:
     """One demo: its folder, its settings, and who listens."""
 
     def __init__(self, run: Run, say: Say, tick: Say, every: float = EVERY):
@@ -149,14 +149,15 @@ class Story:
         """Time a step of the supernet's training with one thread and with more, and choose."""
         most = torch.get_num_threads()
         torch.set_num_threads(1)
-        _, data, trainee, plan = self._prepared()
+        training = self._planned()
+        trainee, pictures = training.trainee, training.data.split.train
 
         def timed(steps: int) -> float:
-            return seconds_a_step(trainee, data.split.train, trainee.recipe, self.seed, steps)
+            return seconds_a_step(trainee, pictures, trainee.recipe, self.seed, steps)
 
         # The widest network alone tells how threads help; a whole step would take very long where they get in each
         # other's way, as on a busy machine, and then it is high time to stop trying.
-        alone, first = timed(plan.steps), timed(2)
+        alone, first = timed(training.settings["steps"]), timed(2)
         times = {1: alone}
         for count in [self.threads] if self.threads else sorted({*(n for n in (2, 4, 8) if n < most), most} - {1}):
             torch.set_num_threads(count)
@@ -172,14 +173,14 @@ class Story:
 
     def train(self) -> Found:
         """Train the supernet."""
-        place = self.folder / "supernet"
-        if (place / ENV).is_file():
-            run = Run.resume(place)
-            supernet, data, trainee, plan = train_supernet.again(run, self._source(), "cpu")
-        else:
-            supernet, data, trainee, plan = self._prepared()
-            run = self._new(train_supernet.VERB, place, plan.settings)
-        steps = plan.steps
+        source = self._source()
+        run, training = begin_or_resume(
+            train_supernet.VERB,
+            self.folder / "supernet",
+            self._planned,
+            lambda run: train_supernet.load(run, source, "cpu"),
+        )
+        steps = training.settings["steps"]
         every = Every(report=max(1, steps // 100), check=steps, save=max(1, steps // 20))
 
         def report(p: Progress) -> None:
@@ -187,10 +188,13 @@ class Story:
             self.tick(f"supernet {p.step}/{p.steps}  loss {p.losses['loss']:.4f}", p.step / p.steps)
 
         with run:
-            train_supernet.train(run, supernet, data, trainee, plan, report, every)
+            train_supernet.train(run, training, report, every)
         last = run.metrics.rows[-1]
         aps = f"on held-out pictures the widest has AP {last['widest/ap']:.3f}, the smallest {last['smallest/ap']:.3f}"
-        return {"line": f"{supernet.space.size:,} networks trained at once in {steps:,} steps; {aps}", "metrics": last}
+        return {
+            "line": f"{training.supernet.space.size:,} networks trained at once in {steps:,} steps; {aps}",
+            "metrics": last,
+        }
 
     def search(self) -> Found:
         """Search it once, within the largest budget, and choose for each."""
@@ -231,22 +235,22 @@ class Story:
     def finetune(self) -> Found:
         """Extract, evaluate, fine-tune and evaluate the five networks."""
         macs: dict[str, int] = self.found("search")["macs"]
-        tasks = [
-            Task(name, str(self._network(name)), str(self.folder / "people"), self.scale, self.seed)
+        jobs = [
+            NetworkJob(name, str(self._network(name)), str(self.folder / "people"), self.scale, self.seed)
             for name in sorted(macs, key=lambda name: -macs[name])  # the longest first, so that all end together
         ]
-        shares = dict.fromkeys(macs, 0.0)
 
-        def hear(news: News) -> None:
-            shares[news.name] = news.share
-            if news.text:
-                self.say(f"  {contenders.label(news.name, self.scale.budgets)}: {news.text}")
+        def say(name: str, text: str) -> None:
+            self.say(f"  {contenders.label(name, self.scale.budgets)}: {text}")
+
+        def watch() -> None:
+            shares = {name: networks.done_share(self._network(name), self.scale) for name in macs}
             done = sum(shares[name] * macs[name] for name in macs) / sum(macs.values())
             under_way = ", ".join(f"{name} {100 * share:.0f} %" for name, share in shares.items() if 0 < share < 1)
             self.tick(f"fine-tuning {under_way}", done)
 
-        networks.tell_all(tasks, self.lanes, hear)
-        return {"line": f"{len(tasks)} networks extracted and fine-tuned, {self.lanes} at a time, one thread each"}
+        networks.finetune_all(jobs, self.lanes, say, watch, self.say)
+        return {"line": f"{len(jobs)} networks extracted and fine-tuned, {self.lanes} at a time, one thread each"}
 
     def export(self) -> Found:
         """Write the searched network as ONNX and compare it with torch."""
@@ -298,10 +302,9 @@ class Story:
         shutil.rmtree(place, ignore_errors=True)  # what a kill left while it was made
         return Run.create(verb, settings=settings, out=place)
 
-    def _prepared(self) -> tuple[Supernet, Data, SupernetTrainee, train_supernet.Plan]:
-        """Build the supernet and read the pictures."""
+    def _planned(self) -> SupernetTraining:
         scale = self.scale
-        wishes = train_supernet.Wishes(
+        options = TrainOptions(
             space=scales.space_of(scale, self.folder),
             recipe=changed(Recipe(), scale.supernet),
             length=Length(steps=scale.supernet_steps),
@@ -309,7 +312,7 @@ class Story:
             device="cpu",
             amp="off",
         )
-        return train_supernet.prepare(wishes, self._source(), self.say)
+        return train_supernet.plan(options, self._source(), self.say)
 
     def _forecast(self, measured: Found) -> None:
         """Expect from one step how long the rest takes."""
