@@ -11,47 +11,42 @@ import litepose_nas
 
 PACKAGE = Path(litepose_nas.__file__).parent
 
-# From the bottom up; a unit may import those on earlier lines, and those beside it on its own line.
+# From the bottom up; a unit imports what stands on earlier lines only.
 ORDER = [
-    {"errors"},
-    {"resources", "files", "optional", "space_file", "devices", "task_kind"},
-    {"runs"},
-    {"blocks"},
-    {"families"},
-    {"space"},
-    {"costs", "network"},
-    {"formats", "budget"},
-    {"executors"},
-    {"resolve", "store"},
-    {"api"},
-    {"supernet"},
-    {"weights", "importers", "rewrites", "doctor"},
-    {"runtimes"},
-    {"exporters"},
-    {"metrics"},  # the first to know pictures and poses
-    {"inference", "train"},
-    {"search"},
-    {"report"},
-    {"steps"},
+    {"errors", "rewrites", "store", "task_kind"},
+    {"blocks", "devices", "files", "optional", "resources", "space_file"},
+    {"data", "executors", "families", "runs"},
+    {"metrics", "pose", "space", "synthetic"},
+    {"costs", "doctor", "inference", "network"},
+    {"budget", "formats", "supernet"},
+    {"resolve", "train"},
+    {"api", "search", "weights"},
+    {"importers", "report", "runtimes"},
+    {"exporters", "steps"},
     {"demo"},
     {"cli"},
     {"__main__"},
 ]
 RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
+LONGEST_CHAIN = 14
 NO_TORCH = {
     *("errors", "resources", "files", "optional", "space_file", "task_kind", "runs", "blocks", "families", "space"),
     *("costs", "budget", "formats", "executors", "search", "report", "resolve", "metrics", "cli"),
 }
-DATA = {"data", "pose", "synthetic"}  # never import networks, and networks never import them
-BELOW_DATA = {"errors", "files", "resources", "devices", "task_kind"}
-ABOVE_DATA = RANK["metrics"]
+# Those that know pictures and poses, and those that know networks, do not know each other.
+PICTURES = {"data", "pose", "synthetic", "metrics", "inference"}
+NETWORKS = {
+    *("blocks", "families", "space", "costs", "budget", "formats", "network", "store", "supernet", "weights", "api"),
+    *("resolve", "rewrites", "runtimes", "exporters", "importers"),
+}
 
 
 def unit(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path, top_level_only: bool = False):
+def nodes(path: Path, top_level_only: bool = False):
+    """The syntax tree's nodes, but for what only a type checker reads."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
         id(node)
@@ -59,9 +54,11 @@ def imports(path: Path, top_level_only: bool = False):
         if isinstance(block, ast.If) and "TYPE_CHECKING" in ast.dump(block.test)
         for node in ast.walk(block)
     }
-    for node in tree.body if top_level_only else ast.walk(tree):
-        if id(node) in typing_only:
-            continue
+    return [node for node in (tree.body if top_level_only else ast.walk(tree)) if id(node) not in typing_only]
+
+
+def imports(path: Path, top_level_only: bool = False):
+    for node in nodes(path, top_level_only):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -70,53 +67,61 @@ def imports(path: Path, top_level_only: bool = False):
                 yield from (f"litepose_nas.{alias.name}" for alias in node.names)
 
 
-def files():
-    return [path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py"]
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+FILES = {module(path): path for path in sorted(PACKAGE.rglob("*.py")) if path != PACKAGE / "__init__.py"}
+
+
+def imported(path: Path) -> set[str]:
+    """The modules of the package that a file imports; `from package import module` is an import of the module."""
+    found = set()
+    for node in nodes(path):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            whole = (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {name if name in FILES else node.module for name in whole}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & FILES.keys()
+
+
+def test_every_unit_has_a_line():
+    assert {unit(path) for path in FILES.values()} == set(RANK)
+    assert len(ORDER) <= LONGEST_CHAIN
 
 
 def test_imports_point_downwards():
-    for path in files():
+    for path in FILES.values():
         here = unit(path)
         for name in imports(path):
-            parts = name.split(".")
-            if parts[0] == "litepose_nas" and len(parts) > 1 and parts[1] != "__version__":
-                there = parts[1]
-                if here in DATA:
-                    allowed = there in {here, "data"} | BELOW_DATA
-                elif there in DATA:
-                    allowed = RANK[here] >= ABOVE_DATA
-                else:
-                    allowed = here == there or RANK[there] < RANK[here] or {here, there} <= ORDER[RANK[here]]
-                assert allowed, f"{path.relative_to(PACKAGE)} imports {name}"
+            there = name.split(".")[1] if name.startswith("litepose_nas.") else "__version__"
+            if there not in (here, "__version__"):
+                assert RANK[there] < RANK[here], f"{path.relative_to(PACKAGE)} imports {name}"
+                assert not (here in PICTURES and there in NETWORKS), f"{path.relative_to(PACKAGE)} imports {name}"
+                assert not (here in NETWORKS and there in PICTURES), f"{path.relative_to(PACKAGE)} imports {name}"
 
 
-def test_every_file_has_a_place():
-    known = set(RANK) | DATA
-    assert {unit(path) for path in files()} <= known
+def test_no_file_imports_itself_through_others():
+    left = {name: imported(path) for name, path in FILES.items()}
+    while ready := {name for name, needed in left.items() if not needed & left.keys()}:
+        left = {name: needed for name, needed in left.items() if name not in ready}
+    assert not left, f"a circle among {sorted(left)}"
 
 
 def test_what_must_be_quick_imports_no_torch():
-    for path in files():
-        # Modules beside their blocks are imported inside build().
-        torch_here = path == PACKAGE / "search" / "scoring.py" or path.stem.endswith("_torch")
-        if unit(path) in NO_TORCH and not torch_here:
-            top = {name.split(".")[0] for name in imports(path, top_level_only=True)}
-            assert not top & {"torch", "cv2", "scipy", "onnx", "ray"}, path
-    names = (
-        "cli",
-        "costs",
-        "runs.run",
-        "search.loop",
-        "search.nsga2",
-        "report.plots",
-        "search.rank_correlation",
-        "report.page",
-        "metrics.from_files",
-        "synthetic.dataset",
-        "data.check.page",
-        "data.convert",
-    )
-    code = f"import sys, {', '.join(f'litepose_nas.{name}' for name in names)}; assert 'torch' not in sys.modules"
+    # Modules beside their blocks are imported when one is built.
+    quick = [
+        name
+        for name, path in FILES.items()
+        if unit(path) in NO_TORCH and not path.stem.endswith("_torch") and name != "litepose_nas.search.scoring"
+    ]
+    heavy = {"torch", "cv2", "scipy", "onnx", "ray"}
+    for name in quick:
+        assert not {one.split(".")[0] for one in imports(FILES[name], top_level_only=True)} & heavy, name
+    more = ("synthetic.dataset", "data.check.page", "data.convert")  # drawing, checking and converting data
+    names = [*quick, *(f"litepose_nas.{name}" for name in more)]
+    code = f"import sys, {', '.join(names)}; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
