@@ -3,11 +3,16 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # One thread in each process, before anything imports torch: more only get in each other's way in small operations.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.pop("RAY_ADDRESS", None)  # a cluster that somebody runs is none of a test's business
 pytest.register_assert_rewrite("tests.helpers")
+# A busy machine is slow now and then, and a folder for all examples of a test is meant.
+HEALTHY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+settings.register_profile("tests", deadline=None, suppress_health_check=HEALTHY)
+settings.load_profile("tests")
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def map_points(matrix, points):
     return np.asarray(points, float) @ matrix[:, :2].T + matrix[:, 2]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(box=BOXES, size=SIZES, angle=st.floats(-4, 4), flipped=st.booleans())
 def test_a_map_and_its_inverse_meet(box, size, angle, flipped):
     warp = b.crop_warp(b.padded(box, size), size, angle, flipped)
@@ -38,7 +38,7 @@ def test_a_map_and_its_inverse_meet(box, size, angle, flipped):
     assert (np.linalg.det(warp[:, :2]) < 0) == flipped
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(box=BOXES, size=SIZES)
 def test_a_box_fills_the_input_but_for_its_margin(box, size):
     warp = b.crop_warp(b.padded(box, size), size)
@@ -50,7 +50,7 @@ def test_a_box_fills_the_input_but_for_its_margin(box, size):
     assert (high <= np.array(size[::-1]) + 1e-6).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(box=BOXES, size=SIZES, seed=st.integers(0, 999))
 def test_mirrored_twice_is_the_picture_again(box, size, seed):
     rng = np.random.default_rng(seed)

@@ -159,7 +159,7 @@ def test_limits_that_only_fail_together_are_said_to():
     assert Budget.of(["128MAC", "100params"]).check_reachable(space, price=trade).values[0] == 128
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.sampled_from(["macs", "macs_litepose", "params", "weight_bytes", "peak_bytes"]), st.integers(0, 10**6))
 def test_nothing_sampled_is_below_the_lowest(field, seed):
     space = Space.load("litepose-tiny")

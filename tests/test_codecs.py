@@ -20,7 +20,7 @@ def grids(codec, input_size, size):
     return [CODECS[codec].grid(length, count) for length, count in zip(input_size[::-1], size[::-1], strict=True)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     codec=st.sampled_from(sorted(CODECS)),
     size=SIZES,
@@ -61,7 +61,7 @@ def _maps(joints, input_size, size, codec):
     return encode(joints, input_size, size, CODECS[codec])[0], input_size, CODECS[codec]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(size=SIZES, codec=st.sampled_from(sorted(CODECS)), seed=st.integers(0, 99))
 def test_mirrored_twice_is_the_same(size, codec, seed):
     mirror = [0, 2, 1]
@@ -81,7 +81,7 @@ def pair(size, codec, share):
     return torch.tensor([[(*place, 2.0)], [(input_size[1] - place[0], place[1], 2.0)]]), input_size
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(size=SIZES, codec=st.sampled_from(["dark", "udp"]), share=st.tuples(st.floats(0, 1), st.floats(0, 1)))
 def test_a_mirrored_picture_has_its_joint_in_the_same_place(size, codec, share):
     joints, input_size = pair(size, codec, share)
@@ -90,7 +90,7 @@ def test_a_mirrored_picture_has_its_joint_in_the_same_place(size, codec, share):
 
 
 # Away from the left edge, for the shift repeats the first column.
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(size=st.tuples(st.integers(5, 50), st.integers(24, 50)), share=st.tuples(st.floats(0.4, 0.8), st.floats(0, 1)))
 def test_the_published_grid_needs_the_shift(size, share):
     """A quarter of a pixel is left of three quarters."""

@@ -32,7 +32,7 @@ PEOPLE = st.fractions(Fraction(1, 10), 40, max_denominator=500)
 # ── what a picture costs ──
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(PEOPLE, st.integers(0, 10**9), st.integers(1, 10**10), st.integers(1, 10**11))
 def test_a_run_keeps_its_budget_just_where_the_picture_does(people, detector, macs, most):
     picture, cost = Workload(people, detector), Cost(macs, 2 * macs, 5, 20, 7)
@@ -88,7 +88,7 @@ def a_family(name, task, pairs, rank=by_ap, again=None):
 NETS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=8)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(NETS, NETS, st.integers(5, 80), st.integers(0, 10), st.booleans())
 def test_for_every_number_of_people_the_winner_is_that_of_a_literal_reading(whole, alone, most, detector, loss):
     plain = lambda nets: [(macs, ap / 20, rank / 20) for macs, ap, rank in nets]  # noqa: E731
@@ -198,7 +198,7 @@ def test_half_is_shared_then_two_turns_in_three_go_to_the_best():
     assert asked[2:5] == [(1, 35), (1, 40), (0, 35)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.floats(0, 1), min_size=1, max_size=40), min_size=1, max_size=4), st.integers(4, 90))
 def test_turns_share_what_there_is_and_no_more(aps, evals):
     searches = [fake_go(str(at), some) for at, some in enumerate(aps)]

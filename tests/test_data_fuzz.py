@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litepose_nas.data.annotations import read_coco, read_document
@@ -82,7 +82,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(changes=CHANGES)
 def test_both_ways_of_reading_agree_on_any_document(changes, folder, recwarn):
     document = base()
@@ -101,7 +101,7 @@ def test_both_ways_of_reading_agree_on_any_document(changes, folder, recwarn):
     assert all(example.isprintable() for example in shown)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(
     data=st.one_of(st.binary(max_size=60), st.text(max_size=60).map(str.encode), ODD.map(json.dumps).map(str.encode))
 )
@@ -334,7 +334,7 @@ def test_what_is_no_picture_is_named(tmp_path):
             read_image(path)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(data=st.data())
 def test_any_bytes_for_a_picture(data, tmp_path):
     kind = data.draw(st.sampled_from([".jpg", ".png", ".webp", ".bmp"]))

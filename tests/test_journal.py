@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litepose_nas import UserError
@@ -132,7 +132,7 @@ def test_numbers_come_back_as_they_went():
 SIMPLE = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text()
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(st.lists(st.dictionaries(st.text(), SIMPLE | st.lists(SIMPLE)), max_size=4))
 def test_any_records_survive(tmp_path, records):
     (tmp_path / "any").unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litepose_nas.data.annotations import read_coco
@@ -54,11 +54,7 @@ def broken(tree: object, chosen: float, how: str, odd: object) -> object:
 
 
 faults = given(chosen=st.floats(0, 1, exclude_max=True), how=st.sampled_from(["replace", "remove", "double"]), odd=ODD)
-often = settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+often = settings(max_examples=60)
 
 
 def sound(source: Source, split: str = "val") -> None:

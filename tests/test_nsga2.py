@@ -36,7 +36,7 @@ def literal_dominates(one, other):
     return no_worse and (one.score > other.score or one.macs < other.macs)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(POINTS)
 def test_fronts_are_those_of_peeling(points):
     left, peeled = set(range(len(points))), []
@@ -60,7 +60,7 @@ def test_crowding_of_a_front_known_by_hand():
     assert pareto.crowding([Point(1, 1)] * 3).count(inf) == 2
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.builds(Point, st.integers(-2, 9), st.integers(0, 9), st.sampled_from([0.0, 0.0, 1.0])), max_size=12))
 def test_hypervolume_counts_the_dominated_squares(points):
     squares = sum(
@@ -171,7 +171,7 @@ def test_a_budget_that_nothing_keeps_is_told_before_anything_is_asked():
         nsga2.searcher(toy.problem(["1MMAC"]))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(1_990_000, 11_000_000))
 def test_repairs_and_fills_keep_the_budget(seed, macs):
     problem, rng = toy.problem([f"{macs}MAC"]), random.Random(seed)

@@ -161,7 +161,7 @@ def test_a_folder_that_is_no_run(base, name, told):
         Run.open(base / "train" / "run")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(st.text(), TREES, max_size=4))
 def test_any_settings_are_read_back_as_written(config):
     back = yaml.safe_load(_yaml(config).encode("ascii"))

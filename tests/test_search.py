@@ -140,7 +140,7 @@ def test_a_record_of_another_kind_is_named(tmp_path):
 # ── what is made of it ──
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 500)), max_size=20))
 def test_the_front_is_what_nothing_beats(pairs):
     space, problem = toy.space(), toy.problem(BUDGET)

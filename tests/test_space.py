@@ -78,7 +78,7 @@ def test_blocks_past_the_depth_do_not_count():
     assert "stages.0.blocks.1.kernel" in one.to_dict()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(SPACES), st.integers(0, 2**32))
 def test_moves_stay_inside_and_are_canonical(name, seed):
     space, rng = Space.load(name), random.Random(seed)

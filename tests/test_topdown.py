@@ -194,7 +194,7 @@ def literal_nms(points, scores, areas, sigmas, threshold):
     return kept
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(count=st.integers(0, 12), seed=st.integers(0, 999), threshold=st.floats(0.3, 0.95), near=st.floats(0.5, 30))
 def test_suppression_is_the_literal_rule(count, seed, threshold, near):
     rng = np.random.default_rng(seed)

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
@@ -233,11 +233,7 @@ def test_a_file_cut_short_or_with_false_offsets(path):
         load(path.with_name("none.safetensors"))
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=60)
 @given(at=st.integers(0, 3000), junk=st.binary(min_size=1, max_size=6))
 def test_junk_in_the_head_is_refused_or_harmless(at, junk, tmp_path):
     path = tmp_path / "net.safetensors"
