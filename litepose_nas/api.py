@@ -17,17 +17,15 @@ Named = Arch | str | Path  # an architecture, a name in mobile_configs/, a subne
 
 
 def arch(named: Named) -> Arch:
-    """Return the architecture that a name or a file stands for."""
     return named if isinstance(named, Arch) else resolve(named).subnet.arch
 
 
 def build(named: Named, joints: int = 17) -> Network:
-    """Return the network of an architecture, freshly initialised."""
     from litepose_nas import network
 
     return network.build(arch(named), joints)
 
 
 def cost(named: Named, input: tuple[int, int] | None = None, joints: int = 17) -> Cost:
-    """Return what the network of an architecture costs, at its own resolution unless told otherwise."""
+    """What the network of an architecture costs, at its own resolution unless told otherwise."""
     return costs.cost(arch(named), input, joints)

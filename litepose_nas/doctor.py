@@ -16,7 +16,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.space import Space
 
 
-class Finding(NamedTuple):
+class MachineFinding(NamedTuple):
     """One thing looked at: `ok` is None where it is only a fact."""
 
     what: str
@@ -27,12 +27,11 @@ class Finding(NamedTuple):
 EXTRAS = {"export": ("onnx", "onnxscript", "onnxruntime")}
 
 
-def examine(folder: Path) -> list[Finding]:
-    """Return what was found, problems included."""
+def examine(folder: Path) -> list[MachineFinding]:
     findings = [
-        Finding("litepose-nas", __version__),
-        Finding("python", f"{platform.python_version()} on {platform.platform()}", sys.version_info >= (3, 10)),
-        Finding("processor", f"{os.cpu_count()} cores{_memory()}"),
+        MachineFinding("litepose-nas", __version__),
+        MachineFinding("python", f"{platform.python_version()} on {platform.platform()}", sys.version_info >= (3, 10)),
+        MachineFinding("processor", f"{os.cpu_count()} cores{_memory()}"),
         _torch(),
         *_devices(),
     ]
@@ -40,7 +39,7 @@ def examine(folder: Path) -> list[Finding]:
         missing = [package for package in packages if not _version(package)]
         have = ", ".join(f"{package} {_version(package)}" for package in packages if package not in missing)
         hint = f"{', '.join(missing)} missing: pip install 'litepose-nas[{extra}]'"
-        findings.append(Finding(f"extra {extra}", hint if missing else have, None if missing else True))
+        findings.append(MachineFinding(f"extra {extra}", hint if missing else have, None if missing else True))
     findings += [_spaces(), _folder(folder)]
     return findings
 
@@ -59,17 +58,17 @@ def _memory() -> str:
         return ""
 
 
-def _torch() -> Finding:
+def _torch() -> MachineFinding:
     try:
         import torch
 
         value = float(torch.nn.functional.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 3, 3)))
-        return Finding("torch", f"{torch.__version__}, {torch.get_num_threads()} threads", value == 9.0)
+        return MachineFinding("torch", f"{torch.__version__}, {torch.get_num_threads()} threads", value == 9.0)
     except Exception as error:
-        return Finding("torch", f"does not run: {error}", False)
+        return MachineFinding("torch", f"does not run: {error}", False)
 
 
-def _devices() -> list[Finding]:
+def _devices() -> list[MachineFinding]:
     try:
         import torch
     except ImportError:
@@ -77,24 +76,26 @@ def _devices() -> list[Finding]:
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     if torch.backends.mps.is_available():
         names.append("Apple GPU (mps)")
-    return [Finding("accelerators", ", ".join(names) or "none: everything runs on the processor, training slowly")]
+    return [
+        MachineFinding("accelerators", ", ".join(names) or "none: everything runs on the processor, training slowly")
+    ]
 
 
-def _spaces() -> Finding:
+def _spaces() -> MachineFinding:
     try:
         names = resources.names("search_spaces", ".yaml")
         for name in names:
             Space.load(name)
     except UserError as error:
-        return Finding("search spaces", str(error), False)
-    return Finding("search spaces", f"{', '.join(names) or 'none found'}", bool(names))
+        return MachineFinding("search spaces", str(error), False)
+    return MachineFinding("search spaces", f"{', '.join(names) or 'none found'}", bool(names))
 
 
-def _folder(folder: Path) -> Finding:
+def _folder(folder: Path) -> MachineFinding:
     free = shutil.disk_usage(folder).free / 2**30
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        return Finding("this folder", f"{folder}: cannot be written ({error.strerror})", False)
-    return Finding("this folder", f"{folder}: writable, {free:.0f} GiB free", free > 1)
+        return MachineFinding("this folder", f"{folder}: cannot be written ({error.strerror})", False)
+    return MachineFinding("this folder", f"{folder}: writable, {free:.0f} GiB free", free > 1)

@@ -113,7 +113,6 @@ def _umask() -> int:
 
 
 def sha256(path: str | Path) -> str:
-    """Return the fingerprint of a file."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):

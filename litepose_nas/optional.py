@@ -9,7 +9,7 @@ from litepose_nas.errors import UserError
 
 
 def need(module: str, extra: str) -> Any:
-    """Return a module of an optional package, or say how to install it."""
+    """Import a module of an optional package, or say how to install it."""
     try:
         return importlib.import_module(module)
     except ImportError as error:

@@ -25,7 +25,7 @@ class Resolved(NamedTuple):
 
 
 def resolve(target: str | Path, joints: int | None = None) -> Resolved:
-    """Return the network that a target names; weights of another number of joints than asked for are left out."""
+    """The network that a target names; weights of another number of joints than asked for are left out."""
     path = Path(target)
     name = str(target)
     if name in published():
@@ -52,12 +52,10 @@ def resolve(target: str | Path, joints: int | None = None) -> Resolved:
 
 
 def published() -> list[str]:
-    """Return the names of the published networks that come with this installation."""
     return resources.names("mobile_configs", ".json")
 
 
 def subnet_of(path: str | Path) -> Subnet:
-    """Return what the metadata of a .safetensors file says."""
     metadata = tensor_file.read_header(path).metadata
     if METADATA in metadata:
         where = f"{path}, metadata"

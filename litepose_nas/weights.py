@@ -31,7 +31,7 @@ def save(net: nn.Module | Mapping[str, Tensor], path: str | Path, subnet: Subnet
 
 
 def load(path: str | Path) -> Network:
-    """Return the network in a file, ready to predict; its `meta` is the data of its subnet.json."""
+    """The network in a file, ready to predict; its `meta` is the data of its subnet.json."""
     subnet = subnet_of(path)
     net = skeleton(subnet)
     state = _read(path, net.state_dict())
@@ -62,7 +62,6 @@ def load_supernet(
     device: torch.device | str = "cpu",
     memory_format: torch.memory_format = torch.contiguous_format,
 ) -> Supernet:
-    """Return the supernet in a file."""
     widest, kernel_maps = _description(path)
     blocks = {part.home: part.block for part in widest.arch.plan(widest.joints)}  # parts may share their tensors
     needed = sum(op.params for block in blocks.values() for op in block.ops(*widest.input))
@@ -75,12 +74,12 @@ def load_supernet(
 
 
 def supernet_space(path: str | Path) -> Space:
-    """Return the space of the supernet in a file, as it was trained."""
+    """The space of the supernet in a file, as it was trained."""
     return _description(path)[0].arch.space
 
 
 def _description(path: str | Path) -> tuple[Subnet, bool]:
-    """Return the widest network of the supernet in a file, and whether it has maps of kernels."""
+    """The widest network of the supernet in a file, and whether it has maps of kernels."""
     header = tensor_file.read_header(path)
     if SUPERNET_METADATA not in header.metadata:
         what = "one network" if METADATA in header.metadata else "a file of another program"
@@ -100,13 +99,12 @@ def _description(path: str | Path) -> tuple[Subnet, bool]:
 
 
 def skeleton(subnet: Subnet) -> Network:
-    """Return the network without memory for its weights: names, shapes and wiring only."""
+    """The network without memory for its weights: names, shapes and wiring only."""
     with torch.device("meta"):
         return build(subnet.arch, subnet.joints)
 
 
 def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every tensor."""
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
@@ -133,7 +131,7 @@ def _write(state: Mapping[str, Tensor], path: str | Path, key: str, description:
 
 
 def _read(path: str | Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors of a file, in the precision of those they stand for."""
+    """The tensors of a file, in the precision of those they stand for."""
     compare(tensor_file.read_header(path).shapes, shapes(like), str(path))
     state = read_tensors(path)
     for name, tensor in state.items():
@@ -143,7 +141,6 @@ def _read(path: str | Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """Return what a .safetensors file holds."""
     metadata = tensor_file.read_header(path).metadata
     try:
         tensors = load_file(path)

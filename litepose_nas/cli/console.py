@@ -18,17 +18,14 @@ class StoppedError(Exception):
 
 
 def out(text: str = "") -> None:
-    """Print a line of the result."""
     sys.stdout.write(text + "\n")
 
 
 def error(text: str) -> None:
-    """Print what went wrong."""
     sys.stderr.write(f"error: {text}\n")
 
 
 def as_json(value: Any) -> None:
-    """Print a result for machines."""
     out(json.dumps(value, indent=2))
 
 
@@ -57,7 +54,7 @@ def _text(value: object) -> str:
 
 
 def short(number: float, unit: str) -> str:
-    """Return a large number as people say it: 0.883 GMAC, 933 MMAC."""
+    """A large number as people say it: 0.883 GMAC, 933 MMAC."""
     for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= factor / 10 and (factor > 1e3 or number >= factor):
             return f"{number / factor:.3f} {prefix}{unit}"
@@ -65,7 +62,6 @@ def short(number: float, unit: str) -> str:
 
 
 def step(line: str) -> None:
-    """Print a line of progress."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
@@ -121,7 +117,7 @@ def status(what: str) -> Iterator[Callable[[str], None]]:
 
 
 def _screen(*columns: ProgressColumn) -> Progress:
-    """Return what draws below the lines that are printed meanwhile, and is gone when it ends."""
+    """What draws below the lines that are printed meanwhile, and is gone when it ends."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn
     from rich.table import Column

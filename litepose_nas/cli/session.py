@@ -85,7 +85,6 @@ def budget_near(space: Space, joints: int) -> str:
 
 
 def ends(space: Space, joints: int) -> list[Cost]:
-    """The costs of the smallest and the widest network."""
     return [costs.cost(arch, joints=joints) for arch in (space.smallest, space.widest)]
 
 

@@ -95,14 +95,14 @@ def count(name: Name, as_json: Json = False) -> None:
 
 
 def _ends(space: Space) -> list:
-    """Return the cheapest and the dearest architecture; resolution is a choice like any other."""
+    """The cheapest and the dearest architecture; resolution is a choice like any other."""
     if not space.genes:
         raise UserError(f"{space.name}: no list of choices in it, so there is nothing to search")
     return [("smallest", space.smallest), ("widest", space.widest)]
 
 
 def _rows(space: Space) -> list[tuple[str, str]]:
-    """Return a line for each gene, one for all blocks that offer the same."""
+    """A line for each gene, one for all blocks that offer the same."""
     rows: dict[str, str] = {}
     for gene in space.genes:
         path, _, rest = gene.path.partition(".blocks.")

@@ -17,8 +17,6 @@ EXPORT, START = 12.0, 4.0  # seconds; START: a new process imports torch
 
 
 class Clock:
-    """Knows which stages are still to come."""
-
     def __init__(self) -> None:
         self.expected: dict[str, float] = {}
         self._stage, self._began = "", time.perf_counter()
@@ -32,7 +30,7 @@ class Clock:
         self._stage, self._began = stage, time.perf_counter()
 
     def left(self, share: float) -> str:
-        """Return in words how long the rest of the demo takes, when this share of the stage is done."""
+        """How long the rest of the demo takes, in words, when this share of the stage is done."""
         if not self.expected:
             return "?"
         passed = time.perf_counter() - self._began
@@ -53,7 +51,7 @@ def forecast(
     alone: float,
     nets: Sequence[int],
 ) -> Mapping[str, float]:  # fmt: skip
-    """Return the seconds of the stages that follow the first measurement.
+    """The seconds of the stages that follow the first measurement.
 
     `step` is a late step of the supernet with the threads that were chosen, `alone` the same with one thread; `nets`
     are the MACs of the networks that will be fine-tuned.

@@ -17,7 +17,7 @@ CLOSE = 0.06  # MACs that differ by less than this share are the same
 
 
 def contenders(found: Sequence[Evaluated], budgets: Sequence[str], space: Space, joints: int) -> dict[str, Arch]:
-    """Return the networks by name: the best within each budget, and what they are compared with."""
+    """The networks by name: the best within each budget, and what they are compared with."""
     chosen: dict[str, Arch] = {}
     for number, text in enumerate(budgets, 1):
         one = best(found, Budget.of([text]))
@@ -33,14 +33,14 @@ def contenders(found: Sequence[Evaluated], budgets: Sequence[str], space: Space,
 
 
 def label(name: str, budgets: Sequence[str]) -> str:
-    """Return what a network is called in a table."""
+    """What a network is called in a table."""
     if name.startswith("searched-"):
         return f"searched within {budgets[int(name.partition('-')[2]) - 1]}"
     return "scaled uniformly" if name == SCALED else name
 
 
 def scaled(space: Space, macs: int, joints: int) -> Arch:
-    """Return a network of about these MACs whose choices all stand at about the same share of their ranges.
+    """A network of about these MACs whose choices all stand at about the same share of their ranges.
 
     So a family of networks is scaled by hand. On the way from the smallest to the widest every gene rises in equal
     shares of its range, those that would step at once in the order of the space. A step of the resolution changes the

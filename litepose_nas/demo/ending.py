@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 
 def table(folders: Mapping[str, Path], scale: DemoScale) -> list[Row]:
-    """Return what each network costs and finds on the validation pictures, the cheapest first."""
+    """What each network costs and finds on the validation pictures, the cheapest first."""
     rows = []
     for name, folder in folders.items():
         subnet = subnet_file.read(folder / "subnet.json")
@@ -44,7 +44,7 @@ def table(folders: Mapping[str, Path], scale: DemoScale) -> list[Row]:
 
 
 def compare(folders: Mapping[str, Path], val: Dataset, scale: DemoScale) -> dict[str, float]:
-    """Return how far the searched network is ahead of the scaled one, and the middle 95 % of that over the bootstrap.
+    """How far the searched network is ahead of the scaled one, and the middle 95 % of that over the bootstrap.
 
     Both meet the same draws of pictures, so what makes a draw hard for either cancels.
     """
@@ -58,7 +58,6 @@ def compare(folders: Mapping[str, Path], val: Dataset, scale: DemoScale) -> dict
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:
-    """Write the table as a file."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
@@ -66,7 +65,7 @@ def write_csv(rows: Sequence[Row], path: Path) -> None:
 
 
 def front(rows: Sequence[Row], search_csv: Path) -> str:
-    """Return a picture of AP over MACs: all that was searched as dots, the table's networks before and after tuning."""
+    """A picture of AP over MACs: all that was searched as dots, the table's networks before and after tuning."""
     with search_csv.open(encoding="utf-8", newline="") as file:
         dots = [(int(line["macs"]) / 1e6, float(line["ap"])) for line in csv.DictReader(file)]
     aps = [ap for _, ap in dots] + [row[key] for row in rows for key in ("ap_inherited", "ap_finetuned")]

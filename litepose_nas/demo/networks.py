@@ -33,8 +33,6 @@ LOOK = 0.5  # seconds between two looks at how far the trainings are
 
 
 class NetworkJob(NamedTuple):
-    """One network to extract and fine-tune."""
-
     name: str
     folder: str  # with its subnet.json
     data: str
@@ -119,7 +117,7 @@ def _now_and_then(watch: Callable[[], None]) -> Iterator[None]:
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:
-    """Return the figures and results that an evaluation left."""
+    """The figures and results that an evaluation left."""
     return dict(json.loads((folder / name).read_text(encoding="utf-8")))
 
 

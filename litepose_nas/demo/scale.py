@@ -54,13 +54,13 @@ QUICK = DemoScale(
 
 
 def read(kept: Mapping[str, Any]) -> DemoScale:
-    """Return the scale that a run's config.yaml holds, where tuples have become lists."""
+    """The scale that a run's config.yaml holds, where tuples have become lists."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()}
     return DemoScale(**values)
 
 
 def space_of(scale: DemoScale, folder: Path) -> str:
-    """Return the name of the demo's space; one with fewer resolutions is written to a file first."""
+    """The name of the demo's space; one with fewer resolutions is written to a file first."""
     whole = Space.load(scale.space)
     if not scale.resolutions:
         return scale.space

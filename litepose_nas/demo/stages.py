@@ -46,7 +46,7 @@ Found = dict[str, Any]
 
 
 def box() -> list[str]:
-    """Return what the doctor says of this machine, in a box; what does not work at all is an error."""
+    """What the doctor says of this machine, in a box; what does not work at all is an error."""
     findings = doctor.examine(Path.cwd())
     if bad := [finding for finding in findings if finding.ok is False]:
         raise UserError(f"{bad[0].what}: {bad[0].state}; `litepose-nas doctor` tells more")
@@ -88,7 +88,7 @@ class Demo:
     # ── stages and telling ──
 
     def stage(self, name: str, tell: Callable[[], Found]) -> Found:
-        """Return what a stage found, now or in the interrupted run before."""
+        """What a stage found, now or in the interrupted run before."""
         path = self._record(name)
         self.clock.begin(name)
         if path.is_file():
@@ -107,11 +107,9 @@ class Demo:
         return found
 
     def found(self, name: str) -> Found:
-        """Return what a finished stage found."""
         return dict(json.loads(self._record(name).read_text(encoding="utf-8")))
 
     def say(self, text: str) -> None:
-        """Tell a result."""
         self.run.log(text)
         self._say(text)
 
@@ -128,7 +126,6 @@ class Demo:
     # ── the stages ──
 
     def draw(self) -> Found:
-        """Draw the people."""
         scale = self.scale
         made = write_toy(
             self.folder / "people",
@@ -172,7 +169,6 @@ class Demo:
         return {"line": line, "threads": threads, "seconds_a_step": {str(n): s for n, s in times.items()}}
 
     def train(self) -> Found:
-        """Train the supernet."""
         source = self._source()
         run, training = begin_or_resume(
             train_supernet.VERB,
@@ -253,7 +249,6 @@ class Demo:
         return {"line": f"{len(jobs)} networks extracted and fine-tuned, {self.lanes} at a time, one thread each"}
 
     def export(self) -> Found:
-        """Write the searched network as ONNX and compare it with torch."""
         try:
             for module in ("onnx", "onnxscript", "onnxruntime"):
                 need(module, "export")
@@ -269,7 +264,6 @@ class Demo:
         return {"line": line, "difference": apart, "file": str(path)}
 
     def end(self) -> Found:
-        """Put the figures together and draw the pictures."""
         folders = {name: self._network(name) for name in self.found("search")["macs"]}
         val = self._source().read("val")
         rows = ending.table(folders, self.scale)
@@ -315,7 +309,6 @@ class Demo:
         return train_supernet.plan(options, self._source(), self.say)
 
     def _forecast(self, measured: Found) -> None:
-        """Expect from one step how long the rest takes."""
         times, scale = measured["seconds_a_step"], self.scale
         space, recipe = Space.load(scales.space_of(scale, self.folder)), changed(Recipe(), scale.supernet)
         macs = [int(Budget.of([text]).limits[0].most) for text in scale.budgets]

@@ -33,7 +33,7 @@ VARIABLES = (
 
 
 def describe() -> dict[str, Any]:
-    """Return versions, platform, commit, and the variables that change numbers; nothing is imported for it."""
+    """Versions, platform, commit, and the variables that change numbers; nothing is imported for it."""
     return {
         "litepose_nas": __version__,
         "commit": commit(),
@@ -47,7 +47,7 @@ def describe() -> dict[str, Any]:
 
 
 def version(package: str) -> str | None:
-    """Return the installed version of a package without importing it, None if there is none."""
+    """The installed version of a package without importing it, None if there is none."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -55,7 +55,7 @@ def version(package: str) -> str | None:
 
 
 def commit() -> str | None:
-    """Return the commit of the checkout that this code is run from, `-dirty` if changed, None outside of one."""
+    """The commit of the checkout that this code is run from, `-dirty` if changed, None outside of one."""
     here = Path(__file__)
     # Tracked, not just inside: an environment within somebody's own repository must not give that one's commit.
     if _git(here.parent, "ls-files", "--error-unmatch", here.name) is None:

@@ -76,21 +76,20 @@ class Journal:
             files.append(self.path, b"\n", keep=True)
 
     def append(self, record: Mapping[str, Any]) -> Record:
-        """Write one record to the disk and return it as a later reader will see it."""
         kept = plain(record)
         files.append(self.path, _line(kept), keep=True)
         self.records.append(kept)
         return kept
 
     def _only_started(self, first: bytes) -> bool:
-        """Return whether the file holds no more than the beginning of this first line."""
+        """Whether the file holds no more than the beginning of this first line."""
         with self.path.open("rb") as file:
             start = file.read(len(first))
         return len(start) < len(first) and first.startswith(start)
 
 
 def read(path: str | Path) -> Read:
-    """Return what a journal holds without touching it; a last line cut in the middle does not count."""
+    """What a journal holds without touching it; a last line cut in the middle does not count."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -121,7 +120,7 @@ def read(path: str | Path) -> Read:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON can hold it and give it back: numbers of numpy as Python's, nan and inf as words."""
+    """A value as JSON can hold it and give it back: numbers of numpy as Python's, nan and inf as words."""
     if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, Mapping):

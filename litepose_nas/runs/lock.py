@@ -63,7 +63,7 @@ def _me() -> dict[str, Any]:
 
 
 def _lives(holder: dict[str, Any]) -> bool:
-    """Return whether the process may still run; one on another host may, for nobody here can tell."""
+    """Whether the process may still run; one on another host may, for nobody here can tell."""
     if holder["host"] != platform.node() or os.name != "posix":
         return True
     try:
@@ -76,7 +76,7 @@ def _lives(holder: dict[str, Any]) -> bool:
 
 
 def _started(pid: int) -> str | None:
-    """Return when a process began, in ticks since the machine did, where the system tells."""
+    """When a process began, in ticks since the machine did, where the system tells."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
     except (OSError, IndexError):

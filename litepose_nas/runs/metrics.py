@@ -33,7 +33,6 @@ class Metrics:
             self._rewrite_table()
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Add a row to both files."""
         kept = plain(row)
         if not isinstance(kept.get("step"), int):
             raise ValueError(f"a row of metrics needs a whole number as `step`: {row}")
@@ -52,7 +51,7 @@ class Metrics:
 
 
 def read(path: str | Path) -> list[Row]:
-    """Return the rows of a metrics.jsonl; a last line cut in the middle does not count."""
+    """The rows of a metrics.jsonl; a last line cut in the middle does not count."""
     try:
         lines = Path(path).read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -68,7 +67,7 @@ def read(path: str | Path) -> list[Row]:
 
 
 def _columns(rows: Iterable[Row]) -> list[str]:
-    """Return every key in the order in which they first appear."""
+    """Every key in the order in which they first appear."""
     return list(dict.fromkeys(key for row in rows for key in row))
 
 

@@ -64,7 +64,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Return a run to read from, whether or not another process is writing it."""
+        """A run to read from, whether or not another process is writing it."""
         folder = Path(path)
         try:
             env = json.loads((folder / ENV).read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ class Run:
 
     @classmethod
     def latest(cls, verb: str, base: str | Path = "runs", having: str = ENV) -> Run:
-        """Return the newest run of a verb that has a certain file in it, to read from."""
+        """The newest run of a verb that has a certain file in it, to read from."""
         found = _oldest_first(Path(base) / verb, having)
         if not found:
             lacking = f" with {having} in it" if having != ENV else ""
@@ -115,7 +115,7 @@ class Run:
 
     @classmethod
     def unfinished(cls, verb: str, base: str | Path = "runs") -> Run:
-        """Return the newest run of a verb that has not ended, to read from."""
+        """The newest run of a verb that has not ended, to read from."""
         found = _oldest_first(Path(base) / verb, ENV)
         going = [folder for folder in found if not (folder / ENDED).is_file()]
         if going:
@@ -158,7 +158,6 @@ class Run:
 
     @property
     def journal(self) -> Path:
-        """Where a search keeps its journal."""
         return self.folder / "journal.jsonl"
 
     @property
@@ -167,7 +166,7 @@ class Run:
         return self._metrics or self.metrics_until(None)
 
     def metrics_until(self, step: int | None) -> Metrics:
-        """Return the table of metrics with the rows after a step cut off: what training resumes with."""
+        """The table of metrics with the rows after a step cut off: what training resumes with."""
         self._check_mine()
         self._metrics = Metrics(self.folder, step)
         return self._metrics
@@ -200,12 +199,12 @@ class Run:
 
 
 def digest(settings: Any) -> str:
-    """Return a hash of plain settings that does not depend on the order of keys."""
+    """A hash of plain settings that does not depend on the order of keys."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def differences(old: Any, new: Any) -> dict[str, str]:
-    """Return a line for each setting that differs, by its dotted path."""
+    """A line for each setting that differs, by its dotted path."""
     before, after = dict(_flat(old)), dict(_flat(new))
     return {
         key: f"{key} was {_shown(before, key)}, now {_shown(after, key)}"
@@ -241,7 +240,7 @@ def _command(argv: Sequence[str] | None) -> str:
 
 
 def _oldest_first(parent: Path, having: str) -> list[Path]:
-    """Return the folders of runs that have a certain file in them."""
+    """The folders of runs that have a certain file in them."""
     found = [folder for folder in parent.glob("*/") if (folder / ENV).is_file() and (folder / having).exists()]
     return sorted(found, key=lambda folder: (_created(folder), folder.name))
 

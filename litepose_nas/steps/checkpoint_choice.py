@@ -9,13 +9,13 @@ from litepose_nas.search.problem import MUTE_AP
 
 
 def rank(scores: Mapping[str, float]) -> tuple[float, float]:
-    """Return what is greater for better scores: the AP, then less loss; an AP too low to tell anything counts none."""
+    """What is greater for better scores: the AP, then less loss; an AP too low to tell anything counts none."""
     ap, loss = float(scores["ap"]), float(scores["loss"])  # from the metrics, `inf` is a word
     return (ap if ap >= MUTE_AP else 0.0, -loss if math.isfinite(loss) else -math.inf)
 
 
 def is_best(scores: Mapping[str, float], rows: Iterable[Mapping[str, float]], prefix: str) -> bool:
-    """Return whether scores beat those of all earlier checks, which rows of metrics hold under prefix/ap and /loss."""
+    """Whether scores beat those of all earlier checks, which rows of metrics hold under prefix/ap and /loss."""
     keys = f"{prefix}/ap", f"{prefix}/loss"
     earlier = [rank({"ap": row[keys[0]], "loss": row[keys[1]]}) for row in rows if keys[1] in row]
     return not earlier or rank(scores) > max(earlier)

@@ -31,7 +31,6 @@ class Data(NamedTuple):
 
     @property
     def joints(self) -> int:
-        """How many joints the skeleton has."""
         return len(self.skeleton.names)
 
 
@@ -46,7 +45,7 @@ def read_data(
 
 
 def needed(subnet: Subnet, where: str) -> dict[str, Any]:
-    """Return what a subnet.json says of its supernet and training, or say what is missing."""
+    """Read what a subnet.json says of its supernet and training, or say what is missing."""
     kinds = {"supernet": dict, "recipe": dict, "data": str, "seed": int}
     for key, kind in kinds.items():
         if not isinstance(subnet.info.get(key), kind):
@@ -65,7 +64,7 @@ def check_joints(data: Data, source: Source, joints: int, of: object) -> None:
 
 
 def boxes_for(dataset: Dataset, where: str, path: Path, least_score: float = 0.0) -> Boxes:
-    """Return the boxes of a file, of the pictures of a dataset; `where` says in an error which those are."""
+    """The boxes of a file, of the pictures of a dataset; `where` says in an error which those are."""
     labelled = any(len(record.joints) for record in dataset.records)
     people = {"category_id": read_truth(dataset).category_id} if labelled else {}
     found = read_boxes(path, least_score, **people)
@@ -76,12 +75,11 @@ def boxes_for(dataset: Dataset, where: str, path: Path, least_score: float = 0.0
 
 
 def first_of(pictures: Pictures, count: int) -> Pictures:
-    """Return the first so many pictures."""
     return Pictures(pictures.dataset._replace(records=pictures.dataset.records[:count]))
 
 
 def describe(skeleton: Skeleton, task: Task) -> dict[str, Any]:
-    """Return what must travel with weights so that their outputs can be decoded and drawn."""
+    """What must travel with weights so that their outputs can be decoded and drawn."""
     return {
         "keypoints": list(skeleton.names),
         "flip_pairs": [list(pair) for pair in skeleton.flip_pairs],
@@ -92,7 +90,6 @@ def describe(skeleton: Skeleton, task: Task) -> dict[str, Any]:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in words."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

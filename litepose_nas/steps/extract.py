@@ -22,7 +22,7 @@ from litepose_nas.train.recipe import from_mapping
 
 
 def known_supernet(info: Mapping[str, Any], where: object, moved: str, changed: str) -> Path:
-    """Return the file of the supernet that a subnet was found in; where it is gone or has changed, say the way out."""
+    """Find the file of the supernet that a subnet was found in; where it is gone or has changed, say the way out."""
     store = Path(str(info["supernet"].get("path")))
     if not store.is_file():
         raise UserError(f"{store}: the supernet that {where} names is not there; {moved}")

@@ -69,7 +69,7 @@ class Finetuning(NamedTuple):
 
 
 def known_weights(path: Path) -> Subnet:
-    """Return what a file of weights says of its network, or say how to come by one."""
+    """Read what a file of weights says of its network, or say how to come by one."""
     if path.suffix != ".safetensors":
         resolve(str(path))  # what is nothing at all is told so
         way = f"make them with: litepose-nas extract {path}" if path.suffix == ".json" else "name a .safetensors file"
@@ -204,12 +204,11 @@ class _KeyEverywhere(nn.Module):
         self.group = group
 
     def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
-        """Return the heatmaps of every frame."""
         return key_everywhere(self.group, clips)
 
 
 def _teacher(subnet: Subnet, path: Path, where: torch.device) -> nn.Module:
-    """Return who else a network learns from: the widest of its supernet, and of a group its own key network."""
+    """Who else a network learns from: the widest of its supernet, and of a group its own key network."""
     if subnet.arch.space.task.clips:
         return _KeyEverywhere(devices.place(weights.load(path), where))
     moved = "extract again with --supernet and its place, or leave out --teacher"

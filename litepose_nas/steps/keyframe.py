@@ -24,7 +24,7 @@ Given = str | None  # the file of a key network
 
 
 def space_with_key(space: Space, key: Given) -> Space:
-    """Return a temporal space with a trained network for its key frames; any other space as it is."""
+    """A temporal space with a trained network for its key frames; any other space as it is."""
     if not space.task.clips:
         if key is not None:
             raise UserError(f"--key {key}: {space.name} has no key frames; leave it out")
@@ -49,7 +49,7 @@ def space_with_key(space: Space, key: Given) -> Space:
 
 
 def key_network(key: str) -> Subnet:
-    """Return what the file of a key network says of it."""
+    """What the file of a key network says of it."""
     found = resolve(key)
     if found.weights is None:
         raise UserError(f"--key {key}: an architecture without weights; name a .safetensors file")
@@ -75,7 +75,6 @@ def check_key(key: Given, skeleton: Skeleton, recipe: Recipe) -> None:
 
 
 def load_key(supernet: Supernet, key: Given) -> None:
-    """Copy the tensors of a key network into the supernet that was made for it."""
     if key is None:
         return
     mine = supernet.store.state_dict()
@@ -85,7 +84,7 @@ def load_key(supernet: Supernet, key: Given) -> None:
 
 
 def _plain(node: Any) -> Any:
-    """Return the tree of an architecture as a space's file would say it, blocks past the depth left out."""
+    """The tree of an architecture as a space's file would say it, blocks past the depth left out."""
     if isinstance(node, SimpleNamespace):
         tree = {key: _plain(value) for key, value in vars(node).items()}
         return {**tree, "blocks": tree["blocks"][: tree["depth"]]} if "blocks" in tree else tree

@@ -59,12 +59,11 @@ class Trials(NamedTuple):
     settings: Mapping[str, Any]
 
     def work(self) -> Callable[[Stretch], dict[str, Any]]:
-        """Return what trains candidates in this process, on one thread."""
+        """What trains candidates in this process, on one thread."""
         torch.set_num_threads(1)
         return self.training(open_source(self.settings["data"]))
 
     def training(self, source: Source) -> Callable[[Stretch], dict[str, Any]]:
-        """Return what trains candidates with these pictures."""
         return lambda stretch: _train(self, source, stretch)
 
 
@@ -77,7 +76,7 @@ class Shipped(NamedTuple):
 
 
 def nearest_to_best(searched: Run, count: int) -> list[Subnet]:
-    """Return the network that a search chose, and those within the budget whose scores come next.
+    """The network that a search chose, and those within the budget whose scores come next.
 
     They need not be on the front: noise may have kept them off it, and training may tell what noise did not.
     """
@@ -101,7 +100,7 @@ def nearest_to_best(searched: Run, count: int) -> list[Subnet]:
 
 
 def rungs(count: int, steps: int) -> list[tuple[int, int]]:
-    """Return how many candidates are trained up to which step: fewer and fewer, one to the end."""
+    """How many candidates are trained up to which step: fewer and fewer, one to the end."""
     levels = 0
     while ETA**levels < count:
         levels += 1
@@ -109,7 +108,7 @@ def rungs(count: int, steps: int) -> list[tuple[int, int]]:
 
 
 def work_of(found: Sequence[tuple[int, int]]) -> int:
-    """Return how many steps rungs come to, all candidates together."""
+    """How many steps rungs come to, all candidates together."""
     return sum(
         kept * (until - before) for (kept, until), before in zip(found, [0, *(u for _, u in found)], strict=False)
     )

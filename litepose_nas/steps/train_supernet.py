@@ -136,7 +136,7 @@ def _task(supernet: Supernet, data: Data, recipe: Recipe) -> Task:
 def _begun(
     space: Space, joints: int, seed: int, device: torch.device, init: str | None, key: str | None
 ) -> tuple[Supernet, Start | None]:
-    """Return the supernet as it is before the first step, and what it was started from."""
+    """The supernet as it is before the first step, and what it was started from."""
     torch.manual_seed(seed)
     supernet = Supernet(space, joints, device=device, memory_format=devices.layout(device))
     start = starts.init_supernet(supernet, Path(init)) if init else None
@@ -145,7 +145,7 @@ def _begun(
 
 
 def _as_started(recipe: Recipe, typed: tuple[str, ...], start: Start, say: Say) -> Recipe:
-    """Return the recipe with the pictures prepared as the weights are used to, unless they were asked for otherwise."""
+    """The recipe with the pictures prepared as the weights are used to, unless they were asked for otherwise."""
     say(str(start.report))
     if start.pixels in (None, recipe.pixels):
         return recipe
@@ -222,7 +222,7 @@ def _ends(space: Space, size: Sequence[int] | None) -> dict[str, Any]:
 
 
 def _chosen(recipe: Recipe, typed: tuple[str, ...]) -> dict[str, Any]:
-    """Return the settings that were typed or differ from the defaults: the user's own."""
+    """The settings that were typed or differ from the defaults: the user's own."""
     plain = dataclasses.asdict(Recipe())
     own = dataclasses.asdict(recipe).items()
     return {key: value for key, value in own if value != plain[key] or key in typed}

@@ -15,7 +15,6 @@ from litepose_nas.errors import UserError
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values."""
     with files.replacing(path) as temporary:
         try:
             torch.save(state, temporary)
@@ -24,7 +23,6 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return what a checkpoint holds."""
     try:
         with zipfile.ZipFile(path) as parts:
             spoilt = parts.testzip()  # torch writes a sum of each part and never looks at it
@@ -47,7 +45,6 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def damaged(path: Path, why: object) -> UserError:
-    """Return the error for a checkpoint that cannot be continued."""
     return UserError(
         f"{path}: not a checkpoint of this training ({str(why)[:160]}); delete it to train that run from the start"
     )

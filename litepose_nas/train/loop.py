@@ -158,7 +158,7 @@ class _State:
                 tensor.copy_(torch.where(still, old, tensor))
 
     def _of(self, param: Tensor) -> list[Tensor]:
-        """Return the numbers of a parameter, and its momenta."""
+        """The numbers of a parameter, and its momenta."""
         momenta = [value for value in self.optimizer.state[param].values() if value.shape == param.shape]
         return [param.detach(), *momenta]
 
@@ -171,7 +171,7 @@ class _State:
         )
 
     def _finite(self, grad: Tensor) -> bool:
-        """Return whether a half-precision gradient did not overflow, and choose the next scale."""
+        """Tell whether a half-precision gradient did not overflow, and choose the next scale."""
         fine = bool(torch.isfinite(grad).all())
         self.calm = self.calm + 1 if fine else 0
         if not fine or self.calm == 1000:
@@ -218,13 +218,12 @@ class _Clock:
 
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
-        """Leave out what is no training."""
         before = time.perf_counter()
         yield
         self.start += time.perf_counter() - before
 
     def read(self, step: int, steps: int) -> tuple[float, float, float]:
-        """Return images a second, the share of waiting, and the seconds that are left."""
+        """Images a second, the share of waiting, and the seconds that are left."""
         passed = max(time.perf_counter() - self.start, 1e-9)
         speed, share = self.images / passed, self.waiting / passed
         each = passed / max(step - self.steps, 1) if self.steps else passed / max(step, 1)

@@ -55,7 +55,6 @@ class Recipe:
 
     @property
     def loss(self) -> LossSettings:
-        """The settings of the loss."""
         return LossSettings(
             push=self.push,
             push_weight=self.push_weight,
@@ -68,7 +67,6 @@ class Recipe:
 
     @property
     def task_info(self) -> dict[str, Any]:
-        """What a task is made from."""
         return {
             "pixels": self.pixels,
             "tag_cue": (self.cue, 0.0),
@@ -79,11 +77,9 @@ class Recipe:
 
     @property
     def augment(self) -> Augment:
-        """The settings of augmentation."""
         return Augment(self.rotation, self.scale, self.translate, self.flip, self.colour, self.half_body)
 
     def rate(self, step: int, steps: int) -> float:
-        """Return the learning rate of a step."""
         rise = max(1, round(self.warmup * steps))
         if step < rise:
             return self.lr * (step + 1) / rise
@@ -149,7 +145,6 @@ class Length(NamedTuple):
 
 
 def named(name: str, task: str = "bottomup") -> Recipe:
-    """Return the recipe of that name for a task."""
     if name not in RECIPES[task]:
         others = [other for other, recipes in RECIPES.items() if name in recipes]
         why = f"is one for {TaskKind(others[0]).words} networks" if others else "is not one"
@@ -158,7 +153,7 @@ def named(name: str, task: str = "bottomup") -> Recipe:
 
 
 def changed(recipe: Recipe, settings: Iterable[str], task: str = "bottomup") -> Recipe:
-    """Return a recipe with settings of the form key=value, none of which another task alone reads."""
+    """A recipe with settings of the form key=value, none of which another task alone reads."""
     settings, values = list(settings), {}
     for key in keys(settings):
         for other in OWN:
@@ -176,23 +171,22 @@ def changed(recipe: Recipe, settings: Iterable[str], task: str = "bottomup") -> 
 
 
 def keys(settings: Iterable[str]) -> tuple[str, ...]:
-    """Return the names in settings of the form key=value."""
+    """The names in settings of the form key=value."""
     return tuple(setting.partition("=")[0].strip() for setting in settings)
 
 
 def fields() -> list[str]:
-    """Return the names of a recipe's settings."""
     return [field.name for field in dataclasses.fields(Recipe)]
 
 
 def kept(recipe: Recipe, task: str) -> dict[str, Any]:
-    """Return the settings that a task reads, as a run keeps them."""
+    """The settings that a task reads, as a run keeps them."""
     foreign = {key for other, own in OWN.items() if other not in READS[task] for key in own}
     return {key: value for key, value in dataclasses.asdict(recipe).items() if key not in foreign}
 
 
 def from_mapping(values: Mapping[str, Any]) -> Recipe:
-    """Return the recipe with these settings, which may be words as in a file or on a command line."""
+    """The recipe with these settings, which may be words as in a file or on a command line."""
     defaults = dataclasses.asdict(Recipe())
     out = {}
     for key, value in values.items():

@@ -26,7 +26,7 @@ class Trainee(Protocol):
     covers: bool  # whether the nets of every step reach all of the store
 
     def size(self, step: int) -> tuple[int, int]:
-        """Return height and width of the pictures of a step."""
+        """Height and width of the pictures of a step."""
 
     def backward(
         self, images: Tensor, joints: Tensor, masks: Tensor | None, step: int, scale: float = 1.0
@@ -47,7 +47,7 @@ class SupernetTrainee:
         self._supernet, self._steps, self._seed, self._size = supernet, steps, seed, size
 
     def size(self, step: int) -> tuple[int, int]:
-        """Return the resolution of the step, drawn once for all its nets: they could not be compared otherwise."""
+        """The resolution of the step, drawn once for all its nets: they could not be compared otherwise."""
         if self._size is not None:
             return self._size
         rng = random.Random(f"size {self._seed} {step}")
@@ -55,7 +55,6 @@ class SupernetTrainee:
         return input_size(rng.choice(genes[0].choices)) if genes else self._supernet.space.widest.input
 
     def archs(self, step: int) -> list[Arch]:
-        """Return the architectures of the step."""
         space, rng = self._supernet.space, random.Random(f"archs {self._seed} {step}")
         if not self.recipe.sandwich:
             return [space.sample(rng)]
@@ -66,7 +65,6 @@ class SupernetTrainee:
     def backward(
         self, images: Tensor, joints: Tensor, masks: Tensor | None, step: int, scale: float = 1.0
     ) -> dict[str, Tensor]:
-        """Add the gradients of every net of the step."""
         first, *others = self.archs(step)
         outputs = self._supernet.subnet(first)(images)
         loss = self.task.target(outputs, joints, masks, (images.shape[-2], images.shape[-1]), self.recipe.loss)
@@ -99,13 +97,11 @@ class NetTrainee:
         self.net, self._size, self._teacher = net.train(), size, teacher
 
     def size(self, step: int) -> tuple[int, int]:
-        """Return the network's own resolution."""
         return self._size
 
     def backward(
         self, images: Tensor, joints: Tensor, masks: Tensor | None, step: int, scale: float = 1.0
     ) -> dict[str, Tensor]:
-        """Add the gradients of one batch."""
         outputs = self.net(images)
         size = (images.shape[-2], images.shape[-1])
         losses = self.task.target(outputs, joints, masks, size, self.recipe.loss)(outputs)
