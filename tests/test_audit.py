@@ -20,6 +20,11 @@ from tests.helpers.commands import run
 ASKED = AuditOptions(nets=3, seeds=2, length=Length(steps=3))
 
 
+def planned(trained, source, **more):
+    options = ASKED._replace(supernet=str(trained.folder), device="cpu", **more)
+    return audit.plan(options, lambda _: source)
+
+
 @pytest.fixture(scope="module")
 def room(tmp_path_factory):
     """Return the folder, the people, and a trained supernet of one small resolution."""
@@ -40,19 +45,19 @@ def left(folder):
 @pytest.fixture(scope="module")
 def straight(room):
     folder, source, trained = room
-    ready = audit.prepare(trained, source, ASKED, "cpu")
-    with Run.create(audit.VERB, settings=ready.plan.settings, out=folder / "straight") as going:
+    ready = planned(trained, source)
+    with Run.create(audit.VERB, settings=ready.settings, out=folder / "straight") as going:
         found = audit.audit(going, ready)
     return folder / "straight", ready, found
 
 
 def test_every_network_is_scored_and_trained_with_every_seed(straight):
     folder, ready, found = straight
-    assert [net.arch for net in found.nets] == ready.plan.archs
+    assert [net.arch for net in found.nets] == ready.archs
     assert all(len(net.alone) == 2 for net in found.nets)
     losses = {one["loss"] for net in found.nets for one in (net.inherited, *net.alone)}
     assert len(losses) == 9  # no two trainings are one
-    for at, arch in enumerate(ready.plan.archs):
+    for at, arch in enumerate(ready.archs):
         net = load(folder / "weights" / f"{at:02}-1.safetensors")
         assert net.meta["arch"] == arch.to_dict()
         assert net.meta["score"]["loss"] == found.nets[at].alone[1]["loss"]
@@ -69,7 +74,7 @@ def test_every_network_is_scored_and_trained_with_every_seed(straight):
 def test_interrupted_it_goes_on_to_the_same_end(room, straight, stop, monkeypatch):
     folder, source, trained = room
     place = folder / f"stopped-{stop}"
-    ready = audit.prepare(trained, source, ASKED, "cpu")
+    ready = planned(trained, source)
     steps = 0
 
     def tick(done, total, text, line):
@@ -78,14 +83,14 @@ def test_interrupted_it_goes_on_to_the_same_end(room, straight, stop, monkeypatc
         if steps == stop:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), Run.create(audit.VERB, settings=ready.plan.settings, out=place) as going:
+    with pytest.raises(KeyboardInterrupt), Run.create(audit.VERB, settings=ready.settings, out=place) as going:
         audit.audit(going, ready, tick)
     before = (place / "journal.jsonl").read_text()
     trained_again = []
     plain = audit.train_alone
     monkeypatch.setattr(audit, "train_alone", lambda *args: trained_again.append(args[2:4]) or plain(*args))
-    again = audit.load(Run.open(place), trained, source, "cpu")
-    assert again.plan.archs == ready.plan.archs
+    again = audit.load(Run.open(place), "cpu", lambda _: source)
+    assert again.archs == ready.archs
     with Run.resume(place) as going:
         audit.audit(going, again)
     assert len(trained_again) == 6 - (stop - 1) // 3  # none that had ended
@@ -100,8 +105,8 @@ def test_what_does_not_train_is_a_finding(room, straight, monkeypatch):
         raise DivergedError("too far")
 
     monkeypatch.setattr(audit, "fit", diverge)
-    ready = audit.prepare(trained, source, ASKED._replace(nets=2, seeds=1), "cpu")
-    with Run.create(audit.VERB, settings=ready.plan.settings, out=folder / "diverged") as going:
+    ready = planned(trained, source, nets=2, seeds=1)
+    with Run.create(audit.VERB, settings=ready.settings, out=folder / "diverged") as going:
         found = audit.audit(going, ready)
     assert [net.alone for net in found.nets] == [({"ap": 0.0, "loss": "inf"},)] * 2
     assert "2 failed" in (folder / "diverged" / "audit.svg").read_text()
@@ -124,7 +129,7 @@ def test_lengths(room):
     _, source, trained = room
 
     def plan(**asked):
-        return audit.prepare(trained, source, AuditOptions(**{"nets": 2, **asked}), "cpu").plan
+        return planned(trained, source, **{"nets": 2, "seeds": None, "length": Length(), **asked})
 
     assert plan().steps == trained.settings["steps"]
     assert plan(length=Length(epochs=2)).steps == 22  # 22 pictures of 24, by two
@@ -161,7 +166,7 @@ def test_a_supernet_that_changed_or_broke_is_refused(room, straight, tmp_path, m
     shutil.copytree(folder / "supernet", place)
     shutil.copytree(straight[0], other)
     trained = Run.open(place)
-    ready = audit.prepare(trained, source, ASKED, "cpu")
+    ready = planned(trained, source)
     ready.context.info["supernet"]["sha256"] = "another"
     before = (other / "journal.jsonl").read_bytes()
     with pytest.raises(UserError, match="a journal of another supernet"), Run.resume(other) as going:

@@ -250,7 +250,7 @@ def toy_search(path, executor, evals=48):
     families = []
     for name, found in zip(SPACES, take_turns([go_of(name) for name in SPACES], evals), strict=True):
         best = finalists.finalists(found, problems[name].budget, 3)
-        again = finalists.score_again_on(problems[name], best, executor, JournalView(journal, name), family=name)
+        again = finalists.score_again(problems[name], best, executor, JournalView(journal, name), family=name)
         families.append(FamilyResults(name, problems[name], found, again))
     return families
 

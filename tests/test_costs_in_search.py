@@ -128,7 +128,7 @@ def test_a_time_is_a_limit_and_an_objective_of_a_real_search(tmp_path, monkeypat
 
     budget = Budget.of(["16MMAC", "8.1ms"], timed=True)
     options = step.SearchOptions(["net"], ["16MMAC"], evals=8, device="cpu")
-    ready = step.prepare(options, open_source)
+    ready = step.plan(options, open_source)
     ((name, one),) = ready.families.items()
     timed, objectives = costs.timed(slow, one.problem.cost), ("latency_ms", "macs")
     problem = one.problem._replace(budget=budget, cost=timed, objectives=objectives, feasible=None)

@@ -102,7 +102,7 @@ def shuffled_search(path, engine, evals=50):
     searcher = nsga2.searcher(problem, 0, population=8, children=6)
     found = search_on(problem, searcher, engine, journal, evals)
     best = finalists.finalists(found, problem.budget, 3)
-    return found, finalists.score_again_on(problem, best, engine, journal)
+    return found, finalists.score_again(problem, best, engine, journal)
 
 
 @pytest.mark.parametrize(("workers", "cut"), [(1, 0.3), (2, 0.8), (3, 0.5), (7, 0.1), (9, 0.97)])

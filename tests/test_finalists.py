@@ -6,6 +6,7 @@ import statistics
 import pytest
 
 from litepose_nas import UserError
+from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search import finalists, nsga2
 from litepose_nas.search.journal import header
@@ -77,17 +78,17 @@ def test_the_noise_is_that_of_all_repetitions_together():
 def test_repetitions_are_written_once_and_tell_the_search_nothing(tmp_path):
     problem, asked = toy.problem(["8MMAC"]), []
 
-    def again(arch, number):
-        asked.append((arch, number))
+    def again(job):
+        asked.append(job)
         if len(asked) == 3:
             raise KeyboardInterrupt
-        return {"score": toy.score(arch) + number / 100}
+        return {"score": toy.score(problem.space.arch(job.arch)) + job.again / 100}
 
     def search(evals=30):
         journal = Journal(tmp_path / "j", header({"": (problem.space, "")}, 0))
         found = run_search(problem, nsga2.searcher(problem, 0), toy.results, journal, evals)
         chosen = finalists.finalists(found, problem.budget, 3)
-        return found, chosen, finalists.score_again(problem, chosen, again, journal)
+        return found, chosen, finalists.score_again(problem, chosen, SerialExecutor(again), journal)
 
     with pytest.raises(KeyboardInterrupt):
         search()

@@ -14,6 +14,7 @@ import pytest
 
 from litepose_nas import Space, UserError, costs
 from litepose_nas.budget import Budget
+from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.formats import subnet_file
 from litepose_nas.report import choices, drawing, page
 from litepose_nas.report.audit import Net, number, of_records, picture, rank, table, to_json, verdict, write_csv
@@ -50,7 +51,8 @@ def write_journal(path, evals=80, again=True):
     journal = Journal(path, header({"": (SPACE, "")}, 0, **more), notes)
     found = run_search(PROBLEM, random_search.searcher(PROBLEM, 0), result, journal, evals)
     if again:
-        finalists.score_again(PROBLEM, finalists.finalists(found, BUDGET, 5), result, journal)
+        scorer = SerialExecutor(lambda job: result(SPACE.arch(job.arch), job.again))
+        finalists.score_again(PROBLEM, finalists.finalists(found, BUDGET, 5), scorer, journal)
     return found
 
 

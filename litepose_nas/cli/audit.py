@@ -46,35 +46,30 @@ def audit(
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import audit as step
     from litepose_nas.steps.common import duration
-    from litepose_nas.steps.search import find_supernet
     from litepose_nas.train.recipe import Length
 
+    say = console.step if as_json else console.out
     if resume:
         check_alone(context, "out", "device", "as_json")
         run = unfinished(step.VERB, out)
-        trained = find_supernet(run.settings["supernet"])
-        ready = step.load(run, trained, open_data(run.settings["data"]), device)
+        ready = step.load(run, device, open_data)
         run = Run.resume(run.folder)
     else:
-        trained = find_supernet(supernet)
-        options = step.AuditOptions(nets, seeds, Length(steps, epochs, hours), seed)
-        ready = step.prepare(trained, open_data(data or trained.settings["data"]), options, device)
-    plan, space = ready.plan, ready.context.problem.space
-    say = console.step if as_json else console.out
-    if run_is_new := not resume:
-        if plan.quick:
+        options = step.AuditOptions(supernet, nets, seeds, Length(steps, epochs, hours), data, seed, device)
+        ready = step.plan(options, open_data)
+        if ready.quick:
             say("quick preset for a processor: few networks, trained briefly; a real audit: --nets 24 --steps 1000")
-        costs = [ready.context.problem.cost(arch).macs for arch in (plan.archs[0], plan.archs[-1])]
+        costs = [ready.context.problem.cost(arch).macs for arch in (ready.archs[0], ready.archs[-1])]
         ends = " to ".join(console.short(macs, "MAC") for macs in costs)
         say(
-            f"{len(plan.archs)} networks of {space.name}, {ends}, each trained alone {plan.seeds} times for "
-            f"{plan.steps:,} steps of batch {ready.recipe.batch}: about {duration(plan.seconds)}"
+            f"{len(ready.archs)} networks of {ready.context.problem.space.name}, {ends}, each trained alone "
+            f"{ready.seeds} times for {ready.steps:,} steps of batch {ready.recipe.batch}: about "
+            f"{duration(ready.seconds)}"
         )
-    if dry_run:
-        say("nothing was written")
-        return
-    if run_is_new:
-        run = Run.create(step.VERB, name, settings=plan.settings, out=out)
+        if dry_run:
+            say("nothing was written")
+            return
+        run = Run.create(step.VERB, name, settings=ready.settings, out=out)
     with run, resume_hint(run, step.VERB):
         with console.live("auditing") as show:
 
@@ -89,15 +84,12 @@ def audit(
         console.as_json(report.to_json(found))
         return
     truth = "AP" if found.by == "ap" else "loss"
-    mean = f", the mean of {plan.seeds} seeds" if plan.seeds > 1 else ""
+    mean = f", the mean of {ready.seeds} seeds" if ready.seeds > 1 else ""
     console.out(f"against the {truth} of networks trained alone{mean}:")
     console.table(*report.table(found))
     for line in report.verdict(found):
         console.out(line)
     console.out(f"written to {run.folder}: audit.csv, audit.json, audit.svg, and the weights of each training")
-    console.out(f"next: litepose-nas search {trained.folder} --budget {budget_near(space, joints_of(trained))}")
-
-
-def joints_of(trained) -> int:  # type: ignore[no-untyped-def]
-    """Return how many joints the networks of a supernet find."""
-    return int(trained.settings["joints"])
+    trained = ready.context.candidates.supernet
+    near = budget_near(trained.space, trained.joints)
+    console.out(f"next: litepose-nas search {ready.settings['supernet']} --budget {near}")

@@ -87,7 +87,7 @@ def search(
             detector_macs, str(boxes) if boxes else None, min_box_score, data, seed, device,
         )  # fmt: skip
         with console.status("reading supernets and pictures"):
-            ready, each = step.sized(step.prepare(options, open_data, console.out))
+            ready, each = step.sized(step.plan(options, open_data, console.out))
         if ready.quick:
             console.out("quick preset for a processor: few networks on few pictures; a real search: --evals 200")
         spaces = [one.problem.space.name for one in ready.families.values()]

@@ -206,7 +206,7 @@ class Demo:
             protocol=Protocol(scale.calibration, scale.calibration_batch),
             most_in_slice=scale.slice,
         )
-        ready = searching.prepare(options, lambda _: self._source(), lambda _: None)
+        ready = searching.plan(options, lambda _: self._source(), lambda _: None)
         settings = {"supernet": trained, "budget": list(scale.budgets), "evals": scale.evals}
         run = Run.resume(place) if (place / ENV).is_file() else self._new(searching.VERB, place, settings)
 

@@ -8,20 +8,18 @@ from __future__ import annotations
 import math
 import statistics
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from litepose_nas.budget import Budget
 from litepose_nas.errors import UserError
 from litepose_nas.executors.base import Executor
-from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Lines, Open
 from litepose_nas.search.loop import ScoringJob
 from litepose_nas.search.problem import FAILED, Evaluated, Problem, Result
 from litepose_nas.space import Arch
 
 TIMES = 2  # how often each finalist is scored again
-Again = Callable[[Arch, int], Mapping[str, Any]]  # an architecture and the number of the repetition, from 1 up
 
 
 class Finalist(NamedTuple):
@@ -51,14 +49,6 @@ def finalists(found: Iterable[Evaluated], budget: Budget, count: int) -> list[Ev
 
 
 def score_again(
-    problem: Problem, best: Sequence[Evaluated], again: Again, journal: Open, times: int = TIMES
-) -> dict[Arch, list[Result]]:
-    """Return new results for each of the best, writing down those that the journal has not got yet."""
-    here = SerialExecutor(lambda job: again(problem.space.arch(job.arch), job.again))
-    return score_again_on(problem, best, here, journal, times)
-
-
-def score_again_on(
     problem: Problem,
     best: Sequence[Evaluated],
     executor: Executor,
@@ -66,6 +56,7 @@ def score_again_on(
     times: int = TIMES,
     family: str = "",
 ) -> dict[Arch, list[Result]]:
+    """Score each of the best `times` more times, but for what the journal has; return the new results."""
     known, going = _numbered(problem, journal), 0
     missing = deque(
         ScoringJob(0, one.arch.to_dict(), family, number)

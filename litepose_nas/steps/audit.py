@@ -13,7 +13,7 @@ import torch
 
 from litepose_nas import devices, files, weights
 from litepose_nas.data.loader import batches
-from litepose_nas.data.source import Source
+from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import build
@@ -29,7 +29,7 @@ from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Arch
 from litepose_nas.steps import search
 from litepose_nas.steps.common import MOST_IN_SLICE
-from litepose_nas.steps.search import SearchContext, WorkerSpec
+from litepose_nas.steps.search import OpenData, SearchContext, WorkerSpec
 from litepose_nas.steps.training import seconds_a_step, steps_of
 from litepose_nas.supernet import copy_frozen
 from litepose_nas.train.loop import Every, fit
@@ -44,23 +44,15 @@ DRAWN = 4096  # networks whose costs tell where the strata are
 
 
 class AuditOptions(NamedTuple):
-    """What the user asked for; None: nothing."""
+    """What is asked of an audit."""
 
+    supernet: str | None = None  # its run; None: the newest
     nets: int | None = None
     seeds: int | None = None
     length: Length = Length()  # of each training; hours are those of all together
+    data: str | None = None  # None: what the supernet was trained with
     seed: int = 0
-
-
-class AuditPlan(NamedTuple):
-    """What an audit would be, before it begins."""
-
-    archs: list[Arch]
-    seeds: int
-    steps: int
-    seconds: float
-    quick: bool
-    settings: dict[str, Any]
+    device: str = "auto"
 
 
 class Audit(NamedTuple):
@@ -68,13 +60,20 @@ class Audit(NamedTuple):
 
     context: SearchContext
     recipe: Recipe
-    plan: AuditPlan
+    archs: list[Arch]
+    seeds: int
+    steps: int
+    seconds: float  # an estimate of all
+    quick: bool
+    settings: dict[str, Any]
 
 
-def prepare(trained: Run, source: Source, options: AuditOptions, device: str) -> Audit:
+def plan(options: AuditOptions, open_data: OpenData = open_source) -> Audit:
     """Load the supernet, choose the networks, and find out how long training them takes."""
     options.length.check()
-    context, recipe = _opened(trained, source, device)
+    trained = search.find_supernet(options.supernet)
+    source = open_data(options.data or trained.settings["data"])
+    context, recipe = _opened(trained, source, options.device)
     where = context.candidates.scorer.device
     quick = where.type == "cpu" and options.nets is None and options.seeds is None and not any(options.length)
     nets = options.nets or (QUICK_NETS if quick else NETS)
@@ -97,15 +96,15 @@ def prepare(trained: Run, source: Source, options: AuditOptions, device: str) ->
         "seed": options.seed, "quick": quick,
     }  # fmt: skip
     seconds = step * steps * seeds + look * (1 + seeds)
-    return Audit(context, recipe, AuditPlan(archs, seeds, steps, seconds, quick, settings))
+    return Audit(context, recipe, archs, seeds, steps, seconds, quick, settings)
 
 
-def load(run: Run, trained: Run, source: Source, device: str) -> Audit:
-    """Load what an interrupted run was auditing."""
+def load(run: Run, device: str, open_data: OpenData = open_source) -> Audit:
+    """The audit that a run was begun with."""
     past = run.settings
-    context, recipe = _opened(trained, source, device)
+    context, recipe = _opened(search.find_supernet(past["supernet"]), open_data(past["data"]), device)
     archs = spread_over_cost(context.problem, past["nets"], past["seed"])
-    return Audit(context, recipe, AuditPlan(archs, past["seeds"], past["steps"], 0.0, past["quick"], dict(past)))
+    return Audit(context, recipe, archs, past["seeds"], past["steps"], 0.0, past["quick"], dict(past))
 
 
 def audit(
@@ -117,42 +116,42 @@ def audit(
 
     `tick` hears of steps done and to do, of what is under way, and a line of each network that is done.
     """
-    plan, context = ready.plan, ready.context
+    context = ready.context
     space = context.problem.space
     header = {
-        "kind": VERB, "space": space.name, "tree": json.loads(space.source), "seed": plan.settings["seed"],
-        "supernet": context.info["supernet"]["sha256"], "steps": plan.steps, "seeds": plan.seeds,
-        "archs": [arch.to_dict() for arch in plan.archs],
+        "kind": VERB, "space": space.name, "tree": json.loads(space.source), "seed": ready.settings["seed"],
+        "supernet": context.info["supernet"]["sha256"], "steps": ready.steps, "seeds": ready.seeds,
+        "archs": [arch.to_dict() for arch in ready.archs],
     }  # fmt: skip
     journal = Journal(run.journal, header)
     known = {(record["net"], record.get("seed")) for record in journal.records}
-    total = len(plan.archs) * plan.seeds
-    for at, arch in enumerate(plan.archs):
+    total = len(ready.archs) * ready.seeds
+    for at, arch in enumerate(ready.archs):
         if (at, None) not in known:
             cost = context.problem.cost(arch)._asdict()
             journal.append({"net": at, "cost": cost, "inherited": context.candidates(arch)})
-    for done, (seed, at) in enumerate((seed, at) for seed in range(plan.seeds) for at in range(len(plan.archs))):
+    for done, (seed, at) in enumerate((seed, at) for seed in range(ready.seeds) for at in range(len(ready.archs))):
         if (at, seed) in known:
             continue
 
         def step(now: int, steps: int, done: int = done, at: int = at) -> None:
             if tick:
-                tick(done * steps + now, total * steps, f"network {at + 1} of {len(plan.archs)}", "")
+                tick(done * steps + now, total * steps, f"network {at + 1} of {len(ready.archs)}", "")
 
         start = time.perf_counter()
         scores = train_alone(run, ready, at, seed, step)
         journal.append({"net": at, "seed": seed, "alone": scores, "seconds": round(time.perf_counter() - start, 1)})
         shutil.rmtree(_place(run, at, seed), ignore_errors=True)  # what a training needs to go on
         if tick:
-            macs = context.problem.cost(plan.archs[at]).macs
+            macs = context.problem.cost(ready.archs[at]).macs
             words = f"{macs / 1e6:.1f} MMAC trained alone: AP {scores['ap']:.3f}  loss {scores['loss']:.4f}"
-            tick((done + 1) * plan.steps, total * plan.steps, "", f"{done + 1}/{total}  {words}")
+            tick((done + 1) * ready.steps, total * ready.steps, "", f"{done + 1}/{total}  {words}")
     return conclude(run, ready, journal)
 
 
 def conclude(run: Run, ready: Audit, journal: Journal) -> Ranking:
     """Compare the rankings; write audit.csv, audit.json and audit.svg."""
-    nets = report.of_records(journal.records, ready.plan.archs, ready.plan.seeds)
+    nets = report.of_records(journal.records, ready.archs, ready.seeds)
     found = report.rank(nets)
     shutil.rmtree(run.folder / TRAININGS, ignore_errors=True)
     with files.replacing(run.folder / "audit.csv") as temporary:
@@ -160,7 +159,7 @@ def conclude(run: Run, ready: Audit, journal: Journal) -> Ranking:
     # The other truth goes along: an AP says what counts, a loss has less noise.
     both = {by: report.to_json(report.rank(nets, by)) for by in ("ap", "loss")}
     run.write("audit.json", json.dumps({"ranked_by": found.by, "against": both}, indent=2) + "\n")
-    title = f"{ready.context.problem.space.name}: {len(nets)} networks, {ready.plan.steps:,} steps alone"
+    title = f"{ready.context.problem.space.name}: {len(nets)} networks, {ready.steps:,} steps alone"
     run.write("audit.svg", report.picture(found, title))
     return found
 
@@ -182,13 +181,13 @@ def train_alone(
     run: Run, ready: Audit, at: int, seed: int, tick: Callable[[int, int], None] | None = None
 ) -> dict[str, float]:
     """Train a network from scratch as its supernet was, or go on; return its scores and keep its weights."""
-    context, recipe, plan = ready.context, ready.recipe, ready.plan
-    arch, judge, joints = plan.archs[at], context.candidates.scorer, context.candidates.supernet.joints
-    drawn = plan.settings["seed"] + seed
+    context, recipe = ready.context, ready.recipe
+    arch, judge, joints = ready.archs[at], context.candidates.scorer, context.candidates.supernet.joints
+    drawn = ready.settings["seed"] + seed
     trainee = _trainee(context, recipe, arch, drawn)
 
     def stream(start: int) -> Any:
-        last, make = plan.steps * recipe.accumulate, judge.task.train_batch
+        last, make = ready.steps * recipe.accumulate, judge.task.train_batch
         return batches(judge.split.train, arch.input, recipe.batch, drawn, recipe.augment, start, last, make_batch=make)
 
     place = _place(run, at, seed)
@@ -196,12 +195,12 @@ def train_alone(
         inner = Run.resume(place)
     else:
         shutil.rmtree(place, ignore_errors=True)  # killed while it was made
-        inner = Run.create(VERB, settings=plan.settings, out=place)
-    every = Every(report=max(1, plan.steps // 20), check=plan.steps, save=max(1, plan.steps // 5))
+        inner = Run.create(VERB, settings=ready.settings, out=place)
+    every = Every(report=max(1, ready.steps // 20), check=ready.steps, save=max(1, ready.steps // 5))
     precision = devices.precision(context.info.get("amp", "auto"), judge.device)
     try:
         with inner:
-            average = fit(trainee, stream, inner, plan.steps, every=every, precision=precision, tick=tick)
+            average = fit(trainee, stream, inner, ready.steps, every=every, precision=precision, tick=tick)
     except DivergedError:  # a finding, not a mishap: this recipe does not train this network
         return {"ap": 0.0, "loss": float("inf")}
     net = trainee.net

@@ -199,7 +199,7 @@ class Search(NamedTuple):
         }  # fmt: skip
 
 
-def prepare(options: SearchOptions, open_data: OpenData = open_source, say: Say = print) -> Search:
+def plan(options: SearchOptions, open_data: OpenData = open_source, say: Say = print) -> Search:
     """Load supernets and the images that all are scored on; what is impossible ends before they are read."""
     options.check()
     trained = [find_supernet(name) for name in options.supernets] or [Run.latest(TRAIN, having=WEIGHTS)]
@@ -427,7 +427,7 @@ def search(
             for name, found in zip(families, take_turns(searches, evals), strict=True):
                 problem, count = families[name].problem, len(found) if ready.several else evals
                 best = finalists.finalists(found, problem.budget, _finalists(ready.options, count))
-                again = finalists.score_again_on(problem, best, executor, JournalView(journal, name), family=name)
+                again = finalists.score_again(problem, best, executor, JournalView(journal, name), family=name)
                 results.append(FamilyResults(name, problem, found, again))
         bootstrap(ready, results, journal)
     return conclude(run)
