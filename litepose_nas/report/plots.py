@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 from litepose_nas.budget import Budget
+from litepose_nas.report.summary import Summary
 from litepose_nas.search.pareto import front
 from litepose_nas.search.problem import FAILED, Evaluated
-
-if TYPE_CHECKING:
-    from litepose_nas.report.summary import Summary
 
 WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 76, 24, 56, 60  # margins, for titles and numbers
