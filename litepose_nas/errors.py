@@ -10,6 +10,10 @@ class UserError(Exception):
     """A mistake that the user can mend: its text names the cause, the place and the way out."""
 
 
+class AssumedWarning(UserWarning):
+    """What had to be assumed, because a file does not say it."""
+
+
 def nearest(word: object, known: Iterable[object]) -> str:
     """Return a hint that names the known word closest to a misspelt one, or lists what is known."""
     names = [str(name) for name in known]

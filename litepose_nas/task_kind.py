@@ -21,7 +21,7 @@ class TaskKind(str, Enum):
     @property
     def items(self) -> str:
         """What an epoch is counted in."""
-        return {"bottomup": "pictures", "topdown": "people", "temporal": "clips"}[self.value]
+        return {"bottomup": "pictures", "topdown": "crops", "temporal": "clips"}[self.value]
 
     @property
     def one_person(self) -> bool:

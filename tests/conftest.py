@@ -1,6 +1,7 @@
 """What holds for every test."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, settings
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.pop("RAY_ADDRESS", None)  # a cluster that somebody runs is none of a test's business
 pytest.register_assert_rewrite("tests.helpers")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # under nohup it is ignored, by children too: tests send it
 # A busy machine is slow now and then, and a folder for all examples of a test is meant.
 HEALTHY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 settings.register_profile("tests", deadline=None, suppress_health_check=HEALTHY)

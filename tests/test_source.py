@@ -141,7 +141,6 @@ NAMES = "keypoints: [nose, left_eye, right_eye]\n"
         ("keypoints: coca\n", "no dataset called 'coca': did you mean 'coco'"),
         ("keypoints: [a, [b]]\n", "keypoints: expected a list of names"),
         ("keypoints: [a, a]\nsigmas: 1\n", "a appears more than once"),
-        ("sigmas: 0.1\n", "`sigmas` without `keypoints`"),
         (NAMES + "sigmas: [0.1]\n", "1 sigmas for 3 joints"),
         (NAMES + "sigmas: [0.1, 0.1, -1]\n", "sigma of right_eye is not a positive"),
         (NAMES + "sigmas: wide\n", "sigmas: expected auto"),

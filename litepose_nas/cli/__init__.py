@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -27,7 +28,7 @@ from litepose_nas.cli import (
     use,
     weights,
 )
-from litepose_nas.errors import UserError
+from litepose_nas.errors import AssumedWarning, UserError
 
 app = typer.Typer(
     name="litepose-nas",
@@ -84,7 +85,14 @@ def main() -> None:
     """Run the command line; a user's mistake ends with one message and exit code 2."""
     _let_waiting_threads_sleep()
     try:
-        app()
+        with warnings.catch_warnings():
+            # What had to be assumed of the data is a note to the user; Python would print a line of our source with it.
+            warnings.filterwarnings("default", category=AssumedWarning)
+            shown = warnings.showwarning
+            warnings.showwarning = lambda message, category, *rest: (
+                console.step(f"note: {message}") if category is AssumedWarning else shown(message, category, *rest)
+            )
+            app()
     except UserError as error:
         console.error(str(error))
         sys.exit(2)

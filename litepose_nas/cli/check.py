@@ -28,6 +28,7 @@ def check(
     from litepose_nas.data.check.checkup import check_source
     from litepose_nas.data.check.messages import lines, tree
     from litepose_nas.data.check.page import page
+    from litepose_nas.data.dataset import subjects
     from litepose_nas.files import replacing
     from litepose_nas.synthetic.dataset import open_or_draw
 
@@ -40,7 +41,8 @@ def check(
     if json:
         console.as_json(tree(report))
     else:
-        head = ("split", "pictures", "people", "crowds", "joints", "hidden joints")
+        who = subjects("person" if all(one.category == "person" for one in report.splits) else "subject")
+        head = ("split", "pictures", who, "crowds", "joints", "hidden joints")
         counts = [(one.name, one.counts) for one in report.splits]
         rows = [
             (name, c.images, c.people, c.crowds, c.joints, f"{c.hidden / max(c.joints, 1):.0%}") for name, c in counts

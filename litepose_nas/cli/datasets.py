@@ -25,15 +25,20 @@ def stats(
 
     Example: litepose-nas data stats people.yaml
     """
-    from litepose_nas.data.statistics import crowding, statistics_of
+    from litepose_nas.data.dataset import subjects
+    from litepose_nas.data.statistics import categories, crowding, statistics_of
     from litepose_nas.synthetic.dataset import open_or_draw
 
     opened = open_or_draw(source)
     names = [split] if split else [name for name in opened.splits if name != "test"] or list(opened.splits)
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
+    who: dict[str, str] = {}
     for name in names:
         dataset = opened.read(name, pictures=False)
         found[name] = statistics_of(dataset)
+        who[name] = subjects(dataset.category)
+        if dataset.category != "person" and (counts := categories(opened.document(name, pictures=False))):
+            found[name]["categories"] = counts
         if opened.split(name).layout == "crowdpose" and (crowded := crowding(opened.document(name))):
             found[name]["crowd_index"] = crowded
     if as_json:
@@ -41,7 +46,7 @@ def stats(
         return
     for name, numbers in found.items():
         console.out(f"{opened.name}, {name}")
-        _print_stats(numbers)
+        _print_stats(numbers, who[name])
 
 
 def convert(
@@ -85,16 +90,23 @@ def split(
 
 
 def _print_written(written: list[WrittenSplit]) -> None:
-    console.table(("split", "pictures", "people"), [(part.split, part.pictures, part.people) for part in written])
+    from litepose_nas.data.dataset import subjects
+
+    head = ("split", "pictures", subjects(written[0].category))
+    console.table(head, [(part.split, part.pictures, part.people) for part in written])
     for part in written:
         for what, count in part.left.items():
             console.out(f"{part.split}: left behind, the layout has no place for them: {count:,} {what}")
 
 
-def _print_stats(found: dict[str, Any]) -> None:
-    rows: list[tuple[str, object]] = [(key.replace("_", " "), found[key]) for key in _PLAIN if key in found]
+def _print_stats(found: dict[str, Any], who: str) -> None:
+    rows: list[tuple[str, object]] = [
+        (key.replace("_", " ").replace("people", who), found[key]) for key in _PLAIN if key in found
+    ]
     console.table(("", "count"), rows)
-    console.out("people in a picture: " + _spread(found["people_per_picture"]) + f"; most {found['most_people']}")
+    if "categories" in found:
+        console.out("categories: " + _spread(found["categories"]))
+    console.out(f"{who} in a picture: " + _spread(found["people_per_picture"]) + f"; most {found['most_people']}")
     for key in ("joints_per_person", "box_widths", "box_heights"):
         console.out(f"{key.replace('_', ' ')}, quantiles: " + _spread(found[key]))
     console.out("areas: " + _spread(found["areas"]))

@@ -60,6 +60,7 @@ def evaluate(
             )
         _judge_files(predictions, annotations, split, metric or "coco", crowd_rule, made_with, as_json)
         return
+    from litepose_nas.data.dataset import subjects
     from litepose_nas.metrics.conditions import PredictionSettings
     from litepose_nas.steps import evaluate as step
 
@@ -80,7 +81,8 @@ def evaluate(
         step.save(seen, save)
     h, w = loaded.size
     if not seen.labelled:
-        console.step(f"{len(seen.results)} people in {len(seen.dataset.records)} pictures, written to {save}")
+        who = subjects(seen.dataset.category)
+        console.step(f"{len(seen.results)} {who} in {len(seen.dataset.records)} pictures, written to {save}")
         if as_json:
             made = {"pictures": len(seen.dataset.records), "flip": flip, "scales": [1.0], "boxes": looked_at}
             console.as_json({**made, "results": len(seen.results), "split": split, "target": target})
@@ -170,6 +172,7 @@ def predict(
         return
     if alone := videos.video_option(options):
         raise UserError(f"{alone}: is for videos; name one, or add --video where a folder holds the frames of one")
+    from litepose_nas.data.dataset import subjects
     from litepose_nas.inference.pictures import predict as run
     from litepose_nas.steps import evaluate as step
 
@@ -183,5 +186,6 @@ def predict(
         done = run(loaded.net, loaded.task, loaded.skeleton, pictures, loaded.size, out, flip, min_score, bar, find)
     for warning in done.warnings:
         console.error(warning)
-    console.out(f"{done.people} people in {len(done.overlays)} pictures; overlays and {done.poses.name} in {out}")
+    who = subjects(loaded.net.meta.get("category", "person"))
+    console.out(f"{done.people} {who} in {len(done.overlays)} pictures; overlays and {done.poses.name} in {out}")
     console.out(f"next: litepose-nas export {target}")

@@ -80,7 +80,7 @@ def dataset_of(
     )
     if people and not any(len(record.joints) for record in records):
         raise UserError(f"{path} holds no person with labelled joints; give a file that does")
-    return Dataset(path, folder, found, records, reread)
+    return Dataset(path, folder, found, records, reread, str(category.get("name", "person")))
 
 
 def document_of(dataset: Dataset) -> Document:
@@ -89,8 +89,7 @@ def document_of(dataset: Dataset) -> Document:
 
 
 def read_document(path: Path) -> Document:
-    document = read_json(path)
-    return check_lists(path, document)
+    return one_kind(check_lists(path, read_json(path)))
 
 
 def check_lists(path: Path, document: Document) -> Document:
@@ -110,12 +109,41 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
+def one_kind(document: Document) -> Document:
+    """Make one category of those with the same joints, such as dog, cat and horse, unless one of them is a person.
+
+    It has the id of the first; each annotation keeps the name of its own as `category`, and the category all ids.
+    """
+    known = _with_joints(document["categories"])
+    ids = {category.get("id"): str(category.get("name")) for category in known if is_id(category.get("id"))}
+    if (
+        not 2 <= len(ids) == len(known)
+        or any(category["keypoints"] != known[0]["keypoints"] for category in known)
+        or "person" in ids.values()
+    ):
+        return document
+    annotations = [
+        {**one, "category_id": known[0]["id"], "category": ids[number]}
+        if isinstance(one, dict) and is_id(number := one.get("category_id")) and number in ids
+        else one
+        for one in document["annotations"]
+    ]
+    others = [category for category in document["categories"] if category not in known]
+    kind = {**known[0], "name": "subject", "ids": list(ids)}
+    return {**document, "annotations": annotations, "categories": [kind, *others]}
+
+
+def _with_joints(categories: list[Any]) -> list[dict[str, Any]]:
+    return [c for c in categories if isinstance(c, dict) and isinstance(c.get("keypoints"), list) and c["keypoints"]]
+
+
 def keypoint_category(path: Path, categories: list[Any]) -> dict[str, Any]:
-    known = [c for c in categories if isinstance(c, dict) and isinstance(c.get("keypoints"), list) and c["keypoints"]]
+    known = _with_joints(categories)
     people = [category for category in known if category.get("name") == "person"] or known
     if len(people) != 1:
         raise UserError(
-            f"{path} has {len(people)} categories with keypoints; one is needed (or one of them called 'person')"
+            f"{path} has {len(people)} categories with keypoints; one is needed, "
+            "or all with the same keypoints, or one of them called 'person'"
         )
     return people[0]
 

@@ -37,6 +37,7 @@ class WrittenSplit(NamedTuple):
     pictures: int
     people: int
     left: dict[str, int]
+    category: str
 
 
 class _SplitToWrite(NamedTuple):
@@ -185,7 +186,7 @@ def _write_coco(folder: Path, name: str, part: _SplitToWrite, names: dict[int, s
     target = folder / "annotations" / f"{name}.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
-    return WrittenSplit(name, len(document["images"]), len(document["annotations"]), {})
+    return WrittenSplit(name, len(document["images"]), len(document["annotations"]), {}, _category_of(part))
 
 
 def _write_yolo(folder: Path, name: str, part: _SplitToWrite, names: dict[int, str]) -> WrittenSplit:
@@ -210,7 +211,12 @@ def _write_yolo(folder: Path, name: str, part: _SplitToWrite, names: dict[int, s
         with target.open("x", encoding="utf-8") as file:
             file.write("".join(f"{line}\n" for line in people[picture["id"]]))
     count = sum(map(len, people.values()))
-    return WrittenSplit(name, len(part.document["images"]), count, {what: n for what, n in left.items() if n})
+    some = {what: n for what, n in left.items() if n}
+    return WrittenSplit(name, len(part.document["images"]), count, some, _category_of(part))
+
+
+def _category_of(part: _SplitToWrite) -> str:
+    return str(part.document["categories"][0]["name"])
 
 
 def _inside(keypoints: Sequence[float], width: int, height: int) -> tuple[list[float], int]:

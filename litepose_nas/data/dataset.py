@@ -45,6 +45,12 @@ class Dataset(NamedTuple):
     skeleton: Skeleton
     records: tuple[Record, ...]
     reread: Callable[[], Document] | None = None  # gives the document anew where `annotations` is no COCO file
+    category: str = "person"
+
+
+def subjects(category: str) -> str:
+    """What those of a category are called in what is printed."""
+    return "people" if category.lower() == "person" else "subjects"
 
 
 def split(dataset: Dataset, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from litepose_nas.data.skeleton import OTHER_SIGMA, Skeleton, make_skeleton, same_joints, sigmas_of
-from litepose_nas.errors import UserError, nearest
+from litepose_nas.errors import AssumedWarning, UserError, nearest
 
 SKELETONS = Path(__file__).parent / "skeletons"
 JOINT_KEYS = (
@@ -145,7 +145,11 @@ def _limbs(value: Any, names: tuple[str, ...], where: str) -> list[tuple[int, in
         return pairs
     if 0 in flat:
         raise UserError(f"{where}: skeleton: joints are counted from 0 to {len(names) - 1}, but {len(names)} is named")
-    warnings.warn(f"{where}: skeleton: joint {len(names)} is named, so joints are counted from 1 there", stacklevel=2)
+    warnings.warn(
+        f"{where}: skeleton: joint {len(names)} is named, so joints are counted from 1 there",
+        AssumedWarning,
+        stacklevel=2,
+    )
     return [(a - 1, b - 1) for a, b in pairs]
 
 

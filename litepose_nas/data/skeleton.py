@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from litepose_nas.errors import UserError
+from litepose_nas.errors import AssumedWarning, UserError
 
 # COCO's spread of human labels around each joint, as a share of the root of a person's area; left and right are alike.
 _COCO_SIGMAS = {
@@ -72,7 +72,9 @@ def mirror_of(names: Sequence[str]) -> tuple[int, ...]:
     alone = [name for index, name in enumerate(names) if mirror[index] == index and {"left", "right"} & {*_words(name)}]
     if alone:
         warnings.warn(
-            f"no partner on the other side for {', '.join(alone)}: mirrored pictures will not exchange it", stacklevel=3
+            f"no partner on the other side for {', '.join(alone)}: mirrored pictures will not exchange it",
+            AssumedWarning,
+            stacklevel=3,
         )
     return mirror
 
@@ -83,7 +85,9 @@ def sigmas_of(names: Sequence[str]) -> tuple[float, ...]:
     unknown = [name for name, sigma in zip(names, sigmas, strict=True) if sigma is None]
     if unknown:
         warnings.warn(
-            f"no standard sigma for {', '.join(unknown)}: {OTHER_SIGMA} is used; give sigmas to choose", stacklevel=3
+            f"no standard sigma for {', '.join(unknown)}: {OTHER_SIGMA} is used; give sigmas to choose",
+            AssumedWarning,
+            stacklevel=3,
         )
     return tuple(OTHER_SIGMA if sigma is None else sigma for sigma in sigmas)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from litepose_nas.data import dataset_yaml, zipped
-from litepose_nas.data.annotations import dataset_of
+from litepose_nas.data.annotations import dataset_of, keypoint_category
 from litepose_nas.data.dataset import Dataset, Document
 from litepose_nas.data.dataset_yaml import known_names, known_tree, read_tree, skeleton_in
 from litepose_nas.data.layouts.detections import DetectedBoxes, read_detections
@@ -25,6 +25,7 @@ DATA_FOLDER = "LITEPOSE_DATA"  # the environment variable that names the folder 
 SPLITS = ("train", "val", "test")
 WHOLE = "all"  # the one split of a JSON: it is whatever is asked for
 KEYS = ("path", "format", *SPLITS, *dataset_yaml.JOINT_KEYS, "names", "nc")
+NAMING_KEYS = {"keypoints", "kpt_shape", "kpt_names"}
 NOTES = ("license", "download")  # for people and other programs
 SPLIT_KEYS = ("images", "annotations", "detections", "truth")
 
@@ -141,12 +142,27 @@ def _from_yaml(path: Path) -> Source:
     layout = tree.get("format", usual)
     if layout not in (*LAYOUTS, "yolo"):
         raise UserError(f"{path}: format: {layout!r:.40} is not one; {nearest(layout, (*LAYOUTS, 'yolo'))}")
-    skeleton = skeleton_in(tree, str(path))
+    nameless = layout != "yolo" and not NAMING_KEYS & tree.keys() and tree.keys() & set(dataset_yaml.JOINT_KEYS)
+    skeleton = None if nameless else skeleton_in(tree, str(path))
     if layout == "yolo" and skeleton is None:
         raise UserError(f"{path}: a YOLO-pose folder needs `kpt_shape: [joints, 3]` or `keypoints`; add one")
     words = yolo_format(path, tree)
     splits = {key: _split(str(path), root, layout, key, tree[key], words) for key in given}
+    if nameless:
+        skeleton = skeleton_in({**tree, "keypoints": _joints_in(splits)}, str(path))
     return Source(str(path), splits, skeleton)
+
+
+def _joints_in(splits: Mapping[str, SplitFiles]) -> list[str] | None:
+    """The names of the joints in the first annotation file, for a YAML that says more of them but no names."""
+    for split in splits.values():
+        if split.annotations is not None:
+            categories = document_of_split(split, None, True, pictures=False)["categories"]
+            named = any(isinstance(category, dict) and category.get("keypoints") for category in categories)
+            return (
+                [str(name) for name in keypoint_category(split.annotations, categories)["keypoints"]] if named else None
+            )
+    return None
 
 
 def _split(where: str, root: Path, layout: str, key: str, value: Any, form: YoloFormat) -> SplitFiles:

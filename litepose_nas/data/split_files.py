@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from litepose_nas.data.annotations import keypoint_category
+from litepose_nas.data.annotations import keypoint_category, one_kind
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.layouts import yolo_pose
 from litepose_nas.data.layouts.building import category_for, ids_of, pictures_in, with_sizes
@@ -35,13 +35,13 @@ def document_of_split(
     if split.layout == "yolo":
         if skeleton is None:
             raise UserError(f"{split.images}: YOLO-pose labels do not name their joints; add `keypoints` to the YAML")
-        return yolo_pose.read(split.images, split.folders, skeleton, split.form)
+        return one_kind(yolo_pose.read(split.images, split.folders, skeleton, split.form))
     if split.annotations is None:
         return _pictures_alone(split.images, skeleton)
     files = LayoutFiles(split.annotations, split.images if pictures else None, split.truth, people, unlabelled)
-    document = LAYOUTS[split.layout].read(files)
+    document = one_kind(LAYOUTS[split.layout].read(files))
     if skeleton is not None:
-        _name_joints(split.annotations, document, skeleton)
+        name_joints(split.annotations, document, skeleton)
     return document
 
 
@@ -52,7 +52,7 @@ def _pictures_alone(folder: Path, skeleton: Skeleton | None) -> Document:
     return {"images": with_sizes(pictures, folder), "annotations": [], "categories": [category_for(skeleton)]}
 
 
-def _name_joints(path: Path, document: Document, skeleton: Skeleton) -> None:
+def name_joints(path: Path, document: Document, skeleton: Skeleton) -> None:
     """Let the category of a document have the joints of a skeleton, which must be as many as it says itself."""
     categories = [category for category in document["categories"] if isinstance(category, dict)]
     if any(category.get("keypoints") for category in categories):
@@ -65,5 +65,5 @@ def _name_joints(path: Path, document: Document, skeleton: Skeleton) -> None:
     else:
         people = [category for category in categories if category.get("name") == "person"] or categories
         category = people[0] if people else {"id": 1, "name": "person"}
-    named = category_for(skeleton, category.get("id", 1), category.get("name", "person"))
+    named = {**category, **category_for(skeleton, category.get("id", 1), category.get("name", "person"))}
     document["categories"] = [named, *(other for other in document["categories"] if other is not category)]

@@ -58,6 +58,11 @@ def statistics_of(dataset: Dataset) -> dict[str, Any]:
     return found
 
 
+def categories(document: Document) -> dict[str, int]:
+    """How many there are of each category, where several were read as one kind."""
+    return dict(Counter(one["category"] for one in document["annotations"] if isinstance(one.get("category"), str)))
+
+
 def crowding(document: Document) -> dict[str, dict[str, int]]:
     """How many pictures are easy, medium and hard under each rule; nothing where pictures have no crowdIndex."""
     indices = [image["crowdIndex"] for image in document["images"] if "crowdIndex" in image]

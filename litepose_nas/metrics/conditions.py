@@ -21,6 +21,7 @@ class Conditions(NamedTuple):
     people: int  # who count
     made: PredictionSettings
     notes: tuple[str, ...] = ()  # rules that were applied, and what a figure does not say by itself
+    who: str = "people"  # what those who count are called
 
 
 def lines_of(conditions: Conditions) -> list[str]:
@@ -31,7 +32,7 @@ def lines_of(conditions: Conditions) -> list[str]:
         scales = "not said" if made.scales is None else ", ".join(f"{scale:g}" for scale in made.scales)
         boxes = "boxes not said" if made.boxes is None else made.boxes
         words = f"{flip}, scale {scales}, {boxes}"
-    return [f"{conditions.pictures:,} pictures, {conditions.people:,} people; {words}", *conditions.notes]
+    return [f"{conditions.pictures:,} pictures, {conditions.people:,} {conditions.who}; {words}", *conditions.notes]
 
 
 def fields_of(conditions: Conditions) -> dict[str, Any]:

@@ -6,14 +6,16 @@ import warnings
 from pathlib import Path
 from typing import NamedTuple
 
-from litepose_nas.data.annotations import dataset_of
+from litepose_nas.data.annotations import dataset_of, keypoint_category
 from litepose_nas.data.dataset import Document
+from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.fields import load_json
 from litepose_nas.data.layouts import mpii as mpii_format
 from litepose_nas.data.layouts import posetrack18
 from litepose_nas.data.layouts.files import LayoutFiles
 from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.data.source import open_source
+from litepose_nas.data.split_files import name_joints
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.metrics import mpii
 from litepose_nas.metrics.conditions import PredictionSettings
@@ -47,13 +49,16 @@ def judge(metric: str, files: PredictionFiles) -> MetricReport:
     if metric == "mpii":
         truth = _mpii_truth(files)
         return report_pckh(_mpii_found(files.predictions, truth), truth, Path(files.annotations), made)
-    opened = _opened(files)
+    opened = _opened(files, metric)
     results = _tracked(files.predictions) if metric == "posetrack" else read_results(files.predictions)
+    kind = keypoint_category(opened.path, opened.document["categories"])
+    if "ids" in kind:  # of several categories that are one kind here
+        results = [{**one, "category_id": kind["id"]} if one["category_id"] in kind["ids"] else one for one in results]
     given = MetricInput(opened.document, opened.path, opened.sigmas, results, made, files.rule, opened.notes)
     return METRICS[metric](given)
 
 
-def _opened(files: PredictionFiles) -> OpenedAnnotations:
+def _opened(files: PredictionFiles, metric: str) -> OpenedAnnotations:
     path = Path(files.annotations)
     if path.is_dir() and not (path / "data.yaml").is_file() and any(path.glob("*.json")):  # one file for each video
         document, where, skeleton, layout = posetrack18.read(LayoutFiles(path)), path, None, "posetrack18"
@@ -61,6 +66,10 @@ def _opened(files: PredictionFiles) -> OpenedAnnotations:
         source = open_source(files.annotations)
         document, skeleton = source.document(files.split, pictures=False), source.skeleton
         where, layout = source.split(files.split).annotations or path, source.split(files.split).layout
+    named = any(isinstance(category, dict) and category.get("keypoints") for category in document["categories"])
+    if metric in ("coco", "crowdpose") and not named:
+        skeleton = skeleton or known_skeleton(metric)  # the metric names what the file does not
+        name_joints(where, document, skeleton)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # The arrays are not needed: reading them checks every record.
@@ -76,7 +85,7 @@ def _mpii_truth(files: PredictionFiles) -> mpii.HeadTruth:
     path = Path(files.annotations)
     if path.suffix.lower() == ".mat":
         return mpii.truth_of_mat(path)
-    opened = _opened(files)
+    opened = _opened(files, "mpii")
     people = opened.document["annotations"]
     beside = [opened.path.with_name(name) for name in _mat_names(opened.path.stem)]
     there = next((file for file in beside if file.is_file()), None)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from litepose_nas.data.dataset import Document
+from litepose_nas.data.dataset import Document, subjects
 from litepose_nas.data.layouts.crowdpose import SPLIT_RULES
 from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.errors import UserError
@@ -40,7 +40,7 @@ def report_coco(given: MetricInput) -> MetricReport:
     scores = coco.coco_ap(truth, given.results)
     if scores.ap < 0:
         raise no_people(given.path)
-    notes = [*notes, *_missing_groups("people", scores._asdict())]
+    notes = [*notes, *_missing_groups(_who(truth), scores._asdict())]
     lines = coco.ten_lines(scores).split("\n")
     return MetricReport(tuple(lines), scores._asdict(), _conditions(given, truth, notes))
 
@@ -137,9 +137,9 @@ def report_pck(given: MetricInput) -> MetricReport:
     torsos = int(np.isfinite(errors.torsos).sum())
     notes = [
         *notes,
-        f"{found} of {people} people were found (similarity {pck.MIN_SIMILARITY} or more, the most similar first); "
-        "joints of the others are wrong in PCK and not in the median",
-        "box: its longer side" + (f"; torso: left shoulder to right hip, of {torsos} people" if torsos else ""),
+        f"{found} of {people} {_who(truth)} were found (similarity {pck.MIN_SIMILARITY} or more, the most similar "
+        "first); joints of the others are wrong in PCK and not in the median",
+        "box: its longer side" + (f"; torso: left shoulder to right hip, of {torsos} {_who(truth)}" if torsos else ""),
     ]
     figures = {
         "median_px": median,
@@ -164,7 +164,7 @@ METRICS: dict[str, Callable[[MetricInput], MetricReport]] = {
 
 
 def no_people(path: Path) -> UserError:
-    return UserError(f"{path} has no person with labelled joints, so there is nothing to find; give a file with people")
+    return UserError(f"{path} labels no joints of anybody, so there is nothing to find; give a file that does")
 
 
 def _truth(given: MetricInput) -> tuple[coco.Truth, list[str]]:
@@ -188,7 +188,11 @@ def _conditions(given: MetricInput, truth: coco.Truth, notes: Sequence[str]) -> 
             *notes,
             f"more than {most} results in {crowded} pictures: the best {most} count",
         ]
-    return Conditions(len(truth.image_ids), people, given.made, tuple(notes))
+    return Conditions(len(truth.image_ids), people, given.made, tuple(notes), _who(truth))
+
+
+def _who(truth: coco.Truth) -> str:
+    return subjects(str(truth.coco.dataset["categories"][0].get("name", "person")))
 
 
 def _missing_groups(what: str, scores: dict[str, float]) -> list[str]:

@@ -78,9 +78,10 @@ def first_of(pictures: Pictures, count: int) -> Pictures:
     return Pictures(pictures.dataset._replace(records=pictures.dataset.records[:count]))
 
 
-def describe(skeleton: Skeleton, task: Task) -> dict[str, Any]:
+def describe(skeleton: Skeleton, task: Task, category: str = "person") -> dict[str, Any]:
     """What must travel with weights so that their outputs can be decoded and drawn."""
     return {
+        **({} if category == "person" else {"category": category}),
         "keypoints": list(skeleton.names),
         "flip_pairs": [list(pair) for pair in skeleton.flip_pairs],
         "skeleton": [list(limb) for limb in skeleton.limbs],

@@ -286,14 +286,14 @@ def context(worker: WorkerSpec, trained: Run, source: Source) -> SearchContext:
     """Load one supernet, to be searched without a budget."""
     path, candidates = trained.folder / WEIGHTS, worker.scorer(str(trained.folder), source)
     space, joints, scorer = candidates.supernet.space, candidates.supernet.joints, candidates.scorer
-    many = costs.columns(space, joints)
+    many, pictures = costs.columns(space, joints), scorer.split.heldout.dataset
     problem = Problem(space, Budget(), lambda arch: costs.cost(arch, joints=joints), RANKS["auto"], many)
     info = {
         "supernet": {"path": str(path), "sha256": files.sha256(path)},
         "data": source.name,
         "seed": trained.settings["seed"],
         "recipe": trained.settings["recipe"],
-        **describe(scorer.split.heldout.dataset.skeleton, scorer.task),
+        **describe(pictures.skeleton, scorer.task, pictures.category),
     }
     return SearchContext(candidates, problem, info)
 

@@ -41,7 +41,9 @@ KINDS: Mapping[str, Kind] = {
     ),
     "duplicate-image": Kind(ERROR, "images whose id is used before", "keep one entry for each id"),
     "missing-file": Kind(ERROR, "images without a file", "check the picture folder, or remove them from the list"),
-    "file-twice": Kind(WARNING, "images that name a file listed before", "put all people of a picture on one image"),
+    "file-twice": Kind(
+        WARNING, "images that name a file listed before", "put all annotations of a picture on one image"
+    ),
     "unlisted-files": Kind(NOTE, "files in the folder that the list does not name", "nothing, if you know them"),
     "empty-pictures": Kind(NOTE, "pictures without a labelled person", "nothing: they teach where nobody stands"),
     # Files.
@@ -62,7 +64,7 @@ KINDS: Mapping[str, Kind] = {
     "bad-annotation": Kind(ERROR, "annotations that are no objects", "remove them"),
     "bad-id": Kind(ERROR, "annotations without a whole number as id", "number them"),
     "duplicate-annotation": Kind(ERROR, "annotations whose id is used before", "number them anew"),
-    "person-twice": Kind(WARNING, "people with the very joints of another in the picture", "keep one of each"),
+    "person-twice": Kind(WARNING, "annotations with the very joints of another in the picture", "keep one of each"),
     "unknown-image": Kind(ERROR, "annotations of images that are not listed", "list the images, or remove them"),
     "other-category": Kind(NOTE, "annotations of other categories", "nothing: they are passed over"),
     "keypoint-count": Kind(
@@ -77,26 +79,34 @@ KINDS: Mapping[str, Kind] = {
     "negative-box": Kind(ERROR, "boxes of negative width or height", "write left, top, width, height; not two corners"),
     "bad-area": Kind(ERROR, "areas that are no positive number", "mend or remove them: an area follows from the box"),
     "filled-area": Kind(
-        NOTE, "people with no area, or zero: 0.53 of the box is used", "nothing, or give areas: AP depends on them"
+        NOTE, "annotations with no area, or zero: 0.53 of the box is used", "nothing, or give areas: AP depends on them"
     ),
     "bad-segmentation": Kind(
-        ERROR, "crowds or unlabelled people whose outline does not fit", "mend their polygons or run lengths"
+        ERROR, "crowds or annotations without joints whose outline does not fit", "mend their polygons or run lengths"
     ),
     # Places.
-    "zero-box": Kind(WARNING, "people with a box of no width or height", "draw their boxes: nobody is cut from these"),
+    "zero-box": Kind(
+        WARNING, "annotations with a box of no width or height", "draw their boxes: nobody is cut from these"
+    ),
     "box-outside": Kind(WARNING, "boxes that lie wholly outside the picture", "mend them, or the picture's size"),
     "box-over-edge": Kind(NOTE, "boxes that reach over the edge of the picture", "nothing: what is outside is blank"),
     "point-outside": Kind(
-        WARNING, "people with labelled joints outside the picture", "give joints that are not in the picture flag 0"
+        WARNING,
+        "annotations with labelled joints outside the picture",
+        "give joints that are not in the picture flag 0",
     ),
     "point-off-box": Kind(
-        NOTE, "people with a joint far outside their box", "nothing, if few; else see whether boxes belong to joints"
+        NOTE,
+        "annotations with a joint far outside their box",
+        "nothing, if few; else see whether boxes belong to joints",
     ),
-    "point-at-origin": Kind(WARNING, "people with labelled joints at 0, 0", "give joints that nobody placed flag 0"),
-    "large-area": Kind(WARNING, "people with an area beyond their box", "mend the areas: AP would be lenient"),
+    "point-at-origin": Kind(
+        WARNING, "annotations with labelled joints at 0, 0", "give joints that nobody placed flag 0"
+    ),
+    "large-area": Kind(WARNING, "annotations with an area beyond their box", "mend the areas: AP would be lenient"),
     # Left and right.
     "sides-mixed": Kind(
-        NOTE, "people in whom left and right seem exchanged in a part of the body", "look at them in the drawings"
+        NOTE, "annotations in which left and right seem exchanged in a part of the body", "look at them in the drawings"
     ),
     "sides-inverted": Kind(
         WARNING, "pairs whose left lies where the others have their right", "exchange the two names, or their numbers"
@@ -116,10 +126,12 @@ KINDS: Mapping[str, Kind] = {
     ),
     # Sigmas.
     "equal-sigmas": Kind(
-        NOTE, "sigmas that are all alike", "give one for each joint if AP is to be compared with other people's"
+        NOTE, "sigmas that are all alike", "give one for each joint if AP is to be compared with that of others"
     ),
     "odd-sigmas": Kind(
-        WARNING, "sigmas outside 0.01 to 0.2", "measure how far two people's labels differ, over the root of the area"
+        WARNING,
+        "sigmas outside 0.01 to 0.2",
+        "measure how far the labels of two annotators differ, over the root of the area",
     ),
     "uneven-sigmas": Kind(
         NOTE, "pairs whose left and right sigmas differ", "give both the same, unless they are published so"

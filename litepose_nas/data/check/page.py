@@ -13,6 +13,7 @@ from litepose_nas.data.check.finding import DataFinding, clean
 from litepose_nas.data.check.histogram import histogram, joint_bars
 from litepose_nas.data.check.samples import SampleDrawing, draw_samples, good_samples, jpeg
 from litepose_nas.data.check.tolerant_reader import CheckedSplit
+from litepose_nas.data.dataset import subjects
 
 SAMPLES = 8  # a split
 SUSPECTS = 4  # a finding
@@ -47,7 +48,7 @@ def page(report: CheckReport) -> str:
 
 
 def _counts(splits: Iterable[CheckedSplit]) -> str:
-    head = ("", "pictures", "annotations", "people", "crowds", "without joints", "joints", "hidden")
+    head = ("", "pictures", "annotations", "with joints", "crowds", "without joints", "joints", "hidden")
     rows = [
         (split.name, *(f"{n:,}" for n in split.counts[:-1]), f"{split.counts.hidden / max(split.counts.joints, 1):.0%}")
         for split in splits
@@ -105,10 +106,12 @@ def _charts(split: CheckedSplit) -> list[str]:
     names = split.skeleton.names if split.skeleton else ()
     step = max(1, joints // 16 + 1)
     return [
-        histogram(per_picture, [*range(13)], "people in a picture"),
+        histogram(per_picture, [*range(13)], f"{subjects(split.category)} in a picture"),
         histogram(labelled, [*range(0, joints + 2 * step, step)], "labelled joints of a person"),
         histogram(shares, [*range(0, 101, 10)], "longer side of the box, share of the picture's", " %"),
-        joint_bars(names, (flags == 2).mean(0), (flags == 1).mean(0), "joints seen and hidden, share of people"),
+        joint_bars(
+            names, (flags == 2).mean(0), (flags == 1).mean(0), "joints seen and hidden, share of the annotations"
+        ),
     ]
 
 

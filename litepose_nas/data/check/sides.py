@@ -57,7 +57,7 @@ def check_sides(split: CheckedSplit, best: tuple[int, ...]) -> list[DataFinding]
     skeleton = skeleton._replace(mirror=best)  # a wrong pair has a finding of its own
     sides = sides_of(people, skeleton)
     inverted = [
-        f"{skeleton.names[a]}, {skeleton.names[b]}: against the other pairs in {50 - 50 * value:.0f} % of people"
+        f"{skeleton.names[a]}, {skeleton.names[b]}: against the other pairs in {50 - 50 * value:.0f} % of them"
         for (a, b), value in zip(sides.pairs, sides.agreement, strict=True)
         if value <= AGAINST
     ]

@@ -64,6 +64,7 @@ class CheckedSplit(NamedTuple):
     people: PeopleTable
     counts: Counts
     findings: tuple[DataFinding, ...]
+    category: str = "person"
 
 
 def read_tolerantly(
@@ -85,7 +86,8 @@ def read_tolerantly(
     )
     found = tuple(one for code, examples in faults.items() for one in finding(code, name, examples))
     counts = counts._replace(crowds=counts.crowds + regions)
-    return CheckedSplit(name, str(place), folder, skeleton, pictures, table, counts, found)
+    called = str((category or {}).get("name", "person"))
+    return CheckedSplit(name, str(place), folder, skeleton, pictures, table, counts, found, called)
 
 
 def unreadable_split(name: str, place: Path, folder: Path) -> CheckedSplit:
