@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from litepose_nas.data.source import open_source
 from litepose_nas.demo import contenders, ending, networks, scale, stages
 from litepose_nas.demo.networks import NetworkJob
 from litepose_nas.errors import UserError
+from litepose_nas.report import plots
 from litepose_nas.runs.run import Run
 
 NAMES = {"searched-1", "searched-2", "scaled", "smallest", "widest"}
@@ -90,6 +93,22 @@ def test_it_leaves_what_it_says(undisturbed):
         assert len(networks.read(folder / "networks" / name, networks.FINETUNED)["scores"]) == 10
     for run_folder in (folder / "supernet", folder / "search", folder / "networks" / "scaled" / "finetune"):
         assert Run.open(run_folder).settings
+
+
+def test_labels_of_networks_that_are_near_stand_apart(tmp_path):
+    (tmp_path / "front.csv").write_text("macs,ap\n15000000,0.5\n90000000,0.6\n")
+    places = [("searched-1", 14.8, 0.64), ("scaled", 15.0, 0.638), ("other", 15.1, 0.637), ("widest", 95.0, 0.7)]
+    rows = [
+        {"name": name, "network": f"network {name}", "macs": macs * 1e6, "ap_inherited": 0.5, "ap_finetuned": ap}
+        for name, macs, ap in places
+    ]
+    svg = ending.front(rows, tmp_path / "front.csv")
+    found = re.findall(r'<text x="(\S+)" y="(\S+)" text-anchor="(\w+)"[^>]*>network (\S+)</text>', svg)
+    assert [name for *_, name in found] == ["widest", "searched-1", "scaled", "other"]
+    assert [anchor for _, _, anchor, _ in found] == ["end", "start", "start", "start"]
+    heights = [float(y) for _, y, _, _ in found[1:]]
+    assert all(below - above >= plots.LINE for above, below in itertools.pairwise(heights))
+    assert ">0</text>" not in svg  # the axis begins where the networks do
 
 
 def test_all_networks_are_tuned_alike(undisturbed):

@@ -71,21 +71,20 @@ def front(rows: Sequence[Row], search_csv: Path) -> str:
     aps = [ap for _, ap in dots] + [row[key] for row in rows for key in ("ap_inherited", "ap_finetuned")]
     macs = [x for x, _ in dots] + [row["macs"] / 1e6 for row in rows]
     x = plots.scale(min(macs), max(macs), plots.LEFT, plots.WIDTH - plots.RIGHT)
-    y = plots.scale(min(0.0, *aps), max(aps), plots.HEIGHT - plots.BOTTOM, plots.TOP)
+    y = plots.scale(min(aps), max(aps), plots.HEIGHT - plots.BOTTOM, plots.TOP)
     marks = plots.axes(x, y, "MMAC", "AP")
     marks += [
         f'<circle cx="{x.at(at)}" cy="{y.at(ap)}" r="3" fill="{plots.GREY}" class="evaluated"/>' for at, ap in dots
     ]
+    labels = []
     for row in rows:
         at, before, after = x.at(row["macs"] / 1e6), y.at(row["ap_inherited"]), y.at(row["ap_finetuned"])
         colour = plots.RED if row["name"].startswith("searched") else plots.BLUE
         marks.append(f'<path d="M{at} {before}V{after}" stroke="{colour}" stroke-dasharray="3 3"/>')
         marks.append(f'<circle cx="{at}" cy="{before}" r="4" fill="white" stroke="{colour}" stroke-width="2"/>')
         marks.append(f'<circle cx="{at}" cy="{after}" r="5" fill="{colour}" class="finetuned"/>')
-        over = at > plots.WIDTH - plots.RIGHT - 120  # no room to the right of it
-        marks.append(
-            plots.text(at + (-9 if over else 9), after + 4, row["network"], "end" if over else "start", colour)
-        )
+        labels.append(plots.Label(at, after, row["network"], colour))
+    marks += plots.labels(labels)
     marks.append(plots.text(plots.LEFT, 22, "What was searched, and what became of it", "start", "#111", 16))
     keys = (
         (plots.GREY, "● candidates, held-out training pictures"),

@@ -14,6 +14,7 @@ from litepose_nas.search.problem import FAILED, Evaluated
 
 WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 76, 24, 56, 60  # margins, for titles and numbers
+LINE = 14  # height of a line of text
 GREY, BLUE, RED = "#9aa5b1", "#1f6fb4", "#c8402f"  # told apart by lightness and by shape too
 COLOURS = (BLUE, "#c77b1e", "#3c8d5a", "#8a5aa8", "#7a6a58")  # of families
 # Told apart by shape too: a circle, a square, a triangle, one upside down, a diamond.
@@ -222,6 +223,33 @@ def scale(low: float, high: float, start: float, end: float) -> Axis:
 
 def text(x: float, y: float, words: str, anchor: str, colour: str = "#333", size: int = 12) -> str:
     return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" fill="{colour}" font-size="{size}">{escape(words)}</text>'
+
+
+class Label(NamedTuple):
+    """Words beside a mark in a plot."""
+
+    x: float  # of the mark
+    y: float
+    words: str
+    colour: str
+
+
+def labels(wanted: Sequence[Label]) -> list[str]:
+    """Texts to the right of their marks, or left where there is no room; one below the other where they meet."""
+    marks: list[str] = []
+    taken: list[tuple[float, float, float]] = []  # left, right and height of each text
+    for label in sorted(wanted, key=lambda one: one.y):
+        width = 6.5 * len(label.words)
+        over = label.x + 9 + width > WIDTH - RIGHT
+        left = label.x - 9 - width if over else label.x + 9
+        y = label.y + 4
+        for start, end, height in taken:  # from the top down, as they were placed
+            if start < left + width and left < end and abs(y - height) < LINE:
+                y = height + LINE
+        taken.append((left, left + width, y))
+        taken.sort(key=lambda text: text[2])
+        marks.append(text(label.x + (-9 if over else 9), y, label.words, "end" if over else "start", label.colour))
+    return marks
 
 
 def _hint(one: Evaluated, budget: Budget, score: str = "score") -> str:
