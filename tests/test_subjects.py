@@ -66,6 +66,13 @@ def test_what_they_are_survives_conversion(tmp_path):
         np.testing.assert_array_equal(one.joints, other.joints)
 
 
+def test_yolo_pose_has_no_place_for_what_they_are(tmp_path):
+    source = open_source(str(animals(tmp_path, sigmas=SIGMAS)))
+    written = convert(source, tmp_path / "yolo", "yolo")
+    assert [part.left["categories"] for part in written] == [6, 6]
+    assert open_source(str(tmp_path / "yolo")).read("train").category == "subject"
+
+
 def test_one_of_them_called_person_is_the_one(tmp_path):
     source = open_source(str(changed(tmp_path, lambda tree: tree["categories"][1].update(name="person"))))
     assert [len(record.joints) for record in source.read("train").records] == [1, 1]

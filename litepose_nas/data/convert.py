@@ -81,8 +81,7 @@ def convert(
             else:
                 written.append(_write_yolo(partial, name, part, names))
                 entries[name] = f"images/{name}"
-        skeleton = next(iter(parts.values())).skeleton
-        _write_yaml(partial / "data.yaml", {**entries, **_joint_keys(skeleton, to)})
+        _write_yaml(partial / "data.yaml", {**entries, **_joint_keys(next(iter(parts.values())), to)})
     return written
 
 
@@ -105,7 +104,7 @@ def divide(source: Source, out: Path, fraction: float, seed: int = 0, of: str = 
             document = {**part.document, "images": kept, "annotations": _people_of(part.document, kept)}
             written.append(_write_coco(partial, name, part._replace(document=document), None))
             entries[name] = {"images": str(folder.resolve()), "annotations": f"annotations/{name}.json"}
-        _write_yaml(partial / "data.yaml", {**entries, **_joint_keys(part.skeleton, "coco")})
+        _write_yaml(partial / "data.yaml", {**entries, **_joint_keys(part, "coco")})
     return written
 
 
@@ -202,6 +201,7 @@ def _write_yolo(folder: Path, name: str, part: _SplitToWrite, names: dict[int, s
         width, height = sizes[person["image_id"]]
         inside, gone = _inside(person["keypoints"], width, height)
         left["joints outside their picture"] += gone
+        left["categories"] += int("category" in person)
         left["areas and masks"] += int("segmentation" in person or "area" in person)
         people[person["image_id"]].append(line_of({**person, "keypoints": inside}, width, height))
     left["regions to ignore"] = sum(len(p.get("ignore_regions") or ()) for p in part.document["images"])
@@ -230,13 +230,13 @@ def _inside(keypoints: Sequence[float], width: int, height: int) -> tuple[list[f
     return kept, gone
 
 
-def _joint_keys(skeleton: Skeleton, to: str) -> dict[str, Any]:
+def _joint_keys(part: _SplitToWrite, to: str) -> dict[str, Any]:
+    words = skeleton_tree(part.skeleton)
     if to == "coco":
-        return skeleton_tree(skeleton)
-    words = skeleton_tree(skeleton)
+        return words
     names = words.pop("keypoints")
     del words["flip_pairs"]
-    shape = {"names": {0: "person"}, "kpt_shape": [len(names), 3], "flip_idx": list(skeleton.mirror)}
+    shape = {"names": {0: _category_of(part)}, "kpt_shape": [len(names), 3], "flip_idx": list(part.skeleton.mirror)}
     return {**shape, "kpt_names": {0: names}, **words}
 
 
