@@ -239,14 +239,14 @@ def test_detections(tmp_path):
     path = layouts.detections(tmp_path / "found.json")
     found = read_detections(path)
     assert sorted(found) == [5, 7]
-    np.testing.assert_allclose(found[7].boxes, [[3, 3, 9, 9], [1.5, 2.5, 10, 12]])
-    np.testing.assert_allclose(found[7].scores, [0.9, 0.4])
+    np.testing.assert_allclose(found[7][:, :4], [[3, 3, 9, 9], [1.5, 2.5, 10, 12]])
+    np.testing.assert_allclose(found[7][:, 4], [0.9, 0.4])
     assert sorted(read_detections(path, min_score=0.1)) == [7]
     assert list(read_detections(path, category_id=18)) == [7]
     layouts.coco(tmp_path)
     (tmp_path / "d.yaml").write_text("val: {images: images, annotations: people.json, detections: found.json}\n")
     source = open_source(str(tmp_path / "d.yaml"))
-    np.testing.assert_allclose(source.detections("val", 0.5)[7].scores, [0.9])
+    np.testing.assert_allclose(source.detections("val", 0.5)[7][:, 4], [0.9])
     (tmp_path / "d.yaml").write_text("val: {images: images, annotations: people.json}\n")
     with pytest.raises(UserError, match="names no `detections`"):
         open_source(str(tmp_path / "d.yaml")).detections("val")

@@ -114,10 +114,10 @@ def test_posetrack_by_its_folder():
 )  # fmt: skip
 def test_detections(name, boxes, images):
     found = read_detections(SAMPLES / name)
-    assert (sum(len(picture.boxes) for picture in found.values()), len(found)) == (boxes, images)
-    assert all((np.diff(picture.scores) <= 0).all() for picture in found.values())
+    assert (sum(len(picture[:, :4]) for picture in found.values()), len(found)) == (boxes, images)
+    assert all((np.diff(picture[:, 4]) <= 0).all() for picture in found.values())
     best = read_detections(SAMPLES / name, min_score=0.9)
-    assert all(picture.scores.min() >= np.float32(0.9) for picture in best.values())
+    assert all(picture[:, 4].min() >= np.float32(0.9) for picture in best.values())
 
 
 def test_crowdposes_validation_file(capsys):

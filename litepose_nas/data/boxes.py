@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.augment import Augment, Matrix, Size
-from litepose_nas.data.layouts.detections import read_detections
+from litepose_nas.data.layouts.detections import Boxes, read_detections
 from litepose_nas.errors import UserError
 
 PADDING = 1.25  # how much more than the box a cut-out shows
@@ -25,7 +25,6 @@ UPPER_HALF_SHARE = 0.7  # how often the upper half is taken
 LOWER_JOINTS = ("hip", "knee", "ankle", "foot", "toe", "heel")  # in the names of joints of the lower half
 
 Box = tuple[float, float, float, float]
-Boxes = dict[int | str, NDArray[np.float64]]  # by image: (N, 5) left, top, width, height, score
 
 
 class Extent(NamedTuple):
@@ -112,7 +111,7 @@ def read_boxes(path: Path, min_score: float = 0.0, category_id: int = 1) -> Boxe
             f"{path}: no box of category {category_id} has a score of {min_score:g} or more; "
             "ask for less, or give the boxes of people"
         )
-    return {image: np.column_stack([*boxes.boxes.T, boxes.scores]).astype(np.float64) for image, boxes in found.items()}
+    return found
 
 
 def boxes_of_file(boxes: Boxes, path: Path) -> NDArray[np.float64]:

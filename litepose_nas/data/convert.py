@@ -10,12 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from litepose_nas.data import zipped
 from litepose_nas.data.annotations import dataset_of, keypoint_category
 from litepose_nas.data.dataset import Document, split
-from litepose_nas.data.dataset_yaml import skeleton_tree
+from litepose_nas.data.dataset_yaml import skeleton_tree, write_tree
 from litepose_nas.data.fields import path_inside
 from litepose_nas.data.image_entry import is_labelled
 from litepose_nas.data.layouts.building import category_for
@@ -81,7 +79,7 @@ def convert(
             else:
                 written.append(_write_yolo(partial, name, part, names))
                 entries[name] = f"images/{name}"
-        _write_yaml(partial / "data.yaml", {**entries, **_joint_keys(next(iter(parts.values())), to)})
+        write_tree(partial / "data.yaml", {**entries, **_joint_keys(next(iter(parts.values())), to)})
     return written
 
 
@@ -104,7 +102,7 @@ def divide(source: Source, out: Path, fraction: float, seed: int = 0, of: str = 
             document = {**part.document, "images": kept, "annotations": _people_of(part.document, kept)}
             written.append(_write_coco(partial, name, part._replace(document=document), None))
             entries[name] = {"images": str(folder.resolve()), "annotations": f"annotations/{name}.json"}
-        _write_yaml(partial / "data.yaml", {**entries, **_joint_keys(part, "coco")})
+        write_tree(partial / "data.yaml", {**entries, **_joint_keys(part, "coco")})
     return written
 
 
@@ -238,8 +236,3 @@ def _joint_keys(part: _SplitToWrite, to: str) -> dict[str, Any]:
     del words["flip_pairs"]
     shape = {"names": {0: _category_of(part)}, "kpt_shape": [len(names), 3], "flip_idx": list(part.skeleton.mirror)}
     return {**shape, "kpt_names": {0: names}, **words}
-
-
-def _write_yaml(path: Path, tree: dict[str, Any]) -> None:
-    text = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
-    path.write_text(text, encoding="utf-8")

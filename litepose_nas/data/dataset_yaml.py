@@ -33,6 +33,11 @@ def read_tree(path: Path) -> dict[str, Any]:
     return tree
 
 
+def write_tree(path: Path, tree: Mapping[str, Any]) -> None:
+    text = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+    path.write_text(text, encoding="utf-8")
+
+
 def known_names() -> tuple[str, ...]:
     """The names of the datasets that need no YAML of the user's own."""
     return tuple(sorted(path.stem for path in SKELETONS.glob("*.yaml")))

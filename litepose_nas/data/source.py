@@ -13,7 +13,7 @@ from litepose_nas.data import dataset_yaml, zipped
 from litepose_nas.data.annotations import dataset_of, keypoint_category
 from litepose_nas.data.dataset import Dataset, Document
 from litepose_nas.data.dataset_yaml import known_names, known_tree, read_tree, skeleton_in
-from litepose_nas.data.layouts.detections import DetectedBoxes, read_detections
+from litepose_nas.data.layouts.detections import Boxes, read_detections
 from litepose_nas.data.layouts.table import LAYOUTS, layout_of
 from litepose_nas.data.layouts.toy import DRAWN, toy_settings, toy_split
 from litepose_nas.data.layouts.yolo_pose import YoloFormat, yolo_format
@@ -64,7 +64,7 @@ class Source(NamedTuple):
         path = split.annotations or split.images.joinpath(*split.folders[:1])
         return dataset_of(again(), path, split.images, self.skeleton, again, pictures, people, unlabelled)
 
-    def detections(self, name: str, min_score: float = 0.0) -> dict[int | str, DetectedBoxes]:
+    def detections(self, name: str, min_score: float = 0.0) -> Boxes:
         """The people a detector found in a split, by image id."""
         split = self.split(name)
         if split.detections is None:

@@ -44,7 +44,8 @@ class VideoFrames(NamedTuple):
     def images(self) -> Iterator[Image]:
         """Yield the frames (H, W, 3) in red, green, blue; they all have the size of the first."""
         size = None
-        for place, image in enumerate(self._from_files() if self.pictures else self._from_video()):
+        from_files = (read_image(path, upright=True) for path in self.pictures)
+        for place, image in enumerate(from_files if self.pictures else self._from_video()):
             size = size or image.shape
             if image.shape != size:
                 where = self.pictures[place] if self.pictures else f"{self.source}, frame {place}"
@@ -53,10 +54,6 @@ class VideoFrames(NamedTuple):
                     "give frames of one size"
                 )
             yield image
-
-    def _from_files(self) -> Iterator[Image]:
-        for path in self.pictures:
-            yield read_image(path, upright=True)
 
     def _from_video(self) -> Iterator[Image]:
         reader = _opened(self.source)

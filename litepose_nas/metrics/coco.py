@@ -109,7 +109,7 @@ def truth_of(
         "categories": [category],
         "annotations": [annotation for annotation, _ in made],
     }
-    with _quiet():
+    with quiet():
         index.createIndex()
     return Truth(index, ids, category["id"], tuple(sigmas), sum(filled for _, filled in made))
 
@@ -117,7 +117,7 @@ def truth_of(
 def coco_ap(source: TruthSource, results: Sequence[Result], image_ids: Collection[int] | None = None) -> Scores:
     """The ten numbers of results against a truth; results of other pictures do not count."""
     judge = judged(read_truth(source, image_ids), results)
-    with _quiet():
+    with quiet():
         judge.accumulate()
         judge.summarize()
     return Scores(*(float(value) for value in judge.stats))
@@ -165,7 +165,7 @@ def bootstrap_ap(
 def judged(truth: Truth, results: Sequence[Result]) -> COCOeval:
     """The evaluation by pycocotools of every picture, before it adds them up."""
     copies = for_pycocotools(_table(truth, results), truth.image_ids, truth.category_id)
-    with _quiet():
+    with quiet():
         if copies:
             found = truth.coco.loadRes(copies)
         else:  # it cannot load nothing
@@ -251,5 +251,5 @@ def _known(truth: Truth, image_ids: Collection[int], where: str) -> tuple[int, .
     return tuple(sorted(set(image_ids)))
 
 
-def _quiet() -> contextlib.redirect_stdout[io.StringIO]:
+def quiet() -> contextlib.redirect_stdout[io.StringIO]:
     return contextlib.redirect_stdout(io.StringIO())

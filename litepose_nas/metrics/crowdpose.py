@@ -5,9 +5,7 @@ Which are easy depends on two limits of crowdIndex. Two pairs of them are in use
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.layouts.crowdpose import DIFFICULTIES, SPLIT_RULES, split_of
 from litepose_nas.errors import UserError
-from litepose_nas.metrics.coco import Truth, judged, truth_of
+from litepose_nas.metrics.coco import Truth, judged, quiet, truth_of
 from litepose_nas.metrics.oks import known_mean
 from litepose_nas.metrics.results import Result
 
@@ -39,7 +37,6 @@ class CrowdScores(NamedTuple):
 class CrowdTruth(NamedTuple):
     truth: Truth
     splits: dict[str, tuple[int, ...]]
-    rule: str
 
 
 def crowd_truth(document: dict[str, Any], path: Path, rule: str = "released") -> CrowdTruth:
@@ -54,12 +51,12 @@ def crowd_truth(document: dict[str, Any], path: Path, rule: str = "released") ->
                 "give CrowdPose's own file, or judge it with --metric coco"
             )
         splits[split_of(index, rule)].append(image["id"])
-    return CrowdTruth(truth, {name: tuple(ids) for name, ids in splits.items()}, rule)
+    return CrowdTruth(truth, {name: tuple(ids) for name, ids in splits.items()})
 
 
 def crowdpose_ap(crowd: CrowdTruth, results: Sequence[Result]) -> CrowdScores:
     judge = judged(crowd.truth, results)
-    with contextlib.redirect_stdout(io.StringIO()):
+    with quiet():
         judge.accumulate()
         judge.summarize()
         ap, ap50, ap75, _, _, ar, ar50, ar75, _, _ = (float(value) for value in judge.stats)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litepose_nas.data.annotations import dataset_of, keypoint_category
-from litepose_nas.data.dataset import Document
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.fields import load_json
 from litepose_nas.data.layouts import mpii as mpii_format
@@ -31,13 +30,6 @@ class PredictionFiles(NamedTuple):
     said: str | None = None  # how the predictions were made
 
 
-class OpenedAnnotations(NamedTuple):
-    document: Document
-    path: Path
-    sigmas: tuple[float, ...]
-    notes: tuple[str, ...]
-
-
 def judge(metric: str, files: PredictionFiles) -> MetricReport:
     """The report of a metric on files.
 
@@ -45,20 +37,19 @@ def judge(metric: str, files: PredictionFiles) -> MetricReport:
     """
     if metric not in METRICS:
         raise UserError(f"--metric: {metric!r} is not one; {nearest(metric, METRICS)}")
-    made = PredictionSettings(said=files.said)
     if metric == "mpii":
         truth = _mpii_truth(files)
+        made = PredictionSettings(said=files.said)
         return report_pckh(_mpii_found(files.predictions, truth), truth, Path(files.annotations), made)
     opened = _opened(files, metric)
     results = _tracked(files.predictions) if metric == "posetrack" else read_results(files.predictions)
     kind = keypoint_category(opened.path, opened.document["categories"])
     if "ids" in kind:  # of several categories that are one kind here
         results = [{**one, "category_id": kind["id"]} if one["category_id"] in kind["ids"] else one for one in results]
-    given = MetricInput(opened.document, opened.path, opened.sigmas, results, made, files.rule, opened.notes)
-    return METRICS[metric](given)
+    return METRICS[metric](opened._replace(results=results))
 
 
-def _opened(files: PredictionFiles, metric: str) -> OpenedAnnotations:
+def _opened(files: PredictionFiles, metric: str) -> MetricInput:
     path = Path(files.annotations)
     if path.is_dir() and not (path / "data.yaml").is_file() and any(path.glob("*.json")):  # one file for each video
         document, where, skeleton, layout = posetrack18.read(LayoutFiles(path)), path, None, "posetrack18"
@@ -77,7 +68,8 @@ def _opened(files: PredictionFiles, metric: str) -> OpenedAnnotations:
     notes = [str(warning.message) for warning in caught]
     if layout != "coco":
         notes.append(f"areas that {layout} files lack are {AREA_OF_BOX} of the box")
-    return OpenedAnnotations(document, where, dataset.skeleton.sigmas, tuple(notes))
+    made = PredictionSettings(said=files.said)
+    return MetricInput(document, where, dataset.skeleton.sigmas, [], made, files.rule, tuple(notes))
 
 
 def _mpii_truth(files: PredictionFiles) -> mpii.HeadTruth:

@@ -1,4 +1,4 @@
-"""How drawn data is written: JPEG, JSON and the data.yaml, the same bytes for the same content."""
+"""How drawn data is written: JPEG and JSON, the same bytes for the same content."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import yaml
 
 from litepose_nas.errors import UserError
 
@@ -25,7 +24,3 @@ def write_jpeg(path: Path, image: np.ndarray) -> None:
 
 def write_json(path: Path, document: dict[str, Any]) -> None:
     path.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
-
-
-def write_yaml(path: Path, tree: dict[str, Any]) -> None:
-    path.write_text(yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=120), encoding="utf-8")

@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_tree
+from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_tree, write_tree
 from litepose_nas.data.layouts.mpii import FIRST_PIXEL, HEIGHT, LOWER, MAT_JOINTS
 from litepose_nas.data.layouts.toy import SPLITS
 from litepose_nas.synthetic.figure import JOINTS as COCO
 from litepose_nas.synthetic.figure import Floats
-from litepose_nas.synthetic.files import write_yaml
 from litepose_nas.synthetic.scene import DrawnPerson
 
 
@@ -76,4 +75,4 @@ def write_places(path: Path) -> None:
         split: {"images": split, "annotations": f"annotations/mpii_{split}.json"} for split in SPLITS
     }
     places["val"]["truth"] = "annotations/mpii_gt_val.mat"
-    write_yaml(path, {"format": "mpii", **places, **skeleton_tree(known_skeleton("mpii"))})
+    write_tree(path, {"format": "mpii", **places, **skeleton_tree(known_skeleton("mpii"))})

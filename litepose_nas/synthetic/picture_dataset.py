@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_tree
+from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_tree, write_tree
 from litepose_nas.data.layouts.building import category_for
 from litepose_nas.data.layouts.toy import ANNOTATIONS, SPLITS, YAML, toy_split
 from litepose_nas.synthetic import mpii, robot_arm
 from litepose_nas.synthetic.figure import JOINTS
-from litepose_nas.synthetic.files import write_jpeg, write_json, write_yaml
+from litepose_nas.synthetic.files import write_jpeg, write_json
 from litepose_nas.synthetic.scene import SETTINGS, DrawnCrowd, DrawnPerson, DrawnPicture, draw_picture
 
 MAX_PICTURES = 1_000_000  # a split: the ids of val begin above those of train
@@ -77,32 +77,24 @@ def write_pictures(
             "categories": [category_for(robot_arm.SKELETON, name="robot arm") if arms else _category()],
         }
         write_json(toy_split(folder, split)[0], document)
-        counts.append(_count(annotations))
+        flags = [np.array(a["keypoints"][2::3]) for a in annotations if not a["iscrowd"]]
+        counts.append(_counted(len(annotations) - len(flags), flags))
         if arms:  # as a detector would give them that is always right
             boxes = [{key: a[key] for key in ("image_id", "category_id", "bbox")} | {"score": 1.0} for a in annotations]
             (folder / _BOXES.format(split)).write_text(json.dumps(boxes), encoding="utf-8")
     if arms:
-        _write_places(folder / YAML)
+        places = {
+            split: {
+                "images": split,
+                "annotations": ANNOTATIONS.format(split),
+                "detections": _BOXES.format(split),
+            }
+            for split in SPLITS
+        }
+        write_tree(folder / YAML, {**places, **skeleton_tree(robot_arm.SKELETON)})
     if skeleton == "mpii":
         mpii.write_places(folder / YAML)
     return counts
-
-
-def _write_places(path: Path) -> None:
-    places = {
-        split: {
-            "images": split,
-            "annotations": ANNOTATIONS.format(split),
-            "detections": _BOXES.format(split),
-        }
-        for split in SPLITS
-    }
-    write_yaml(path, {**places, **skeleton_tree(robot_arm.SKELETON)})
-
-
-def _count(annotations: list[dict[str, Any]]) -> DrawnCounts:
-    people = [a for a in annotations if not a["iscrowd"]]
-    return _counted(len(annotations) - len(people), [np.array(person["keypoints"][2::3]) for person in people])
 
 
 def _counted(crowds: int, people: list[np.ndarray]) -> DrawnCounts:

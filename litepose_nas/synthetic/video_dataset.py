@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from litepose_nas.data.dataset_yaml import known_skeleton
+from litepose_nas.data.dataset_yaml import known_skeleton, write_tree
 from litepose_nas.data.layouts.building import category_for
 from litepose_nas.data.layouts.toy import SPLITS, YAML
-from litepose_nas.synthetic.files import write_jpeg, write_json, write_yaml
+from litepose_nas.synthetic.files import write_jpeg, write_json
 from litepose_nas.synthetic.video import DrawnFrame
 from litepose_nas.synthetic.video_labels import VideoLabels, annotate
 
@@ -42,7 +42,7 @@ def write_videos(
                 progress(done, total)
         written.append(of_split)
     places = {split: {"images": ".", "annotations": f"annotations/{split}"} for split in SPLITS}
-    write_yaml(folder / YAML, {"format": "posetrack18", **places})
+    write_tree(folder / YAML, {"format": "posetrack18", **places})
     return written
 
 

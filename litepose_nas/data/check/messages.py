@@ -30,15 +30,14 @@ def headline(found: DataFinding) -> str:
 
 
 def tree(report: CheckReport) -> dict[str, Any]:
+    fields = ("severity", "code", "split", "message", "remedy")
     return {
         "name": report.name,
         "trainable": report.trainable,
         "pictures_opened": report.opened,
         "splits": {split.name: split.counts._asdict() for split in report.splits},
-        "findings": [_finding(found) for found in report.findings],
+        "findings": [
+            {**{key: getattr(found, key) for key in fields}, "count": len(found.examples), "examples": found.examples}
+            for found in report.findings
+        ],
     }
-
-
-def _finding(found: DataFinding) -> dict[str, Any]:
-    fields = ("severity", "code", "split", "message", "remedy")
-    return {**{key: getattr(found, key) for key in fields}, "count": len(found.examples), "examples": found.examples}
