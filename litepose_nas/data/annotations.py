@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections import defaultdict
 from collections.abc import Callable
@@ -172,14 +173,14 @@ def _image_entries(
     path: Path, folder: Path, images: list[Any], pictures: bool, unlabelled: bool
 ) -> dict[int, dict[str, Any]]:
     entries: dict[int, dict[str, Any]] = {}
-    present: dict[Path, set[str]] = {}
+    names = functools.cache(lambda inside: set(zipped.names_in(inside)))  # each folder is listed once
     for image in images:
         shown = pictures and isinstance(image, dict) and is_labelled(image)
         check_image(path, image, shown)
         if image["id"] in entries:
             raise UserError(f"{path} lists image {image['id']} twice; keep one")
         file = folder / image["file_name"]
-        there = not (shown or (pictures and unlabelled)) or file.name in _names_in(file.parent, present)
+        there = not (shown or (pictures and unlabelled)) or file.name in names(file.parent)
         if not there and shown:
             raise UserError(
                 f"{path}: image {image['id']} has no file {file}{zipped.elsewhere(file)}; "
@@ -188,15 +189,6 @@ def _image_entries(
         if there:  # many keep of a video what is labelled
             entries[image["id"]] = image
     return entries
-
-
-def _names_in(folder: Path, present: dict[Path, set[str]]) -> set[str]:
-    if folder not in present:  # one look at a folder instead of one at every file
-        try:
-            present[folder] = set(zipped.names_in(folder))
-        except (OSError, ValueError):  # ValueError: a name that no file system can have
-            present[folder] = set()
-    return present[folder]
 
 
 def _record(path: Path, folder: Path, image: dict[str, Any], annotations: list[dict[str, Any]], joints: int) -> Record:

@@ -59,9 +59,12 @@ def is_folder(path: Path) -> bool:
 
 
 def names_in(folder: Path) -> list[str]:
-    """The names in a folder (in a zip: files only); an OSError if there is no folder."""
-    found = within(folder)
-    return os.listdir(folder) if found is None else list(_listing(found[0]).folders.get(found[1], ()))
+    """The names in a folder (in a zip: files only), none if there is no such folder."""
+    try:
+        found = within(folder)
+        return os.listdir(folder) if found is None else list(_listing(found[0]).folders.get(found[1], ()))
+    except (OSError, ValueError):  # ValueError: a name that no file system can have
+        return []
 
 
 def files_below(folder: Path) -> list[str]:

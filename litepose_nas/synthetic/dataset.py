@@ -103,17 +103,10 @@ def write_toy(
         else:
             counts = write_pictures(partial, (train, val), size, seed, setting, subject, skeleton, progress)
         write_json(partial / MARKER, settings)
-    drawn_train, drawn_val = counts
     times = frames if videos else 1
-    return ToySummary(
-        target,
-        (train * times, val * times),
-        (drawn_train.people, drawn_val.people),
-        (drawn_train.crowds, drawn_val.crowds),
-        (drawn_train.hidden, drawn_val.hidden),
-        time.perf_counter() - started,
-        (drawn_train.tracks, drawn_val.tracks),
-    )
+    people, crowds, hidden, tracks = zip(*counts, strict=True)
+    seconds = time.perf_counter() - started
+    return ToySummary(target, (train * times, val * times), people, crowds, hidden, seconds, tracks)
 
 
 def open_or_draw(what: str | None, progress: Progress | None = None) -> Source:

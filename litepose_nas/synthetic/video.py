@@ -127,17 +127,13 @@ def _standing(figure: Figure, scale: float, feet: tuple[float, float], anchored:
 def _largest_move(scene: Scene, before: _Moment, after: _Moment) -> float:
     """How far anything that can be seen moves, in pixels of the canvas."""
     width, height = scene.size
-    moves = [_camera_move(scene, before.camera, after.camera)]
-    for one, other in zip(before.actors, after.actors, strict=True):
-        start, end = (actor.figure.joints[:, :2] * actor.scale + actor.origin for actor in (one, other))
+    one, other = before.camera, after.camera
+    moves = [width * max(np.hypot(other[0] - one[0], other[1] - one[1]), abs(other[2] / one[2] - 1) / 2)]
+    for actors in zip(before.actors, after.actors, strict=True):
+        start, end = (actor.figure.joints[:, :2] * actor.scale + actor.origin for actor in actors)
         inside = ((end >= 0) & (end < (width, height))).all(axis=1)
         moves += np.linalg.norm(end - start, axis=1)[inside].tolist()
     return float(max(moves))
-
-
-def _camera_move(scene: Scene, one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
-    width = scene.size[0]
-    return float(width * max(np.hypot(other[0] - one[0], other[1] - one[1]), abs(other[2] / one[2] - 1) / 2))
 
 
 def _paint(scene: Scene, moment: _Moment) -> paint.Canvas:

@@ -133,7 +133,7 @@ def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> t
         if not is_labelled(image):  # a frame of a video between those that are labelled
             continue
         if file.parent not in present:
-            present[file.parent] = {one: Path(one).stem.lower() for one in _names_in(file.parent)}
+            present[file.parent] = {one: Path(one).stem.lower() for one in zipped.names_in(file.parent)}
         if file.name not in present[file.parent]:
             faults["missing-file"].append(_image(number, file) + _like(file, present[file.parent]))
             continue
@@ -150,13 +150,6 @@ def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> t
         clean(one) for one in sorted({*present.get(folder, {})} - listed) if Path(one).suffix.lower() in _PICTURES
     )
     return tuple(pictures), regions
-
-
-def _names_in(folder: Path) -> list[str]:
-    try:
-        return zipped.names_in(folder)
-    except (OSError, ValueError):
-        return []
 
 
 def _regions(place: Path, image: dict[str, Any], picture: ListedPicture, faults: Faults) -> int:
