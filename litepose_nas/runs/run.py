@@ -9,7 +9,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,22 +82,9 @@ class Run:
         return cls(folder, settings, env, mine=False)
 
     @classmethod
-    def resume(
-        cls,
-        path: str | Path,
-        settings: Mapping[str, Any] | None = None,
-        free: Iterable[str] = (),
-        argv: Sequence[str] | None = None,
-    ) -> Run:
-        """Continue a run and hold it until `close`; settings that differ are refused, but for the `free` ones."""
+    def resume(cls, path: str | Path, argv: Sequence[str] | None = None) -> Run:
+        """Continue a run and hold it until `close`."""
         run = cls.open(path)
-        if settings is not None:
-            changed = differences(run.settings, plain(settings))
-            if refused := [line for key, line in changed.items() if not _is_under(key, free)]:
-                raise UserError(
-                    f"{run.folder}: begun with other settings, {'; '.join(refused)}; resume it with the ones in its "
-                    f"{CONFIG}, or start a new run"
-                )
         lock.take(run.folder / LOCK)
         run._mine = True
         files.sweep(run.folder)
@@ -201,32 +188,6 @@ class Run:
 def digest(settings: Any) -> str:
     """A hash of plain settings that does not depend on the order of keys."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def differences(old: Any, new: Any) -> dict[str, str]:
-    """A line for each setting that differs, by its dotted path."""
-    before, after = dict(_flat(old)), dict(_flat(new))
-    return {
-        key: f"{key} was {_shown(before, key)}, now {_shown(after, key)}"
-        for key in dict.fromkeys([*before, *after])
-        if before.get(key, _flat) != after.get(key, _flat)  # a value no setting can have
-    }
-
-
-def _flat(node: Any, path: str = "") -> Iterable[tuple[str, Any]]:
-    if isinstance(node, Mapping) and node:
-        for key, value in node.items():
-            yield from _flat(value, f"{path}.{key}" if path else str(key))
-    elif path:
-        yield path, node
-
-
-def _shown(flat: Mapping[str, Any], key: str) -> str:
-    return json.dumps(flat[key]) if key in flat else "not set"
-
-
-def _is_under(key: str, free: Iterable[str]) -> bool:
-    return any(key == name or key.startswith(f"{name}.") for name in free)
 
 
 def _yaml(settings: Any) -> str:
