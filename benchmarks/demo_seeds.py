@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from litepose_nas.cli.demo import NETWORKS
-from litepose_nas.demo import contenders, scale, story
+from litepose_nas.demo import contenders, scale, stages
 from litepose_nas.runs.run import ENV, Run
 
 ROW = "{:>4} {:>9} {:>9} {:>8} {:>8} {:>8}   {:<18} {:>6} {:>8}"
@@ -29,9 +29,9 @@ def demo(folder: Path, seed: int, quick: bool) -> dict:
         kept = (scale.QUICK if quick else scale.FULL)._asdict()
         lanes = min(os.cpu_count() or 1, NETWORKS)
         settings = {"seed": seed, "threads": None, "lanes": lanes, "scale": kept}
-        run = Run.create(story.VERB, settings=settings, out=folder)
+        run = Run.create(stages.VERB, settings=settings, out=folder)
     with run:
-        return story.tell(run, lambda text: None, lambda text: print(f"seed {seed}{text}", file=sys.stderr))
+        return stages.run_demo(run, lambda text: None, lambda text: print(f"seed {seed}{text}", file=sys.stderr))
 
 
 def main() -> None:

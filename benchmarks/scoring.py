@@ -43,6 +43,7 @@ import litepose_nas as ln
 from litepose_nas.budget import Budget
 from litepose_nas.data import augment as aug
 from litepose_nas.data.dataset import Record
+from litepose_nas.data.pixels import named_pixels
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.inference.batches import predict_batches, to_files
 from litepose_nas.metrics.coco import fast_ap
@@ -108,9 +109,9 @@ def score(way: Way, made: Made, judge: Scorer, arch: ln.Arch, room: Path) -> flo
         copy.deepcopy(made.supernet.store.root)
     net, size = extract(made.supernet, arch).to(memory_format=torch.channels_last), arch.input
     if way.read_again:
-        held = read_data(made.source, made.seed, len(judge.split.heldout)).held
-        calibrating = [torch.stack(views) for views in literal_calibration(held.rest.dataset.records, judge, size)]
-        records = held.slice.dataset.records
+        held = read_data(made.source, made.seed, len(judge.split.heldout)).split
+        calibrating = [torch.stack(views) for views in literal_calibration(held.train.dataset.records, judge, size)]
+        records = held.heldout.dataset.records
         loader = (
             (literal_view(record, size)[None], [record], [aug.fit_warp(shape(record), size)]) for record in records
         )
@@ -143,7 +144,8 @@ def literal_view(record: Record, size: Size) -> Tensor:
     """Return a picture as a network takes it, read from its file."""
     picture = cv2.cvtColor(cv2.imread(str(record.path)), cv2.COLOR_BGR2RGB)
     warped = aug.warp_picture(picture, aug.fit_warp(shape(record), size), size)
-    floats = (warped.astype(np.float32) / 255 - np.array(aug.MEAN, np.float32)) / np.array(aug.STD, np.float32)
+    pixels = named_pixels("imagenet")
+    floats = (warped.astype(np.float32) / 255 - np.array(pixels.mean, np.float32)) / np.array(pixels.std, np.float32)
     return torch.from_numpy(floats.transpose(2, 0, 1).copy())
 
 

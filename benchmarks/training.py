@@ -133,7 +133,7 @@ def main() -> None:
     sandwich = Recipe(widest_first=0.0)
     with tempfile.TemporaryDirectory() as folder:
         write_toy(Path(folder) / "small", train=64, val=1)
-        write_toy(Path(folder) / "large", train=16, val=1, size=256, hard=True)
+        write_toy(Path(folder) / "large", train=16, val=1, size=256, setting="hard")
         small, large = (Pictures(open_source(str(Path(folder) / name)).read("train")) for name in ("small", "large"))
         arch = resolve("litepose-xs").subnet.arch
         xs = NetTrainee(ln.build(arch), Recipe(batch=8), (256, 256), "cpu", 17)
