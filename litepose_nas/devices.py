@@ -40,6 +40,12 @@ def place(net: Net, device: torch.device) -> Net:
     return net.to(device).to(memory_format=layout(device))  # type: ignore[call-overload]
 
 
+def beside(net: object, tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor on the device of a module's weights; as it is for what has none."""
+    weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
+    return tensor if weight is None else tensor.to(weight.device)
+
+
 def precision(text: str, device: torch.device) -> torch.dtype | None:
     """Return the type for autocast: auto takes bf16 on a GPU that has it."""
     known = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -158,8 +158,8 @@ def test_some_pictures_only(people, task):
     rest, part = split(people, 0.3)
     assert coco_ap(part, results) == coco_ap(people, results, [record.image_id for record in part.records])
     assert set(read_truth(rest).image_ids) | set(read_truth(part).image_ids) == set(truth.image_ids)
-    pictures = Pictures(people)
-    scores, found = evaluate(Oracle(eval_batches(pictures, SIZE, 16, ids), task), pictures, task, SIZE, image_ids=ids)
+    pictures = Pictures(people._replace(records=people.records[3:17]))
+    scores, found = evaluate(Oracle(eval_batches(pictures, SIZE), task), pictures, task, SIZE)
     assert {result["image_id"] for result in found} <= set(ids)
     assert scores.ap > 0.9
     with pytest.raises(UserError, match="no image 5"):
@@ -182,11 +182,6 @@ def test_a_network_that_diverged(people, task):
 
     with pytest.raises(DivergedError, match="NaN"):
         evaluate(nan, Pictures(people), task, SIZE)
-    scores, results = evaluate(nan, Pictures(people), task, SIZE, diverged="zero")
-    assert scores.ap == 0
-    assert results == []
-    with pytest.raises(UserError, match="did you mean 'zero'"):
-        evaluate(nan, Pictures(people), task, SIZE, diverged="zeros")
 
 
 def test_areas_that_are_missing_and_a_number_zero(tmp_path):
@@ -234,7 +229,7 @@ def test_a_module_gets_its_modes_back(people, task):
     net = Net().train()
     net.fine.eval()
     before = net.norm.running_mean.clone()
-    evaluate(net, Pictures(people), task, SIZE, batch=32, flip=True, amp=torch.bfloat16)
+    evaluate(net, Pictures(people), task, SIZE, batch=32, flip=True)
     assert [len(shape) for shape in seen] == [4] * 4
     assert [shape[0] for shape in seen] == [32, 32, 8, 8]
     assert net.training

@@ -162,11 +162,10 @@ def predict(
     litepose-nas predict topdown.safetensors clip.mp4 --detector bottomup.safetensors
     """
     from litepose_nas.cli import videos
+    from litepose_nas.steps.videos import PredictOptions
 
     sources = videos.sources_of(pictures, video)
-    options = videos.PredictOptions(
-        out, flip, boxes, min_box_score, detector, every, layout, rate, resume, device, min_score
-    )
+    options = PredictOptions(out, flip, boxes, min_box_score, min_score, device, detector, every, layout, rate, resume)
     if sources:
         videos.predict_videos(target, sources, options)
         return

@@ -5,29 +5,14 @@ from __future__ import annotations
 import glob
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from litepose_nas.cli import console
 from litepose_nas.errors import UserError
 
 if TYPE_CHECKING:
     from litepose_nas.inference.video import PredictedVideo
-
-
-class PredictOptions(NamedTuple):
-    """The options of `predict`."""
-
-    out: Path
-    flip: bool
-    boxes: Path | None
-    min_box_score: float
-    detector: Path | None
-    every: int | None
-    layout: str | None
-    rate: float | None
-    resume: bool
-    device: str
-    min_score: float
+    from litepose_nas.steps.videos import PredictOptions
 
 
 def sources_of(named: Sequence[str], video: bool) -> list[Path]:
@@ -52,28 +37,19 @@ def sources_of(named: Sequence[str], video: bool) -> list[Path]:
 
 def video_option(options: PredictOptions) -> str:
     """Return an option that was given and is for videos alone, or nothing."""
-    given = {
-        "--detector": options.detector,
-        "--every": options.every,
-        "--layout": options.layout,
-        "--rate": options.rate,
-        "--resume": options.resume,
-    }
-    return next((name for name, value in given.items() if value), "")
+    return next(
+        (f"--{name}" for name in ("detector", "every", "layout", "rate", "resume") if getattr(options, name)), ""
+    )
 
 
 def predict_videos(target: str, sources: Sequence[Path], options: PredictOptions) -> None:
-    """Follow people through videos, one after the other, and say what was written."""
     from litepose_nas.data.video_frames import open_frames
     from litepose_nas.inference.pictures import overlay_names
     from litepose_nas.inference.video import ended, left_over, predict_video
     from litepose_nas.steps import videos as step
     from litepose_nas.train.stopping import between_steps
 
-    ready = step.prepare(
-        target, options.device, options.flip, options.boxes, options.min_box_score, options.detector, options.every,
-        options.min_score,
-    )  # fmt: skip
+    ready = step.load_network(target, options)
     for line in ready.notes:
         console.out(line)
     opened = [open_frames(path) for path in sources]  # a wrong name is said before hours of work

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -22,7 +22,6 @@ from litepose_nas.data.clips import Clip, clips
 from litepose_nas.data.dataset import Dataset, Record
 from litepose_nas.data.images import ignored_mask, load_picture
 from litepose_nas.data.prefetch import work_ahead
-from litepose_nas.errors import UserError
 
 CACHE_BYTES = 2**30
 # First words of the seeds of the two kinds of draws.
@@ -195,13 +194,11 @@ def eval_batches(
     pictures: Pictures,
     size: Size,
     batch: int = 16,
-    image_ids: Collection[int] | None = None,
     workers: int = 1,
     pixels: str = pixels_.DEFAULT,
 ) -> Iterator[Fitted]:
-    """Yield whole pictures in the order of the dataset, all or those with these ids, each with its map to the input."""
-    records = pictures.dataset.records
-    shots = [(i, View(aug.fit_warp(_size(records[i]), size))) for i in positions(pictures.dataset, image_ids)]
+    """Yield whole pictures in the order of the dataset, each with its map to the input."""
+    shots = [(i, View(aug.fit_warp(_size(record), size))) for i, record in enumerate(pictures.dataset.records)]
     return view_batches(pictures, shots, size, batch, workers, pixels)
 
 
@@ -221,19 +218,6 @@ def view_batches(
 
     parts = [shots[first : first + batch] for first in range(0, len(shots), batch)]
     return (fitted for _, fitted, _ in work_ahead(make, parts, workers=workers))
-
-
-def positions(dataset: Dataset, image_ids: Collection[int] | None) -> list[int]:
-    if image_ids is None:
-        return list(range(len(dataset.records)))
-    wanted = set(image_ids)
-    unknown = wanted - {record.image_id for record in dataset.records}
-    if unknown:
-        raise UserError(
-            f"{dataset.annotations} has no image {min(unknown)} ({len(unknown)} of {len(wanted)} ids are unknown); "
-            "choose among the ids it lists"
-        )
-    return [place for place, record in enumerate(dataset.records) if record.image_id in wanted]
 
 
 def to_picture(image: Tensor, pixels: str = pixels_.DEFAULT) -> Image:

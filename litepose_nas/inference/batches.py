@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from litepose_nas import devices
 from litepose_nas.data.augment import Matrix, Size, to_files
 from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.loader import Fitted, Pictures
-from litepose_nas.errors import UserError, nearest
+from litepose_nas.errors import UserError
 from litepose_nas.metrics.coco import Scores, coco_ap, read_truth
 from litepose_nas.metrics.results import Result
-from litepose_nas.pose.people import DivergedError, People
+from litepose_nas.pose.people import People
 from litepose_nas.pose.task import PicturePeople, Task
 
 Net = Callable[[Tensor], Sequence[Tensor]]
-DIVERGED = ("raise", "zero")
 
 
 def predict_batches(
@@ -29,16 +29,15 @@ def predict_batches(
     task: Task,
     flip: bool = False,
     category_id: int = 1,
-    amp: torch.dtype | None = None,
 ) -> list[Result]:
-    """Return whom a network finds in views of pictures; a module predicts in eval mode and gets its own mode back.
+    """The people that a network finds in views of pictures; a module predicts in eval mode and gets its own mode back.
 
-    With `flip` the mirrored pictures are looked at as well; `amp` is the precision of autocast.
+    With `flip` the mirrored pictures are looked at as well.
     """
     seen: list[PicturePeople] = []
     with evaluating(net), torch.inference_mode():
         for batch, warps in batches:
-            found = find_people(net, batch.images, task, flip, amp)
+            found = find_people(net, batch.images, task, flip)
             boxes = [None] * len(warps) if batch.boxes is None else batch.boxes
             size = (batch.images.shape[-2], batch.images.shape[-1])
             for people, warp, image_id, box in zip(found, warps, batch.image_ids, boxes, strict=True):
@@ -55,21 +54,16 @@ def predict_batches(
 def in_picture(
     people: People, warp: Matrix, size: Size, image_id: int, box: NDArray[np.float64] | None
 ) -> PicturePeople:
-    """Return people found in a view of this size in COCO's pixels of their picture."""
+    """People found in a view of this size, in COCO's pixels of their picture."""
     area = size[0] * size[1] / abs(float(np.linalg.det(warp[:, :2])))
     return PicturePeople(image_id, to_files(people.keypoints, warp), people.scores, box, area)
 
 
-def find_people(
-    net: Net, images: Tensor, task: Task, flip: bool = False, amp: torch.dtype | None = None
-) -> list[People]:
-    """Return the people in each view of a batch, pictures (B, 3, H, W) or clips of them, in pixels of the input."""
-    weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
-    device = images.device if weight is None else weight.device
-    images = images.to(device)
-    with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
-        outputs = net(images)
-        flipped = net(images.flip(-1)) if flip else None
+def find_people(net: Net, images: Tensor, task: Task, flip: bool = False) -> list[People]:
+    """The people in each view of a batch, pictures (B, 3, H, W) or clips of them, in pixels of the input."""
+    images = devices.beside(net, images)
+    outputs = net(images)
+    flipped = net(images.flip(-1)) if flip else None
     return task.people(outputs, flipped, (images.shape[-2], images.shape[-1]))
 
 
@@ -80,27 +74,13 @@ def evaluate(
     size: Size,
     batch: int = 16,
     flip: bool = False,
-    image_ids: Collection[int] | None = None,
-    amp: torch.dtype | None = None,
-    diverged: str = "raise",
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Scores, list[Result]]:
-    """Return a network's ten numbers on pictures, and what it found in them.
-
-    A network whose outputs are not numbers is an error, or with diverged="zero" one that finds nobody. What is called
-    `progress` hears how many pictures of how many have been looked at.
-    """
-    if diverged not in DIVERGED:
-        raise UserError(f"diverged is {diverged!r}: {nearest(diverged, DIVERGED)}")
+    """A network's ten numbers on pictures, and what it found in them; progress(done, total) counts the pictures."""
     check_joints(task, pictures.dataset)
-    truth = read_truth(pictures.dataset, image_ids)
-    try:
-        views = counted(task.eval_batches(pictures, size, batch, image_ids), len(truth.image_ids), progress)
-        results = predict_batches(net, views, task, flip, truth.category_id, amp)
-    except DivergedError:
-        if diverged == "raise":
-            raise
-        results = []
+    truth = read_truth(pictures.dataset)
+    views = counted(task.eval_batches(pictures, size, batch), len(truth.image_ids), progress)
+    results = predict_batches(net, views, task, flip, truth.category_id)
     return coco_ap(truth, results), results
 
 
@@ -126,7 +106,7 @@ def check_joints(task: Task, dataset: Dataset) -> None:
 
 @contextlib.contextmanager
 def evaluating(net: object) -> Iterator[None]:
-    """Put a module into eval mode and give every part of it its own mode back afterwards."""
+    """Put a module into eval mode, and afterwards every part of it into the mode it had."""
     modes = [(module, module.training) for module in net.modules()] if isinstance(net, nn.Module) else []
     for module, _ in modes:
         module.training = False

@@ -8,8 +8,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, inference_mode, nn
+from torch import inference_mode, nn
 
+from litepose_nas import devices
 from litepose_nas.data.augment import Image, Size
 from litepose_nas.inference.batches import Net
 from litepose_nas.inference.online import SAME, Followed, Online, State, around, overlap
@@ -26,8 +27,6 @@ DOUBLE = 0.5  # overlap of two boxes that were found, or similarity of two poses
 
 
 class FramePerson(NamedTuple):
-    """One person of a frame."""
-
     track: int
     keypoints: Floats  # (J, 3): COCO's pixels, and a value
     score: float
@@ -64,7 +63,6 @@ class FollowAll:
 
     @inference_mode()
     def step(self, image: Image, place: int) -> list[FramePerson]:
-        """Return the people of the next frame, the surest first."""
         found = predict_image(self.net, self.task, image, self.size, self.flip, self.least_score)
         poses = np.array([one["keypoints"] for one in found], float).reshape(len(found), self.task.joints, 3)
         numbers, self.tracks = follow(self.tracks, poses, self.sigmas)
@@ -72,7 +70,6 @@ class FollowAll:
         return [FramePerson(number, pose, float(one["score"])) for number, pose, one in rows]
 
     def remember(self) -> Arrays:
-        """Return the people who are followed."""
         people, joints = self.tracks.people, self.task.joints
         return {
             "numbers": np.array([(one.track, one.lost) for one in people], np.int64).reshape(-1, 2),
@@ -81,7 +78,6 @@ class FollowAll:
         }
 
     def recall(self, arrays: Arrays) -> None:
-        """Go on where `remember` was asked."""
         rows = zip(arrays["numbers"].tolist(), arrays["poses"].astype(float), strict=True)
         people = tuple(Tracked(track, pose, lost) for (track, lost), pose in rows)
         self.tracks = Tracks(people, int(arrays["next"]))
@@ -101,7 +97,6 @@ class FollowEach:
         self.online, self.find, self.given, self.every = online, find, given, every
 
     def step(self, image: Image, place: int) -> list[FramePerson]:
-        """Return the people of the next frame, the surest first."""
         new = self.online.state.next_track
         found = self.online.step(image, self._boxes(image, place))
         sure = [one for one in found if one.score >= self.online.least_score]
@@ -137,7 +132,6 @@ class FollowEach:
         return np.array(rows, float).reshape(-1, 5)
 
     def remember(self) -> Arrays:
-        """Return the people who are followed, with the heatmaps that the next frame needs."""
         state = self.online.state
         arrays: Arrays = {"count": np.array(len(state.people)), "next": np.array(state.next_track)}
         for place, one in enumerate(state.people):
@@ -148,12 +142,11 @@ class FollowEach:
         return arrays
 
     def recall(self, arrays: Arrays) -> None:
-        """Go on where `remember` was asked."""
         people = []
         for place in range(int(arrays["count"])):
             track, frame = arrays[f"{place}.numbers"].tolist()
             *box, score = arrays[f"{place}.box"].astype(float).tolist()
-            heatmaps = _on_device_of(self.online.net, torch.from_numpy(arrays[f"{place}.heatmaps"].copy()))
+            heatmaps = devices.beside(self.online.net, torch.from_numpy(arrays[f"{place}.heatmaps"].copy()))
             keypoints = arrays[f"{place}.keypoints"].astype(float)
             people.append(Followed(track, keypoints, score, tuple(box), frame, heatmaps))
         self.online.state = State(tuple(people), int(arrays["next"]))
@@ -183,8 +176,3 @@ def _apart(people: list[Followed], sigmas: tuple[float, ...]) -> list[Followed]:
         if not any(similarity(one.keypoints, other.keypoints, sigmas) > DOUBLE for other in kept):
             kept.append(one)
     return kept
-
-
-def _on_device_of(net: object, tensor: Tensor) -> Tensor:
-    weight = next(net.parameters(), None) if isinstance(net, nn.Module) else None
-    return tensor if weight is None else tensor.to(weight.device)

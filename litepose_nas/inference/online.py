@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from litepose_nas import devices
 from litepose_nas.data import boxes as box_
 from litepose_nas.data.augment import Image, Matrix, Size, to_files, warp_picture
 from litepose_nas.data.loader import to_input
@@ -35,8 +36,6 @@ Net = Callable[..., Sequence[Tensor]]
 
 
 class Followed(NamedTuple):
-    """One person of the last frame."""
-
     track: int  # the same number in every frame; from 0 in the order of appearance, or as the caller numbers people
     keypoints: NDArray[np.float64]  # (J, 3): COCO's pixels of the frame, and a value
     score: float
@@ -147,7 +146,6 @@ class Online:
         return owners
 
     def _found(self, image: Image, looks: list[_Look]) -> list[Followed]:
-        """Return the people that the network finds where it looks."""
         of_place: dict[int, list[_Look]] = defaultdict(list)
         for look in looks:
             of_place[look.place].append(look)
@@ -164,9 +162,8 @@ class Online:
             box = box_.clipped(look.box, picture)
             assert box is not None  # the others have left
             warps.append(box_.crop_warp(box_.padded(box, self.size), self.size))
-        inputs = to_input([warp_picture(image, warp, self.size) for warp in warps], self.each.pixels)
-        weight = next(self.net.parameters(), None) if isinstance(self.net, nn.Module) else None
-        inputs = inputs if weight is None else inputs.to(weight.device)
+        pictures = [warp_picture(image, warp, self.size) for warp in warps]
+        inputs = devices.beside(self.net, to_input(pictures, self.each.pixels))
         before = [look.before for look in looks if look.before is not None]
         outputs = self.net(inputs, torch.stack(before).to(inputs.device), place) if before else self.net(inputs)
         (heatmaps,) = outputs

@@ -33,8 +33,6 @@ Progress = Callable[[int, int], None]
 
 
 class Predicted(NamedTuple):
-    """What a prediction wrote."""
-
     poses: Path
     overlays: tuple[Path, ...]
     people: int

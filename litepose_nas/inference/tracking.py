@@ -16,8 +16,6 @@ COMMON = 3  # joints that two poses must share to be compared by them
 
 
 class Tracked(NamedTuple):
-    """Somebody who is followed."""
-
     track: int
     keypoints: Floats  # (J, 3) when last seen: x, y, value; a value of 0 is a joint that was not found
     lost: int = 0  # frames since

@@ -30,8 +30,6 @@ Progress = Callable[[int, int], None]
 
 
 class PredictedVideo(NamedTuple):
-    """What was made of a video."""
-
     overlay: Path
     poses: Path
     frames: int
@@ -115,12 +113,10 @@ def drawn(image: Image, people: list[FramePerson], skeleton: Skeleton) -> Image:
 
 
 def left_over(out: Path, name: str) -> bool:
-    """Say whether a video was begun and not ended."""
     return _places(out, name).state.is_file()
 
 
 def ended(out: Path, name: str) -> bool:
-    """Say whether a video was gone through to its end."""
     return _places(out, name).poses.is_file() and not left_over(out, name)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -56,23 +56,17 @@ class BottomUp(NamedTuple):
         raise UserError(f"{self.kind.why_no_boxes}; leave them out")
 
     def items(self, pictures: Pictures) -> int:
-        """Return how many pictures there are."""
         return len(pictures)
 
     def train_batch(
         self, pictures: Pictures, size: Size, batch: int, seed: int, step: int, augment: Augment | None
     ) -> Batch:
-        """Return whole pictures with all their people."""
         return loader.train_batch(pictures, size, batch, seed, step, augment, self.pixels)
 
-    def eval_batches(
-        self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
-    ) -> Iterator[Fitted]:
-        """Yield whole pictures, each with its map to the input."""
-        return loader.eval_batches(pictures, size, batch, image_ids, pixels=self.pixels)
+    def eval_batches(self, pictures: Pictures, size: Size, batch: int = 16) -> Iterator[Fitted]:
+        return loader.eval_batches(pictures, size, batch, pixels=self.pixels)
 
     def views(self, picture: Size, size: Size, boxes: NDArray[np.float64] | None = None) -> list[View]:
-        """Return the whole picture as the only view."""
         return [View(fit_warp(picture, size))]
 
     def target(
@@ -88,7 +82,6 @@ class BottomUp(NamedTuple):
         return lambda outputs: bottomup_loss(outputs, heatmaps, on_maps, indices, settings)._asdict()
 
     def distillation(self, outputs: Sequence[Tensor], teacher: Sequence[Tensor], settings: LossSettings) -> Tensor:
-        """Return how far heatmaps and tags are from a teacher's."""
         return distillation_loss(outputs, teacher, self.joints, settings)
 
     def people(self, outputs: Sequence[Tensor], flipped: Sequence[Tensor] | None, size: Size) -> list[People]:

@@ -95,7 +95,6 @@ def fill_missing(
 
 
 def empty(joints: int) -> NDArray[np.float32]:
-    """Return no people."""
     return np.zeros((0, joints, 3), dtype=np.float32)
 
 

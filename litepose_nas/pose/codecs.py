@@ -51,8 +51,6 @@ def ends(length: int, count: int) -> Grid:
 
 
 class Codec(NamedTuple):
-    """How joints and heatmaps are exchanged."""
-
     grid: Callable[[int, int], Grid]
     whole: bool  # Gaussians stand on whole pixels, and a quarter of a pixel is all that is looked for between them
     shift: bool  # a mirrored picture's heatmaps, mirrored back, lie one pixel too far left
@@ -66,7 +64,6 @@ CODECS = {
 
 
 def named_codec(name: str) -> Codec:
-    """Return the codec of that name."""
     if name not in CODECS:
         raise UserError(f"codec: {name!r} is not one; {nearest(name, CODECS)}")
     return CODECS[name]

@@ -64,7 +64,6 @@ def best_pixels(heat: Tensor, tag: Tensor, of_map: Tensor, wanted: Tensor) -> Te
 
 
 def search(tiles: Tiles, height: int, width: int, of_map: Tensor, wanted: Tensor) -> Tensor:
-    """Return best_pixels for maps that have been cut."""
     goals = wanted.T[..., None]
     gaps = [
         torch.maximum(low[of_map].sub_(goal), (goal - high[of_map])).clamp_(min=0)

@@ -5,7 +5,7 @@ Each task is one file beside this one. Training, scoring, evaluation and predict
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -39,8 +39,7 @@ class Task(Protocol):
     def kind(self) -> TaskKind: ...
 
     @property
-    def joints(self) -> int:
-        """How many joints a person has."""
+    def joints(self) -> int: ...
 
     @property
     def pixels(self) -> str:
@@ -64,10 +63,8 @@ class Task(Protocol):
     ) -> Batch:
         """Return the training batch of a step; it depends on nothing else. None: nothing is augmented."""
 
-    def eval_batches(
-        self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
-    ) -> Iterator[Fitted]:
-        """Yield every view of the pictures (all, or those with these ids) in their order, each with its map."""
+    def eval_batches(self, pictures: Pictures, size: Size, batch: int = 16) -> Iterator[Fitted]:
+        """Yield every view of the pictures in their order, each with its map."""
 
     def views(self, picture: Size, size: Size, boxes: NDArray[np.float64] | None = None) -> list[View]:
         """Return what a network is shown of one picture; boxes (N, 5) are for a task that needs them."""

@@ -7,14 +7,13 @@ heatmaps of one frame lie on the picture of the next.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from litepose_nas.data import augment as aug
 from litepose_nas.data import boxes as box_
 from litepose_nas.data import loader
 from litepose_nas.data.augment import Augment, Matrix, Size
@@ -27,7 +26,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.pose.losses import LossSettings
 from litepose_nas.pose.people import People
 from litepose_nas.pose.task import Loss, PicturePeople, Task
-from litepose_nas.pose.topdown import TopDown
+from litepose_nas.pose.topdown import TopDown, cut_out
 from litepose_nas.task_kind import TaskKind
 
 KEY, PREVIOUS = CROPS = ("key", "previous")  # whose box a later frame is cut out by: the key frame's, the last frame's
@@ -58,19 +57,16 @@ class Temporal(NamedTuple):
 
     @property
     def joints(self) -> int:
-        """How many joints a person has."""
         return self.each.joints
 
     @property
     def pixels(self) -> str:
-        """What the network takes for a picture, a name in data/pixels.py."""
         return self.each.pixels
 
     def with_boxes(self, boxes: Boxes, every: bool = False) -> NoReturn:
         raise UserError(f"{self.kind.why_no_boxes}; leave them out")
 
     def items(self, pictures: Pictures) -> int:
-        """Return how many clips there are."""
         return len(pictures.clips(self.clip_length))
 
     def train_batch(
@@ -89,23 +85,18 @@ class Temporal(NamedTuple):
             samples += self._cut(pictures, clip, size, augment, [loader.CHANGES, seed, step, position])
         return _clips(loader.collate(samples, size, self.joints, self.pixels), self.clip_length)
 
-    def eval_batches(
-        self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
-    ) -> Iterator[Fitted]:
+    def eval_batches(self, pictures: Pictures, size: Size, batch: int = 16) -> Iterator[Fitted]:
         """Yield clips that show everybody in every frame once: the first is a key frame, the last may come early."""
-        wanted = set(loader.positions(pictures.dataset, image_ids))
         if self.each.boxes is not None:
             raise UserError("a temporal network follows people: it takes the true boxes, which say who is who")
         of_length: dict[int, list[Clip]] = defaultdict(list)
         for clip in groups(pictures.dataset, self.clip_length):
-            if any(image in wanted for image in clip.images):
-                of_length[len(clip.images)].append(clip)
+            of_length[len(clip.images)].append(clip)
         for frames, found in sorted(of_length.items(), reverse=True):
             for first in range(0, len(found), batch):
-                yield self._fitted(pictures, found[first : first + batch], frames, size, wanted)
+                yield self._fitted(pictures, found[first : first + batch], frames, size)
 
     def views(self, picture: Size, size: Size, boxes: NDArray[np.float64] | None = None) -> list[View]:
-        """Return what a key network is shown of one picture."""
         return self.each.views(picture, size, boxes)
 
     def target(
@@ -117,7 +108,6 @@ class Temporal(NamedTuple):
         return lambda outputs: loss(_folded(outputs))
 
     def distillation(self, outputs: Sequence[Tensor], teacher: Sequence[Tensor], settings: LossSettings) -> Tensor:
-        """Return how far heatmaps are from a teacher's, after the key frame."""
         return self.each.distillation(_folded(outputs), _folded(teacher), settings)
 
     def people(self, outputs: Sequence[Tensor], flipped: Sequence[Tensor] | None, size: Size) -> list[People]:
@@ -135,20 +125,10 @@ class Temporal(NamedTuple):
     def _cut(
         self, pictures: Pictures, clip: Clip, size: Size, augment: Augment | None, seeds: list[int]
     ) -> list[BatchItem]:
-        """Return the frames of a training clip."""
-        lower = box_.lower_half(pictures.dataset.skeleton.names)
         whole, samples = _joints(pictures.dataset, clip), []
         for (index, person), (number, box) in zip(_places(clip), self._looks(pictures.dataset, clip), strict=True):
             rng = np.random.default_rng(seeds)  # anew for every frame: all are turned, scaled and coloured alike
-            if augment is None:
-                warp, flipped = box_.crop_warp(box_.padded(box, size), size), False
-            else:
-                warp, flipped = box_.draw_crop(rng, box, whole[number], lower, size, augment)
-            mirror = pictures.dataset.skeleton.mirror if flipped else None
-            sample = loader.view_item(pictures, index, View(warp, (*box, 1.0), _people(person)), size, mirror)
-            if augment is not None:
-                sample = sample._replace(image=aug.change_colours(sample.image, aug.draw_colours(rng, augment)))
-            samples.append(sample)
+            samples.append(cut_out(pictures, index, _people(person), box, whole[number], size, augment, rng))
         return samples
 
     def _looks(self, dataset: Dataset, clip: Clip) -> list[tuple[int, Box]]:
@@ -162,15 +142,14 @@ class Temporal(NamedTuple):
             found.append(known)
         return found
 
-    def _fitted(self, pictures: Pictures, found: list[Clip], frames: int, size: Size, wanted: set[int]) -> Fitted:
+    def _fitted(self, pictures: Pictures, found: list[Clip], frames: int, size: Size) -> Fitted:
         samples: list[BatchItem] = []
         warps: list[Matrix] = []
         for clip in found:
             for (index, person), (_, box) in zip(_places(clip), self._looks(pictures.dataset, clip), strict=True):
                 view = View(box_.crop_warp(box_.padded(box, size), size), (*box, 1.0), _people(person))
                 sample = loader.view_item(pictures, index, view, size)
-                asked = person >= 0 and index in wanted
-                samples.append(sample if asked else sample._replace(image_id=NOBODY))
+                samples.append(sample if person >= 0 else sample._replace(image_id=NOBODY))
                 warps.append(view.warp)
         return _clips(loader.collate(samples, size, self.joints, self.pixels), frames), warps
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from litepose_nas.data import augment as aug
 from litepose_nas.data import boxes as box_
 from litepose_nas.data import loader
 from litepose_nas.data.augment import Augment, Size
-from litepose_nas.data.boxes import Boxes
+from litepose_nas.data.boxes import Box, Boxes
 from litepose_nas.data.loader import Batch, BatchItem, Fitted, Pictures, View
 from litepose_nas.data.pixels import DEFAULT, pixels_of
 from litepose_nas.data.skeleton import Skeleton
@@ -69,7 +69,6 @@ class TopDown(NamedTuple):
         return self.boxes is None
 
     def items(self, pictures: Pictures) -> int:
-        """Return how many people there are."""
         return len(pictures.people)
 
     def train_batch(
@@ -84,21 +83,22 @@ class TopDown(NamedTuple):
         samples = []
         for position, place in enumerate(range(step * batch, (step + 1) * batch)):
             index, person = people[loader.shuffled(seed, place, len(people))].tolist()
+            record = pictures.dataset.records[index]
+            box = box_.clipped(record.boxes[person].tolist(), (record.height, record.width))
+            assert box is not None  # Pictures.people has no others
+            joints, who = loader.continuous(record.joints[person]), slice(person, person + 1)
             rng = np.random.default_rng([loader.CHANGES, seed, step, position])
-            samples.append(_cut(pictures, index, person, size, augment, rng))
+            samples.append(cut_out(pictures, index, who, box, joints, size, augment, rng))
         return loader.collate(samples, size, self.joints, self.pixels)
 
-    def eval_batches(
-        self, pictures: Pictures, size: Size, batch: int = 16, image_ids: Collection[int] | None = None
-    ) -> Iterator[Fitted]:
+    def eval_batches(self, pictures: Pictures, size: Size, batch: int = 16) -> Iterator[Fitted]:
         """Yield a cut-out of each box, the true ones unless the task has others."""
-        return loader.view_batches(pictures, self.shots(pictures, size, image_ids), size, batch, pixels=self.pixels)
+        return loader.view_batches(pictures, self.shots(pictures, size), size, batch, pixels=self.pixels)
 
-    def shots(self, pictures: Pictures, size: Size, image_ids: Collection[int] | None = None) -> list[tuple[int, View]]:
+    def shots(self, pictures: Pictures, size: Size) -> list[tuple[int, View]]:
         """Return the boxes to look into, each with the place of its picture."""
         shots = []
-        for index in loader.positions(pictures.dataset, image_ids):
-            record = pictures.dataset.records[index]
+        for index, record in enumerate(pictures.dataset.records):
             given = _true(record.boxes) if self.boxes is None else self.boxes.get(record.image_id, np.zeros((0, 5)))
             for view in self.views((record.height, record.width), size, given):
                 shots.append((index, view if self.boxes is None else view._replace(people=slice(0))))
@@ -135,7 +135,6 @@ class TopDown(NamedTuple):
         return loss
 
     def distillation(self, outputs: Sequence[Tensor], teacher: Sequence[Tensor], settings: LossSettings) -> Tensor:
-        """Return how far heatmaps are from a teacher's."""
         wanted = self._checked(teacher).detach().float().clamp(0, 1)
         return heatmap_loss(self._checked(outputs), wanted, None, settings.foreground).mean()
 
@@ -189,22 +188,27 @@ def joint_weights(names: Sequence[str]) -> tuple[float, ...]:
     return weights
 
 
-def _cut(
-    pictures: Pictures, index: int, person: int, size: Size, augment: Augment | None, rng: np.random.Generator
+def cut_out(
+    pictures: Pictures,
+    index: int,
+    people: slice,
+    box: Box,
+    joints: NDArray[np.float32],
+    size: Size,
+    augment: Augment | None,
+    rng: np.random.Generator,
 ) -> BatchItem:
-    record, skeleton = pictures.dataset.records[index], pictures.dataset.skeleton
-    box = box_.clipped(record.boxes[person].tolist(), (record.height, record.width))
-    assert box is not None  # Pictures.people has no others
+    """The cut-out of a box in a picture, for training; joints (J, 3) are those of the person who is looked at."""
+    skeleton = pictures.dataset.skeleton
     if augment is None:
         warp, flipped = box_.crop_warp(box_.padded(box, size), size), False
     else:
-        joints = loader.continuous(record.joints[person])
         warp, flipped = box_.draw_crop(rng, box, joints, box_.lower_half(skeleton.names), size, augment)
-    view = View(warp, (*box, 1.0), slice(person, person + 1))
-    sample = loader.view_item(pictures, index, view, size, skeleton.mirror if flipped else None)
+    view = View(warp, (*box, 1.0), people)
+    item = loader.view_item(pictures, index, view, size, skeleton.mirror if flipped else None)
     if augment is None:
-        return sample
-    return sample._replace(image=aug.change_colours(sample.image, aug.draw_colours(rng, augment)))
+        return item
+    return item._replace(image=aug.change_colours(item.image, aug.draw_colours(rng, augment)))
 
 
 def _true(boxes: NDArray[np.float32]) -> NDArray[np.float64]:

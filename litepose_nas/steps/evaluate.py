@@ -102,7 +102,6 @@ def check_box_score(boxes: Path | None, least_score: float) -> None:
 
 
 def no_boxes(kind: TaskKind, option: str, path: Path) -> UserError:
-    """Return what to raise where a network has no use for the boxes of a file or a detector."""
     return UserError(f"{option} {path}: {kind.why_no_boxes}; leave it out")
 
 
@@ -153,7 +152,6 @@ def metric_for(seen: SplitResults, source: Source, split: str) -> str:
 
 
 def report(seen: SplitResults, metric: str, rule: str, made: PredictionSettings) -> MetricReport:
-    """Return the figures of what a network found."""
     if metric not in METRICS:
         raise UserError(f"--metric: {metric!r} is not one; {nearest(metric, METRICS)}")
     dataset = seen.dataset

@@ -49,7 +49,6 @@ def space_with_key(space: Space, key: Given) -> Space:
 
 
 def key_network(key: str) -> Subnet:
-    """What the file of a key network says of it."""
     found = resolve(key)
     if found.weights is None:
         raise UserError(f"--key {key}: an architecture without weights; name a .safetensors file")

@@ -20,6 +20,22 @@ from litepose_nas.inference.online import Online
 from litepose_nas.steps.evaluate import Loaded, check_box_score, load, no_boxes
 
 
+class PredictOptions(NamedTuple):
+    """What `predict` is told; `detector` and what follows it are for videos alone."""
+
+    out: Path
+    flip: bool = False
+    boxes: Path | None = None
+    min_box_score: float = 0.0
+    min_score: float = 0.1
+    device: str = "auto"
+    detector: Path | None = None
+    every: int | None = None
+    layout: str | None = None
+    rate: float | None = None
+    resume: bool = False
+
+
 class VideoNetwork(NamedTuple):
     """A network that can be let loose on videos."""
 
@@ -29,21 +45,14 @@ class VideoNetwork(NamedTuple):
     notes: tuple[str, ...]
 
 
-def prepare(
-    target: str,
-    device: str,
-    flip: bool = False,
-    boxes: Path | None = None,
-    min_box_score: float = 0.0,
-    detector: Path | None = None,
-    every: int | None = None,
-    least_score: float = 0.1,
-) -> VideoNetwork:
-    """Return a network of a file, ready to follow people where boxes or a detector say that they are."""
-    check_box_score(boxes, min_box_score)
-    if every is not None and detector is None:
+def load_network(target: str, options: PredictOptions) -> VideoNetwork:
+    """The network of a file, ready to follow people where boxes or a detector say that they are."""
+    flip, boxes, detector, least_score = options.flip, options.boxes, options.detector, options.min_score
+    every = options.every or EVERY
+    check_box_score(boxes, options.min_box_score)
+    if options.every is not None and detector is None:
         raise UserError("--every: says how often --detector looks for people; name one")
-    loaded = load(target, device)
+    loaded = load(target, options.device)
     settings: dict[str, Any] = {"network": _print_of(target), "flip": flip, "least score": least_score}
     if not loaded.task.kind.one_person:
         for name, path in (("--boxes", boxes), ("--detector", detector)):
@@ -57,14 +66,14 @@ def prepare(
         raise UserError("--flip: one person at a time is followed without mirroring; leave it out in videos")
     if boxes is not None and detector is not None:
         raise UserError("--boxes and --detector both say where people are; give one of them")
-    settings |= {"boxes": str(boxes), "least box score": min_box_score}
-    settings |= {"detector": None if detector is None else _print_of(str(detector)), "every": every or EVERY}
-    known = None if boxes is None else read_boxes(boxes, min_box_score)
-    find = None if detector is None else _detector(str(detector), device)
+    settings |= {"boxes": str(boxes), "least box score": options.min_box_score}
+    settings |= {"detector": None if detector is None else _print_of(str(detector)), "every": every}
+    known = None if boxes is None else read_boxes(boxes, options.min_box_score)
+    find = None if detector is None else _detector(str(detector), options.device)
 
     def follower(frames: VideoFrames) -> Follower:
         online = Online(loaded.net, loaded.task, loaded.size, least_score)
-        return FollowEach(online, find, None if known is None else _of_frames(known, frames, boxes), every or EVERY)
+        return FollowEach(online, find, None if known is None else _of_frames(known, frames, boxes), every)
 
     return VideoNetwork(loaded, follower, settings, () if known or find else (_WHOLE,))
 
