@@ -22,18 +22,18 @@ def evaluate(
     target: Annotated[str | None, typer.Argument(help="A .safetensors file; the newest here if not given.")] = None,
     data: Data = None,
     split: Annotated[str, typer.Option(help="val; train, to see overfitting; test, to hand in (--save).")] = "val",
-    flip: Annotated[bool, typer.Option("--flip", help="Look at the mirrored picture as well.")] = False,
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored picture.")] = False,
     boxes: Boxes = None,
-    min_box_score: Annotated[float, typer.Option(help="Leave out boxes of --boxes with a lower score.")] = 0.0,
+    min_box_score: Annotated[float, typer.Option(help="Ignore boxes of --boxes below this score.")] = 0.0,
     save: Annotated[
-        Path | None, typer.Option(help="Write what is found: COCO results as .json, MPII's array as .mat.")
+        Path | None, typer.Option(help="Write the predictions: COCO results as .json, MPII's array as .mat.")
     ] = None,
     predictions: Annotated[
         Path | None,
-        typer.Option(help="Judge these instead of a network: a file, or a folder for posetrack."),
+        typer.Option(help="Evaluate these instead of a network: a file, or a folder for posetrack."),
     ] = None,
     annotations: Annotated[
-        str | None, typer.Option(help="What --predictions are compared with: a file of any layout, a dataset.")
+        str | None, typer.Option(help="Ground truth of --predictions: a file of any layout, a dataset.")
     ] = None,
     metric: Annotated[
         str | None, typer.Option(help="coco, crowdpose, mpii, posetrack or pck; the dataset's own, or coco for files.")
@@ -42,7 +42,7 @@ def evaluate(
         str | None, typer.Option(help="CrowdPose's easy, medium, hard: released (0.2, 0.8) or paper (0.1, 0.8).")
     ] = None,
     made_with: Annotated[
-        str | None, typer.Option(help="How --predictions were made (flip, scales, boxes), to stand beside the figures.")
+        str | None, typer.Option(help="How --predictions were made (flip, scales, boxes); printed beside the figures.")
     ] = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -136,16 +136,16 @@ def predict(
     target: Annotated[str, typer.Argument(help="A .safetensors file.")],
     pictures: Annotated[list[str], typer.Argument(help="Pictures, folders, videos, or patterns such as '*.jpg'.")],
     out: Annotated[Path, typer.Option(help="The folder for overlays and poses.")] = Path("predictions"),
-    flip: Annotated[bool, typer.Option("--flip", help="Look at the mirrored picture as well.")] = False,
+    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored picture.")] = False,
     boxes: Boxes = None,
-    min_box_score: Annotated[float, typer.Option(help="Leave out boxes of --boxes with a lower score.")] = 0.0,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out people of whom it is less sure.")] = 0.1,
+    min_box_score: Annotated[float, typer.Option(help="Ignore boxes of --boxes below this score.")] = 0.0,
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Drop detections below this score.")] = 0.1,
     video: Annotated[bool, typer.Option("--video", help="A folder of pictures is the frames of a video.")] = False,
     detector: Annotated[
         Path | None, typer.Option(help="In videos: a bottom-up network that finds people for a top-down one.")
     ] = None,
     every: Annotated[
-        int | None, typer.Option(min=1, help="In videos: frames between two looks of --detector; 5 if not given.")
+        int | None, typer.Option(min=1, help="In videos: run --detector every so many frames (default: 5).")
     ] = None,
     layout: Annotated[
         str | None, typer.Option(help="In videos: coco, or posetrack for its evaluation; coco if not given.")
