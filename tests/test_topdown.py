@@ -326,7 +326,7 @@ def room(tmp_path, monkeypatch) -> Path:
 def test_every_step_takes_a_topdown_space(room, monkeypatch, said):
     """Six commands on a few drawn people; the figures are those of networks that have learned nothing."""
 
-    assert "people, 4 steps" in said("train-supernet --space topdown-tiny --data people --steps 4 batch=2 codec=udp")
+    assert "crops, 4 steps" in said("train-supernet --space topdown-tiny --data people --steps 4 batch=2 codec=udp")
     assert (room / "runs/train-supernet/supernet/images/train.jpg").is_file()
     assert "of one person" in said("search --budget 8MMAC --evals 2")
     said("extract subnet.json")
