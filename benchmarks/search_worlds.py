@@ -19,7 +19,7 @@ from typing import Any
 from published import POPULATION, ROUNDS, evolution
 
 from litepose_nas.optional import need
-from litepose_nas.search import guided, nsga2, pareto, random_search
+from litepose_nas.search import guided, nsga2, random_search
 from litepose_nas.search.batched import BatchedSearcher
 from litepose_nas.search.pareto import Point, front
 from litepose_nas.search.problem import Evaluated, Problem
@@ -41,7 +41,7 @@ def area(world: World, found: Found) -> float:
     known = [Evaluated(arch, world.problem.cost(arch), {}, score) for arch, score in found]
     taken = front(known, world.problem.budget)
     points = [Point(world.true(one.arch), one.cost.macs) for one in taken]
-    return pareto.hypervolume(points, world.true(world.space.smallest), world.problem.budget.limits[0].most) / 1e9
+    return worlds.hypervolume(points, world.true(world.space.smallest), world.problem.budget.limits[0].most) / 1e9
 
 
 def ask_and_tell(

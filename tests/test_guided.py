@@ -45,7 +45,7 @@ def play(world, searcher, evals, seed=0, journal=()):
 def volume(world, told):
     """Return the area under the true scores of all that was evaluated."""
     points = [Point(world.true(arch), world.problem.cost(arch).macs) for arch, _ in told]
-    return pareto.hypervolume(points, world.true(world.space.smallest), world.problem.budget.limits[0].most)
+    return worlds.hypervolume(points, world.true(world.space.smallest), world.problem.budget.limits[0].most)
 
 
 # ── rows ──
@@ -140,7 +140,7 @@ def test_hypervolume_equals_another_implementation():
         lines = np.array([[-p.score, p.macs] for p in points]).reshape(-1, 2)
         within = lines[(lines < [0.5, 0.8]).all(axis=1)]
         theirs = wfg.compute_hypervolume(within, np.array([0.5, 0.8])) if len(within) else 0.0
-        assert pareto.hypervolume(points, -0.5, 0.8) == pytest.approx(theirs)
+        assert worlds.hypervolume(points, -0.5, 0.8) == pytest.approx(theirs)
 
 
 def test_gains_add_the_area_that_they_say():
@@ -153,7 +153,7 @@ def test_gains_add_the_area_that_they_say():
     edge, floor = guided.EDGE * max(at.max(), known_at.max()), min(means.min(), known.min()) - np.ptp(means)
     points = [Point(*pair) for pair in zip(known, known_at, strict=True)]
     for number, one in enumerate(chosen):
-        areas = [pareto.hypervolume([*points, Point(means[i], at[i])], floor, edge) for i in range(30)]
+        areas = [worlds.hypervolume([*points, Point(means[i], at[i])], floor, edge) for i in range(30)]
         if number >= 2 and max(areas) > areas[chosen[0]]:
             assert areas[one] == pytest.approx(max(areas))
         points.append(Point(means[one], at[one]))

@@ -21,13 +21,6 @@ class Point(NamedTuple):
     excess: float = 0.0
 
 
-def dominates(one: Point, other: Point) -> bool:
-    """Return whether one point is better than another: within the budget, nearer to it, or no worse in both numbers."""
-    if one.excess or other.excess:
-        return one.excess < other.excess
-    return one.score >= other.score and one.macs <= other.macs and one[:2] != other[:2]
-
-
 def sort(points: Sequence[Point]) -> list[list[int]]:
     """Return fronts of indices: nothing dominates the first, only the first dominates the second, and so on."""
     fronts: list[list[int]] = []
@@ -67,17 +60,6 @@ def crowding(points: Sequence[Point]) -> list[float]:
             elif span:
                 distances[here] += (points[after][axis] - points[before][axis]) / span
     return distances
-
-
-def hypervolume(points: Iterable[Point], score: float, macs: float) -> float:
-    """Return the area between the front of the points within the budget and a reference: a low score, many MACs."""
-    area, floor = 0.0, score
-    better = sorted((p for p in points if not p.excess and p.score > score and p.macs < macs), key=lambda p: p.macs)
-    for point in better:
-        if point.score > floor:
-            area += (point.score - floor) * (macs - point.macs)
-            floor = point.score
-    return area
 
 
 def layers(points: np.ndarray, excess: np.ndarray) -> np.ndarray:

@@ -117,22 +117,6 @@ def best_of(networks: int) -> int:
     return max(1, networks // 4)
 
 
-def tau(x: Sequence[float], y: Sequence[float], groups: Sequence[int] | None = None) -> float:
-    """Return Kendall's tau-b of two scores, over pairs of the same group where groups are given; nan if undefined."""
-    groups = [0] * len(x) if groups is None else groups
-    return float(_taus(x, y, groups, np.ones((1, len(x))))[1][0])
-
-
-def precision(x: Sequence[float], y: Sequence[float], k: int) -> float:
-    """Return the share of the best k by x that is among the best k by y; equal scores share the last places."""
-    return float(_precisions(x, y, k, np.ones((1, len(x))))[0])
-
-
-def precision_inside(x: Sequence[float], y: Sequence[float], groups: Sequence[int]) -> float:
-    """Return the precision at one inside each group, the mean over the groups of more than one."""
-    return float(_precisions_inside(x, y, groups, np.ones((1, len(x))))[0])
-
-
 def resamples(networks: int, draws: int, seed: int) -> np.ndarray:
     """Return how often each network is in each draw; the first line is all of them, once."""
     rng = np.random.default_rng(seed)

@@ -12,7 +12,7 @@ import itertools
 import math
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from litepose_nas import costs
 from litepose_nas.budget import Budget
 from litepose_nas.search.encoding import OFF, Genome
+from litepose_nas.search.pareto import Point
 from litepose_nas.search.problem import Problem
 from litepose_nas.space import Arch, Gene, Space
 
@@ -141,3 +142,14 @@ def _left(values: np.ndarray, bins: np.ndarray) -> float:
     """Return the variance of what the bins do not explain."""
     means = bins.T @ values / bins.sum(axis=0)
     return float(np.mean((values - bins @ means) ** 2))
+
+
+def hypervolume(points: Iterable[Point], score: float, macs: float) -> float:
+    """Return the area between the front of the points within the budget and a reference: a low score, many MACs."""
+    area, floor = 0.0, score
+    better = sorted((p for p in points if not p.excess and p.score > score and p.macs < macs), key=lambda p: p.macs)
+    for point in better:
+        if point.score > floor:
+            area += (point.score - floor) * (macs - point.macs)
+            floor = point.score
+    return area
