@@ -21,7 +21,7 @@ from litepose_nas.executors.base import Executor
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.search.loop import ScoringJob
 from litepose_nas.space import Space
-from litepose_nas.steps.search import WorkerSpec
+from litepose_nas.steps.search_plan import WorkerSpec
 
 CHOICES = (ExecutorOptions("local", 1), ExecutorOptions("local", 2), ExecutorOptions("ray", 2))
 

@@ -21,7 +21,8 @@ import torch
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search.journal import header
 from litepose_nas.search.loop import run_search
-from litepose_nas.steps.search import METHODS, searcher_of
+from litepose_nas.steps.search import searcher_of
+from litepose_nas.steps.search_plan import METHODS
 from tests.helpers import worlds
 
 PARTS = 5

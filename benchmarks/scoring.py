@@ -53,7 +53,7 @@ from litepose_nas.pose.task import Task
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps.common import read_data
-from litepose_nas.steps.search import WorkerSpec
+from litepose_nas.steps.search_plan import WorkerSpec
 from litepose_nas.supernet import Supernet, calibrate, extract
 from tests.helpers import literal_pose
 

@@ -39,7 +39,8 @@ from litepose_nas.search.loop import ScoringJob
 from litepose_nas.search.problem import RANKS, Problem, Result
 from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Arch, Space
-from litepose_nas.steps.search import SearchContext, WorkerSpec, context, searcher_of, work_of
+from litepose_nas.steps.search import searcher_of
+from litepose_nas.steps.search_plan import SearchContext, WorkerSpec, context_of, work_of
 
 SPACE = Path(__file__).with_suffix(".yaml")
 AGAIN = 5  # calibrations whose scores say what noise is
@@ -75,7 +76,7 @@ def setting_of(room: Path, wanted: Wanted, protocol: Protocol, in_slice: int) ->
     trained = drawn_supernet(room, wanted)
     source = open_source(trained.settings["data"])
     worker = WorkerSpec({"": str(trained.folder)}, source.name, "cpu", protocol, in_slice)
-    return Setting(context(worker, trained, source), worker)
+    return Setting(context_of(worker, trained, source), worker)
 
 
 def journal_of(setting: Setting, path: Path) -> Journal:

@@ -24,7 +24,7 @@ from litepose_nas.runs.run import Run
 from litepose_nas.search.journal import JournalView, header
 from litepose_nas.search.scoring import Protocol
 from litepose_nas.search.workload import Workload
-from litepose_nas.steps import search, successive_halving
+from litepose_nas.steps import search_plan, successive_halving
 from litepose_nas.steps.common import MOST_IN_SLICE, read_data
 from litepose_nas.train.recipe import Recipe
 from tests.helpers import tiny
@@ -44,17 +44,22 @@ def a_run(folder, **more):
 
 def test_supernets_of_other_pictures_or_of_one_space_are_refused():
     one, other = a_run("runs/a"), a_run("runs/b", space="topdown-tiny", space_digest="2")
-    search.check_alike([one, other])
+    search_plan.check_alike([one, other])
     with pytest.raises(UserError, match="runs/a and runs/a: two supernets of one space, litepose-tiny"):
-        search.check_alike([one, other, one])
+        search_plan.check_alike([one, other, one])
     moved = a_run("runs/b", space_digest="2", data="others")
     with pytest.raises(UserError, match="runs/a and runs/b: trained with data people and others, so the pictures"):
-        search.check_alike([one, moved])
-    search.check_alike([one, moved], data="where-they-are-now")
+        search_plan.check_alike([one, moved])
+    search_plan.check_alike([one, moved], data="where-they-are-now")
     with pytest.raises(UserError, match=r"trained with seed 0 and 3, .*same --data and --seed"):
-        search.check_alike([one, a_run("runs/b", space_digest="2", seed=3)], data="anywhere")
+        search_plan.check_alike([one, a_run("runs/b", space_digest="2", seed=3)], data="anywhere")
     names = ["my/small.yaml", "your/small.yaml", "small.yml", "v1.5"]
-    assert search.names_of([SimpleNamespace(name=name) for name in names]) == ["small", "small-2", "small-3", "v1.5"]
+    assert search_plan.names_of([SimpleNamespace(name=name) for name in names]) == [
+        "small",
+        "small-2",
+        "small-3",
+        "v1.5",
+    ]
 
 
 # ── on drawn people, with two supernets ──
@@ -161,14 +166,14 @@ def test_the_report_chooses_again_for_other_pictures_without_a_new_evaluation(se
 
 def test_a_family_that_cannot_keep_the_budget_is_named_before_weights_or_pictures_are_read(trained):
     trained = [Run.open(trained / name) for name in ("whole", "alone")]
-    archs = search.check_reachable(trained, Budget.of(["20MMAC"]), Workload(Fraction(4)))
+    archs = search_plan.check_reachable(trained, Budget.of(["20MMAC"]), Workload(Fraction(4)))
     assert all(costs.cost(arch).macs <= most for arch, most in zip(archs, (20e6, 5e6), strict=True))
     with pytest.raises(
         UserError,
         match=r"budget 20MMAC a picture, which for each of 40 people is MACs <= 500 kMAC: no topdown-tiny network fits"
         r"(.|\n)*or leave .*/alone out",
     ):
-        search.check_reachable(trained, Budget.of(["20MMAC"]), Workload(Fraction(40)))
+        search_plan.check_reachable(trained, Budget.of(["20MMAC"]), Workload(Fraction(40)))
 
 
 def test_candidates_are_the_winners_relatives(searched, monkeypatch, trained):
@@ -240,7 +245,7 @@ def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, 
     source = open_source("people")
     held = read_data(source, 0).split.heldout
     alone = Run.open("alone")
-    number, _ = search.people_in(alone, source, MOST_IN_SLICE, None)
+    number, _ = search_plan.people_in(alone, source, MOST_IN_SLICE, None)
     assert number == Fraction(len(held.people), len(held))
     images = [record.image_id for record in held.dataset.records]
     boxes = [
@@ -248,14 +253,14 @@ def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, 
         for found in (0.9, 0.8, 0.7, 0.1)
     ]
     (trained / "boxes.json").write_text(json.dumps([*boxes, {**boxes[0], "image_id": 987654}]))
-    boxes_file = search.DetectionsFile("boxes.json", 0.5)
-    number, told = search.people_in(alone, source, MOST_IN_SLICE, boxes_file)
+    boxes_file = search_plan.DetectionsFile("boxes.json", 0.5)
+    number, told = search_plan.people_in(alone, source, MOST_IN_SLICE, boxes_file)
     assert number == Fraction(3, len(images))
     assert "3 boxes of boxes.json" in told
 
-    worker = search.WorkerSpec({}, "people", "cpu", Protocol(), MOST_IN_SLICE)
-    plain = search.context(worker, alone, source)
-    given = search.context(worker._replace(boxes=boxes_file), alone, source)
+    worker = search_plan.WorkerSpec({}, "people", "cpu", Protocol(), MOST_IN_SLICE)
+    plain = search_plan.context_of(worker, alone, source)
+    given = search_plan.context_of(worker._replace(boxes=boxes_file), alone, source)
     arch = plain.problem.space.smallest
     one, other = plain.candidates(arch), given.candidates(arch)
     assert one["loss"] == other["loss"]  # of the true people, whatever a detector found

@@ -20,6 +20,7 @@ from litepose_nas.search.loop import run_search
 from litepose_nas.search.pareto import front
 from litepose_nas.search.problem import Problem
 from litepose_nas.steps import search as step
+from litepose_nas.steps import search_plan
 from tests.helpers import tiny
 from tests.helpers import toy_search as toy
 from tests.helpers.commands import run as run_command
@@ -127,8 +128,8 @@ def test_a_time_is_a_limit_and_an_objective_of_a_real_search(tmp_path, monkeypat
         return arch.tree.stem + arch.tree.stages[0].width / 100
 
     budget = Budget.of(["16MMAC", "8.1ms"], timed=True)
-    options = step.SearchOptions(["net"], ["16MMAC"], evals=8, device="cpu")
-    ready = step.plan(options, open_source)
+    options = search_plan.SearchOptions(["net"], ["16MMAC"], evals=8, device="cpu")
+    ready = search_plan.plan(options, open_source)
     ((name, one),) = ready.families.items()
     timed, objectives = costs.timed(slow, one.problem.cost), ("latency_ms", "macs")
     problem = one.problem._replace(budget=budget, cost=timed, objectives=objectives, feasible=None)

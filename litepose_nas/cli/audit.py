@@ -8,7 +8,7 @@ import typer
 
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Data, Device, DryRun, Epochs, Json, Out, Resume, Seed, check_alone
-from litepose_nas.cli.session import budget_near, open_data, resume_hint, unfinished
+from litepose_nas.cli.session import budget_near, open_data, running, unfinished
 
 
 def audit(
@@ -43,7 +43,6 @@ def audit(
     Example: litepose-nas audit --nets 24 --seeds 2 --steps 1000
     """
     from litepose_nas.report import audit as report
-    from litepose_nas.runs.run import Run
     from litepose_nas.steps import audit as step
     from litepose_nas.steps.common import duration
     from litepose_nas.train.recipe import Length
@@ -51,10 +50,10 @@ def audit(
     say = console.step if as_json else console.out
     if resume:
         check_alone(context, "out", "device", "as_json")
-        run = unfinished(step.VERB, out)
-        ready = step.load(run, device, open_data)
-        run = Run.resume(run.folder)
+        past = unfinished(step.VERB, out)
+        ready = step.load(past, device, open_data)
     else:
+        past = None
         options = step.AuditOptions(supernet, nets, seeds, Length(steps, epochs, hours), data, seed, device)
         ready = step.plan(options, open_data)
         if ready.quick:
@@ -69,17 +68,14 @@ def audit(
         if dry_run:
             say("nothing was written")
             return
-        run = Run.create(step.VERB, name, settings=ready.settings, out=out)
-    with run, resume_hint(run, step.VERB):
-        with console.live("auditing") as show:
+    with running(step.VERB, past, ready.settings, name, out) as run, console.live("auditing") as show:
 
-            def tick(done: int, total: int, text: str, line: str) -> None:
-                if line:
-                    run.log(line)
-                show(done, total, text, line)
+        def tick(done: int, total: int, text: str, line: str) -> None:
+            if line:
+                run.log(line)
+            show(done, total, text, line)
 
-            found = step.audit(run, ready, tick)
-        run.end()
+        found = step.audit(run, ready, tick)
     if as_json:
         console.as_json(report.to_json(found))
         return

@@ -10,7 +10,7 @@ import typer
 
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Data, Device, DryRun, Engine, Out, Resume, Seed, Workers, check_alone
-from litepose_nas.cli.session import open_data, resume_hint, unfinished
+from litepose_nas.cli.session import open_data, running, unfinished
 from litepose_nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -69,25 +69,23 @@ def search(
     """
     from litepose_nas.executors.open_executor import EXECUTORS, ExecutorOptions
     from litepose_nas.formats import subnet_file
-    from litepose_nas.runs.run import Run
     from litepose_nas.steps import search as step
+    from litepose_nas.steps import search_plan
     from litepose_nas.steps.common import duration
 
     executor = ExecutorOptions(engine or EXECUTORS[0], workers)  # not kept with the run: it may go on elsewhere
     executor.check()
     if resume:
         check_alone(context, "out", "device", "engine", "workers")
-        run = unfinished(step.VERB, out)
-        with console.status("reading supernets and pictures"):
-            ready = step.load(run, device, open_data, console.out)
-        run = Run.resume(run.folder)
+        past = unfinished(step.VERB, out)
+        ready = search_plan.load(past, device, open_data, console.out)
     else:
-        options = step.SearchOptions(
+        options = search_plan.SearchOptions(
             supernet or (), budget or (), mac_convention, evals, method, rank, objective or (), None, people,
             detector_macs, str(boxes) if boxes else None, min_box_score, data, seed, device,
         )  # fmt: skip
-        with console.status("reading supernets and pictures"):
-            ready, each = step.sized(step.plan(options, open_data, console.out))
+        past = None
+        ready, each = search_plan.sized(search_plan.plan(options, open_data, console.out))
         if ready.quick:
             console.out("quick preset for a processor: few networks on few pictures; a real search: --evals 200")
         spaces = [one.problem.space.name for one in ready.families.values()]
@@ -103,9 +101,8 @@ def search(
         if dry_run:
             console.out("nothing was written")
             return
-        run = Run.create(step.VERB, name, settings=ready.settings, out=out)
 
-    total, start, first = int(run.settings["evals"]), time.perf_counter(), 0
+    total, start, first = int(ready.options.evals or 0), time.perf_counter(), 0
 
     def report(family: str, one: Evaluated, number: int) -> None:
         nonlocal first
@@ -118,11 +115,10 @@ def search(
         run.log(line)
         show(number, total, words, line)
 
-    with run, resume_hint(run, step.VERB):
+    with running(step.VERB, past, ready.settings, name, out) as run:
         with console.live("searching") as show:
             found = step.search(run, ready, report, executor)
         subnet_file.write("subnet.json", found.subnet(found.chosen))
-        run.end()
     _conclude(run.folder, found, ready.options.rank)
     console.out("written to subnet.json")
     console.out("next: litepose-nas extract subnet.json")

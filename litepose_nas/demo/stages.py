@@ -30,7 +30,7 @@ from litepose_nas.search.problem import Evaluated
 from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Space
 from litepose_nas.steps import search as searching
-from litepose_nas.steps import train_supernet
+from litepose_nas.steps import search_plan, train_supernet
 from litepose_nas.steps.common import Say, duration
 from litepose_nas.steps.train_supernet import SupernetTraining, TrainOptions
 from litepose_nas.steps.training import begin_or_resume, seconds_a_step
@@ -195,7 +195,7 @@ class Demo:
     def search(self) -> Found:
         """Search it once, within the largest budget, and choose for each."""
         scale, place, trained = self.scale, self.folder / "search", str(self.folder / "supernet")
-        options = searching.SearchOptions(
+        options = search_plan.SearchOptions(
             [trained],
             [max(scale.budgets, key=lambda text: Budget.of([text]).limits[0].most)],
             evals=scale.evals,
@@ -206,7 +206,7 @@ class Demo:
             protocol=Protocol(scale.calibration, scale.calibration_batch),
             most_in_slice=scale.slice,
         )
-        ready = searching.plan(options, lambda _: self._source(), lambda _: None)
+        ready = search_plan.plan(options, lambda _: self._source(), lambda _: None)
         settings = {"supernet": trained, "budget": list(scale.budgets), "evals": scale.evals}
         run = Run.resume(place) if (place / ENV).is_file() else self._new(searching.VERB, place, settings)
 

@@ -27,9 +27,8 @@ from litepose_nas.search.pricing import Prices
 from litepose_nas.search.problem import Problem
 from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Arch
-from litepose_nas.steps import search
 from litepose_nas.steps.common import MOST_IN_SLICE
-from litepose_nas.steps.search import OpenData, SearchContext, WorkerSpec
+from litepose_nas.steps.search_plan import OpenData, SearchContext, WorkerSpec, context_of, find_supernet
 from litepose_nas.steps.training import seconds_a_step, steps_of
 from litepose_nas.supernet import copy_frozen
 from litepose_nas.train.loop import Every, fit
@@ -71,7 +70,7 @@ class Audit(NamedTuple):
 def plan(options: AuditOptions, open_data: OpenData = open_source) -> Audit:
     """Load the supernet, choose the networks, and find out how long training them takes."""
     options.length.check()
-    trained = search.find_supernet(options.supernet)
+    trained = find_supernet(options.supernet)
     source = open_data(options.data or trained.settings["data"])
     context, recipe = _opened(trained, source, options.device)
     where = context.candidates.scorer.device
@@ -102,7 +101,7 @@ def plan(options: AuditOptions, open_data: OpenData = open_source) -> Audit:
 def load(run: Run, device: str, open_data: OpenData = open_source) -> Audit:
     """The audit that a run was begun with."""
     past = run.settings
-    context, recipe = _opened(search.find_supernet(past["supernet"]), open_data(past["data"]), device)
+    context, recipe = _opened(find_supernet(past["supernet"]), open_data(past["data"]), device)
     archs = spread_over_cost(context.problem, past["nets"], past["seed"])
     return Audit(context, recipe, archs, past["seeds"], past["steps"], 0.0, past["quick"], dict(past))
 
@@ -219,7 +218,7 @@ def _opened(trained: Run, source: Source, device: str) -> tuple[SearchContext, R
     """Return what scores inherited weights, on the slice that the supernet never trained on, and its recipe."""
     # Not the quick ways of a search: few networks are scored, and the rest has to be what the supernet learned from.
     worker = WorkerSpec({"": str(trained.folder)}, source.name, device, Protocol(), MOST_IN_SLICE)
-    context = search.context(worker, trained, source)
+    context = context_of(worker, trained, source)
     context.info["amp"] = trained.settings["amp"]
     return context, from_mapping(trained.settings["recipe"])
 

@@ -7,400 +7,33 @@ and their best are compared by AP on the same images.
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from fractions import Fraction
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
-
-from litepose_nas import costs, devices, files, weights
-from litepose_nas.budget import Budget, Limit
-from litepose_nas.costs import Cost
-from litepose_nas.data.source import Source, open_source
-from litepose_nas.errors import UserError, nearest
+from litepose_nas import devices, files
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.formats import subnet_file
 from litepose_nas.metrics.coco import bootstrap_ap
-from litepose_nas.pose.make_task import make_task
-from litepose_nas.pose.topdown import TopDown
 from litepose_nas.report import page, plots
 from litepose_nas.report.record import load_search
 from litepose_nas.report.summary import Summary, summarise, to_json
-from litepose_nas.runs import metrics
 from litepose_nas.runs.journal import Journal, plain
 from litepose_nas.runs.run import Run
 from litepose_nas.search import finalists, guided, nsga2, random_search
 from litepose_nas.search.allocation import FamilySearch, take_turns
 from litepose_nas.search.batched import BatchedSearcher
 from litepose_nas.search.comparison import FamilyResults, compare
-from litepose_nas.search.journal import JournalView, family_name, header, upgraded
-from litepose_nas.search.loop import ScoringJob, search_on
-from litepose_nas.search.problem import RANKS, Evaluated, Problem
-from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
-from litepose_nas.search.workload import ONE_PERSON, Workload, workload_of
-from litepose_nas.space import Arch, Space
-from litepose_nas.steps.common import MOST_IN_SLICE, Say, boxes_for, check_joints, describe, read_data
-from litepose_nas.steps.train_supernet import VERB as TRAIN
-from litepose_nas.steps.train_supernet import WEIGHTS
-from litepose_nas.train.recipe import from_mapping
+from litepose_nas.search.journal import JournalView, header, upgraded
+from litepose_nas.search.loop import search_on
+from litepose_nas.search.problem import Evaluated, Problem
+from litepose_nas.steps.search_plan import EVALS, Search, SearchOptions, check_evals, work_of
 
 VERB = "search"
 CHOSEN = "subnet.json"  # in the folder of the run
-METHODS = ("guided", "nsga2", "random")
-QUICK_MINUTES = 4.0
-EVALS = 200
-QUICK_EVALS = (14, 200)
-QUICK_PROTOCOL, QUICK_SLICE = Protocol(calibration=16, batch=8), 32
 RESAMPLES = 200
 SUMMARY = "families.json"
-RETIRED = {"first_look": 1.0, "eager": False}  # options that are gone, and their values where they were not used
-
-OpenData = Callable[[str], Source]
-
-
-class DetectionsFile(NamedTuple):
-    """Boxes of people, from a detector."""
-
-    path: str
-    least_score: float = 0.0
-
-
-class SearchOptions(NamedTuple):
-    """What is asked of a search."""
-
-    supernets: Sequence[str] = ()  # runs; none: the newest
-    budget: Sequence[str] = ()
-    convention: str = "exact"
-    evals: int | None = None
-    method: str = METHODS[0]
-    rank: str = "auto"  # by ap or by loss; auto: by AP, but by loss while most APs are too low to tell networks apart
-    objectives: Sequence[str] = ()  # fields of Cost to keep low; none named: the MACs
-    finalists: int | None = None  # how many of the best are scored again; None: a few
-    people: float | None = None  # in an image; None: the mean of the held-out ones
-    detector_macs: str | None = None
-    boxes: str | None = None
-    min_box_score: float | None = None
-    data: str | None = None  # None: what the supernet was trained with
-    seed: int = 0
-    device: str = "auto"
-    protocol: Protocol | None = None
-    most_in_slice: int | None = None
-
-    def check(self) -> None:
-        """Raise a UserError where a name is unknown or no budget is given."""
-        if not self.budget:
-            raise UserError(
-                "--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range"
-            )
-        for option, value, known in (("method", self.method, METHODS), ("rank", self.rank, RANKS)):
-            if value not in known:
-                raise UserError(f"--{option} {value!r}: {nearest(value, known)}")
-        for field in self.objectives:
-            if field not in Cost._fields:
-                raise UserError(f"--objective {field!r}: {nearest(field, Cost._fields)}")
-
-    def check_workload(self, families: int, needs_boxes: bool) -> None:
-        """Refuse options about the people of an image that would be ignored."""
-        values = {
-            "--people": self.people, "--detector-macs": self.detector_macs,
-            "--boxes": self.boxes, "--min-box-score": self.min_box_score,
-        }  # fmt: skip
-        for option in (option for option, value in values.items() if value is not None):
-            if families == 1:
-                raise UserError(
-                    f"{option}: for a search across families, which takes two supernets or more; name their runs, or "
-                    f"leave {option} out: a budget of one supernet is of one run of its networks"
-                )
-            if not needs_boxes:
-                raise UserError(f"{option}: all of these networks see whole pictures, whoever is in them; leave it out")
-        if self.min_box_score is not None and not self.boxes:
-            raise UserError("--min-box-score: of which boxes? name their file with --boxes")
-
-
-class WorkerSpec(NamedTuple):
-    """What a worker needs to score networks on its own: small, and files that it can read."""
-
-    supernets: Mapping[str, str]  # the folder of each family's run
-    data: str
-    device: str
-    protocol: Protocol
-    most_in_slice: int
-    boxes: DetectionsFile | None = None  # for networks that see one person at a time; None: the true boxes
-
-    def work(self) -> Callable[[ScoringJob], dict[str, float]]:
-        """Return what does jobs in this process, on one thread."""
-        torch.set_num_threads(1)
-        source = open_source(self.data)
-        return work_of({name: self.scorer(folder, source) for name, folder in self.supernets.items()})
-
-    def scorer(self, folder: str, source: Source) -> SupernetScorer:
-        """Load a supernet and its held-out images."""
-        kept, path = Run.open(folder).settings, Path(folder) / WEIGHTS
-        where = devices.pick(self.device)
-        supernet = weights.load_supernet(path, device=where, memory_format=devices.layout(where))
-        recipe = from_mapping(kept["recipe"])
-        space = supernet.space
-        data = read_data(source, kept["seed"], self.most_in_slice, task=space.task)
-        check_joints(data, source, supernet.joints, path)
-        task = make_task(data.skeleton, recipe.task_info, space.task, space.widest.clip_length)
-        seeing = None
-        if self.boxes and space.task.once_a_person:
-            file, least = self.boxes
-            seeing = task.with_boxes(boxes_for(data.split.heldout.dataset, source.name, Path(file), least))
-        return SupernetScorer(supernet, Scorer(data.split, task, recipe, where, self.protocol, seeing))
-
-
-class SearchContext(NamedTuple):
-    """One supernet ready to be searched, and where it was trained."""
-
-    candidates: SupernetScorer
-    problem: Problem  # with the budget of one run of a network
-    info: dict[str, Any]  # goes into a subnet.json
-
-
-class Search(NamedTuple):
-    """A search ready to begin, or to go on."""
-
-    options: SearchOptions  # with runs, data and evaluations filled in
-    families: Mapping[str, SearchContext]
-    worker: WorkerSpec
-    budget: Budget  # of an image; of one run of a network where one supernet is searched
-    workload: Workload
-    people: str  # where their number comes from, in words
-    quick: bool
-
-    @property
-    def several(self) -> bool:
-        return len(self.families) > 1
-
-    @property
-    def needs_boxes(self) -> bool:
-        """Whether any of several families sees one person at a time."""
-        return self.several and any(one.problem.space.task.once_a_person for one in self.families.values())
-
-    @property
-    def images(self) -> int:
-        """How many held-out images networks are scored on."""
-        return len(next(iter(self.families.values())).candidates.scorer.split.heldout)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What a run keeps of it; `load` reads it."""
-        asked = self.options
-        return {
-            "budget": list(asked.budget), "convention": asked.convention, "seed": asked.seed, "method": asked.method,
-            "objectives": list(asked.objectives), "rank": asked.rank, "supernets": list(asked.supernets),
-            "data": asked.data, "evals": asked.evals, "quick": self.quick, **self.workload.plain(),
-            "people_are": self.people, "boxes": list(self.worker.boxes) if self.worker.boxes else None,
-        }  # fmt: skip
-
-
-def plan(options: SearchOptions, open_data: OpenData = open_source, say: Say = print) -> Search:
-    """Load supernets and the images that all are scored on; what is impossible ends before they are read."""
-    options.check()
-    trained = [find_supernet(name) for name in options.supernets] or [Run.latest(TRAIN, having=WEIGHTS)]
-    needs_boxes = len(trained) > 1 and any(_space(run).task.once_a_person for run in trained)
-    if len(trained) > 1:
-        check_alike(trained, options.data)
-        check_evals(options.evals, len(trained))
-    options.check_workload(len(trained), needs_boxes)
-    data = options.data or trained[0].settings["data"]
-    quick = is_quick(options.evals, options.device)
-    boxes = DetectionsFile(options.boxes, options.min_box_score or 0.0) if options.boxes else None
-    if not needs_boxes:
-        workload, people = ONE_PERSON, "it makes no difference"
-    elif options.people:
-        workload, people = Workload(Fraction(str(options.people)), _macs(options.detector_macs)), "as asked for"
-    else:
-        number, people = people_in(trained[0], open_data(data), options.most_in_slice or slice_of(quick), boxes)
-        workload = Workload(number, _macs(options.detector_macs))
-    asked = options._replace(supernets=[str(run.folder) for run in trained], data=data)
-    return _open(asked, workload, people, boxes, quick, open_data, say)
-
-
-def load(run: Run, device: str, open_data: OpenData = open_source, say: Say = print) -> Search:
-    """The search that a run was begun with."""
-    kept = run.settings
-    for key, value in RETIRED.items():
-        if kept.get(key, value) != value:
-            raise UserError(
-                f"{run.folder}: begun with --{key.replace('_', '-')}, which is gone; resume it with the version that "
-                f"began it ({run.env['litepose_nas']}, commit {run.env['commit']}), or search again"
-            )
-    supernets = kept.get("supernets") or [kept.get("supernet")]  # until 0.1.0 one supernet was kept by itself
-    fields = ("budget", "convention", "evals", "method", "rank", "objectives", "data", "seed")
-    options = SearchOptions(supernets, **{key: kept[key] for key in fields if key in kept}, device=device)
-    boxes = DetectionsFile(*kept["boxes"]) if kept.get("boxes") else None
-    people = kept.get("people_are", "it makes no difference")
-    return _open(options, workload_of(kept), people, boxes, kept.get("quick", False), open_data, say)
-
-
-def _open(
-    options: SearchOptions,
-    workload: Workload,
-    people: str,
-    boxes: DetectionsFile | None,
-    quick: bool,
-    open_data: OpenData,
-    say: Say,
-) -> Search:
-    options.check()
-    budget = Budget.of(options.budget, options.convention)
-    trained = [find_supernet(name) for name in options.supernets]
-    names = names_of([_space(run) for run in trained])
-    feasible = check_reachable(trained, budget, workload)
-    for run in trained:
-        done, planned = progress_of(run)
-        if done < planned:
-            say(f"the training of {run.folder} has not ended: it stands at step {done} of {planned}")
-    source = open_data(str(options.data))
-    worker = WorkerSpec(
-        {name: str(run.folder) for name, run in zip(names, trained, strict=True)},
-        source.name,
-        str(devices.pick(options.device)),
-        options.protocol or (QUICK_PROTOCOL if quick else Protocol()),
-        options.most_in_slice or slice_of(quick),
-        boxes,
-    )
-    families = {}
-    for name, run, arch in zip(names, trained, feasible, strict=True):
-        one = context(worker, run, source)
-        problem = one.problem._replace(
-            budget=workload.budget(budget, one.problem.space.task),
-            objectives=tuple(options.objectives),
-            scores=RANKS[options.rank],
-            feasible=arch,
-        )
-        families[name] = one._replace(problem=problem)
-    heldout = [one.candidates.scorer.split.heldout.dataset.records for one in families.values()]
-    if len({tuple(record.image_id for record in records) for records in heldout}) > 1:
-        raise UserError(f"{source.name}: other pictures are held out for one supernet than for another")
-    return Search(options._replace(data=source.name), families, worker, budget, workload, people, quick)
-
-
-def context(worker: WorkerSpec, trained: Run, source: Source) -> SearchContext:
-    """Load one supernet, to be searched without a budget."""
-    path, candidates = trained.folder / WEIGHTS, worker.scorer(str(trained.folder), source)
-    space, joints, scorer = candidates.supernet.space, candidates.supernet.joints, candidates.scorer
-    many, pictures = costs.columns(space, joints), scorer.split.heldout.dataset
-    problem = Problem(space, Budget(), lambda arch: costs.cost(arch, joints=joints), RANKS["auto"], many)
-    info = {
-        "supernet": {"path": str(path), "sha256": files.sha256(path)},
-        "data": source.name,
-        "seed": trained.settings["seed"],
-        "recipe": trained.settings["recipe"],
-        **describe(pictures.skeleton, scorer.task, pictures.category),
-    }
-    return SearchContext(candidates, problem, info)
-
-
-def check_alike(trained: Sequence[Run], data: str | None = None) -> None:
-    """Refuse supernets that cannot be compared: of one space, or trained with other images held out.
-
-    `data` is what the user says that all of them were trained on, where it has moved.
-    """
-    first = trained[0]
-    for at, run in enumerate(trained):
-        for other in trained[:at]:
-            if run.settings["space_digest"] == other.settings["space_digest"]:
-                raise UserError(
-                    f"{other.folder} and {run.folder}: two supernets of one space, {run.settings['space']}; name one, "
-                    "or search them one after the other"
-                )
-        for key in ("seed", "joints") if data else ("data", "seed", "joints"):
-            mine, its = run.settings[key], first.settings[key]
-            if mine != its and not (key == "data" and _same_place(mine, its)):
-                raise UserError(
-                    f"{first.folder} and {run.folder}: trained with {key} {its} and {mine}, so the pictures that one "
-                    "has not seen are others than those of the other, and their figures would not compare; train both "
-                    "with the same --data and --seed"
-                )
-
-
-def check_evals(evals: int | None, families: int) -> None:
-    if evals is not None and evals < families:
-        raise UserError(f"--evals {evals}: each of {families} families needs one at least")
-
-
-def check_reachable(trained: Sequence[Run], budget: Budget, workload: Workload) -> list[Arch]:
-    """A network of each supernet within the budget of an image; refuse one that a supernet cannot keep."""
-    found = []
-    for run in trained:
-        space = _space(run)
-        if len(trained) > 1 and space.task.clips:
-            raise UserError(
-                f"{run.folder}: its networks see clips, and what they take is that of a clip; search it alone"
-            )
-        own = workload.budget(budget, space.task)
-        try:
-            found.append(own.check_reachable(space, run.settings["joints"]))
-        except UserError as error:
-            if len(trained) == 1:
-                raise
-            pairs = zip(own.limits, budget.limits, strict=True)
-            share = "".join(f", which for each of {workload.number} people is {a}" for a, b in pairs if a != b)
-            whole = ", ".join(limit.text for limit in budget.limits)
-            raise UserError(f"budget {whole} a picture{share}: {error}; or leave {run.folder} out") from error
-    return found
-
-
-def names_of(spaces: Sequence[Space]) -> list[str]:
-    """A name for each family, from its space."""
-    names: list[str] = []
-    for name in (family_name(space.name) for space in spaces):
-        same = sum(other == name or other.startswith(f"{name}-") for other in names)
-        names.append(f"{name}-{same + 1}" if name in names else name)
-    return names
-
-
-def people_in(trained: Run, source: Source, most: int, boxes: DetectionsFile | None) -> tuple[Fraction, str]:
-    """How many people a network that needs boxes sees in a held-out image, on average; and how that is known."""
-    data = read_data(source, trained.settings["seed"], most)
-    heldout = data.split.heldout
-    found = boxes_for(heldout.dataset, source.name, Path(boxes.path), boxes.least_score) if boxes else None
-    looked = len(TopDown(data.joints, boxes=found).shots(heldout, (256, 192)))
-    count = len(heldout)
-    if not looked:
-        raise UserError(f"{source.name}: nobody has a box in {count} held-out pictures; say how many with --people")
-    whose = f"boxes of {boxes.path}" if boxes else "people"
-    return Fraction(looked, count), f"the mean: {looked} {whose} in {count} held-out pictures"
-
-
-def is_quick(evals: int | None, device: str) -> bool:
-    """True for the quick preset: CPU and no --evals."""
-    return evals is None and devices.pick(device).type == "cpu"
-
-
-def slice_of(quick: bool) -> int:
-    """How many held-out images networks are scored on at most."""
-    return QUICK_SLICE if quick else MOST_IN_SLICE
-
-
-def sized(ready: Search) -> tuple[Search, float]:
-    """The search with its number of evaluations, and about how many seconds each takes."""
-    each = sum(map(_seconds, ready.families.values())) / len(ready.families)
-    evals = ready.options.evals or (evaluations_in(QUICK_MINUTES, each) if ready.quick else EVALS)
-    return ready._replace(options=ready.options._replace(evals=evals)), each
-
-
-def _seconds(family: SearchContext) -> float:
-    """About how long the evaluation of a network takes, from one of the cheapest."""
-    assert family.problem.feasible
-    with devices.one_thread():
-        family.candidates(family.problem.feasible)  # reads and warps the images, once
-        start = time.perf_counter()
-        family.candidates(family.problem.feasible)
-    # Others are up to several times dearer than the cheapest; three is what the middle of a front came to.
-    return 3 * (time.perf_counter() - start)
-
-
-def evaluations_in(minutes: float, each: float) -> int:
-    """How many evaluations of so many seconds fit into a time, within reason."""
-    return int(min(max(60 * minutes / each, QUICK_EVALS[0]), QUICK_EVALS[1]))
 
 
 def search(
@@ -431,16 +64,6 @@ def search(
                 results.append(FamilyResults(name, problem, found, again))
         bootstrap(ready, results, journal)
     return conclude(run)
-
-
-def work_of(scorers: Mapping[str, SupernetScorer]) -> Callable[[ScoringJob], dict[str, float]]:
-    """Return what does the jobs of a search."""
-
-    def work(job: ScoringJob) -> dict[str, float]:
-        scorer = scorers[job.family]
-        return scorer(scorer.supernet.space.arch(job.arch), job.again)
-
-    return work
 
 
 def _family_search(
@@ -524,27 +147,6 @@ def conclude(run: Run) -> Summary:
     return found
 
 
-def progress_of(trained: Run) -> tuple[int, int]:
-    """How many steps a supernet has been trained for, and how many were planned."""
-    rows = metrics.read(trained.folder / "metrics.jsonl")
-    return (rows[-1]["step"] if rows else 0), int(trained.settings["steps"])
-
-
-def find_supernet(named: str | None) -> Run:
-    """Open the run of a supernet: the one named, or the newest."""
-    if named is None:
-        return Run.latest(TRAIN, having=WEIGHTS)
-    folder = Path(named)
-    if folder.name.endswith(".safetensors"):
-        folder = folder.parent.parent
-        if Path(named) != folder / WEIGHTS:
-            raise UserError(f"{named}: not the {WEIGHTS} of a run; name the run's folder")
-    run = Run.open(folder)
-    if not (folder / WEIGHTS).is_file():
-        raise UserError(f"{folder}: no {WEIGHTS} in it; the training of this supernet has not ended yet")
-    return run
-
-
 def _header(ready: Search) -> dict[str, Any]:
     asked, boxes = ready.options, ready.worker.boxes
     supernets = {name: (one.problem.space, one.info["supernet"]["sha256"]) for name, one in ready.families.items()}
@@ -575,21 +177,3 @@ def _notes(ready: Search) -> dict[str, Any]:
             name: {"joints": one.candidates.supernet.joints, "info": one.info} for name, one in ready.families.items()
         },
     }
-
-
-def _space(trained: Run) -> Space:
-    return weights.supernet_space(trained.folder / WEIGHTS)
-
-
-def _same_place(one: str, other: str) -> bool:
-    return Path(one).exists() and Path(one).resolve() == Path(other).resolve()
-
-
-def _macs(text: str | None) -> int:
-    """How many MACs a text such as 2GMAC stands for."""
-    if text is None:
-        return 0
-    limit = Limit.of(text)
-    if limit.field != "macs":
-        raise UserError(f"--detector-macs {text!r}: expected MACs, such as 2GMAC")
-    return int(limit.most)
