@@ -66,7 +66,7 @@ def test_only_what_a_run_takes_is_multiplied_and_only_top_down():
 # ── who wins ──
 
 
-def a_space(name, task="bottomup", choices=4):
+def a_space(name, task=TaskKind.BOTTOMUP, choices=4):
     whole = toy.space(choices)
     family = Family("toy", toy.read_all, toy.read_all, task=TaskKind(task))
     return Space({**json.loads(whole.source), "about": name}, name, family)

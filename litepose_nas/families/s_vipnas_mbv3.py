@@ -15,6 +15,7 @@ from litepose_nas.blocks.stem import StemConv
 from litepose_nas.errors import UserError
 from litepose_nas.families.family import Family
 from litepose_nas.families.s_vipnas_res50 import head, heatmaps
+from litepose_nas.families.shared import chain, check_stages
 from litepose_nas.task_kind import TaskKind
 
 STRIDES = (1, 2, 2, 2, 1, 2)
@@ -24,13 +25,10 @@ SQUEEZE = 4  # a gate has a quarter of its channels inside
 
 def plan(tree: Any, joints: int) -> Iterator[Part]:
     """Yield the blocks: a convolution, a first stage as wide as it, five stages down to a 32nd, three deconvs."""
-    if not isinstance(tree.stages, list) or len(tree.stages) != len(STRIDES):
-        raise UserError(f"stages: expected a list of {len(STRIDES)}")
+    check_stages(tree.stages, len(STRIDES))
     yield Part("stem", 1, StemConv(tree.entry.width, tree.entry.kernel, True))
     width, down = tree.entry.width, 2
     for i, (stage, stride) in enumerate(zip(tree.stages, STRIDES, strict=True)):
-        if stage.depth < 1:
-            raise UserError(f"stages.{i}.depth: expected at least 1, for the first block carries the stride")
         # The first stage keeps the entry's width and does not expand it, so all its blocks are residual.
         cout, expands = (width, False) if i == 0 else (stage.width, True)
         mid = cout * stage.expand if expands else width
@@ -59,8 +57,7 @@ def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None
     for i, stage in enumerate(net.stages.children()):
         if STRIDES[i] == 2 and i > 1:
             sizes.append(x.shape[-2:])
-        for block in stage.children():
-            x = block(x)
+        x = chain(stage, x)
         x = after(i, x) if after else x
     return (heatmaps(net, x, [*sizes, x.shape[-2:]]),)
 

@@ -13,8 +13,8 @@ from litepose_nas.blocks.bottleneck import GroupedBottleneck
 from litepose_nas.blocks.deconv import GroupDeconv, LaneHeatmapConv
 from litepose_nas.blocks.groups import check_groups, check_lanes, group_lanes
 from litepose_nas.blocks.stem import MaxPool, StemConv
-from litepose_nas.errors import UserError
 from litepose_nas.families.family import Family
+from litepose_nas.families.shared import chain, check_stages, cropped
 from litepose_nas.task_kind import TaskKind
 
 STRIDES = (1, 2, 2, 2)
@@ -24,14 +24,11 @@ LEAST_HIDDEN = 16  # channels inside a global context; else a sixteenth of the b
 
 def plan(tree: Any, joints: int) -> Iterator[Part]:
     """Yield the blocks: a convolution and a pool, four stages down to a 32nd, three deconvs up to a quarter."""
-    if not isinstance(tree.stages, list) or len(tree.stages) != len(STRIDES):
-        raise UserError(f"stages: expected a list of {len(STRIDES)}")
+    check_stages(tree.stages, len(STRIDES))
     yield Part("stem", 1, StemConv(tree.entry.width, tree.entry.kernel, False))
     yield Part("pool", 2, MaxPool(tree.entry.width))
     width, down = tree.entry.width, 4
     for i, (stage, stride) in enumerate(zip(tree.stages, STRIDES, strict=True)):
-        if stage.depth < 1:
-            raise UserError(f"stages.{i}.depth: expected at least 1, for the first block carries the stride")
         check_lanes(f"stages.{i}.width", stage.width, tree.lanes)
         check_groups(f"stages.{i}.groups", stage.groups, tree.lanes, tree.fewest_groups)
         mid = stage.width // tree.lanes
@@ -68,8 +65,7 @@ def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None
     x = net.pool(net.stem(image))
     sizes = []
     for number, stage in enumerate(net.stages.children()):
-        for block in stage.children():
-            x = block(x)
+        x = chain(stage, x)
         x = after(number, x) if after else x
         sizes.append(x.shape[-2:])
     return (heatmaps(net, x, sizes),)
@@ -77,10 +73,8 @@ def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None
 
 def heatmaps(net: Any, x: Any, sizes: list[Any]) -> Any:
     """Return the heatmaps from the last feature, and the sizes of it and of those before it."""
-    for deconv, (height, width) in zip(net.head.children(), reversed(sizes[:-1]), strict=True):
-        x = deconv(x)
-        if x.shape[-2:] != (height, width):  # what a deconv adds where an odd size was halved with rounding up
-            x = x[..., :height, :width]
+    for deconv, size in zip(net.head.children(), reversed(sizes[:-1]), strict=True):
+        x = cropped(deconv(x), size)
     return net.heatmaps(x)
 
 

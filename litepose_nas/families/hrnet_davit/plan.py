@@ -18,6 +18,7 @@ from litepose_nas.families.family import Family
 from litepose_nas.families.hrnet_davit.davit import ChannelBlock, LayerNorm2d, PatchEmbed, PatchStem, WindowBlock
 from litepose_nas.families.hrnet_davit.hrnet import BasicBlock, Bottleneck, Conv3x3, Fuse
 from litepose_nas.families.hrnet_davit.merge import AddMerge, GateMerge
+from litepose_nas.families.shared import chain, check_list, cropped
 from litepose_nas.space_file import reach
 
 BRANCHES = 4
@@ -117,16 +118,16 @@ def _side(tree: Any, i: int, main: str, width: int) -> Generator[Part, None, str
 def forward(net: Any, image: Any) -> tuple[Any, ...]:
     """Return the outputs for a batch of pictures, the coarsest first."""
     side = [image]  # where DaViT has come to
-    x = _chain(net.stem, image)
+    x = chain(net.stem, image)
     x = _joined(net, 0, x, side)
-    x = _chain(net.bottlenecks, x)
+    x = chain(net.bottlenecks, x)
     branches = [getattr(net.enter, "0")(x), _joined(net, 1, getattr(net.enter, "1")(x), side)]
     for s, stage in enumerate(net.stages.children()):
         if s:
             branches.append(_joined(net, s + 1, getattr(net.enter, str(s + 1))(branches[s]), side))
         for module in stage.children():
             if hasattr(module, "branches"):
-                branches = [_chain(blocks, x) for blocks, x in zip(module.branches.children(), branches, strict=True)]
+                branches = [chain(blocks, x) for blocks, x in zip(module.branches.children(), branches, strict=True)]
             branches = [fuse(*branches) for fuse in module.fuse.children()]
     return _heatmaps(net.head, branches[0], image)
 
@@ -136,10 +137,9 @@ def _heatmaps(head: Any, x: Any, image: Any) -> tuple[Any, ...]:
     for i, up in enumerate(head.up.children() if hasattr(head, "up") else ()):
         x = up(x, outputs[-1])
         # An odd size was rounded up when it was halved, so it comes back with a row too many.
-        height, width = (-(-size // (2 >> i)) for size in image.shape[2:])
-        x = x if x.shape[2:] == (height, width) else x[..., :height, :width]
+        x = cropped(x, [-(-size // (2 >> i)) for size in image.shape[2:]])
         if hasattr(head, "mix") and hasattr(head.mix, str(i)):
-            x = _chain(getattr(head.mix, str(i)), x)
+            x = chain(getattr(head.mix, str(i)), x)
         outputs.append(getattr(head.out, str(i + 1))(x))
     return tuple(outputs)
 
@@ -151,22 +151,15 @@ def _joined(net: Any, i: int, x: Any, side: list[Any]) -> Any:
     stage = getattr(net.davit, str(i))
     side[0] = stage.embed(side[0])
     for pair in stage.pairs.children():
-        side[0] = _chain(pair, side[0])
+        side[0] = chain(pair, side[0])
     if not hasattr(stage, "norm"):
         return x
     (join,) = getattr(net.join, str(i)).children()
     return join(x, stage.norm(side[0]))
 
 
-def _chain(blocks: Any, x: Any) -> Any:
-    for block in blocks.children():
-        x = block(x)
-    return x
-
-
 def _check(tree: Any) -> None:
     """Refuse a tree that is no network of this family."""
-    lists = [("branches", tree.branches, BRANCHES), ("stages", tree.stages, BRANCHES - 1)]
     davit = getattr(tree, "davit", None)
     kept = davit.blocks[: reach(davit.mask)] if davit is not None and reach(davit.mask) else []
     if davit is not None:
@@ -176,10 +169,8 @@ def _check(tree: Any) -> None:
             )
         if kept and davit.join not in JOINS:
             raise UserError(f"davit.join: {davit.join!r} is no way to join; {nearest(davit.join, JOINS)}")
-    for key, found, number in lists:
-        if not isinstance(found, list) or len(found) != number:
-            got = len(found) if isinstance(found, list) else "something else"
-            raise UserError(f"{key}: expected a list of {number}, got {got}")
+    check_list("branches", tree.branches, BRANCHES)
+    check_list("stages", tree.stages, BRANCHES - 1)
     depths = [("bottlenecks", tree.bottlenecks.depth)]
     depths += [(f"stages.{s}", stage.depth) for s, stage in enumerate(tree.stages)]
     depths += [(f"davit.blocks.{i}", stage.depth) for i, stage in enumerate(kept)]

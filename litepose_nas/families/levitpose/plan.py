@@ -24,6 +24,7 @@ from litepose_nas.families.levitpose.sandwich import (
     DepthwiseFFN,
     MergeDownsample,
 )
+from litepose_nas.families.shared import chain, check_list, cropped
 from litepose_nas.task_kind import TaskKind
 
 STAGES = 3
@@ -35,16 +36,14 @@ DECONVS = {"plain": InterleavedDeconv, "light": LightDeconv}
 
 def plan(tree: Any, joints: int) -> Iterator[Part]:
     """Yield the blocks: the embedding, three stages of sandwiches, deconvs up to a quarter, the heatmaps."""
-    stages = _list(tree, "stages")
-    if len(stages) != STAGES:
-        raise UserError(f"stages: expected a list of {STAGES}, got {len(stages)}")
-    width = stages[0].width
+    check_list("stages", tree.stages, STAGES)
+    width = tree.stages[0].width
     down = EMBEDDINGS[_word("embedding", tree.embedding, EMBEDDINGS)]
     yield Part(f"embedding.{tree.embedding}", 1, _embedding(tree.embedding, width))
-    for i, stage in enumerate(stages):
+    for i, stage in enumerate(tree.stages):
         if i > 0:
             downsample = _word(f"stages.{i}.down", stage.down, DOWNSAMPLES)
-            yield Part(f"stages.{i}.down.before", down, DepthwiseFFN(width, width * stages[i - 1].expand))
+            yield Part(f"stages.{i}.down.before", down, DepthwiseFFN(width, width * tree.stages[i - 1].expand))
             yield Part(f"stages.{i}.down.{downsample}", down, _downsample(downsample, width, stage.width))
             width, down = stage.width, down * 2
             yield Part(f"stages.{i}.down.after", down, DepthwiseFFN(width, width * stage.expand))
@@ -55,26 +54,14 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
             yield Part(f"stages.{i}.{j}.before", down, DepthwiseFFN(width, width * stage.expand))
             yield Part(f"stages.{i}.{j}.{name}", down, attention)
             yield Part(f"stages.{i}.{j}.after", down, DepthwiseFFN(width, width * stage.expand))
-    head = _list(tree, "head")
-    if down != 4 * 2 ** len(head):
-        needed = (down // 4).bit_length() - 1
-        raise UserError(
-            f"head: expected a list of {needed}, for the last stage is {down} times smaller, not {len(head)}"
-        )
-    for i, layer in enumerate(head):
+    check_list("head", tree.head, (down // 4).bit_length() - 1)  # so many doublings lead to a quarter
+    for i, layer in enumerate(tree.head):
         form = _word(f"head.{i}.form", layer.form, DECONVS)
         if layer.width % layer.groups or (form == "plain" and width % layer.groups):
             raise UserError(f"head.{i}.groups: {layer.groups} do not divide {width} and {layer.width} channels")
         yield Part(f"head.{i}.{form}", down, DECONVS[form](width, layer.width, layer.kernel, layer.groups))
         width, down = layer.width, down // 2
     yield Part("heatmaps", down, HeatmapConv(width, joints))
-
-
-def _list(tree: Any, key: str) -> list[Any]:
-    found = getattr(tree, key)
-    if not isinstance(found, list):
-        raise UserError(f"{key}: expected a list, got something else")
-    return found
 
 
 def _word(path: str, word: str, known: Any) -> str:
@@ -118,22 +105,15 @@ def _attention(stage: Any, path: str) -> tuple[str, WindowCascade | PooledCascad
 def forward(net: Any, image: Any) -> tuple[Any, ...]:
     """Return the heatmaps of a batch of cut-outs."""
     height, width = image.shape[-2:]
-    x = image
-    for part in net.embedding.children():
-        x = part(x)
+    x = chain(net.embedding, image)
     for stage in net.stages.children():
         for sandwich in stage.children():
-            for part in sandwich.children():
-                x = part(x)
+            x = chain(sandwich, x)
     layers = list(net.head.children())
     down = 4 * 2 ** len(layers)
     for layer in layers:
         down //= 2
-        size = -(-height // down), -(-width // down)
-        for part in layer.children():
-            x = part(x)
-        if x.shape[-2:] != size:  # what a deconv adds where an odd size was halved with rounding up
-            x = x[..., : size[0], : size[1]]
+        x = cropped(chain(layer, x), (-(-height // down), -(-width // down)))
     return (net.heatmaps(x),)
 
 

@@ -23,6 +23,7 @@ from litepose_nas.families.mobilevitpose.blocks import (
     TransformerLayer,
     Unfold,
 )
+from litepose_nas.families.shared import chain, check_list, cropped
 from litepose_nas.task_kind import TaskKind
 
 STRIDES = (1, 2, 2, 2, 2)
@@ -78,11 +79,8 @@ def _check(tree: Any) -> None:
     """Refuse what the network cannot be."""
     if tree.block not in KINDS:
         raise UserError(f"block: {tree.block!r} is not a kind of block; {nearest(tree.block, KINDS)}")
-    for key, least, most in (("stages", len(STRIDES), len(STRIDES)), ("head", 1, 3)):
-        found = getattr(tree, key)
-        if not isinstance(found, list) or not least <= len(found) <= most:
-            got = len(found) if isinstance(found, list) else "something else"
-            raise UserError(f"{key}: expected a list of {least if least == most else f'{least} to {most}'}, got {got}")
+    check_list("stages", tree.stages, len(STRIDES))
+    check_list("head", tree.head, 1, 3)
     for i, stage in enumerate(tree.stages):
         for key, node in (("depth", stage), ("mix.depth", stage.mix if _attends(stage) else stage)):
             if node.depth < 1:
@@ -107,18 +105,13 @@ def forward(net: Any, image: Any) -> tuple[Any, ...]:
     x = net.last(x)
     sizes.pop()
     for deconv in net.head.children():
-        height, width = sizes.pop()
-        x = deconv(x)
-        if x.shape[-2:] != (height, width):  # what a deconv adds where an odd size was halved with rounding up
-            x = x[..., :height, :width]
+        x = cropped(deconv(x), sizes.pop())
     return (net.heatmaps(x),)
 
 
 def _mixed(mix: Any, x: Any) -> Any:
     """Return a feature whose pixels have attended to each other."""
-    tokens = mix.local(x)
-    for layer in mix.layers.children():
-        tokens = layer(tokens)
+    tokens = chain(mix.layers, mix.local(x))
     return mix.fuse(x, mix.fold(tokens, *x.shape[-2:]))
 
 
