@@ -41,7 +41,8 @@ def check_alone(context: typer.Context, *free: str) -> None:
     """Refuse options beside --resume that would be ignored: a run goes on with the settings it was begun with."""
     for parameter in context.command.params:
         source = context.get_parameter_source(parameter.name or "")
-        given = source is not None and source.name == "COMMANDLINE"
+        value = context.params.get(parameter.name or "")  # before click 8.2 an empty list of words counts as typed
+        given = source is not None and source.name == "COMMANDLINE" and value not in (None, (), [])
         if given and parameter.name not in ("resume", *free):
             name = parameter.opts[0] if parameter.param_type_name == "option" else f"the {parameter.name}"
             raise UserError(
