@@ -54,6 +54,13 @@ extract subnet.json --out clip.safetensors
 cp key.json subnet.json
 finetune clip.safetensors --steps 2 --teacher batch=2 --name temporal
 evaluate subnet-finetuned.safetensors --json > figures-clip.json
+profile litepose-xs --json > litepose.json
+profile hrnet_davit --json > hrnet_davit.json
+profile s_vipnas-res50 --json > s_vipnas_res50.json
+profile s_vipnas-mbv3 --json > s_vipnas_mbv3.json
+profile mobilevitpose-xs --json > mobilevitpose.json
+profile levitpose-like-t --json > levitpose.json
+profile efficientvit-m0 --json > efficientvit.json
 """
 
 # What this tree does in a copy of what the revision left, where these searches were stopped after so many evaluations.
