@@ -6,11 +6,13 @@ import multiprocessing
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from litepose_nas.errors import AssumedWarning
 from litepose_nas.executors.base import CRASH, MISTAKE, READY, Make, Reply, Say, reply_to
 from litepose_nas.executors.worker_pool import WorkerPool
 
@@ -77,6 +79,7 @@ def die_with_parent() -> None:
 
 def _live(make: Make, pipe: Connection) -> None:
     """Do jobs until the pipe closes: the main function of a worker process."""
+    warnings.simplefilter("ignore", AssumedWarning)  # the parent has said it
     threading.Thread(target=die_with_parent, daemon=True).start()
     try:
         begun = reply_to(lambda _: make(), None)
