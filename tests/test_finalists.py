@@ -111,5 +111,5 @@ def test_a_damaged_repetition_is_named(tmp_path):
     problem = toy.problem()
     journal = Journal(tmp_path / "j", header({"": (problem.space, "")}, 0))
     journal.append({"again": 1, "arch": {"depth": 9}, "result": {}})
-    with pytest.raises(UserError, match="line 2 scores nothing of toy again: "):
+    with pytest.raises(UserError, match="line 2 is no evaluation of toy: "):
         finalists.repeats(problem, journal)

@@ -7,16 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from litepose_nas import costs
 from litepose_nas.budget import Budget
-from litepose_nas.costs import Cost, TimedCost
+from litepose_nas.costs import cost
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet, check_joints
 from litepose_nas.runs import journal
 from litepose_nas.runs.journal import Record
 from litepose_nas.search.comparison import FamilyResults
 from litepose_nas.search.finalists import repeats
-from litepose_nas.search.journal import KIND, own, upgraded
+from litepose_nas.search.journal import KIND, evaluations, own, upgraded
 from litepose_nas.search.loop import replay
 from litepose_nas.search.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
 from litepose_nas.search.workload import ONE_PERSON, Workload, workload_of
@@ -129,7 +128,7 @@ def _family(header: Record, entry: Record, notes: Record, budget: Budget, worklo
     problem = Problem(
         space,
         workload.budget(budget, space.task),
-        costs.cost,
+        cost,
         RANKS[header["rank"]],
         objectives=tuple(header["objectives"]),
     )
@@ -138,7 +137,8 @@ def _family(header: Record, entry: Record, notes: Record, budget: Budget, worklo
 
 def _filled(family: FamilyRecord, lines: _Lines, header: Record) -> FamilyRecord:
     """The family with what was evaluated of it, priced as the search itself counted."""
-    problem = family.problem._replace(cost=_costs(family.problem.space, lines).__getitem__)
+    costs = {one.arch: one.cost for one in evaluations(family.problem.space, lines) if not one.again}
+    problem = family.problem._replace(cost=costs.__getitem__)
     results = replay(problem.space, None, lines)
     by = ranked_by(list(results.values()), header["rank"])
     if float(header.get("first_look", 1)) != 1:  # an option that is gone: some were scored on a part of the images only
@@ -167,16 +167,3 @@ class _Lines(NamedTuple):
 
     path: Path
     records: list[Record]
-
-
-def _costs(space: Space, lines: _Lines) -> dict[Arch, Any]:
-    found: dict[Arch, Any] = {}
-    for line, record in enumerate(lines.records, 2):
-        if not record or "again" in record:
-            continue
-        try:
-            values = record["cost"]
-            found[space.arch(record["arch"])] = (TimedCost if "latency_ms" in values else Cost)(**values)
-        except (KeyError, TypeError, ValueError, UserError) as error:
-            raise UserError(f"{lines.path}: line {line} is no evaluation of {space.name}: {error}") from error
-    return found

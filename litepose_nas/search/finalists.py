@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from litepose_nas.budget import Budget
-from litepose_nas.errors import UserError
 from litepose_nas.executors.base import Executor
 from litepose_nas.runs.journal import Lines, Open
+from litepose_nas.search.journal import evaluations
 from litepose_nas.search.loop import ScoringJob
 from litepose_nas.search.problem import FAILED, Evaluated, Problem, Result
 from litepose_nas.space import Arch
@@ -86,14 +86,9 @@ def _in_order(results: Mapping[int, Result]) -> list[Result]:
 
 def _numbered(problem: Problem, journal: Lines) -> dict[Arch, dict[int, Result]]:
     found: dict[Arch, dict[int, Result]] = {}
-    for line, record in enumerate(journal.records, 2):
-        if "again" in record:
-            try:
-                found.setdefault(problem.space.arch(record["arch"]), {})[record["again"]] = record["result"]
-            except (KeyError, TypeError, UserError) as error:
-                raise UserError(
-                    f"{journal.path}: line {line} scores nothing of {problem.space.name} again: {error}"
-                ) from error
+    for one in evaluations(problem.space, journal):
+        if one.again:
+            found.setdefault(one.arch, {})[one.again] = one.result
     return found
 
 

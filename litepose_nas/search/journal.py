@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from litepose_nas.runs.journal import Open, Record
+from litepose_nas.costs import Cost, TimedCost
+from litepose_nas.errors import UserError
+from litepose_nas.runs.journal import Lines, Open, Record
+from litepose_nas.search.problem import Result
 from litepose_nas.search.workload import ONE_PERSON
-from litepose_nas.space import Space
+from litepose_nas.space import Arch, Space
 
 KIND, OLD_KIND = "search", "families"
 RETIRED = {"first_look": 1.0, "eager": False}  # options that are gone, and their values where they were not used
@@ -41,6 +44,29 @@ def upgraded(header: Record) -> Record:
         family = {"name": name, **{key: new.pop(key) for key in PER_FAMILY if key in new}}
         new |= {"families": [family], **ONE_PERSON.plain(), "boxes": None, "notes": notes}
     return new
+
+
+class Logged(NamedTuple):
+    """An evaluation in a journal."""
+
+    number: int
+    arch: Arch
+    result: Result
+    again: int  # 0, or the number of a repetition
+    cost: Any  # a Cost or TimedCost; None: it was not written down
+
+
+def evaluations(space: Space, journal: Lines) -> Iterator[Logged]:
+    """The evaluations of a family, in the order in which they ended."""
+    for line, record in enumerate(journal.records, 2):
+        if record:  # an empty one stands for what is another family's
+            try:
+                cost = record.get("cost")
+                priced = cost and (TimedCost if "latency_ms" in cost else Cost)(**cost)
+                arch, again = space.arch(record["arch"]), record.get("again", 0)
+                yield Logged(record.get("n", line), arch, record["result"], again, priced)
+            except (KeyError, TypeError, ValueError, UserError) as error:
+                raise UserError(f"{journal.path}: line {line} is no evaluation of {space.name}: {error}") from error
 
 
 def family_name(space: str) -> str:

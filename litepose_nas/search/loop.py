@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from litepose_nas.errors import UserError
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.runs.journal import Lines, Open
+from litepose_nas.search.journal import evaluations
 from litepose_nas.search.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
 
@@ -53,7 +53,7 @@ def search_on(
     """
     problem = problem.remembering()
     results = replay(problem.space, searcher, journal)
-    taken = {number for number, _ in _numbered(problem.space, journal)}
+    taken = {one.number for one in evaluations(problem.space, journal) if not one.again}
     # What was in flight when a search was killed is proposed first again, so it gets the numbers that are missing.
     numbers = (number for number in itertools.count(1) if number not in taken)
     going: dict[int, Arch] = {}
@@ -87,19 +87,8 @@ def replay(space: Space, searcher: Searcher | None, journal: Lines) -> dict[Arch
 
     What was scored again is not told.
     """
-    found: list[tuple[int, Arch, Result]] = []
-    for number, (arch, result) in _numbered(space, journal):
-        found.append((number, arch, result))
-        if searcher:
-            searcher.tell(arch, result)
-    return {arch: result for _, arch, result in sorted(found, key=lambda item: item[0])}
-
-
-def _numbered(space: Space, journal: Lines) -> Iterator[tuple[int, tuple[Arch, Result]]]:
-    for line, record in enumerate(journal.records, 2):
-        if not record or "again" in record:  # an empty one stands for what is none of this search's
-            continue
-        try:
-            yield record.get("n", line), (space.arch(record["arch"]), record["result"])
-        except (KeyError, TypeError, UserError) as error:
-            raise UserError(f"{journal.path}: line {line} is no evaluation of {space.name}: {error}") from error
+    found = [one for one in evaluations(space, journal) if not one.again]
+    if searcher:
+        for one in found:
+            searcher.tell(one.arch, one.result)
+    return {one.arch: one.result for one in sorted(found, key=lambda one: one.number)}
