@@ -64,7 +64,6 @@ def number(result: Result, by: str) -> float:
 
 
 def table(found: Ranking) -> tuple[list[str], list[list[str]]]:
-    """Return the head and the lines of the comparison, in words."""
     strata = max(found.audited.strata) + 1
     head = ["ranked by", "tau", f"tau inside {strata} strata", f"best {found.audited.k}", "best of each stratum"]
     named: dict[str, Agreement] = dict(found.audited.agreements)
@@ -78,7 +77,6 @@ def table(found: Ranking) -> tuple[list[str], list[list[str]]]:
 
 
 def verdict(found: Ranking) -> list[str]:
-    """Return what the comparison says, in words."""
     strata = max(found.audited.strata) + 1
     word, part = ("tau inside strata", "tau_inside") if strata > 1 else ("tau", "tau")
     lines = []
@@ -101,7 +99,6 @@ def verdict(found: Ranking) -> list[str]:
 
 
 def to_json(found: Ranking) -> dict[str, Any]:
-    """Return a comparison as JSON can hold it."""
     audited = found.audited
     return {
         "networks": audited.networks,
@@ -168,7 +165,6 @@ def picture(found: Ranking, title: str) -> str:
 
 
 def of_records(records: Sequence[Mapping[str, Any]], archs: Sequence[Arch], seeds: int) -> list[Net]:
-    """Return the networks of an audit's journal that are complete."""
     inherited: dict[int, Mapping[str, Any]] = {}
     alone: dict[tuple[int, int], Result] = {}
     for record in records:

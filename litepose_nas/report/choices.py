@@ -48,7 +48,6 @@ def picture(front: Sequence[Evaluated], budget: Budget) -> str:
 
 
 def thinned(front: Sequence[Evaluated], most: int = MOST) -> list[Evaluated]:
-    """Return the networks of a front, or of a long one as many as fit, both ends among them."""
     if len(front) <= most:
         return list(front)
     return [front[round(at * (len(front) - 1) / (most - 1))] for at in range(most)]
@@ -113,7 +112,6 @@ def _cell(genes: Sequence[Gene], one: Evaluated, x: float, y: float) -> list[str
 
 
 def _short(macs: float) -> str:
-    """Return a number of MACs in a few letters."""
     for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if macs >= factor:
             return f"{macs / factor:.3g}{prefix}"

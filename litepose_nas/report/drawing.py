@@ -67,7 +67,6 @@ def drawing(arch: Arch, joints: int, title: str = "") -> str:
 
 
 def arranged(arch: Arch, joints: int) -> list[Box]:
-    """Return the blocks of an architecture with their places in the drawing."""
     plan, rows = arch.plan(joints), costs.table(arch, joints=joints)
     channels, sides = [row.out[0] for row in rows], [math.sqrt(row.out[1] * row.out[2]) for row in rows]
     boxes, x = [], float(LEFT)
@@ -108,7 +107,6 @@ def _arrow(one: Box, other: Box, base: float, straight: bool) -> str:
 
 
 def _groups(boxes: Sequence[Box], base: float) -> list[str]:
-    """Return the names of what stands together: stem, stages.0, head.fuse."""
     groups: dict[str, list[Box]] = {}
     for box in boxes:
         name, _, last = box.part.name.rpartition(".")

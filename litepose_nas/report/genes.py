@@ -42,7 +42,6 @@ class Fitted(NamedTuple):
 
 
 def fitted(problem: Problem, found: Sequence[Evaluated]) -> Fitted | None:
-    """Return the models of a search's scores; None where too little was evaluated."""
     places = [at for at, one in enumerate(found) if one.score != FAILED]
     if len(places) < FEWEST:
         return None
@@ -100,7 +99,7 @@ def explains(model: Ridge, sample: Sample) -> float:
 
 
 def kind_of(path: str) -> str:
-    """Return what a gene is of: stages.0.blocks.2.kernel is one of the kernels of the stages."""
+    """What a gene is of: stages.0.blocks.2.kernel is one of the kernels of the stages."""
     parts = path.split(".")
     return parts[0] if len(parts) == 1 else f"{parts[0]} {parts[-1]}"
 

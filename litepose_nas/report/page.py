@@ -92,7 +92,6 @@ def write_csv(path: str | Path, found: Sequence[Evaluated], more: Mapping[str, S
 
 
 def family_page(found: Summary, drawn: dict[str, str]) -> str:
-    """The page of one family, with the plots in it."""
     title = escape(f"Search of {found.chosen.arch.space.name}")
     limits = ", ".join(limit.text for limit in found.budget.limits) or "none"
     body = [

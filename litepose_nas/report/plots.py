@@ -173,7 +173,6 @@ def crossing(found: Summary) -> str:
 
 
 def _styles(found: Summary) -> dict[str, tuple[str, str]]:
-    """Colour and shape of each family."""
     names = list(found.record.families)
     return {name: (COLOURS[at % len(COLOURS)], SHAPES[at % len(SHAPES)]) for at, name in enumerate(names)}
 
@@ -195,7 +194,6 @@ def svg(marks: Sequence[str], width: float = WIDTH, height: float = HEIGHT) -> s
 
 
 def axes(x: Axis, y: Axis, x_title: str, y_title: str) -> list[str]:
-    """The marks of two axes with their titles and a grid."""
     marks = []
     for value in y.ticks:
         marks.append(f'<path d="M{LEFT} {y.at(value)}H{WIDTH - RIGHT}" stroke="#e5e8eb"/>')
@@ -253,5 +251,4 @@ def labels(wanted: Sequence[Label]) -> list[str]:
 
 
 def _hint(one: Evaluated, budget: Budget, score: str = "score") -> str:
-    """What a browser shows when the pointer rests on a network."""
     return f"<title>{escape(f'{score} {one.score:.4g}, {budget.macs(one.cost):,} MACs')}</title>"

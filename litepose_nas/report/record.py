@@ -62,7 +62,6 @@ class SearchRecord(NamedTuple):
         return self.several and any(one.problem.space.task.once_a_person for one in self.families.values())
 
     def results(self, budget: Budget) -> list[FamilyResults]:
-        """The families as they are compared within a budget."""
         # Without objectives of their own, networks are cheap in MACs of the budget's convention.
         same = budget.convention == self.budget.convention
         return [

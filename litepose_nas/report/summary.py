@@ -66,7 +66,6 @@ class Summary(NamedTuple):
         return found._replace(info={**found.info, "score": score, "family": family, "picture": more})
 
     def of_family(self, family: str) -> Summary:
-        """The summary of one family as if it had been searched alone."""
         task = self.record.families[family].problem.space.task
         return summarise(self.record.only(family), self.workload.budget(self.budget, task), models=True)
 
@@ -107,7 +106,6 @@ def summarise(
 
 
 def beyond(record: SearchRecord, budget: Budget) -> list[str]:
-    """Which limits of a budget reach past what the search looked at, in words."""
     searched = {limit.field: limit for limit in record.budget.limits}
     found = [one for family in record.families.values() for one in family.found]
     said = []
@@ -124,7 +122,6 @@ def beyond(record: SearchRecord, budget: Budget) -> list[str]:
 
 
 def to_json(found: Summary) -> dict[str, Any]:
-    """A summary as JSON can hold it."""
     return dict(plain(_several_to_json(found) if found.record.several else _one_to_json(found)))
 
 
@@ -228,7 +225,6 @@ def _several_to_json(found: Summary) -> dict[str, Any]:
 
 
 def people_are(found: Summary) -> str:
-    """Where the number of people in an image comes from, in words."""
     same = found.workload.people == found.record.workload.people
     return str(found.record.judged["people"]) if same else "as asked for"
 

@@ -37,7 +37,6 @@ class Baselines(NamedTuple):
         return self.chosen - other > SURE * error
 
     def plain(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
         return {**self._asdict(), "above_dearest": self.apart(self.dearest), "above_random": self.apart(self.random)}
 
 
@@ -60,7 +59,6 @@ def baselines(found: Sequence[Evaluated], selection: Selection, budget: Budget) 
 
 
 def in_words(found: Baselines, by: str) -> list[str]:
-    """Return the comparison as lines, in AP or in loss."""
     word = "AP" if by == "ap" else by
 
     def shown(score: float) -> str:

@@ -35,7 +35,6 @@ class BatchedSearcher:
         return ready
 
     def tell(self, arch: Arch, result: Result) -> None:
-        """Take in a result."""
         self._advance()
         if arch not in self._results and arch not in self._round:
             self._foreign.append(arch)

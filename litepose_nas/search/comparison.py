@@ -36,7 +36,6 @@ class FamilyResults(NamedTuple):
 
     @property
     def task(self) -> TaskKind:
-        """Whether its networks see whole pictures or one person at a time."""
         return self.problem.space.task
 
 
@@ -52,7 +51,6 @@ class FamilyChoice(NamedTuple):
 
     @property
     def one(self) -> Evaluated:
-        """The network."""
         return self.selection.chosen
 
 
@@ -153,5 +151,4 @@ def _leaves_room(workload: Workload, budget: Budget, task: TaskKind) -> bool:
 
 
 def _margin(one: FamilyChoice, other: FamilyChoice) -> float:
-    """Return one standard error of the difference of two APs."""
     return math.hypot(*((each.noise or 0.0) / math.sqrt(max(len(each.aps), 1)) for each in (one, other)))

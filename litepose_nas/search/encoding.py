@@ -42,7 +42,6 @@ class Genome:
         ]
 
     def rows(self, archs: Sequence[Arch]) -> Rows:
-        """Return a row for each architecture."""
         numbers = self._numbers
         values = [
             [OFF if value is None else numbers[at][value] for at, value in enumerate(arch.values)] for arch in archs
@@ -50,7 +49,6 @@ class Genome:
         return np.array(values, dtype=np.int64).reshape(len(archs), len(numbers))
 
     def arch(self, row: Rows) -> Arch:
-        """Return the architecture of a row."""
         pairs = zip(self.space.genes, row.tolist(), strict=True)
         return self.space.arch([None if i == OFF else gene.choices[i] for gene, i in pairs])
 
@@ -104,7 +102,6 @@ class Genome:
         return self.canonical(self._whole(np.where(rng.random(ones.shape) < 0.5, mine, yours), rng))
 
     def onehot(self, rows: Rows) -> np.ndarray:
-        """Return a column of zeros and ones for each choice; a gene that does not count has no one."""
         out = np.zeros((len(rows), int(self.sizes.sum())))
         at, gene = np.nonzero(rows != OFF)
         out[at, self.starts[gene] + rows[at, gene]] = 1.0

@@ -24,7 +24,6 @@ class Feasible:
         self.anchor = problem.feasible or self.budget.check_reachable(self.space, price=self._cost)
 
     def ok(self, arch: Arch) -> bool:
-        """Return whether an architecture keeps the budget."""
         return self.budget.ok(self._cost(arch))
 
     def draw(self, rng: random.Random) -> Arch:
@@ -101,7 +100,6 @@ class Feasible:
         return [arch for arch in self.space if self.ok(arch)] if self.space.size <= TINY else None
 
     def _indices(self, arch: Arch) -> list[int]:
-        """Return the number of each gene's choice; a gene that does not count stands at its first."""
 
         def index(choices: tuple[Value, ...], value: Value | None) -> int:
             return 0 if value is None else choices.index(value)

@@ -43,7 +43,6 @@ class Selection(NamedTuple):
 
 
 def finalists(found: Iterable[Evaluated], budget: Budget, count: int) -> list[Evaluated]:
-    """Return the best scores within a budget, best first, of equals the cheaper first."""
     within = [one for one in found if one.score != FAILED and budget.ok(one.cost)]
     return sorted(within, key=lambda one: (-one.score, one.cost))[:count]
 

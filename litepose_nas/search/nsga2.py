@@ -81,7 +81,6 @@ def rank(problem: Problem, known: list[Evaluated]) -> list[Evaluated]:
 
 
 def point(problem: Problem, one: Evaluated) -> Point:
-    """Return a network as selection sees it; one whose evaluation failed is as far from the budget as can be."""
     low = problem.objectives_of(one.cost)[0]
     return (
         Point(0.0, low, float("inf")) if one.score == FAILED else Point(one.score, low, problem.budget.excess(one.cost))

@@ -123,7 +123,6 @@ def front(found: Iterable[Evaluated], budget: Budget | None = None, objectives: 
 
 
 def best(found: Iterable[Evaluated], budget: Budget | None = None) -> Evaluated | None:
-    """Return the best score within the budget, the cheapest of equal ones; None where nothing is."""
     kept = front(found, budget)
     return kept[-1] if kept else None
 

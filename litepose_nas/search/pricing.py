@@ -25,16 +25,13 @@ class Prices:
         self.fields = list(dict.fromkeys([*fields, "macs", "params"]))
 
     def of(self, rows: Rows) -> np.ndarray:
-        """Return a line of costs for each row, a column for each of `fields`."""
         found = self._quick(rows) if self._quick else self._exact(rows)
         return np.stack([found[field] for field in self.fields], axis=1).astype(float)
 
     def low(self, costs: np.ndarray) -> np.ndarray:
-        """Return the columns to keep low."""
         return costs[:, [self.fields.index(field) for field in self.objectives]]
 
     def ok(self, costs: np.ndarray) -> np.ndarray:
-        """Return whether each line keeps the budget."""
         kept = np.ones(len(costs), dtype=bool)
         for limit in self.limits:
             kept &= costs[:, self.fields.index(limit.field)] <= limit.most

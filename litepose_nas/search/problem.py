@@ -18,7 +18,6 @@ MUTE_AP = 0.02  # below it, an AP of a short training says nothing of the networ
 
 
 def by_score(results: Sequence[Result]) -> list[float]:
-    """Return each result's `score`."""
     return [_number(result.get("score")) for result in results]
 
 
@@ -28,12 +27,10 @@ def by_ap_or_loss(results: Sequence[Result]) -> list[float]:
 
 
 def by_ap(results: Sequence[Result]) -> list[float]:
-    """Return each result's `ap`."""
     return [_number(result.get("ap")) for result in results]
 
 
 def by_loss(results: Sequence[Result]) -> list[float]:
-    """Return minus each result's `loss`."""
     losses = [_number(result.get("loss")) for result in results]
     return [FAILED if loss == FAILED else -loss for loss in losses]
 
@@ -68,7 +65,6 @@ class Problem(NamedTuple):
         return self.objectives or (CONVENTIONS[self.budget.convention],)
 
     def objectives_of(self, cost: Cost) -> tuple[float, ...]:
-        """Return what is kept low of a cost."""
         return tuple([getattr(cost, field) for field in self.low])
 
     def check(self) -> None:
@@ -83,7 +79,6 @@ class Problem(NamedTuple):
                 raise UserError(f"{field}: not a cost of a network; {nearest(field, known)}")
 
     def remembering(self) -> Problem:
-        """Return this problem with every cost counted once."""
         return self._replace(cost=functools.cache(self.cost))
 
 
@@ -107,7 +102,6 @@ class Searcher(Protocol):
 
 
 def score(problem: Problem, results: Mapping[Arch, Result]) -> list[Evaluated]:
-    """Return the results with their costs and scores, in their order."""
     scores = problem.scores(list(results.values()))
     pairs = zip(results.items(), scores, strict=True)
     return [Evaluated(arch, problem.cost(arch), result, value) for (arch, result), value in pairs]

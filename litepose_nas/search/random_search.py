@@ -11,7 +11,6 @@ from litepose_nas.space import Arch
 
 
 def searcher(problem: Problem, seed: int = 0, round: int = 40) -> BatchedSearcher:
-    """Return a searcher that draws architectures within the budget, each once."""
     problem = problem.remembering()
     feasible = Feasible(problem)
 

@@ -30,7 +30,6 @@ class Interval(NamedTuple):
         return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
     def plain(self) -> dict[str, float | None]:
-        """Return what JSON can hold."""
         return {key: round(value, 6) if np.isfinite(value) else None for key, value in self._asdict().items()}
 
 
@@ -43,7 +42,6 @@ class Agreement(NamedTuple):
     precision_inside: Interval  # of the best one of each stratum, the share that is the best of it in truth
 
     def plain(self) -> dict[str, Any]:
-        """Return what JSON can hold."""
         return {key: value.plain() for key, value in self._asdict().items()}
 
 
@@ -113,7 +111,6 @@ def between(truths: Sequence[Sequence[float]], costs: Sequence[float], draws: in
 
 
 def best_of(networks: int) -> int:
-    """Return how many are the best: a quarter."""
     return max(1, networks // 4)
 
 
@@ -154,7 +151,6 @@ def _weighted(pairs: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _precisions(x: Sequence[float], y: Sequence[float], k: int, counts: np.ndarray) -> np.ndarray:
-    """Return the precision at k for each line of counts."""
     return np.asarray(np.minimum(_places(x, k, counts), _places(y, k, counts)).sum(axis=1) / k)
 
 

@@ -135,11 +135,9 @@ class Ridge:
         self.left_out = self._frame.middle + self._frame.size * (scores - misses[best])
 
     def mean(self, rows: Rows, logs: np.ndarray) -> np.ndarray:
-        """Return the expected score of each row."""
         return self._frame.middle + self._frame.size * (self._matrix(rows, logs) @ self._effects)
 
     def deviation(self, rows: Rows, logs: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of each row's true score, as far as the model knows."""
         matrix = self._matrix(rows, logs)
         seen = (matrix @ self._right.T) ** 2
         unseen = np.maximum((matrix**2).sum(axis=1) - seen.sum(axis=1), 0)
@@ -187,11 +185,9 @@ class Process:
         self.left_out = self._frame.middle + self._frame.size * (scores - misses)
 
     def mean(self, rows: Rows, logs: np.ndarray) -> np.ndarray:
-        """Return the expected score of each row."""
         return self._frame.middle + self._frame.size * (self._towards(rows, logs) @ self._pull)
 
     def deviation(self, rows: Rows, logs: np.ndarray) -> np.ndarray:
-        """Return the standard deviation of each row's true score, as far as the model knows."""
         towards, trend = self._towards(rows, logs), self._frame.trend(logs)
         own = 1.0 + (trend**2).sum(axis=1)
         variance = own - ((towards @ self._inverse) * towards).sum(axis=1)
