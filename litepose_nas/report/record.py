@@ -15,7 +15,7 @@ from litepose_nas.runs import journal
 from litepose_nas.runs.journal import Record
 from litepose_nas.search.comparison import FamilyResults
 from litepose_nas.search.finalists import repeats
-from litepose_nas.search.journal import KIND, evaluations, own, upgraded
+from litepose_nas.search.journal import KIND, JournalView, evaluations, upgraded
 from litepose_nas.search.loop import replay
 from litepose_nas.search.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
 from litepose_nas.search.workload import ONE_PERSON, Workload, workload_of
@@ -110,10 +110,7 @@ def load_search(what: str | Path) -> SearchRecord:
             ahead = record
         elif several and record.get("family") not in names:
             raise UserError(f"{path}: line {line} is of no family of this search: {', '.join(names)}")
-    filled = {
-        name: _filled(family, _Lines(path, own(read.records, name)), header)
-        for name, family in zip(names, empty, strict=True)
-    }
+    filled = {name: _filled(family, JournalView(read, name), header) for name, family in zip(names, empty, strict=True)}
     families = {name: family for name, family in filled.items() if family.found}
     if not families:
         raise UserError(f"{path}: nothing has been evaluated yet; go on with: litepose-nas search --resume")
@@ -134,7 +131,7 @@ def _family(header: Record, entry: Record, notes: Record, budget: Budget, worklo
     return FamilyRecord(problem, [], {}, "", check_joints(notes["joints"], entry["name"]), dict(notes["info"]))
 
 
-def _filled(family: FamilyRecord, lines: _Lines, header: Record) -> FamilyRecord:
+def _filled(family: FamilyRecord, lines: JournalView, header: Record) -> FamilyRecord:
     """The family with what was evaluated of it, priced as the search itself counted."""
     costs = {one.arch: one.cost for one in evaluations(family.problem.space, lines) if not one.again}
     problem = family.problem._replace(cost=costs.__getitem__)
@@ -159,10 +156,3 @@ def _understood(path: Path) -> Iterator[None]:
         ) from error
     except UserError as error:
         raise UserError(f"{path}: its first line: {error}") from error
-
-
-class _Lines(NamedTuple):
-    """The records of a journal that is not opened for writing."""
-
-    path: Path
-    records: list[Record]

@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from litepose_nas import files
 from litepose_nas.errors import UserError
@@ -20,30 +20,12 @@ Record = dict[str, Any]
 
 
 class Read(NamedTuple):
-    """What a journal file holds: its first line, its records, and how many bytes of it are whole lines."""
+    """What a journal file holds."""
 
+    path: Path
     header: Record
     records: list[Record]
-    whole: int
-
-
-class Lines(Protocol):
-    """What of a journal can be read: where it is, and its records."""
-
-    @property
-    def path(self) -> Path:
-        """The file."""
-
-    @property
-    def records(self) -> list[Record]:
-        """What is in it, in order, but for the first line."""
-
-
-class Open(Lines, Protocol):
-    """What of a journal can be written: one more record."""
-
-    def append(self, record: Mapping[str, Any]) -> Record:
-        """Write one record to the disk and return it as a later reader will see it."""
+    whole: int  # bytes of it that are whole lines
 
 
 class Journal:
@@ -68,7 +50,7 @@ class Journal:
             with files.replacing(self.path) as temporary:
                 temporary.write_bytes(_line(first))
             return
-        self.header, self.records, whole = read(self.path)
+        _, self.header, self.records, whole = read(self.path)
         _check_same(self.path, upgrade(self.header), first)
         if whole < self.path.stat().st_size:
             os.truncate(self.path, whole)
@@ -116,7 +98,7 @@ def read(path: str | Path) -> Read:
             f"{path}: a journal of version {records[0]['journal']}, and this installation reads version {VERSION}; "
             "use the litepose-nas that wrote it"
         )
-    return Read(records[0], records[1:], whole)
+    return Read(Path(path), records[0], records[1:], whole)
 
 
 def plain(value: Any) -> Any:

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 from litepose_nas.budget import Budget
 from litepose_nas.executors.base import Executor
-from litepose_nas.runs.journal import Lines, Open
-from litepose_nas.search.journal import evaluations
+from litepose_nas.search.journal import AnyJournal, evaluations
 from litepose_nas.search.loop import ScoringJob
 from litepose_nas.search.problem import FAILED, Evaluated, Problem, Result
 from litepose_nas.space import Arch
@@ -51,7 +50,7 @@ def score_again(
     problem: Problem,
     best: Sequence[Evaluated],
     executor: Executor,
-    journal: Open,
+    journal: AnyJournal,
     times: int = TIMES,
     family: str = "",
 ) -> dict[Arch, list[Result]]:
@@ -74,7 +73,7 @@ def score_again(
     return {one.arch: _in_order(known.get(one.arch, {}))[:times] for one in best}
 
 
-def repeats(problem: Problem, journal: Lines) -> dict[Arch, list[Result]]:
+def repeats(problem: Problem, journal: AnyJournal) -> dict[Arch, list[Result]]:
     """Return the results of a journal that are of architectures scored before."""
     return {arch: _in_order(results) for arch, results in _numbered(problem, journal).items()}
 
@@ -83,7 +82,7 @@ def _in_order(results: Mapping[int, Result]) -> list[Result]:
     return [results[number] for number in sorted(results)]
 
 
-def _numbered(problem: Problem, journal: Lines) -> dict[Arch, dict[int, Result]]:
+def _numbered(problem: Problem, journal: AnyJournal) -> dict[Arch, dict[int, Result]]:
     found: dict[Arch, dict[int, Result]] = {}
     for one in evaluations(problem.space, journal):
         if one.again:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from litepose_nas.costs import Cost, TimedCost
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import Lines, Open, Record
+from litepose_nas.runs.journal import Journal, Read, Record
 from litepose_nas.search.problem import Result
 from litepose_nas.search.workload import ONE_PERSON
 from litepose_nas.space import Arch, Space
@@ -21,6 +21,7 @@ from litepose_nas.space import Arch, Space
 KIND, OLD_KIND = "search", "families"
 RETIRED = {"first_look": 1.0, "eager": False}  # options that are gone, and their values where they were not used
 PER_FAMILY = ("space", "tree", "supernet")
+AnyJournal: TypeAlias = "Journal | JournalView"
 
 
 def header(families: Mapping[str, tuple[Space, str]], seed: int, **more: Any) -> Record:
@@ -56,7 +57,7 @@ class Logged(NamedTuple):
     cost: Any  # a Cost or TimedCost; None: it was not written down
 
 
-def evaluations(space: Space, journal: Lines) -> Iterator[Logged]:
+def evaluations(space: Space, journal: AnyJournal) -> Iterator[Logged]:
     """The evaluations of a family, in the order in which they ended."""
     for line, record in enumerate(journal.records, 2):
         if record:  # an empty one stands for what is another family's
@@ -74,16 +75,10 @@ def family_name(space: str) -> str:
     return re.sub(r"[^\w.-]+", "-", Path(re.sub(r"\.ya?ml$", "", space)).name)
 
 
-def own(records: Sequence[Record], family: str) -> list[Record]:
-    """The records of a family at their places, and empty ones at those of others."""
-    # One without a family is of the only one, or compares several.
-    return [one if "ahead" not in one and one.get("family", family) == family else {} for one in records]
-
-
 class JournalView:
     """A journal that families share, as one of them sees it: records of others are empty lines."""
 
-    def __init__(self, whole: Open, family: str):
+    def __init__(self, whole: Journal | Read, family: str):
         self._whole, self._family = whole, family
 
     @property
@@ -92,8 +87,11 @@ class JournalView:
 
     @property
     def records(self) -> list[Record]:
-        """Its own records, each at the place of its line."""
-        return own(self._whole.records, self._family)
+        """Its own records at the places of their lines, empty ones at those of others."""
+        own, whole = self._family, self._whole.records
+        # One without a family is of the only one, or compares several.
+        return [one if "ahead" not in one and one.get("family", own) == own else {} for one in whole]
 
     def append(self, record: Mapping[str, Any]) -> Record:
+        assert isinstance(self._whole, Journal)
         return self._whole.append({"family": self._family, **record})

@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.serial import SerialExecutor
-from litepose_nas.runs.journal import Lines, Open
-from litepose_nas.search.journal import evaluations
+from litepose_nas.search.journal import AnyJournal, evaluations
 from litepose_nas.search.problem import Evaluated, Problem, Result, Searcher, score
 from litepose_nas.space import Arch, Space
 
@@ -27,7 +26,7 @@ def run_search(
     problem: Problem,
     searcher: Searcher,
     evaluate: Callable[[Arch], Mapping[str, Any]],
-    journal: Open,
+    journal: AnyJournal,
     evals: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
 ) -> list[Evaluated]:
@@ -40,7 +39,7 @@ def search_on(
     problem: Problem,
     searcher: Searcher,
     executor: Executor,
-    journal: Open,
+    journal: AnyJournal,
     evals: int,
     on_result: Callable[[Evaluated, int], None] | None = None,
     family: str = "",
@@ -82,7 +81,7 @@ def search_on(
     return score(problem, replay(problem.space, None, journal))
 
 
-def replay(space: Space, searcher: Searcher | None, journal: Lines) -> dict[Arch, Result]:
+def replay(space: Space, searcher: Searcher | None, journal: AnyJournal) -> dict[Arch, Result]:
     """Return what a journal holds, in the order of proposal, and tell it to the searcher, in the order it came.
 
     What was scored again is not told.

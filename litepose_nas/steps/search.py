@@ -28,7 +28,7 @@ from litepose_nas.search.comparison import FamilyResults, compare
 from litepose_nas.search.journal import JournalView, header, upgraded
 from litepose_nas.search.loop import search_on
 from litepose_nas.search.problem import Evaluated, Problem
-from litepose_nas.steps.search_plan import EVALS, Search, SearchOptions, check_evals, work_of
+from litepose_nas.steps.search_plan import EVALS, Search, SearchOptions, work_of
 
 VERB = "search"
 CHOSEN = "subnet.json"  # in the folder of the run
@@ -48,7 +48,6 @@ def search(
     thread, so its scores are the same bits on every executor.
     """
     families, evals = ready.families, int(ready.options.evals or EVALS)
-    check_evals(evals, len(families))
     journal = Journal(run.journal, _header(ready), _notes(ready), upgraded)
     scorers = {name: one.candidates for name, one in families.items()}
     on_gpu = next(iter(scorers.values())).scorer.device.type == "cuda"

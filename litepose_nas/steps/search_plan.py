@@ -184,10 +184,11 @@ def plan(options: SearchOptions, open_data: OpenData = open_source, say: Say = p
     needs_boxes = len(trained) > 1 and any(_space(run).task.once_a_person for run in trained)
     if len(trained) > 1:
         check_alike(trained, options.data)
-        check_evals(options.evals, len(trained))
+        if options.evals is not None and options.evals < len(trained):
+            raise UserError(f"--evals {options.evals}: each of {len(trained)} families needs one at least")
     options.check_workload(len(trained), needs_boxes)
     data = options.data or trained[0].settings["data"]
-    quick = is_quick(options.evals, options.device)
+    quick = options.evals is None and devices.pick(options.device).type == "cpu"
     boxes = DetectionsFile(options.boxes, options.min_box_score or 0.0) if options.boxes else None
     if not needs_boxes:
         workload, people = ONE_PERSON, "it makes no difference"
@@ -232,8 +233,8 @@ def _open(
     names = names_of([_space(run) for run in trained])
     feasible = check_reachable(trained, budget, workload)
     for run in trained:
-        done, planned = progress_of(run)
-        if done < planned:
+        rows, planned = metrics.read(run.folder / "metrics.jsonl"), int(run.settings["steps"])
+        if (done := rows[-1]["step"] if rows else 0) < planned:
             say(f"the training of {run.folder} has not ended: it stands at step {done} of {planned}")
     source = open_data(str(options.data))
     worker = WorkerSpec(
@@ -299,11 +300,6 @@ def check_alike(trained: Sequence[Run], data: str | None = None) -> None:
                 )
 
 
-def check_evals(evals: int | None, families: int) -> None:
-    if evals is not None and evals < families:
-        raise UserError(f"--evals {evals}: each of {families} families needs one at least")
-
-
 def check_reachable(trained: Sequence[Run], budget: Budget, workload: Workload) -> list[Arch]:
     """A network of each supernet within the budget of an image; refuse one that a supernet cannot keep."""
     found = []
@@ -348,11 +344,6 @@ def people_in(trained: Run, source: Source, most: int, boxes: DetectionsFile | N
     return Fraction(looked, count), f"the mean: {looked} {whose} in {count} held-out pictures"
 
 
-def is_quick(evals: int | None, device: str) -> bool:
-    """True for the quick preset: CPU and no --evals."""
-    return evals is None and devices.pick(device).type == "cpu"
-
-
 def slice_of(quick: bool) -> int:
     """How many held-out images networks are scored on at most."""
     return QUICK_SLICE if quick else MOST_IN_SLICE
@@ -361,7 +352,8 @@ def slice_of(quick: bool) -> int:
 def sized(ready: Search) -> tuple[Search, float]:
     """The search with its number of evaluations, and about how many seconds each takes."""
     each = sum(map(_seconds, ready.families.values())) / len(ready.families)
-    evals = ready.options.evals or (evaluations_in(QUICK_MINUTES, each) if ready.quick else EVALS)
+    fitting = int(min(max(60 * QUICK_MINUTES / each, QUICK_EVALS[0]), QUICK_EVALS[1]))
+    evals = ready.options.evals or (fitting if ready.quick else EVALS)
     return ready._replace(options=ready.options._replace(evals=evals)), each
 
 
@@ -376,11 +368,6 @@ def _seconds(family: SearchContext) -> float:
     return 3 * (time.perf_counter() - start)
 
 
-def evaluations_in(minutes: float, each: float) -> int:
-    """How many evaluations of so many seconds fit into a time, within reason."""
-    return int(min(max(60 * minutes / each, QUICK_EVALS[0]), QUICK_EVALS[1]))
-
-
 def work_of(scorers: Mapping[str, SupernetScorer]) -> Callable[[ScoringJob], dict[str, float]]:
     """Return what does the jobs of a search."""
 
@@ -389,12 +376,6 @@ def work_of(scorers: Mapping[str, SupernetScorer]) -> Callable[[ScoringJob], dic
         return scorer(scorer.supernet.space.arch(job.arch), job.again)
 
     return work
-
-
-def progress_of(trained: Run) -> tuple[int, int]:
-    """How many steps a supernet has been trained for, and how many were planned."""
-    rows = metrics.read(trained.folder / "metrics.jsonl")
-    return (rows[-1]["step"] if rows else 0), int(trained.settings["steps"])
 
 
 def find_supernet(named: str | None) -> Run:
