@@ -21,8 +21,7 @@ import torch
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search.journal import header
 from litepose_nas.search.loop import run_search
-from litepose_nas.steps.search import searcher_of
-from litepose_nas.steps.search_plan import METHODS
+from litepose_nas.search.methods import METHODS, searcher_of
 from tests.helpers import worlds
 
 PARTS = 5

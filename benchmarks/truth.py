@@ -32,14 +32,15 @@ from litepose_nas import costs
 from litepose_nas.budget import Budget, in_words
 from litepose_nas.data.source import open_source
 from litepose_nas.demo.scale import FULL
+from litepose_nas.executors.base import run_all
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.runs.journal import Journal
 from litepose_nas.search.journal import header
 from litepose_nas.search.loop import ScoringJob
+from litepose_nas.search.methods import searcher_of
 from litepose_nas.search.problem import RANKS, Problem, Result
 from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Arch, Space
-from litepose_nas.steps.search import searcher_of
 from litepose_nas.steps.search_plan import SearchContext, WorkerSpec, context_of, work_of
 
 SPACE = Path(__file__).with_suffix(".yaml")
@@ -96,17 +97,12 @@ def evaluate_all(setting: Setting, journal: Journal, workers: int) -> Table:
     assert len(archs) == space.size
     random.Random(0).shuffle(archs)
     known = {space.arch(record["arch"]): record["result"] for record in journal.records if "again" not in record}
-    missing, going = [arch for arch in reversed(archs) if arch not in known], 0
+    jobs = [ScoringJob(number, arch.to_dict()) for number, arch in enumerate(archs) if arch not in known]
     crew = open_executor(
         ExecutorOptions(workers=workers), work_of({"": setting.context.candidates}), setting.worker.work, say=print
     )
     with closing(crew):
-        while missing or going:
-            while missing and crew.free:
-                crew.submit(ScoringJob(len(missing), missing.pop().to_dict()))
-                going += 1
-            done = crew.wait()
-            going -= 1
+        for done in run_all(crew, jobs):
             record = {"arch": done.job.arch, "result": {**done.result, "seconds": done.seconds}}
             known[space.arch(done.job.arch)] = journal.append(record)["result"]
             if len(known) % 100 == 0:

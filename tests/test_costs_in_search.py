@@ -17,6 +17,7 @@ from litepose_nas.runs.run import Run
 from litepose_nas.search import finalists
 from litepose_nas.search.journal import header
 from litepose_nas.search.loop import run_search
+from litepose_nas.search.methods import searcher_of
 from litepose_nas.search.pareto import front
 from litepose_nas.search.problem import Problem
 from litepose_nas.steps import search as step
@@ -68,7 +69,7 @@ def test_a_search_keeps_every_limit_and_its_front_is_that_of_its_objectives(tmp_
 
     def search(path):
         journal = Journal(path, header({"": (space(), "")}, 0, objectives=problem.low))
-        return run_search(problem, step.searcher_of(method, problem, 0, evals), results, journal, evals), journal
+        return run_search(problem, searcher_of(method, problem, 0, evals), results, journal, evals), journal
 
     found, journal = search(tmp_path / "j")
     assert len({one.arch for one in found}) == evals
@@ -94,7 +95,7 @@ def test_limits_bind_where_they_are_tight(method):
     """The cheapest alone fits, or nothing does, and then nothing is asked."""
     least = TIMED(space().smallest)
     tight = problem_of([f"{least.peak_bytes}Bpeak", f"{least.latency_ms}ms"], ())
-    archs = step.searcher_of(method, tight, 0, 24).ask(10**6)
+    archs = searcher_of(method, tight, 0, 24).ask(10**6)
     assert archs
     assert all(TIMED(arch).latency_ms <= least.latency_ms for arch in archs)
     for limits, words in (
@@ -103,7 +104,7 @@ def test_limits_bind_where_they_are_tight(method):
         (["2.5ms"], "latency <= 2.5 ms .*smallest: 2.7 ms"),
     ):
         with pytest.raises(UserError, match=f"no toy network fits {words}"):
-            step.searcher_of(method, problem_of(limits, ()), 0, 24)
+            searcher_of(method, problem_of(limits, ()), 0, 24)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -115,7 +116,7 @@ def test_limits_that_fail_only_together_are_told(method):
     budget = Budget.of([f"{macs}MAC", f"{1e9 / macs / 2}ms"], timed=True)
     problem = Problem(toy.space(), budget, costs.timed(against, toy.cost))
     with pytest.raises(UserError, match=r"no toy network keeps all of MACs <= .*, latency <= .*; loosen one of them"):
-        step.searcher_of(method, problem, 0, 24)
+        searcher_of(method, problem, 0, 24)
 
 
 def test_a_time_is_a_limit_and_an_objective_of_a_real_search(tmp_path, monkeypatch):

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from litepose_nas.budget import Budget
-from litepose_nas.executors.base import Executor
+from litepose_nas.executors.base import Executor, run_all
 from litepose_nas.search.journal import AnyJournal, evaluations
 from litepose_nas.search.loop import ScoringJob
 from litepose_nas.search.problem import FAILED, Evaluated, Problem, Result
@@ -55,19 +54,14 @@ def score_again(
     family: str = "",
 ) -> dict[Arch, list[Result]]:
     """Score each of the best `times` more times, but for what the journal has; return the new results."""
-    known, going = _numbered(problem, journal), 0
-    missing = deque(
+    known = _numbered(problem, journal)
+    missing = [
         ScoringJob(0, one.arch.to_dict(), family, number)
         for one in best
         for number in range(1, times + 1)
         if number not in known.get(one.arch, {})
-    )
-    while missing or going:
-        while missing and executor.free:
-            executor.submit(missing.popleft())
-            going += 1
-        done = executor.wait()
-        going -= 1
+    ]
+    for done in run_all(executor, missing):
         record = journal.append({"again": done.job.again, "arch": done.job.arch, "result": dict(done.result)})
         known.setdefault(problem.space.arch(done.job.arch), {})[done.job.again] = record["result"]
     return {one.arch: _in_order(known.get(one.arch, {}))[:times] for one in best}

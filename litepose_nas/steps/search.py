@@ -21,13 +21,13 @@ from litepose_nas.report.record import load_search
 from litepose_nas.report.summary import Summary, summarise, to_json
 from litepose_nas.runs.journal import Journal, plain
 from litepose_nas.runs.run import Run
-from litepose_nas.search import finalists, guided, nsga2, random_search
+from litepose_nas.search import finalists
 from litepose_nas.search.allocation import FamilySearch, take_turns
-from litepose_nas.search.batched import BatchedSearcher
 from litepose_nas.search.comparison import FamilyResults, compare
 from litepose_nas.search.journal import JournalView, header, upgraded
 from litepose_nas.search.loop import search_on
-from litepose_nas.search.problem import Evaluated, Problem
+from litepose_nas.search.methods import searcher_of
+from litepose_nas.search.problem import Evaluated
 from litepose_nas.steps.search_plan import EVALS, Search, SearchOptions, work_of
 
 VERB = "search"
@@ -80,15 +80,6 @@ def _family_search(
             on_result(name, one, sum("n" in record for record in journal.records))
 
     return lambda until: search_on(problem, searcher, executor, JournalView(journal, name), until, report, name)
-
-
-def searcher_of(method: str, problem: Problem, seed: int, evals: int) -> BatchedSearcher:
-    """Return what proposes architectures, sized for so many evaluations."""
-    if method == "nsga2":
-        return nsga2.searcher(problem, seed, population=min(20, max(6, evals // 4)), children=10)
-    if method == "random":
-        return random_search.searcher(problem, seed)
-    return guided.searcher(problem, seed, start=min(40, max(6, evals // 3)), round=min(10, max(2, evals // 12)))
 
 
 def _finalists(options: SearchOptions, evals: int) -> int:

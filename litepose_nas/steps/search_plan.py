@@ -21,6 +21,7 @@ from litepose_nas.runs import metrics
 from litepose_nas.runs.run import Run
 from litepose_nas.search.journal import family_name
 from litepose_nas.search.loop import ScoringJob
+from litepose_nas.search.methods import METHODS
 from litepose_nas.search.problem import RANKS, Problem
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.search.workload import ONE_PERSON, Workload, workload_of
@@ -30,7 +31,6 @@ from litepose_nas.steps.train_supernet import VERB as TRAIN
 from litepose_nas.steps.train_supernet import WEIGHTS
 from litepose_nas.train.recipe import from_mapping
 
-METHODS = ("guided", "nsga2", "random")
 QUICK_MINUTES = 4.0
 EVALS = 200
 QUICK_EVALS = (14, 200)
