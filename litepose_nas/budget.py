@@ -58,7 +58,7 @@ class Limit(NamedTuple):
 
     @classmethod
     def of(cls, text: str, convention: str = "exact", timed: bool = False) -> Limit:
-        """Return the limit that a text such as 1.2GMAC stands for; MACs count in the convention.
+        """The limit that a text such as 1.2GMAC stands for; MACs count in the convention.
 
         A time such as 25ms is one only where something says the time of a network (`timed`).
         """
@@ -96,7 +96,7 @@ class Budget(NamedTuple):
 
     @classmethod
     def of(cls, texts: Sequence[str], convention: str = "exact", timed: bool = False) -> Budget:
-        """Return the budget that texts such as 1.2GMAC and 2Mparams make together, and 25ms where time is known."""
+        """The budget that texts such as 1.2GMAC and 2Mparams make together, and 25ms where time is known."""
         limits: dict[str, Limit] = {}
         for limit in (Limit.of(text, convention, timed) for text in texts):
             other = limits.setdefault(limit.field, limit)
@@ -108,15 +108,13 @@ class Budget(NamedTuple):
         return cls(tuple(limits.values()), convention)
 
     def macs(self, cost: Cost) -> int:
-        """Return the MACs of a cost in this budget's convention."""
         return getattr(cost, CONVENTIONS[self.convention])
 
     def ok(self, cost: Cost) -> bool:
-        """Return whether every limit is kept."""
         return all(getattr(cost, limit.field) <= limit.most for limit in self.limits)
 
     def excess(self, cost: Cost) -> float:
-        """Return by how much the limits are passed, relative to each and summed; 0 when all are kept."""
+        """By how much the limits are passed, relative to each and summed; 0 when all are kept."""
         over = [getattr(cost, limit.field) - limit.most for limit in self.limits]
         return sum(more / limit.most for more, limit in zip(over, self.limits, strict=True) if more > 0)
 
@@ -131,7 +129,7 @@ class Budget(NamedTuple):
         return f"{_NAMES[limit.field]}: {in_words(limit.field, used)} of {in_words(limit.field, limit.most)}, {state}"
 
     def check_reachable(self, space: Space, joints: int = 17, price: Price | None = None) -> Arch:
-        """Return an architecture of the space within the budget, or say what the space can reach.
+        """An architecture of the space within the budget; where there is none, the error says what the space can reach.
 
         The search for one starts at the smallest choices and follows single departures downhill. Where costs grow with
         every choice, as in all shipped spaces, it finds one whenever there is one; in a space where only changing two
@@ -144,7 +142,7 @@ class Budget(NamedTuple):
         raise UserError(self._unreachable(space, priced))
 
     def _unreachable(self, space: Space, price: Price) -> str:
-        """Return why nothing fits: the limit and the range of the space, for each limit that cannot be kept alone."""
+        """Why nothing fits: the limit and the range of the space, for each limit that cannot be kept alone."""
         fixed = not any(gene.path == "resolution" for gene in space.genes)
         lines = []
         for limit in self.limits:
@@ -162,7 +160,7 @@ class Budget(NamedTuple):
 
 
 def lowest(space: Space, measure: Callable[[Arch], float]) -> Arch:
-    """Return the architecture reached from the smallest by the steepest single departures until none lowers more."""
+    """The architecture reached from the smallest by the steepest single departures until none lowers more."""
     arch = space.smallest
     value = measure(arch)
     while True:
@@ -175,7 +173,7 @@ def lowest(space: Space, measure: Callable[[Arch], float]) -> Arch:
 
 
 def in_words(field: str, value: float) -> str:
-    """Return a value of a cost as people write it: 1.2 GMAC, 1.68 M parameters, 8 MB."""
+    """A value of a cost as people write it: 1.2 GMAC, 1.68 M parameters, 8 MB."""
     if field == "latency_ms":
         return f"{value:.4g} ms"
     for factor, prefix in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
@@ -190,7 +188,7 @@ def _first(pair: tuple[float, Arch]) -> float:
 
 
 def _allow(limit: Limit, least: float) -> str:
-    """Return the smallest limit of this kind that can be kept, rounded up, in the spelling that is read."""
+    """The smallest limit of this kind that can be kept, rounded up, in the spelling that is read."""
     if limit.field == "latency_ms":
         return f"{math.ceil(least * 100) / 100}ms"
     scales = ((10**9, "G"), (10**6, "M"), (10**3, "K"), (1, ""))
@@ -201,7 +199,7 @@ def _allow(limit: Limit, least: float) -> str:
 
 
 def _unit(text: str, unit: str, convention: str) -> tuple[str, Decimal]:
-    """Return the field of a Cost that a unit limits, and what one of the unit is."""
+    """The field of a Cost that a unit limits, and what one of the unit is."""
     macs = CONVENTIONS[convention]
     if unit.lower() in ("k", "m"):
         return "params", Decimal(_PREFIXES[unit.lower()])

@@ -61,18 +61,18 @@ class FrameRow(NamedTuple):
 
 
 def cost(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> Cost:
-    """Return what the network of an architecture costs, at its own resolution unless told otherwise."""
+    """What the network of an architecture costs, at its own resolution unless told otherwise."""
     h, w = input or arch.input
     return plan_cost(arch.plan(joints), h, w)
 
 
 def timed(latency: Callable[[Arch], float], price: Callable[[Arch], Cost] = cost) -> Callable[[Arch], Any]:
-    """Return a price that also says the milliseconds that some function of the architecture knows."""
+    """A price that also says the milliseconds that some function of the architecture knows."""
     return lambda arch: TimedCost(*price(arch), latency_ms=float(latency(arch)))
 
 
 def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
-    """Return MACs, MACs as LitePose counts, parameters and weight bytes of many architectures of a space, a row each.
+    """MACs, MACs as LitePose counts, parameters and weight bytes of many architectures of a space, a row each.
 
     Architectures that take the same branches (depths and words) have the same plan with other numbers in it, so the
     plan is run once for all of them, with a column of numbers where it usually has one. Where a block needs plain
@@ -111,7 +111,7 @@ def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
 
 
 def columns(space: Space, joints: int = 17) -> Columns:
-    """Return what prices rows of choice numbers (-1: a gene that does not count), a whole search round at once.
+    """What prices rows of choice numbers (-1: a gene that does not count), a whole search round at once.
 
     A smaller depth drops blocks of the deepest plan and changes no other, so that plan is run once with a column for
     each gene, and each row sums the blocks it keeps. Rows whose words few others share are counted one by one, which is
@@ -128,7 +128,7 @@ def columns(space: Space, joints: int = 17) -> Columns:
     kept: dict[tuple[int, ...], frozenset[str]] = {}
 
     def names(row: tuple[int, ...]) -> frozenset[str]:
-        """Return the blocks of a plan with these words and depths."""
+        """The blocks of a plan with these words and depths."""
         key = tuple([row[at] for at in branches + depths])
         if key not in kept:
             values = [None if i < 0 else gene.choices[i] for gene, i in zip(space.genes, row, strict=True)]
@@ -136,7 +136,6 @@ def columns(space: Space, joints: int = 17) -> Columns:
         return kept[key]
 
     def alone(row: list[int]) -> list[int]:
-        """Return the sums of one row."""
         tree = space.fill([None if i < 0 else gene.choices[i] for gene, i in zip(space.genes, row, strict=True)])
         h, w = input_size(tree.resolution)
         plan = space.family.plan(tree, joints)
@@ -144,7 +143,7 @@ def columns(space: Space, joints: int = 17) -> Columns:
         return [sum(column) for column in zip(*sums, strict=True)]
 
     def alike(rows: np.ndarray) -> np.ndarray:
-        """Return sums of rows that have the same words."""
+        """Sums of rows that have the same words."""
         values = []
         for gene, column in zip(space.genes, rows.T, strict=True):
             if gene.at in depths:
@@ -186,7 +185,6 @@ def columns(space: Space, joints: int = 17) -> Columns:
 
 
 def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[Row]:
-    """Return the cost block by block."""
     h, w = input or arch.input
     rows = []
     for name, down, block, *_ in arch.plan(joints):
@@ -197,7 +195,7 @@ def table(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) ->
 
 
 def by_frame(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> list[FrameRow]:
-    """Return the cost frame by frame of a network that sees clips, its key frame first; of others nothing."""
+    """The cost frame by frame of a network that sees clips, its key frame first; of others nothing."""
     rows, blocks = [], table(arch, input, joints)
     for frame in arch.clip:
         chosen: dict[str, list[str]] = defaultdict(list)
@@ -211,14 +209,13 @@ def by_frame(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17)
 
 
 def plan_cost(plan: Sequence[Part], h: int, w: int) -> Cost:
-    """Return the cost of a plan on an input of this size."""
     sums = [_block_sums(block, -(-h // down), -(-w // down)) for _, down, block, *_ in plan]
     macs, macs_litepose, params, floats = map(sum, zip(*sums, strict=True))
     return Cost(macs, macs_litepose, params, FLOAT * floats, FLOAT * peak_elements(plan, h, w))
 
 
 def _sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
-    """Return MACs in both conventions, parameters, and stored numbers of one block."""
+    """MACs in both conventions, parameters, and stored numbers of one block."""
     ops = block.ops(h, w)
     macs, params = sum(op.macs for op in ops), sum(op.params for op in ops)
     extra = sum(op.extra_macs + 2 * op.norm_elements + op.act_elements for op in ops)
@@ -231,14 +228,14 @@ _block_sums = lru_cache(maxsize=1 << 17, typed=True)(_sums)
 
 @lru_cache(maxsize=1 << 17, typed=True)
 def _block_peak(block: Block, h: int, w: int, ending: tuple[int, ...]) -> tuple[int, int]:
-    """Return the elements of a block's output and the most alive inside; `ending`: inputs nobody reads later."""
+    """The elements of a block's output and the most alive inside; `ending`: inputs nobody reads later."""
     channels, out_h, out_w = block.out(h, w)
     moments = [op.live + sum(ending[j] for j in op.inputs) for op in block.ops(h, w)]
     return channels * out_h * out_w, max(moments)
 
 
 def peak_elements(plan: Sequence[Part], h: int, w: int) -> int:
-    """Return the most elements in memory at once, an output living until its last reader is done."""
+    """The most elements in memory at once, an output living until its last reader is done."""
     reads = list(readers(plan))
     last_use = {name: i for i, names in enumerate(reads) for name in names}  # what nobody reads lives to the end
     sizes = {"": 3 * h * w}

@@ -17,7 +17,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def pick(text: str = "auto") -> torch.device:
-    """Return the device that a word means: auto, cpu, cuda, cuda:N, mps."""
+    """The device that a word means: auto, cpu, cuda, cuda:N, mps."""
     if text == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -31,7 +31,7 @@ def pick(text: str = "auto") -> torch.device:
 
 
 def layout(device: torch.device) -> torch.memory_format:
-    """Return the memory format in which convolutions are fastest: channels last, on processors as on GPUs."""
+    """The memory format in which convolutions are fastest: channels last, on processors as on GPUs."""
     return torch.contiguous_format if device.type == "mps" else torch.channels_last
 
 
@@ -47,7 +47,7 @@ def beside(net: object, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def precision(text: str, device: torch.device) -> torch.dtype | None:
-    """Return the type for autocast: auto takes bf16 on a GPU that has it."""
+    """The type for autocast: auto takes bf16 on a GPU that has it."""
     known = {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}
     if text == "auto":
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else None
@@ -57,7 +57,7 @@ def precision(text: str, device: torch.device) -> torch.dtype | None:
 
 
 def loaders(device: torch.device) -> int:
-    """Return how many threads prepare pictures unless told: one beside a processor that trains, more for a GPU."""
+    """How many threads prepare pictures unless told: one beside a processor that trains, more for a GPU."""
     return 1 if device.type == "cpu" else max(1, min(8, (os.cpu_count() or 1) - 1))
 
 
@@ -79,7 +79,7 @@ def one_thread() -> Iterator[None]:
 
 
 def most_memory(device: torch.device) -> int | None:
-    """Return the bytes that this process has held at most, on a GPU there; None where the system does not tell."""
+    """The bytes that this process has held at most, on a GPU there; None where the system does not tell."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     if device.type != "cpu" or sys.platform == "win32":

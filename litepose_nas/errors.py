@@ -15,7 +15,7 @@ class AssumedWarning(UserWarning):
 
 
 def nearest(word: object, known: Iterable[object]) -> str:
-    """Return a hint that names the known word closest to a misspelt one, or lists what is known."""
+    """A hint that names the known word closest to a misspelt one, or lists what is known."""
     names = [str(name) for name in known]
     lowered = {name.lower(): name for name in reversed(names)}
     close = difflib.get_close_matches(str(word).lower(), lowered, n=1, cutoff=0.6)

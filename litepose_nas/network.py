@@ -35,7 +35,7 @@ class Network(nn.Module):
 
 
 def frozen(module: nn.Module) -> nn.Module:
-    """Return a module that nothing changes any more: no gradients, and its statistics stay as they are."""
+    """A module that nothing changes any more: no gradients, and its statistics stay as they are."""
     for inner in module.requires_grad_(False).modules():
         inner.frozen = True  # type: ignore[assignment]
         inner.training = False
@@ -43,7 +43,6 @@ def frozen(module: nn.Module) -> nn.Module:
 
 
 def is_frozen(module: nn.Module) -> bool:
-    """Tell whether nothing may change a module."""
     return getattr(module, "frozen", False) is True
 
 
@@ -58,5 +57,5 @@ def attach(root: nn.Module, name: str, module: nn.Module) -> None:
 
 
 def build(arch: Arch, joints: int = 17) -> Network:
-    """Return the network of an architecture, freshly initialised."""
+    """The network of an architecture, freshly initialised."""
     return Network(arch.plan(joints), arch.space.family.forward, lambda part: part.block.build())

@@ -8,19 +8,19 @@ from litepose_nas.errors import UserError, nearest
 
 
 def folder(name: str) -> Path:
-    """Return the folder `search_spaces` or `mobile_configs` that belongs to this installation."""
+    """The folder `search_spaces` or `mobile_configs` that belongs to this installation."""
     package = Path(__file__).parent
     inside = package / name
     return inside if inside.is_dir() else package.parent / name
 
 
 def names(kind: str, suffix: str) -> list[str]:
-    """Return the sorted names of the shipped files of one kind, without their suffix."""
+    """The sorted names of the shipped files of one kind, without their suffix."""
     return sorted(path.stem for path in folder(kind).glob(f"*{suffix}"))
 
 
 def find(what: str, kind: str, suffix: str) -> Path:
-    """Return the file that a name (of a shipped file) or a path stands for; a file of such a name is ./name."""
+    """The file that a name (of a shipped file) or a path stands for; a file of such a name is ./name."""
     path, shipped = Path(what), names(kind, suffix)
     if what in shipped:
         return folder(kind) / f"{what}{suffix}"

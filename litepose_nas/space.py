@@ -67,13 +67,13 @@ class Arch:
         return max(1, len(self.clip))
 
     def plan(self, joints: int) -> list[Part]:
-        """Return the network as a list of blocks with whole-number sizes."""
+        """The network as a list of blocks with whole-number sizes."""
         if type(joints) is not int or joints < 1:
             raise UserError(f"joints: expected a whole number from 1 up, got {joints!r}")
         return list(self.space.family.plan(self.tree, joints))
 
     def to_dict(self) -> dict[str, Value]:
-        """Return the values that count as a flat map from gene path to value."""
+        """The values that count as a flat map from gene path to value."""
         pairs = zip(self.space.genes, self.values, strict=True)
         return {gene.path: value for gene, value in pairs if value is not None}
 
@@ -99,7 +99,7 @@ class Space:
 
     @classmethod
     def load(cls, what: str) -> Space:
-        """Return the space of that name in search_spaces/, or the one in a YAML file."""
+        """The space of that name in search_spaces/, or the one in a YAML file."""
         path = resources.find(what, "search_spaces", ".yaml")
         tree = space_file.read(path)
         with space_file.naming(path):
@@ -199,7 +199,7 @@ class Space:
     # ── from values to trees ──
 
     def fill(self, values: Sequence[Value | None]) -> SimpleNamespace:
-        """Return the tree with the choices replaced by these values."""
+        """The tree with the choices replaced by these values."""
 
         def fill(node: Any) -> Any:
             kind = type(node)
@@ -214,7 +214,7 @@ class Space:
         return fill(self._tree)
 
     def arch(self, values: Mapping[str, Value] | Sequence[Value | None]) -> Arch:
-        """Return the architecture with these values, a map from gene path to value or one value per gene."""
+        """The architecture with these values, a map from gene path to value or one value per gene."""
         if isinstance(values, Mapping):
             for path in values:
                 if path not in self._by_path:
@@ -274,11 +274,11 @@ class Space:
         return (other for other in self.genes if other is not gene and other.path.rpartition(".")[0] == parent)
 
     def sample(self, rng: random.Random) -> Arch:
-        """Return an architecture with every gene drawn uniformly."""
+        """An architecture with every gene drawn uniformly."""
         return self._canonical([rng.choice(gene.choices) for gene in self.genes])
 
     def mutate(self, arch: Arch, rng: random.Random, rate: float = 0.1) -> Arch:
-        """Return a different architecture: each gene that counts is redrawn with this rate, one at least."""
+        """A different architecture: each gene that counts is redrawn with this rate, one at least."""
         values = self._whole(arch, rng.choice)
         free = [gene for gene in self.genes if arch.values[gene.at] is not None and len(gene.choices) > 1]
         if not free:
@@ -288,7 +288,7 @@ class Space:
         return self._canonical(values)
 
     def cross(self, one: Arch, other: Arch, rng: random.Random) -> Arch:
-        """Return an architecture whose every gene comes from one parent or the other with equal chance."""
+        """An architecture whose every gene comes from one parent or the other with equal chance."""
         pairs = zip(self._whole(one, rng.choice, other), self._whole(other, rng.choice, one), strict=True)
         return self._canonical([rng.choice(pair) for pair in pairs])
 
@@ -302,7 +302,7 @@ class Space:
                         yield self._canonical([*whole[: gene.at], choice, *whole[gene.at + 1 :]])
 
     def _whole(self, arch: Arch, pick: Callable[[Sequence[Value]], Value], spare: Arch | None = None) -> list[Value]:
-        """Return a value for every gene, also those that do not count: the spare's where it has one, else a pick."""
+        """A value for every gene, also those that do not count: the spare's where it has one, else a pick."""
         spares = spare.values if spare else itertools.repeat(None)
         triples = zip(self.genes, arch.values, spares, strict=False)
         return [
@@ -350,7 +350,7 @@ class Space:
         return count(self._tree)
 
     def encode(self, arch: Arch, kind: str = "onehot") -> list[float]:
-        """Return numbers: `onehot` (all zero where a gene does not count) or `ordinal` (0 there, else up to 1)."""
+        """Numbers: `onehot` (all zero where a gene does not count) or `ordinal` (0 there, else up to 1)."""
         pairs = list(zip(self.genes, arch.values, strict=True))
         if kind == "onehot":
             return [float(choice == value) for gene, value in pairs for choice in gene.choices]
@@ -360,7 +360,7 @@ class Space:
 
 
 def input_size(resolution: Value) -> tuple[int, int]:
-    """Return height and width of a resolution: 256, or the word 256x192."""
+    """Height and width of a resolution: 256, or the word 256x192."""
     sizes = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", str(resolution), re.ASCII)
     if sizes is None:
         raise UserError(f"input size {resolution!r}: expected pixels, such as 256 or 256x192 (height x width)")

@@ -32,7 +32,6 @@ class MissingKeyError(UserError, AttributeError):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the tree in a YAML file."""
     try:
         text = path.read_text(encoding="utf-8")
         tree = yaml.safe_load(text)
@@ -59,12 +58,12 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def reach(depth: Any) -> int:
-    """Return how many blocks a depth keeps: itself; of a mask such as 0110, those up to its last 1."""
+    """How many blocks a depth keeps: itself; of a mask such as 0110, those up to its last 1."""
     return len(depth.rstrip("0")) if isinstance(depth, str) else depth
 
 
 def generic(path: str) -> str:
-    """Return a path without list numbers: what a plan reads of one stage it reads of all."""
+    """A path without list numbers: what a plan reads of one stage it reads of all."""
     return re.sub(r"\.\d+(?=\.|$)", "", path)
 
 
@@ -97,7 +96,7 @@ def _scalars(node: Any, path: str, nesting: int) -> Iterator[tuple[str, Any]]:
 
 
 def is_value(path: str) -> bool:
-    """Tell whether the key at the end of this path has a value or a choice of values, never a structure."""
+    """Whether the key at the end of this path has a value or a choice of values, never a structure."""
     return generic(path).rpartition(".")[2] in VALUES
 
 
@@ -166,7 +165,7 @@ def _repeated(node: yaml.Node | None, visited: set[int]) -> Iterator[tuple[int, 
 
 
 def _line(node: yaml.Node | None, keys: list[str]) -> int:
-    """Return the line of a key path in a composed file, of the nearest key above it, or 0."""
+    """The line of a key path in a composed file, of the nearest key above it, or 0."""
     line = 0
     while keys:
         if isinstance(node, yaml.MappingNode):

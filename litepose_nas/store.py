@@ -48,11 +48,11 @@ class Store:
             param.grad = grads[name]
 
     def views(self, flat: Tensor) -> dict[str, Tensor]:
-        """Return the named tensors in a flat one laid out like the store, such as an optimizer's momentum."""
+        """The named tensors in a flat one laid out like the store, such as an optimizer's momentum."""
         return {name: flat.as_strided(shape, strides, at) for name, (at, shape, strides) in self._spans.items()}
 
     def parameters(self) -> tuple[nn.Parameter, nn.Parameter]:
-        """Return the store as two flat parameters for an optimizer: those that decay and those that do not.
+        """The store as two flat parameters for an optimizer: those that decay and those that do not.
 
         Zero their gradients with `zero_grad` of this store only: the optimizer's own would cut every window off.
         """
@@ -63,7 +63,7 @@ class Store:
         return flat[0], flat[1]
 
     def buffers(self) -> dict[str, Tensor]:
-        """Return running statistics: tensors that no gradient moves, and training does."""
+        """Running statistics: tensors that no gradient moves, and training does."""
         return dict(self.root.named_buffers())
 
     def zero_grad(self) -> None:
@@ -71,7 +71,7 @@ class Store:
         self.grad.zero_()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the named tensors, as views."""
+        """The named tensors, as views."""
         return {name: tensor.detach() for name, tensor in self.root.state_dict().items()}
 
     @torch.no_grad()
@@ -85,6 +85,6 @@ class Store:
 
 
 def _norms(root: nn.Module) -> set[str]:
-    """Return the names of what batch normalisations have, which may be more than one axis."""
+    """The names of what batch normalisations have, which may be more than one axis."""
     norms = [(path, module) for path, module in root.named_modules() if isinstance(module, _BatchNorm)]
     return {f"{path}.{key}" for path, module in norms for key in module._parameters}

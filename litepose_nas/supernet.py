@@ -24,7 +24,7 @@ from litepose_nas.store import Store
 
 
 def window(big: Tensor, shape: Sequence[int], centred: Sequence[int] = ()) -> Tensor:
-    """Return the part of a tensor where a smaller one lives: the head of every axis, the middle of centred ones."""
+    """The part of a tensor where a smaller one lives: the head of every axis, the middle of centred ones."""
     for axis, size in enumerate(shape):
         spare = big.shape[axis] - size
         if spare:
@@ -33,7 +33,7 @@ def window(big: Tensor, shape: Sequence[int], centred: Sequence[int] = ()) -> Te
 
 
 def module_window(module: nn.Module, key: str, big: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return the window of one module's tensor; a module whose tensors nest in another way says how itself."""
+    """The window of one module's tensor; a module whose tensors nest in another way says how itself."""
     own = getattr(module, "window", None)
     if own is not None:
         return own(key, big)
@@ -71,7 +71,7 @@ class Supernet:
         self._windows: dict[tuple[str, tuple[type, Block]], nn.Module] = {}
 
     def subnet(self, arch: Arch) -> Network:
-        """Return the network of an architecture with windows for tensors, in training mode."""
+        """The network of an architecture with windows for tensors, in training mode."""
         if arch.space != self.space:
             raise UserError(
                 f"an architecture of the space {arch.space.name} has no windows in a supernet of {self.space.name}"
@@ -80,11 +80,11 @@ class Supernet:
         return Network(arch.plan(self.joints), self.space.family.forward, self._window).train()
 
     def has_every_block(self, arch: Arch) -> bool:
-        """Tell whether every block of the store is in the network of an architecture: of some, only one can be."""
+        """Whether every block of the store is in the network of an architecture: of some, only one can be."""
         return self.largest.keys() == {part.home for part in arch.plan(self.joints)}
 
     def _window(self, part: Part) -> nn.Module:
-        """Return the module of a block whose tensors are windows; equal blocks in equal places share one."""
+        """The module of a block whose tensors are windows; equal blocks in equal places share one."""
         name, block = part.home, part.block
         if part.frozen:
             return self.store.root.get_submodule(name)
@@ -144,7 +144,7 @@ def _grad(param: nn.Parameter) -> Tensor:
 
 
 def extract(supernet: Supernet, arch: Arch) -> Network:
-    """Return the plain network of an architecture with its own copies of the supernet's tensors."""
+    """The plain network of an architecture with its own copies of the supernet's tensors."""
     subnet = supernet.subnet(arch)
     state = {
         key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in subnet.state_dict().items()

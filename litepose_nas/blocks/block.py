@@ -11,7 +11,7 @@ them. A module knows nothing of supernets, but for these hooks, each where it is
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from litepose_nas.blocks.ops import Op
 
 Shape = tuple[int, int, int]  # channels, height, width
+Module: TypeAlias = "nn.Module"
 
 
 class Block(Protocol):
@@ -30,13 +31,11 @@ class Block(Protocol):
     """
 
     def ops(self, h: int, w: int) -> list[Op]:
-        """Return the operations on an input of this height and width; every cost follows from them."""
+        """The operations on an input of this height and width; every cost follows from them."""
 
-    def out(self, h: int, w: int) -> Shape:
-        """Return the output's shape."""
+    def out(self, h: int, w: int) -> Shape: ...
 
-    def build(self) -> nn.Module:
-        """Return the ordinary module with these numbers."""
+    def build(self) -> Module: ...
 
 
 class Part(NamedTuple):
@@ -60,12 +59,12 @@ def identity(block: Block) -> tuple[type, Block]:
     return type(block), block
 
 
-def store_module(block: Block) -> nn.Module:
+def store_module(block: Block) -> Module:
     """The module of a largest block as a supernet keeps it."""
-    module: nn.Module = getattr(block, "store", block.build)()
+    module: Module = getattr(block, "store", block.build)()
     return module
 
 
 def ceil_div(a: int, b: int) -> int:
-    """Return a / b rounded up: the size after a padded convolution of stride b."""
+    """a / b rounded up: the size after a padded convolution of stride b."""
     return -(-a // b)

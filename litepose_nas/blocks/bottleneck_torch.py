@@ -17,14 +17,12 @@ if TYPE_CHECKING:
 
 
 class GroupedBottleneckModule(nn.Module):
-    """1x1 into lanes, KxK in groups of lanes, 1x1 out of them; the input is added, projected where shapes differ."""
-
     def __init__(self, block: GroupedBottleneck):
         super().__init__()
         lanes, cin, mid, cout = block.grouping.lanes, block.cin, block.mid, block.cout
-        self.reduce = lane_bn(LanePointwise((lanes, mid), (cin,)), LaneNorm(lanes, mid))
+        self.reduce = nn.Sequential(OrderedDict(conv=LanePointwise((lanes, mid), (cin,)), bn=LaneNorm(lanes, mid)))
         self.spatial = GroupConv(block.grouping, mid, mid, block.kernel, block.stride)
-        self.restore = lane_bn(LanePointwise((cout,), (lanes, mid)), nn.BatchNorm2d(cout))
+        self.restore = conv_bn(LanePointwise((cout,), (lanes, mid)), cout)
         if block.hidden:
             self.context = Context(cout, block.hidden)
         if block.project:
@@ -36,8 +34,3 @@ class GroupedBottleneckModule(nn.Module):
         if self.attends:
             y = self.context(y)
         return F.relu(y + (self.project(x) if self.projects else x))
-
-
-def lane_bn(conv: nn.Module, bn: nn.Module) -> nn.Sequential:
-    """Return a convolution with its normalisation, named as everywhere."""
-    return nn.Sequential(OrderedDict(conv=conv, bn=bn))

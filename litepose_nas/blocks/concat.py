@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape
+from litepose_nas.blocks.block import Module, Shape
 from litepose_nas.blocks.ops import Op, conv
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class ConcatConv(NamedTuple):
@@ -33,7 +30,7 @@ class ConcatConv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks.concat_torch import ConcatConvModule
 
         return ConcatConvModule(self)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape, ceil_div
+from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.ops import Op, conv
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class MBConv(NamedTuple):
@@ -35,13 +32,13 @@ class MBConv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         """A mapped one carries the map of its own kernel size."""
         from litepose_nas.blocks.conv_torch import MBConvModule
 
         return MBConvModule(self, maps=(self.kernel,) if self.mapped else ())
 
-    def store(self) -> nn.Module:
+    def store(self) -> Module:
         """A mapped one has a map for every smaller kernel."""
         from litepose_nas.blocks.conv_torch import MBConvModule
 

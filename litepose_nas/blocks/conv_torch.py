@@ -16,18 +16,17 @@ if TYPE_CHECKING:
 
 
 def conv_bn(conv: nn.Module, channels: int, act: nn.Module | None = None) -> nn.Sequential:
-    """Return a convolution with batch normalisation and an activation behind it."""
     parts = OrderedDict(conv=conv, bn=nn.BatchNorm2d(channels))
     return nn.Sequential(parts if act is None else OrderedDict(**parts, act=act))
 
 
 def dense(cin: int, cout: int, kernel: int = 1, stride: int = 1) -> nn.Conv2d:
-    """Return a padded convolution without bias."""
+    """A padded convolution without bias."""
     return nn.Conv2d(cin, cout, kernel, stride, kernel // 2, bias=False)
 
 
 def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """Return a padded convolution of each channel alone, without bias."""
+    """A padded convolution of each channel alone, without bias."""
     return nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
 
 
@@ -41,7 +40,7 @@ def spread(weight: Tensor, std: float) -> None:
 
 
 def lying_as(x: Tensor, y: Tensor) -> Tensor:
-    """Return y in the memory format of x; the next convolution would else choose its own by how its weights lie."""
+    """y in the memory format of x; the next convolution would else choose its own by how its weights lie."""
     return y.contiguous(memory_format=torch.channels_last) if x.stride(1) == 1 else y
 
 

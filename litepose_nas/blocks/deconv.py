@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape
+from litepose_nas.blocks.block import Module, Shape
 from litepose_nas.blocks.groups import LaneGroups
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, deconv, flow
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class Deconv(NamedTuple):
@@ -25,7 +22,7 @@ class Deconv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks.deconv_torch import DeconvModule
 
         return DeconvModule(self)
@@ -43,7 +40,7 @@ class HeatmapConv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks.deconv_torch import HeatmapConvModule
 
         return HeatmapConvModule(self)
@@ -76,12 +73,12 @@ class GroupDeconv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.grouping.lanes * self.cout, 2 * h, 2 * w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks.deconv_torch import GroupDeconvModule
 
         return GroupDeconvModule(self)
 
-    def store(self) -> nn.Module:
+    def store(self) -> Module:
         """Its weight joins all lanes of each of the fewest groups."""
         return self._replace(group_split=1, lane_split=1).build()
 
@@ -100,7 +97,7 @@ class LaneHeatmapConv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks.groups_torch import LanePointwise
 
         return LanePointwise((self.cout,), (self.lanes, self.cin), bias=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,33 +16,19 @@ if TYPE_CHECKING:
     from litepose_nas.blocks.deconv import Deconv, GroupDeconv, HeatmapConv
 
 
-class DeconvModule(nn.Module):
-    """A deconv of stride 2, batch normalisation and ReLU."""
-
+class DeconvModule(nn.Sequential):
     def __init__(self, block: Deconv):
-        super().__init__()
         padding = (block.kernel - 2) // 2
         deconv = nn.ConvTranspose2d(block.cin, block.cout, block.kernel, 2, padding, bias=False)
-        self.up = conv_bn(deconv, block.cout, nn.ReLU(inplace=True))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.up(x)
+        super().__init__(OrderedDict(up=conv_bn(deconv, block.cout, nn.ReLU(inplace=True))))
 
 
-class HeatmapConvModule(nn.Module):
-    """A 1x1 convolution with a bias."""
-
+class HeatmapConvModule(nn.Sequential):
     def __init__(self, block: HeatmapConv):
-        super().__init__()
-        self.conv = nn.Conv2d(block.cin, block.cout, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
+        super().__init__(OrderedDict(conv=nn.Conv2d(block.cin, block.cout, 1)))
 
 
 class GroupDeconvModule(nn.Module):
-    """A grouped deconv of stride 2, batch normalisation and ReLU."""
-
     def __init__(self, block: GroupDeconv):
         super().__init__()
         self.lanes, self.deals = block.grouping.lanes, block.plain

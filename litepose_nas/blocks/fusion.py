@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape
+from litepose_nas.blocks.block import Module, Shape
 from litepose_nas.blocks.ops import Op, conv, deconv
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class FusionDeconv(NamedTuple):
@@ -30,7 +27,7 @@ class FusionDeconv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks.fusion_torch import FusionDeconvModule
 
         return FusionDeconvModule(self)
@@ -56,7 +53,7 @@ class FusionHead(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks.fusion_torch import FusionHeadModule
 
         return FusionHeadModule(self)

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 
 class FusionDeconvModule(nn.Module):
-    """Two deconvs of stride 2, added, then batch normalisation and ReLU."""
-
     def __init__(self, block: FusionDeconv):
         super().__init__()
         padding = (block.kernel - 2) // 2
@@ -29,8 +27,6 @@ class FusionDeconvModule(nn.Module):
 
 
 class FusionHeadModule(nn.Module):
-    """The sum of a separable convolution of the refined feature and one of the raw feature."""
-
     def __init__(self, block: FusionHead):
         super().__init__()
         self.refined = _separable(block.refined, block.cout, block.kernel)

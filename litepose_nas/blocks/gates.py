@@ -11,7 +11,7 @@ from litepose_nas.blocks.ops import COPY, Op, Step, conv, linear, norm
 
 
 def context(x: str, channels: Any, hidden: Any, h: int, w: int) -> list[Step]:
-    """Return the flow of a global context (GCNet, 2019) of a feature; the last step makes the new feature.
+    """The flow of a global context (GCNet, 2019) of a feature; the last step makes the new feature.
 
     Positions are weighed by a softmax and summed, not multiplied as matrices: the sum counts no MACs.
     """
@@ -34,7 +34,7 @@ def context(x: str, channels: Any, hidden: Any, h: int, w: int) -> list[Step]:
 
 
 def gate(x: str, channels: Any, hidden: Any, h: int, w: int) -> list[Step]:
-    """Return the flow of squeeze and excitation (2018) of a feature; the last step makes the new feature."""
+    """The flow of squeeze and excitation (2018) of a feature; the last step makes the new feature."""
     if _off(hidden):
         return []
     on = hidden > 0

@@ -37,7 +37,7 @@ class LaneGroups(NamedTuple):
 
 
 def group_lanes(groups: Any, lanes: int, groups_min: int, cin: Any, cout: Any) -> LaneGroups:
-    """Return how at most so many groups are made of lanes with cin channels going in and cout coming out.
+    """How at most so many groups are made of lanes with cin channels going in and cout coming out.
 
     More groups than lanes mean one for each channel, where as many come out as go in; elsewhere one for each lane.
     Numbers may be columns of numbers, as when a whole search round is priced at once.

@@ -39,7 +39,7 @@ class GroupWeight(nn.Module):
         _draw(self.weight, 2 / math.prod(shape[5:]))
 
     def window(self, key: str, big: Tensor) -> Tensor:
-        """Return where the weight lives in that of fewest groups: the blocks on its diagonal."""
+        """Where the weight lives in that of fewest groups: the blocks on its diagonal."""
         few, kernel = self.weight.shape[0], self.weight.shape[-1]
         rim = (big.shape[-1] - kernel) // 2
         big = big[:few, 0, 0, :, : self.rows, :, : self.columns, rim : rim + kernel, rim : rim + kernel]
@@ -49,7 +49,7 @@ class GroupWeight(nn.Module):
         return channels.movedim((-2, -1), (1, 2))
 
     def plain_weight(self) -> Tensor:
-        """Return the weight as torch wants it, groups side by side."""
+        """The weight as torch wants it, groups side by side."""
         return self.weight.flatten(5, 6).flatten(0, 4)
 
 
@@ -100,7 +100,6 @@ class LanePointwise(nn.Module):
         _draw(self.weight, 1 / math.prod(into))
 
     def plain_weight(self) -> Tensor:
-        """Return the weight as torch wants it."""
         return self.weight.flatten(self.ends).flatten(0, -2)[:, :, None, None]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,7 +121,7 @@ class LaneNorm(_BatchNorm):
         self.running_mean, self.running_var = torch.zeros(shape), torch.ones(shape)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return the normalised feature, as `BatchNorm2d` does."""
+        """As `BatchNorm2d` does."""
         tracks = self.training and self.track_running_stats
         share = 0.0 if self.momentum is None else self.momentum
         if tracks and self.num_batches_tracked is not None:
@@ -143,7 +142,6 @@ class LaneNorm(_BatchNorm):
 
 
 def with_weights(module: nn.Module, **tensors: Tensor) -> nn.Module:
-    """Return a module with these tensors for its own."""
     shapes = {name: tensor.shape for name, tensor in module.state_dict().items()}
     state = {name: tensor.detach().reshape(shapes[name]).clone() for name, tensor in tensors.items()}
     module.load_state_dict(state, assign=True)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape, ceil_div
+from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.gates import gate
 from litepose_nas.blocks.groups import LaneGroups
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class GroupedInvertedResidual(NamedTuple):
@@ -51,11 +48,11 @@ class GroupedInvertedResidual(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks.inverted_torch import GroupedInvertedResidualModule
 
         return GroupedInvertedResidualModule(self)
 
-    def store(self) -> nn.Module:
+    def store(self) -> Module:
         """Its spatial weight has the largest groups."""
         return self._replace(group_split=1).build()

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from litepose_nas.blocks.bottleneck_torch import lane_bn
 from litepose_nas.blocks.conv_torch import conv_bn, dense
 from litepose_nas.blocks.gates_torch import Gate
 from litepose_nas.blocks.groups_torch import LaneConv
@@ -17,14 +16,12 @@ if TYPE_CHECKING:
 
 
 class GroupedInvertedResidualModule(nn.Module):
-    """1x1 up, KxK in groups, a gate, a linear 1x1 down; the input is added where the plan says so."""
-
     def __init__(self, block: GroupedInvertedResidual):
         super().__init__()
         mid = block.grouping.lanes
         if block.expands:
             self.expand = conv_bn(dense(block.cin, mid), mid, activation(block.hswish))
-        self.spatial = lane_bn(LaneConv(block.grouping, 1, 1, block.kernel, block.stride), nn.BatchNorm2d(mid))
+        self.spatial = conv_bn(LaneConv(block.grouping, 1, 1, block.kernel, block.stride), mid)
         self.act = activation(block.hswish)
         if block.hidden:
             self.gate = Gate(mid, block.hidden)

@@ -15,7 +15,7 @@ class MappedDepthwise(nn.Conv2d):
         self.maps = nn.ModuleDict({str(size): _identity(size * size) for size in maps})
 
     def plain_weights(self) -> dict[str, Tensor]:
-        """Return the weight of the plain convolution that does the same."""
+        """The weight of the plain convolution that does the same."""
         size = str(self.kernel_size[0])
         if size not in self.maps:
             return {"weight": self.weight}
@@ -26,7 +26,7 @@ class MappedDepthwise(nn.Conv2d):
 
 
 def _identity(size: int) -> nn.Linear:
-    """Return a map that starts as the plain middle of the larger kernel."""
+    """A map that starts as the plain middle of the larger kernel."""
     linear = nn.Linear(size, size)
     nn.init.eye_(linear.weight)
     nn.init.zeros_(linear.bias)

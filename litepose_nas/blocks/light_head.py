@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape
+from litepose_nas.blocks.block import Module, Shape
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, deconv, flow, maybe
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class InterleavedDeconv(NamedTuple):
@@ -36,13 +33,13 @@ class InterleavedDeconv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         """The module has one small weight for each group."""
         from litepose_nas.blocks.light_head_torch import InterleavedDeconvModule
 
         return InterleavedDeconvModule(self)
 
-    def store(self) -> nn.Module:
+    def store(self) -> Module:
         """The module with a weight between all channels."""
         return self._replace(groups=1).build()
 
@@ -66,11 +63,11 @@ class LightDeconv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks.light_head_torch import LightDeconvModule
 
         return LightDeconvModule(self)
 
-    def store(self) -> nn.Module:
+    def store(self) -> Module:
         """The module with a weight between all channels of the deconv."""
         return self._replace(groups=1).build()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import torch
@@ -32,7 +33,7 @@ class InterleavedDeconvModule(nn.Module):
         spread(self.weight, (8 * groups / (cin * kernel * kernel)) ** 0.5)  # a pixel sees a quarter of it
 
     def window(self, key: str, big: Tensor) -> Tensor:
-        """Return where the weight lives in a store of one group: the blocks on its diagonal, after interleaving."""
+        """Where the weight lives in a store of one group: the blocks on its diagonal, after interleaving."""
         kernel = self.weight.shape[3]
         rim = (big.shape[3] - kernel) // 2
         big = big[:, : self.cout, : self.cin, rim : rim + kernel, rim : rim + kernel, 0]
@@ -46,13 +47,7 @@ class InterleavedDeconvModule(nn.Module):
         return F.relu(self.bn(lying_as(x, y.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2))))
 
 
-class LightDeconvModule(nn.Module):
-    """A 1x1 convolution, then a grouped deconv."""
-
+class LightDeconvModule(nn.Sequential):
     def __init__(self, block: LightDeconv):
-        super().__init__()
-        self.lift = conv_bn(dense(block.cin, block.cout), block.cout, nn.ReLU(inplace=True))
-        self.up = InterleavedDeconvModule(block.deconv)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.up(self.lift(x))
+        lift = conv_bn(dense(block.cin, block.cout), block.cout, nn.ReLU(inplace=True))
+        super().__init__(OrderedDict(lift=lift, up=InterleavedDeconvModule(block.deconv)))

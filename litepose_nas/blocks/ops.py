@@ -36,7 +36,7 @@ def conv(
     held: int = 0,
     inputs: tuple[int, ...] = (),
 ) -> Op:
-    """Return a padded convolution on h x w; `held` counts the block's other elements in memory beside its output."""
+    """A padded convolution on h x w; `held` counts the block's other elements in memory beside its output."""
     out = ceil_div(h, stride) * ceil_div(w, stride)
     weights = cout * (cin // groups) * kernel * kernel
     return Op(
@@ -63,7 +63,7 @@ def deconv(
     held: int = 0,
     inputs: tuple[int, ...] = (),
 ) -> Op:
-    """Return a deconvolution of stride 2 on h x w, counted on its input grid."""
+    """A deconvolution of stride 2 on h x w, counted on its input grid."""
     weights = cin * (cout // groups) * kernel * kernel
     return Op(
         macs=h * w * weights,
@@ -78,27 +78,26 @@ def deconv(
 
 
 def linear(tokens: int, cin: int, cout: int, *, bias: bool = True) -> Op:
-    """Return a linear map of every token."""
     return Op(macs=tokens * cin * cout, params=cin * cout + cout * bias)
 
 
 def attention(queries: int, keys: int, width: int, values: int) -> Op:
-    """Return the two products of attention, fused: the scores of queries and keys are never in memory as a whole."""
+    """The two products of attention, fused: the scores of queries and keys are never in memory as a whole."""
     return Op(macs=queries * keys * (width + values), params=0)
 
 
 def norm(channels: int) -> Op:
-    """Return a normalisation of tokens, which stores a scale and a shift."""
+    """A normalisation of tokens, which stores a scale and a shift."""
     return Op(macs=0, params=2 * channels)
 
 
 def weights(number: int) -> Op:
-    """Return weights that take part in no product, such as a table of biases."""
+    """Weights that take part in no product, such as a table of biases."""
     return Op(macs=0, params=number)
 
 
 def maybe(condition: Any) -> bool:
-    """Tell whether something holds; in a column of networks it may: ask only what changes no sum, as copies do."""
+    """Whether something holds; in a column of networks it may: ask only what changes no sum, as copies do."""
     try:
         return bool(condition)
     except ValueError:  # numpy's word for several answers
@@ -118,7 +117,7 @@ class Step(NamedTuple):
 
 
 def flow(steps: Sequence[Step]) -> list[Op]:
-    """Return the operations with what is in memory during each: a tensor lives until its last reader is done.
+    """The operations with what is in memory during each: a tensor lives until its last reader is done.
 
     An operation that writes over what it reads, or only looks at it in another way, makes nothing (0 elements): whoever
     reads the result names what lies below it.

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape, ceil_div
+from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class Stem(NamedTuple):
@@ -29,7 +26,7 @@ class Stem(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2), ceil_div(w, 2)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks.stem_torch import StemModule
 
         return StemModule(self)
@@ -48,7 +45,7 @@ class StemConv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2), ceil_div(w, 2)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks.stem_torch import StemConvModule
 
         return StemConvModule(self)
@@ -66,7 +63,7 @@ class MaxPool(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.channels, ceil_div(h, 2), ceil_div(w, 2)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from torch import nn
 
         return nn.MaxPool2d(3, 2, 1)

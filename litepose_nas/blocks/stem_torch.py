@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import nn
 
 from litepose_nas.blocks.conv_torch import conv_bn, dense, depthwise
 
@@ -12,30 +13,18 @@ if TYPE_CHECKING:
     from litepose_nas.blocks.stem import Stem, StemConv
 
 
-class StemModule(nn.Module):
-    """LitePose's stem: 3x3 of stride 2, 3x3 depthwise, linear 1x1."""
-
+class StemModule(nn.Sequential):
     def __init__(self, block: Stem):
-        super().__init__()
-        self.conv = conv_bn(dense(3, block.mid, 3, 2), block.mid, nn.ReLU(inplace=True))
-        self.dw = conv_bn(depthwise(block.mid, 3), block.mid, nn.ReLU(inplace=True))
-        self.project = conv_bn(dense(block.mid, block.cout), block.cout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.project(self.dw(self.conv(x)))
+        conv = conv_bn(dense(3, block.mid, 3, 2), block.mid, nn.ReLU(inplace=True))
+        dw = conv_bn(depthwise(block.mid, 3), block.mid, nn.ReLU(inplace=True))
+        super().__init__(OrderedDict(conv=conv, dw=dw, project=conv_bn(dense(block.mid, block.cout), block.cout)))
 
 
-class StemConvModule(nn.Module):
-    """A convolution of stride 2, batch normalisation and h-swish or ReLU."""
-
+class StemConvModule(nn.Sequential):
     def __init__(self, block: StemConv):
-        super().__init__()
-        self.conv = conv_bn(dense(3, block.cout, block.kernel, 2), block.cout, activation(block.hswish))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
+        act = activation(block.hswish)
+        super().__init__(OrderedDict(conv=conv_bn(dense(3, block.cout, block.kernel, 2), block.cout, act)))
 
 
 def activation(hswish: bool) -> nn.Module:
-    """Return h-swish or ReLU."""
     return nn.Hardswish(inplace=True) if hswish else nn.ReLU(inplace=True)

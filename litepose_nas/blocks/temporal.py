@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape
+from litepose_nas.blocks.block import Module, Shape
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
-
-if TYPE_CHECKING:
-    from torch import nn
 
 ADD, MULTIPLY, CONCAT = range(3)
 WAYS = {"add": ADD, "mul": MULTIPLY, "cat": CONCAT}
@@ -39,7 +36,7 @@ class TemporalFuse(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.blocks import temporal_torch
 
         kinds = {

@@ -24,7 +24,7 @@ class Lift(nn.Module):
         self.conv = conv_bn(dense(block.joints, block.width), block.width, nn.ReLU(inplace=True))
 
     def forward(self, feature: Tensor, heatmaps: Tensor | None) -> Tensor:
-        """Return what can be joined with the feature; no heatmaps are heatmaps of zeros."""
+        """What can be joined with the feature; no heatmaps are heatmaps of zeros."""
         if heatmaps is None:
             heatmaps = feature.new_zeros(len(feature), self.joints, 1, 1)
         elif not self.through:

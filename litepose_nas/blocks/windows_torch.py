@@ -11,7 +11,6 @@ from torch.nn import functional as F
 
 
 def cut(x: Tensor, side: int) -> Tensor:
-    """Return the windows of a picture."""
     batch, height, width, channels = x.shape
     down, right = -height % side, -width % side
     if down or right:
@@ -24,7 +23,7 @@ def cut(x: Tensor, side: int) -> Tensor:
 
 
 def join(x: Tensor, height: int, width: int) -> Tensor:
-    """Return the picture of this size that was cut into windows."""
+    """The picture of this size that was cut into windows."""
     side, channels = x.shape[2:]
     rows, columns = -(-height // side), -(-width // side)
     if rows > 1 or columns > 1:
@@ -34,5 +33,5 @@ def join(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def _copy(x: Tensor) -> Tensor:
-    """Return a copy also where a view would do: what lies in memory then depends on the sizes alone."""
+    """A copy also where a view would do: what lies in memory then depends on the sizes alone."""
     return x.clone(memory_format=torch.contiguous_format)

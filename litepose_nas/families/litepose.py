@@ -37,7 +37,6 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
 
 
 def forward(net: Any, image: Any) -> tuple[Any, ...]:
-    """Return the two outputs for a batch of pictures."""
     x = net.stem(image)
     raw = [x]
     for stage in net.stages.children():

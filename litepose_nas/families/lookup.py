@@ -18,7 +18,6 @@ NAMES = sorted([*PLAIN, temporal.NAME])
 
 
 def family_of(tree: Mapping[str, Any]) -> Family:
-    """Return the family that a space's tree describes."""
     name = str(tree.get("family", ""))
     if name not in NAMES:
         raise UserError(f"family: {name!r} is not one; {nearest(name, NAMES)}")

@@ -61,7 +61,7 @@ def head(tree: Any, width: Any, down: int, joints: int) -> Iterator[Part]:
 
 
 def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:
-    """Return the heatmaps of a batch of cut-outs; `after` may change the feature behind a stage of that number."""
+    """The heatmaps of a batch of cut-outs; `after` may change the feature behind a stage of that number."""
     x = net.pool(net.stem(image))
     sizes = []
     for number, stage in enumerate(net.stages.children()):
@@ -72,14 +72,14 @@ def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None
 
 
 def heatmaps(net: Any, x: Any, sizes: list[Any]) -> Any:
-    """Return the heatmaps from the last feature, and the sizes of it and of those before it."""
+    """The heatmaps from the last feature, and the sizes of it and of those before it."""
     for deconv, size in zip(net.head.children(), reversed(sizes[:-1]), strict=True):
         x = cropped(deconv(x), size)
     return net.heatmaps(x)
 
 
 def _hidden(width: Any) -> Any:
-    """Return how many channels a global context has inside: a sixteenth, but no fewer than 16."""
+    """How many channels a global context has inside: a sixteenth, but no fewer than 16."""
     wide = width > 16 * LEAST_HIDDEN
     return LEAST_HIDDEN + wide * (width // 16 - LEAST_HIDDEN)
 

@@ -34,7 +34,7 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
 
 
 def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:
-    """Return the heatmaps of a batch of cut-outs; `after` may change the feature behind a stage of that number."""
+    """The heatmaps of a batch of cut-outs; `after` may change the feature behind a stage of that number."""
     x = net.stem(image)
     sizes = []
     for number, stage in enumerate(net.stages.children()):

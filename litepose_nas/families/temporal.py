@@ -53,7 +53,7 @@ class FrameGroup:
             before = f"{own}.{parts[-1].name}"
 
     def forward(self, net: Any, image: Any, before: Any = None, place: int = 0) -> tuple[Any, ...]:
-        """Return the heatmaps of clips (B, F, 3, H, W), F of any length, or of single frames (B, 3, H, W).
+        """The heatmaps of clips (B, F, 3, H, W), F of any length, or of single frames (B, 3, H, W).
 
         The first frame stands at that place of the group, 0 for its key frame, and is given the heatmaps of the frame
         before; a later one without any takes zeros. After the last place comes the next key frame.
@@ -70,7 +70,6 @@ class FrameGroup:
         return (torch.stack(heatmaps, 1),)
 
     def _look(self, net: Any, image: Any, before: Any, place: int) -> Any:
-        """Return the heatmaps of one frame."""
         if place == 0:
             return self.key.forward(net.key, image)[0]
         own = getattr(net.frames, str(place - 1))
@@ -89,7 +88,7 @@ class FrameGroup:
 
 
 def family_of(tree: Mapping[str, Any], known: Mapping[str, Family]) -> Family:
-    """Return the family of groups that a space's tree describes, made of two of the families that are known."""
+    """The family of groups that a space's tree describes, made of two of the families that are known."""
     found = []
     for name in (KEY, FRAMES):
         node = tree.get(name)
@@ -109,19 +108,19 @@ def family_of(tree: Mapping[str, Any], known: Mapping[str, Family]) -> Family:
 
 
 def clip(tree: Any) -> list[ClipFrame]:
-    """Return the frames of a group: the key frame, whose network is fixed, then those with networks of their own."""
+    """The frames of a group: the key frame, whose network is fixed, then those with networks of their own."""
     later = (ClipFrame(str(n + 1), f"{FRAMES}.{n}.", f"{FRAMES}.blocks.{n}.") for n in range(tree.frames.depth))
     return [ClipFrame(KEY, f"{KEY}."), *later]
 
 
 def key_everywhere(net: Any, clips: Any) -> tuple[Any, ...]:
-    """Return the heatmaps of a group's key network on every frame of clips: what the lighter ones can learn from."""
+    """The heatmaps of a group's key network on every frame of clips: what the lighter ones can learn from."""
     family = net.wiring.__self__
     return (family.key.forward(net.key, clips.flatten(0, 1))[0].unflatten(0, clips.shape[:2]),)
 
 
 def length(net: Any) -> int:
-    """Return how many frames a group has, its key frame among them."""
+    """How many frames a group has, its key frame among them."""
     return 1 + len(list(net.frames.children()))
 
 

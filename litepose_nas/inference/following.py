@@ -36,10 +36,10 @@ class Follower(Protocol):
     """What takes a video frame by frame. All it remembers is what `remember` gives, so that it can go on elsewhere."""
 
     def step(self, image: Image, place: int) -> list[FramePerson]:
-        """Return the people of the next frame, which is at this place of the video, the surest first."""
+        """The people of the next frame, which is at this place of the video, the surest first."""
 
     def remember(self) -> Arrays:
-        """Return what must be known of the frames so far."""
+        """What must be known of the frames so far."""
 
     def recall(self, arrays: Arrays) -> None:
         """Go on where `remember` was asked."""
@@ -120,7 +120,7 @@ class FollowEach:
         return None if followed else whole
 
     def _and_followed(self, boxes: Floats) -> Floats:
-        """Return boxes that were found, and those around people who are followed and were overlooked."""
+        """Boxes that were found, and those around people who are followed and were overlooked."""
         rows: list[list[float]] = []
         for row in sorted(boxes.tolist(), key=lambda row: -row[4]):
             if not any(overlap(row, surer) > DOUBLE for surer in rows):
@@ -153,7 +153,7 @@ class FollowEach:
 
 
 def finder(net: Net, task: Task, size: Size, least_score: float = 0.1) -> Finder:
-    """Return what finds people in a frame with a bottom-up network: boxes around their joints."""
+    """What finds people in a frame with a bottom-up network: boxes around their joints."""
 
     @inference_mode()
     def find(image: Image, place: int) -> Floats:
@@ -168,7 +168,7 @@ def finder(net: Net, task: Task, size: Size, least_score: float = 0.1) -> Finder
 
 
 def _apart(people: list[Followed], sigmas: tuple[float, ...]) -> list[Followed]:
-    """Return the people without those whose pose is that of one before them; all of them where no sigmas are known."""
+    """The people without those whose pose is that of one before them; all of them where no sigmas are known."""
     if not sigmas:
         return people
     kept: list[Followed] = []

@@ -81,7 +81,7 @@ class Online:
     def step(
         self, image: Image, boxes: NDArray[np.float64] | None = None, tracks: Sequence[int] | None = None
     ) -> list[Followed]:
-        """Return the people of the next frame, the surest first.
+        """The people of the next frame, the surest first.
 
         `boxes` (N, 5) left, top, width, height, score: everybody who is in this frame, as a detector or the truth says:
         whoever overlaps a followed person is that person, the others come in, a followed person without a box has left.
@@ -98,7 +98,7 @@ class Online:
         return sorted(people, key=lambda one: -one.score)
 
     def _given(self, boxes: NDArray[np.float64], tracks: Sequence[int] | None) -> list[_Look]:
-        """Return whom boxes show: people who are followed, and new ones."""
+        """Whom boxes show: people who are followed, and new ones."""
         rows = [tuple(float(number) for number in row) for row in boxes.tolist()]
         if tracks is not None:
             if len(tracks) != len(rows):
@@ -113,7 +113,7 @@ class Online:
         return looks
 
     def _next(self, one: Followed | None, box: tuple[float, ...], track: int) -> _Look:
-        """Return the next look at a person: at a key frame where the box is, inside a group where the group looks."""
+        """The next look at a person: at a key frame where the box is, inside a group where the group looks."""
         place = 0 if one is None else (one.place + 1) % self.clip_length
         if one is None or place == 0:
             return _Look(track if one is None else one.track, box, 0, None)
@@ -121,7 +121,7 @@ class Online:
         return _Look(one.track, one.box if own is None else (*own, one.box[4]), place, one.heatmaps)
 
     def _kept(self, picture: Size) -> list[_Look]:
-        """Return where the people of the last frame are looked for where nobody gave a box."""
+        """Where the people of the last frame are looked for where nobody gave a box."""
         if self.state == State():
             return [_Look(0, (0.0, 0.0, float(picture[1]), float(picture[0]), 1.0), 0, None)]
         looks = []
@@ -132,7 +132,7 @@ class Online:
         return looks
 
     def _owners(self, rows: list[tuple[float, ...]]) -> dict[int, Followed]:
-        """Return the followed person of each box that overlaps one, the largest overlaps first."""
+        """The followed person of each box that overlaps one, the largest overlaps first."""
         pairs = []
         for one in self.state.people:
             own = around(one.keypoints, self.each.least_value) or one.box[:4]
@@ -176,7 +176,7 @@ class Online:
         return found
 
     def _apart(self, people: list[Followed]) -> list[Followed]:
-        """Return the people without those who have become another: of two the surer stays."""
+        """The people without those who have become another: of two the surer stays."""
         if not self.each.sigmas or len(people) < 2:
             return people
         keypoints = np.stack([one.keypoints for one in people])
@@ -187,7 +187,7 @@ class Online:
 
 
 def around(keypoints: NDArray[np.float64], least: float) -> tuple[float, ...] | None:
-    """Return the box around a person's joints (J, 3) with a value above the least, or None where there are too few."""
+    """The box around a person's joints (J, 3) with a value above the least, or None where there are too few."""
     points = keypoints[keypoints[:, 2] > least, :2]
     if len(points) < FEWEST:
         return None
@@ -197,7 +197,7 @@ def around(keypoints: NDArray[np.float64], least: float) -> tuple[float, ...] | 
 
 
 def overlap(one: Sequence[float], other: Sequence[float]) -> float:
-    """Return the area that two boxes have in common, as a share of what they cover together."""
+    """The area that two boxes have in common, as a share of what they cover together."""
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
     if width <= 0 or height <= 0:

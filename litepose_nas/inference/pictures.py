@@ -105,7 +105,7 @@ def predict_image(
     least_score: float,
     boxes: NDArray[np.float64] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the people of one picture, the surest first, as poses.json holds them."""
+    """The people of one picture, the surest first, as poses.json holds them."""
     views = task.views((image.shape[0], image.shape[1]), size, boxes)
     if not views:
         return []
@@ -124,7 +124,7 @@ def predict_image(
 
 
 def overlay(image: Image, people: Sequence[dict[str, Any]], skeleton: Skeleton) -> Image:
-    """Return a picture with the people of its entry in poses.json; a small picture is enlarged."""
+    """A picture with the people of its entry in poses.json; a small picture is enlarged."""
     zoom = float(max(1, round(480 / max(image.shape[:2]))))
     joints = np.array([person["keypoints"] for person in people], np.float32).reshape(-1, len(skeleton.names), 3)
     joints[..., :2] += HALF
@@ -132,7 +132,7 @@ def overlay(image: Image, people: Sequence[dict[str, Any]], skeleton: Skeleton) 
 
 
 def find_pictures(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:
-    """Return the pictures that paths name: files, folders and zips (not folders inside them), patterns like *.jpg."""
+    """The pictures that paths name: files, folders and zips (not folders inside them), patterns like *.jpg."""
     given = [sources] if isinstance(sources, str | os.PathLike) else sources
     found: dict[Path, None] = {}
     for source in given:
@@ -144,7 +144,7 @@ def find_pictures(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[s
 
 
 def overlay_names(paths: Iterable[Path]) -> list[str]:
-    """Return a file name for the overlay of each picture, all different."""
+    """A file name for the overlay of each picture, all different."""
     taken: set[str] = set()
     names = []
     for path in paths:

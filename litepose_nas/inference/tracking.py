@@ -31,7 +31,7 @@ class Tracks(NamedTuple):
 def follow(
     tracks: Tracks, poses: Floats, sigmas: Sequence[float], least: float = LEAST, patience: int = PATIENCE
 ) -> tuple[tuple[int, ...], Tracks]:
-    """Return the number of each pose (P, J, 3) of a new frame, and what to remember for the next."""
+    """The number of each pose (P, J, 3) of a new frame, and what to remember for the next."""
     pairs = greedy_pairs(similarities(poses, [one.keypoints for one in tracks.people], sigmas), least)
     known = {pose: tracks.people[person].track for pose, person in pairs}
     numbers, free = [], tracks.next_track
@@ -45,7 +45,7 @@ def follow(
 
 
 def greedy_pairs(similar: Floats, least: float) -> list[tuple[int, int]]:
-    """Return pairs (row, column), the most similar first, each row and column once and none below `least`.
+    """Pairs (row, column), the most similar first, each row and column once and none below `least`.
 
     Of equal ones the first row goes first, and in it the first column.
     """
@@ -63,7 +63,7 @@ def greedy_pairs(similar: Floats, least: float) -> list[tuple[int, int]]:
 
 
 def similarities(poses: Sequence[Floats] | Floats, others: Sequence[Floats], sigmas: Sequence[float]) -> Floats:
-    """Return how similar poses are (P, Q): the mean of the overlap of their boxes and that of their joints.
+    """How similar poses are (P, Q): the mean of the overlap of their boxes and that of their joints.
 
     Boxes tell people apart who move fast, joints those who stand before each other.
     """
@@ -73,7 +73,7 @@ def similarities(poses: Sequence[Floats] | Floats, others: Sequence[Floats], sig
 
 
 def similarity(one: Floats, other: Floats, sigmas: Sequence[float]) -> float:
-    """Return the mean of box overlap and object keypoint similarity of two poses; 0 where one has no joint."""
+    """The mean of box overlap and object keypoint similarity of two poses; 0 where one has no joint."""
     mine, theirs = _box(one), _box(other)
     if mine is None or theirs is None:
         return 0.0
@@ -90,7 +90,7 @@ def similarity(one: Floats, other: Floats, sigmas: Sequence[float]) -> float:
 
 
 def _box(pose: Floats) -> tuple[Floats, Floats] | None:
-    """Return the corners of the box around the joints that were found, a pixel wide at least."""
+    """The corners of the box around the joints that were found, a pixel wide at least."""
     points = pose[pose[:, 2] > 0, :2]
     if not len(points):
         return None

@@ -104,7 +104,7 @@ def predict_video(
 
 
 def drawn(image: Image, people: list[FramePerson], skeleton: Skeleton) -> Image:
-    """Return a frame with its people; everybody keeps a colour, and small frames are enlarged."""
+    """A frame with its people; everybody keeps a colour, and small frames are enlarged."""
     zoom = float(max(1, round(SMALL / max(image.shape[:2]))))
     joints = np.array([one.keypoints for one in people], np.float32).reshape(-1, len(skeleton.names), 3)
     joints[..., :2] += HALF
@@ -177,7 +177,7 @@ def _people(line: str) -> Iterator[FramePerson]:
 
 
 def _early_end(frames: VideoFrames, read: int) -> str:
-    """Return a warning where a file says that it has more frames than could be read; it may be wrong by a few."""
+    """A warning where a file says that it has more frames than could be read; it may be wrong by a few."""
     if frames.length - read <= max(2, frames.length // 50):
         return ""
     return f"{frames.source}: {read} frames could be read, and it says that it has {frames.length}: it may be cut off"

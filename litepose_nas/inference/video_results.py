@@ -20,7 +20,7 @@ COORDINATES = "pixels of the frame; the middle of its first pixel is 0, 0, as in
 def document_of(
     layout: str, frames: VideoFrames, size: tuple[int, int], people: Sequence[Sequence[FramePerson]], skeleton: Skeleton
 ) -> dict[str, Any]:
-    """Return the people of each frame (width, height) as a document of a layout."""
+    """The people of each frame (width, height) as a document of a layout."""
     posetrack = layout == "posetrack"
     shown = known_skeleton("posetrack18") if posetrack else skeleton
     images: list[dict[str, Any]] = []
@@ -55,7 +55,7 @@ def document_of(
 
 
 def shared_joints(skeleton: Skeleton) -> tuple[str, ...]:
-    """Return which of PoseTrack18's joints a skeleton has."""
+    """Which of PoseTrack18's joints a skeleton has."""
     return tuple(name for name in known_skeleton("posetrack18").names if name in skeleton.names)
 
 
@@ -79,7 +79,7 @@ def _annotation(image_id: int, number: int, person: FramePerson, joints: np.ndar
 
 
 def _in_order_of(person: FramePerson, skeleton: Skeleton, wanted: Skeleton) -> np.ndarray:
-    """Return a person's joints by the names of another skeleton, zero where there is none of the name."""
+    """A person's joints by the names of another skeleton, zero where there is none of the name."""
     joints = np.zeros((len(wanted.names), 3))
     for place, name in enumerate(wanted.names):
         if name in skeleton.names:

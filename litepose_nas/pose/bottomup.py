@@ -72,7 +72,6 @@ class BottomUp(NamedTuple):
     def target(
         self, outputs: Sequence[Tensor], joints: Tensor, masks: Tensor | None, size: Size, settings: LossSettings
     ) -> Loss:
-        """Return the loss of heatmaps at every scale and of tags."""
         sizes = [(output.shape[2], output.shape[3]) for output in outputs]
         on_maps: list[Tensor | None] = [None] * len(sizes)
         heatmaps, indices = bottomup_targets(joints, size, sizes, settings.sigma, settings.exact)
@@ -85,9 +84,8 @@ class BottomUp(NamedTuple):
         return distillation_loss(outputs, teacher, self.joints, settings)
 
     def people(self, outputs: Sequence[Tensor], flipped: Sequence[Tensor] | None, size: Size) -> list[People]:
-        """Return the people in each picture, grouped by their tags."""
         return decode(outputs, self, flipped, size)
 
     def gather(self, found: Sequence[PicturePeople]) -> list[PicturePeople]:
-        """Return what was given: a picture has one view."""
+        """What was given: a picture has one view."""
         return list(found)

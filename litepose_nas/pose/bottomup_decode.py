@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def position_cue(cue: Sequence[float], height: int, width: int, like: Tensor) -> Tensor:
-    """Return (H, W): cue[0] * x + cue[1] * y with x and y running from -0.5 to 0.5 over the picture."""
+    """(H, W): cue[0] * x + cue[1] * y with x and y running from -0.5 to 0.5 over the picture."""
     x = (torch.arange(width, device=like.device, dtype=like.dtype) + 0.5) / width - 0.5
     y = (torch.arange(height, device=like.device, dtype=like.dtype) + 0.5) / height - 0.5
     return cue[0] * x + cue[1] * y[:, None]
@@ -99,7 +99,7 @@ def empty(joints: int) -> NDArray[np.float32]:
 
 
 def checked(heatmaps: Tensor, tags: Tensor, settings: Grouping) -> tuple[Tensor, Tensor]:
-    """Return both as float32 tensors without history, or say what is wrong with them."""
+    """Both as float32 tensors without history; an error says what is wrong with them."""
     heatmaps, tags = torch.as_tensor(heatmaps).detach(), torch.as_tensor(tags).detach()
     if heatmaps.dim() != 4 or tags.dim() != 5 or tags.shape[:4] != heatmaps.shape:
         raise UserError(
@@ -140,7 +140,7 @@ def decode(
 def combine(
     outputs: Sequence[Tensor], task: BottomUp, flipped: Sequence[Tensor] | None, input_size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Return the averaged heatmaps (B, J, H, W) and the stacked tags (B, J, H, W, 1 or 2)."""
+    """The averaged heatmaps (B, J, H, W) and the stacked tags (B, J, H, W, 1 or 2)."""
     heatmaps, tags = merge_scales(outputs, task)
     stack = [tags]
     if flipped is not None:
@@ -163,7 +163,7 @@ def mirror_order(joints: int, flip_pairs: Sequence[tuple[int, int]]) -> list[int
 
 
 def merge_scales(outputs: Sequence[Tensor], task: BottomUp) -> tuple[Tensor, Tensor]:
-    """Return heatmaps averaged over the outputs and tags, both (B, J, H, W) at the finest size, as float32."""
+    """Heatmaps averaged over the outputs and tags, both (B, J, H, W) at the finest size, as float32."""
     coarse, *finer = (output.detach().float() for output in outputs)
     wanted = [2 * task.joints, *[task.joints] * len(finer)]
     if (found := [output.shape[1] for output in (coarse, *finer)]) != wanted:
@@ -180,5 +180,5 @@ def merge_scales(outputs: Sequence[Tensor], task: BottomUp) -> tuple[Tensor, Ten
 
 
 def resize(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return the maps at another size, bilinear, with pixel edges (not centres) aligned."""
+    """The maps at another size, bilinear, with pixel edges (not centres) aligned."""
     return F.interpolate(maps, size=size, mode="bilinear", align_corners=False)

@@ -36,17 +36,17 @@ class Grid(NamedTuple):
 
 
 def middles(length: int, count: int) -> Grid:
-    """Return the grid whose every pixel covers its share of the input."""
+    """The grid whose every pixel covers its share of the input."""
     return Grid(length / count / 2, length / count)
 
 
 def corners(length: int, count: int) -> Grid:
-    """Return the grid that stands on every stride-th pixel of the input, from the first on."""
+    """The grid that stands on every stride-th pixel of the input, from the first on."""
     return Grid(0.5, length / count)
 
 
 def ends(length: int, count: int) -> Grid:
-    """Return the grid from the input's first pixel to its last."""
+    """The grid from the input's first pixel to its last."""
     return Grid(0.5, (length - 1) / max(count - 1, 1))
 
 
@@ -72,7 +72,7 @@ def named_codec(name: str) -> Codec:
 def encode(
     joints: Tensor, input_size: tuple[int, int], size: tuple[int, int], codec: Codec, sigma: float = 2.0
 ) -> tuple[Tensor, Tensor]:
-    """Return heatmaps (B, J, h, w) of joints (B, J, 3) in pixels of the input, and which joints are asked for."""
+    """Heatmaps (B, J, h, w) of joints (B, J, 3) in pixels of the input, and which joints are asked for."""
     labelled = joints[..., 2] > 0
     axes, near = [], labelled
     for axis, (length, count) in enumerate(zip(input_size[::-1], size[::-1], strict=True)):
@@ -87,7 +87,7 @@ def encode(
 
 
 def decode_heatmaps(heatmaps: Tensor, input_size: tuple[int, int], codec: Codec) -> Tensor:
-    """Return the joints (B, J, 3) of heatmaps (B, J, h, w): x, y in pixels of the input, and the largest value."""
+    """The joints (B, J, 3) of heatmaps (B, J, h, w): x, y in pixels of the input, and the largest value."""
     batch, joints, height, width = heatmaps.shape
     maps = heatmaps.flatten(0, 1)
     value, pixel = maps.flatten(1).max(1)
@@ -101,7 +101,7 @@ def decode_heatmaps(heatmaps: Tensor, input_size: tuple[int, int], codec: Codec)
 
 
 def quarter(maps: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return pixels (x, y) of maps (N, h, w), a quarter nearer to the higher neighbour; not at the edge."""
+    """Pixels (x, y) of maps (N, h, w), a quarter nearer to the higher neighbour; not at the edge."""
     height, width = maps.shape[-2:]
     row = torch.arange(len(maps), device=maps.device)
     dx = maps[row, y, (x + 1).clamp(max=width - 1)] - maps[row, y, (x - 1).clamp(min=0)]
@@ -111,7 +111,7 @@ def quarter(maps: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def taylor(maps: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where the logarithm of blurred maps (N, h, w) peaks near pixels (x, y), by its second-order expansion."""
+    """Where the logarithm of blurred maps (N, h, w) peaks near pixels (x, y), by its second-order expansion."""
     height, width = maps.shape[-2:]
     if height < 3 or width < 3:
         return quarter(maps, x, y)
@@ -135,7 +135,7 @@ def taylor(maps: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _blurred(maps: Tensor, x: Tensor, y: Tensor, room: Tensor) -> Tensor:
-    """Return the 3 x 3 pixels around (x, y) of each map, after a Gaussian that is cut off at its own `room`."""
+    """The 3 x 3 pixels around (x, y) of each map, after a Gaussian that is cut off at its own `room`."""
     span = torch.arange(-REACH, REACH + 1, device=maps.device)
     bell = (-(span.float() ** 2) / (2 * BLUR * BLUR)).exp()
     weights = bell * (span.abs() <= room[:, None])  # (N, 11)
@@ -149,6 +149,6 @@ def _blurred(maps: Tensor, x: Tensor, y: Tensor, room: Tensor) -> Tensor:
 
 
 def mirrored_back(heatmaps: Tensor, mirror: list[int], codec: Codec) -> Tensor:
-    """Return the heatmaps of mirrored pictures as those of the pictures themselves."""
+    """The heatmaps of mirrored pictures as those of the pictures themselves."""
     back = heatmaps.flip(-1)[:, mirror]
     return torch.cat([back[..., :1], back[..., :-1]], dim=-1) if codec.shift else back

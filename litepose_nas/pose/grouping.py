@@ -33,12 +33,12 @@ class Peaks(NamedTuple):
 
 
 def reference_cost(distance: NDArray[np.float64], value: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
-    """Return the published price of peak i joining person k: the rounded tag distance first, the score second."""
+    """The published price of peak i joining person k: the rounded tag distance first, the score second."""
     return np.round(distance) * 100 - value[:, None]
 
 
 def capped_cost(distance: NDArray[np.float64], value: NDArray[np.float64], threshold: float) -> NDArray[np.float64]:
-    """Return the published price, with one price for every pair that is too far apart to be joined."""
+    """The published price, with one price for every pair that is too far apart to be joined."""
     # A pair beyond the threshold is undone after the assignment. If those pairs have prices of their own, the solver
     # gives up a good pair of one person to make a hopeless pair of another one a little less hopeless.
     beyond = 100.0 * (np.ceil(threshold) + 1)
@@ -49,14 +49,14 @@ ASSIGNMENTS = {"reference": reference_cost, "capped": capped_cost}
 
 
 def joint_order(joints: int) -> list[int]:
-    """Return the order in which the joints are visited: head and trunk before limbs for COCO and CrowdPose."""
+    """The order in which the joints are visited: head and trunk before limbs for COCO and CrowdPose."""
     # The list was made for COCO. CrowdPose (14 joints) was published with the same indices, whose names differ there.
     coco = [0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16]
     return [joint for joint in coco if joint < joints] if joints in (14, 17) else list(range(joints))
 
 
 def group(peaks: Peaks, order: Sequence[int], settings: Grouping) -> NDArray[np.int64]:
-    """Return (P, J): the peak each person took for each joint, -1 for none; people in the order of their creation."""
+    """(P, J): the peak each person took for each joint, -1 for none; people in the order of their creation."""
     if settings.assignment not in ASSIGNMENTS:
         hint = nearest(settings.assignment, ASSIGNMENTS)
         raise UserError(f"the grouping knows no assignment {settings.assignment!r}: {hint}")

@@ -43,7 +43,7 @@ class BottomUpLoss(NamedTuple):
 
 
 def heatmap_loss(prediction: Tensor, target: Tensor, mask: Tensor | None = None, foreground: float = 0.0) -> Tensor:
-    """Return (B,): mean squared error over all joints and pixels, pixels outside mask (B, H, W) counting as zero."""
+    """(B,): mean squared error over all joints and pixels, pixels outside mask (B, H, W) counting as zero."""
     # In float32 whatever autocast says: squares of small errors are below what half precision can hold.
     square = (prediction.float() - target) ** 2
     if foreground:
@@ -55,7 +55,7 @@ def heatmap_loss(prediction: Tensor, target: Tensor, mask: Tensor | None = None,
 
 
 def over_pairs(tags: TagStatistics, price: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return (B,): half the mean of price(difference) over the ordered pairs of different people; 0 below two."""
+    """(B,): half the mean of price(difference) over the ordered pairs of different people; 0 below two."""
     difference = tags.mean[:, :, None] - tags.mean[:, None]
     pair = tags.present[:, :, None] & tags.present[:, None]
     pair = pair & ~torch.eye(pair.shape[1], dtype=torch.bool, device=pair.device)
@@ -64,28 +64,28 @@ def over_pairs(tags: TagStatistics, price: Callable[[Tensor], Tensor]) -> Tensor
 
 
 def push_exp(tags: TagStatistics) -> Tensor:
-    """Return the published push, exp(-d^2): its gradient vanishes where two tags coincide."""
+    """The published push, exp(-d^2): its gradient vanishes where two tags coincide."""
     return over_pairs(tags, lambda d: torch.exp(-d * d))
 
 
 def push_hinge(tags: TagStatistics) -> Tensor:
-    """Return max(0, 1 - |d|): a constant gradient until people are 1 apart."""
+    """max(0, 1 - |d|): a constant gradient until people are 1 apart."""
     return over_pairs(tags, lambda d: (1 - d.abs()).clamp(min=0))
 
 
 def push_wide_hinge(tags: TagStatistics) -> Tensor:
-    """Return max(0, 1 - |d| / 2)^2: strongest where tags coincide, silent when people are 2 apart."""
+    """max(0, 1 - |d| / 2)^2: strongest where tags coincide, silent when people are 2 apart."""
     # 2 is twice the tag threshold of the decode: half the way stays for the spread inside a person.
     return over_pairs(tags, lambda d: (1 - d.abs() / 2).clamp(min=0) ** 2)
 
 
 def push_log(tags: TagStatistics) -> Tensor:
-    """Return max(0, -log(|d| / 2 + 0.05)): a gradient that grows toward coincidence, up to 10."""
+    """max(0, -log(|d| / 2 + 0.05)): a gradient that grows toward coincidence, up to 10."""
     return over_pairs(tags, lambda d: (-torch.log(d.abs() / 2 + 0.05)).clamp(min=0))
 
 
 def push_spread(tags: TagStatistics) -> Tensor:
-    """Return max(0, 1 - deviation / wanted): the people's standard deviation against that of tags 2 apart."""
+    """max(0, 1 - deviation / wanted): the people's standard deviation against that of tags 2 apart."""
     people = tags.people.clamp(min=1)
     centre = (tags.mean * tags.present).sum(1) / people
     offset = torch.where(tags.present, tags.mean - centre[:, None], 0.0)
@@ -106,7 +106,7 @@ PUSHES: dict[str, Callable[[TagStatistics], Tensor]] = {
 
 
 def tag_loss(tags: Tensor, index: Tensor, seen: Tensor, push: str = "exp") -> tuple[Tensor, Tensor]:
-    """Return (push, pull), each (B,): tags (B, J, H, W) read at index (B, P, J) wherever seen (B, P, J)."""
+    """(push, pull), each (B,): tags (B, J, H, W) read at index (B, P, J) wherever seen (B, P, J)."""
     if push not in PUSHES:
         raise UserError(f"the tag loss knows no push {push!r}: {nearest(push, PUSHES)}")
     flat = tags.flatten(1)
@@ -130,7 +130,7 @@ def bottomup_loss(
     indices: tuple[Tensor, Tensor],
     settings: LossSettings = LossSettings(),  # noqa: B008
 ) -> BottomUpLoss:
-    """Return the loss of outputs (B, 2J, h, w), (B, J, H, W), ... against their targets, the mean over pictures.
+    """The loss of outputs (B, 2J, h, w), (B, J, H, W), ... against their targets, the mean over pictures.
 
     A network may have fewer outputs than there are targets: the finer ones are not asked of it.
     """
@@ -154,7 +154,7 @@ def distillation_loss(
     joints: int,
     settings: LossSettings = LossSettings(),  # noqa: B008
 ) -> Tensor:
-    """Return how far outputs are from a teacher's: heatmaps everywhere, tags where the teacher sees a joint."""
+    """How far outputs are from a teacher's: heatmaps everywhere, tags where the teacher sees a joint."""
     teacher = [output.detach().float() for output in teacher]
     seen = teacher[0][:, :joints].clamp(0, 1)
     heat = sum(

@@ -14,7 +14,7 @@ from litepose_nas.task_kind import TaskKind
 
 
 def make_task(skeleton: Skeleton, info: Mapping[str, Any], kind: str = TaskKind.BOTTOMUP, clip_length: int = 1) -> Task:
-    """Return the task of people with this skeleton; `info` is what a task's `to_info` said, or a recipe's."""
+    """The task of people with this skeleton; `info` is what a task's `to_info` said, or a recipe's."""
     if TaskKind(kind).clips:
         return Temporal.from_info(skeleton, info, clip_length)
     return (TopDown if TaskKind(kind).one_person else BottomUp).from_info(skeleton, info)

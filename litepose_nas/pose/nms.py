@@ -9,7 +9,7 @@ Floats = NDArray[np.float64]
 
 
 def oks(one: Floats, others: Floats, area: float, areas: Floats, sigmas: Floats) -> Floats:
-    """Return (P,): the similarity of a person (J, 2) to others (P, J, 2), all joints counting, areas averaged."""
+    """(P,): the similarity of a person (J, 2) to others (P, J, 2), all joints counting, areas averaged."""
     square = ((others - one) ** 2).sum(-1)
     spread = (2 * sigmas) ** 2 * 2 * np.maximum((area + areas) / 2, np.finfo(float).eps)[:, None]
     return np.exp(-square / spread).mean(-1)
@@ -18,7 +18,7 @@ def oks(one: Floats, others: Floats, area: float, areas: Floats, sigmas: Floats)
 def oks_nms(
     keypoints: Floats, scores: NDArray[np.float32], areas: Floats, sigmas: Floats, threshold: float
 ) -> NDArray[np.int64]:
-    """Return who stays of people (P, J, 2), the surest first: nobody more similar to a surer one than the threshold."""
+    """Who stays of people (P, J, 2), the surest first: nobody more similar to a surer one than the threshold."""
     left = np.argsort(-scores, kind="stable")
     kept = []
     while len(left):

@@ -42,7 +42,7 @@ def cut(heat: Tensor, tag: Tensor) -> Tiles:
 
 
 def rounded_distance_(differences: Sequence[Tensor]) -> Tensor:
-    """Return the rounded Euclidean length of a vector given by its components, which are overwritten."""
+    """The rounded Euclidean length of a vector given by its components, which are overwritten."""
     if len(differences) == 1:
         return differences[0].abs_().round_()  # sqrt(x * x) is |x| to the bit in binary arithmetic
     square = differences[0].square_()

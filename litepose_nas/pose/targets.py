@@ -9,13 +9,13 @@ from torch import Tensor
 
 
 def scale_joints(joints: Tensor, input_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Return joints (B, P, J, 3) given in pixels of the input (height, width) in pixels of a map of another size."""
+    """Joints (B, P, J, 3) given in pixels of the input (height, width) in pixels of a map of another size."""
     ratio = joints.new_tensor([size[1] / input_size[1], size[0] / input_size[0], 1.0])
     return joints * ratio
 
 
 def joint_pixels(joints: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return (x, y, seen), each (B, P, J): the truncated pixel of each joint and whether it is labelled and inside."""
+    """(x, y, seen), each (B, P, J): the truncated pixel of each joint and whether it is labelled and inside."""
     labelled = joints[..., 2] > 0
     # Rows that only fill up the batch may hold anything, NaN as well: they become pixel 0 and stay unseen.
     place = torch.where(labelled[..., None], joints[..., :2], 0.0).trunc()
@@ -25,7 +25,7 @@ def joint_pixels(joints: Tensor, height: int, width: int) -> tuple[Tensor, Tenso
 
 
 def joint_indices(joints: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Return (index, seen), each (B, P, J): where in a flattened (J, H, W) map each joint of each person is read."""
+    """(index, seen), each (B, P, J): where in a flattened (J, H, W) map each joint of each person is read."""
     height, width = size
     x, y, seen = joint_pixels(joints, height, width)
     joint = torch.arange(joints.shape[2], device=joints.device)
@@ -33,7 +33,7 @@ def joint_indices(joints: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor
 
 
 def gaussian_heatmaps(joints: Tensor, size: tuple[int, int], sigma: float = 2.0, exact: bool = False) -> Tensor:
-    """Return (B, J, H, W) heatmaps of joints (B, P, J, 3) in map pixels: a Gaussian each, the maximum over people.
+    """(B, J, H, W) heatmaps of joints (B, P, J, 3) in map pixels: a Gaussian each, the maximum over people.
 
     The published Gaussian stands on the middle of its joint's pixel, an exact one on the joint itself.
     """
@@ -71,7 +71,7 @@ def bottomup_targets(
     sigma: float = 2.0,
     exact: bool = False,
 ) -> tuple[list[Tensor], tuple[Tensor, Tensor]]:
-    """Return the heatmaps of every output and the tag indices on the first one, from joints in input pixels."""
+    """The heatmaps of every output and the tag indices on the first one, from joints in input pixels."""
     on_map = [scale_joints(joints, input_size, size) for size in sizes]
     heatmaps = [gaussian_heatmaps(placed, size, sigma, exact) for placed, size in zip(on_map, sizes, strict=True)]
     return heatmaps, joint_indices(on_map[0], sizes[0])

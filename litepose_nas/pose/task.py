@@ -50,35 +50,35 @@ class Task(Protocol):
         """Whether it looks into the true boxes only because no others were given."""
 
     def to_info(self) -> dict[str, Any]:
-        """Return what must travel with weights; each task has a `from_info` that reads it."""
+        """What must travel with weights; each task has a `from_info` that reads it."""
 
     def with_boxes(self, boxes: Boxes, every: bool = False) -> Task:
-        """Return the task that looks into these boxes, by image; with `every`, nobody is taken for another's double."""
+        """The task that looks into these boxes, by image; with `every`, nobody is taken for another's double."""
 
     def items(self, pictures: Pictures) -> int:
-        """Return how many things there are to learn from in an epoch: pictures or people."""
+        """How many things there are to learn from in an epoch: pictures or people."""
 
     def train_batch(
         self, pictures: Pictures, size: Size, batch: int, seed: int, step: int, augment: Augment | None
     ) -> Batch:
-        """Return the training batch of a step; it depends on nothing else. None: nothing is augmented."""
+        """The training batch of a step; it depends on nothing else. None: nothing is augmented."""
 
     def eval_batches(self, pictures: Pictures, size: Size, batch: int = 16) -> Iterator[Fitted]:
         """Yield every view of the pictures in their order, each with its map."""
 
     def views(self, picture: Size, size: Size, boxes: NDArray[np.float64] | None = None) -> list[View]:
-        """Return what a network is shown of one picture; boxes (N, 5) are for a task that needs them."""
+        """What a network is shown of one picture; boxes (N, 5) are for a task that needs them."""
 
     def target(
         self, outputs: Sequence[Tensor], joints: Tensor, masks: Tensor | None, size: Size, settings: LossSettings
     ) -> Loss:
-        """Return the loss against the truth of one batch, made once for all networks whose outputs are so large."""
+        """The loss against the truth of one batch, made once for all networks whose outputs are so large."""
 
     def distillation(self, outputs: Sequence[Tensor], teacher: Sequence[Tensor], settings: LossSettings) -> Tensor:
-        """Return how far outputs are from a teacher's."""
+        """How far outputs are from a teacher's."""
 
     def people(self, outputs: Sequence[Tensor], flipped: Sequence[Tensor] | None, size: Size) -> list[People]:
-        """Return the people in each view, in pixels of the input, from outputs and those of the mirrored views."""
+        """The people in each view, in pixels of the input, from outputs and those of the mirrored views."""
 
     def gather(self, found: Sequence[PicturePeople]) -> list[PicturePeople]:
-        """Return the people of each picture from those of its views."""
+        """The people of each picture from those of its views."""

@@ -72,7 +72,7 @@ class Temporal(NamedTuple):
     def train_batch(
         self, pictures: Pictures, size: Size, batch: int, seed: int, step: int, augment: Augment | None
     ) -> Batch:
-        """Return clips: every one once an epoch in a new order, all its frames changed by the same draws."""
+        """Clips: every one once an epoch in a new order, all its frames changed by the same draws."""
         found, where = pictures.clips(self.clip_length), pictures.dataset.annotations
         if not found:
             raise UserError(
@@ -102,7 +102,7 @@ class Temporal(NamedTuple):
     def target(
         self, outputs: Sequence[Tensor], joints: Tensor, masks: Tensor | None, size: Size, settings: LossSettings
     ) -> Loss:
-        """Return the loss of the frames after the key frame, whose network does not learn any more."""
+        """The loss of the frames after the key frame, whose network does not learn any more."""
         folded = _later(joints).flatten(0, 1)[:, None]
         loss = self.each.target(_folded(outputs), folded, None, size, settings)
         return lambda outputs: loss(_folded(outputs))
@@ -111,7 +111,7 @@ class Temporal(NamedTuple):
         return self.each.distillation(_folded(outputs), _folded(teacher), settings)
 
     def people(self, outputs: Sequence[Tensor], flipped: Sequence[Tensor] | None, size: Size) -> list[People]:
-        """Return the one person in each frame of each clip, clip by clip."""
+        """The one person in each frame of each clip, clip by clip."""
 
         def every(outputs: Sequence[Tensor]) -> list[Tensor]:
             return [output.flatten(0, -4) for output in outputs]
@@ -119,7 +119,7 @@ class Temporal(NamedTuple):
         return self.each.people(every(outputs), None if flipped is None else every(flipped), size)
 
     def gather(self, found: Sequence[PicturePeople]) -> list[PicturePeople]:
-        """Return the people of each picture; a frame in which nobody asked for the person is left out."""
+        """The people of each picture; a frame in which nobody asked for the person is left out."""
         return self.each.gather([one for one in found if one.image_id != NOBODY])
 
     def _cut(
@@ -132,7 +132,7 @@ class Temporal(NamedTuple):
         return samples
 
     def _looks(self, dataset: Dataset, clip: Clip) -> list[tuple[int, Box]]:
-        """Return by which frame's box each frame is cut out, and the box."""
+        """By which frame's box each frame is cut out, and the box."""
         found: list[tuple[int, Box]] = []
         boxes = [_box(dataset, index, person) for index, person in _places(clip)]
         known = next((number, box) for number, box in enumerate(boxes) if box is not None)
@@ -155,7 +155,7 @@ class Temporal(NamedTuple):
 
 
 def as_group(task: Task) -> Temporal:
-    """Return a task that sees one person at a time as one of clips: a network of single frames is a group of one."""
+    """A task that sees one person at a time as one of clips: a network of single frames is a group of one."""
     if isinstance(task, TopDown):
         return Temporal(task, 1)
     if not isinstance(task, Temporal):
@@ -203,7 +203,7 @@ def _box(dataset: Dataset, index: int, person: int) -> Box | None:
 
 
 def _joints(dataset: Dataset, clip: Clip) -> list[NDArray[np.float32]]:
-    """Return the person's joints in each frame, continuous; none labelled where nobody is."""
+    """The person's joints in each frame, continuous; none labelled where nobody is."""
     nobody = np.zeros((len(dataset.skeleton.names), 3), np.float32)
     places = _places(clip)
     return [nobody if p < 0 else loader.continuous(dataset.records[i].joints[p]) for i, p in places]
@@ -223,7 +223,7 @@ def _clips(batch: Batch, frames: int) -> Batch:
 
 
 def _later(frames: Tensor) -> Tensor:
-    """Return (B, F, ...) without the key frame, where there are others."""
+    """(B, F, ...) without the key frame, where there are others."""
     return frames[:, 1:] if frames.shape[1] > 1 else frames
 
 

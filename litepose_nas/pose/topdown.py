@@ -50,7 +50,7 @@ class TopDown(NamedTuple):
 
     @classmethod
     def from_info(cls, skeleton: Skeleton, info: Mapping[str, Any]) -> TopDown:
-        """Return the task; files of weights that name no codec are of networks that others trained, with the plain one.
+        """The task; files of weights that name no codec are of networks that others trained, with the plain one.
 
         `joints_weight` is for training: a recipe says it, a file does not.
         """
@@ -74,7 +74,7 @@ class TopDown(NamedTuple):
     def train_batch(
         self, pictures: Pictures, size: Size, batch: int, seed: int, step: int, augment: Augment | None
     ) -> Batch:
-        """Return cut-outs: every person once an epoch in a new order, each changed by its own draws."""
+        """Cut-outs: every person once an epoch in a new order, each changed by its own draws."""
         people, where = pictures.people, pictures.dataset.annotations
         if not len(people):
             raise UserError(
@@ -96,7 +96,7 @@ class TopDown(NamedTuple):
         return loader.view_batches(pictures, self.shots(pictures, size), size, batch, pixels=self.pixels)
 
     def shots(self, pictures: Pictures, size: Size) -> list[tuple[int, View]]:
-        """Return the boxes to look into, each with the place of its picture."""
+        """The boxes to look into, each with the place of its picture."""
         shots = []
         for index, record in enumerate(pictures.dataset.records):
             given = _true(record.boxes) if self.boxes is None else self.boxes.get(record.image_id, np.zeros((0, 5)))
@@ -105,7 +105,7 @@ class TopDown(NamedTuple):
         return shots
 
     def views(self, picture: Size, size: Size, boxes: NDArray[np.float64] | None = None) -> list[View]:
-        """Return a cut-out of each box that lies in the picture; without boxes the whole picture is one."""
+        """A cut-out of each box that lies in the picture; without boxes the whole picture is one."""
         if boxes is None:
             whole = (0.0, 0.0, float(picture[1]), float(picture[0]), 1.0)
             return [View(aug.fit_warp(picture, size), whole)]
@@ -120,7 +120,7 @@ class TopDown(NamedTuple):
     def target(
         self, outputs: Sequence[Tensor], joints: Tensor, masks: Tensor | None, size: Size, settings: LossSettings
     ) -> Loss:
-        """Return the loss of the heatmaps; joints that nobody labelled ask for nothing."""
+        """The loss of the heatmaps; joints that nobody labelled ask for nothing."""
         (heatmaps,) = outputs
         maps = (heatmaps.shape[2], heatmaps.shape[3])
         wanted, asked = encode(joints[:, 0], size, maps, named_codec(self.codec), settings.sigma)
@@ -139,7 +139,7 @@ class TopDown(NamedTuple):
         return heatmap_loss(self._checked(outputs), wanted, None, settings.foreground).mean()
 
     def people(self, outputs: Sequence[Tensor], flipped: Sequence[Tensor] | None, size: Size) -> list[People]:
-        """Return the one person in each cut-out; the score is the mean over joints with a value that counts."""
+        """The one person in each cut-out; the score is the mean over joints with a value that counts."""
         codec, heatmaps = named_codec(self.codec), self._checked(outputs).float()
         if flipped is not None:
             back = mirrored_back(self._checked(flipped).float(), mirror_order(self.joints, self.flip_pairs), codec)
@@ -155,7 +155,7 @@ class TopDown(NamedTuple):
         return [People(person[None], score[None]) for person, score in zip(found, scores, strict=True)]
 
     def gather(self, found: Sequence[PicturePeople]) -> list[PicturePeople]:
-        """Return the people of each picture, scored with their boxes; of two who are one the surer stays."""
+        """The people of each picture, scored with their boxes; of two who are one the surer stays."""
         of_image: dict[int, list[PicturePeople]] = {}
         for one in found:
             of_image.setdefault(one.image_id, []).append(one)
@@ -181,7 +181,7 @@ class TopDown(NamedTuple):
 
 
 def joint_weights(names: Sequence[str]) -> tuple[float, ...]:
-    """Return how much each joint counts where those that are hard to find shall count more, by their names."""
+    """How much each joint counts where those that are hard to find shall count more, by their names."""
     weights = tuple(next((weight for part, weight in HARD.items() if part in name.lower()), 1.0) for name in names)
     if len(set(weights)) == 1:
         raise UserError(f"joints_weight: no joint of {', '.join(names)} is a {', '.join(HARD)}; leave it out")

@@ -171,7 +171,7 @@ class _State:
         )
 
     def _finite(self, grad: Tensor) -> bool:
-        """Tell whether a half-precision gradient did not overflow, and choose the next scale."""
+        """Whether a half-precision gradient did not overflow, and choose the next scale."""
         fine = bool(torch.isfinite(grad).all())
         self.calm = self.calm + 1 if fine else 0
         if not fine or self.calm == 1000:

@@ -6,13 +6,10 @@ network are the first ones of a wider, and narrower heads are parts of wider one
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape, ceil_div
+from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow, linear, maybe, norm
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class PatchStem(NamedTuple):
@@ -29,7 +26,7 @@ class PatchStem(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, ceil_div(h, 4), ceil_div(w, 4)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.davit_torch import PatchStemModule
 
         return PatchStemModule(self)
@@ -54,7 +51,7 @@ class PatchEmbed(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, ceil_div(h, 2), ceil_div(w, 2)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.davit_torch import PatchEmbedModule
 
         return PatchEmbedModule(self)
@@ -98,7 +95,7 @@ class WindowBlock(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.davit_torch import WindowBlockModule
 
         return WindowBlockModule(self)
@@ -129,14 +126,14 @@ class ChannelBlock(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.davit_torch import ChannelBlockModule
 
         return ChannelBlockModule(self)
 
 
 def _around(block: WindowBlock | ChannelBlock, steps: list[Step], found: str, h: int, w: int) -> list[Op]:
-    """Return the whole flow: a depthwise convolution before the attention, one behind it, the feed-forward net."""
+    """The whole flow: a depthwise convolution before the attention, one behind it, the feed-forward net."""
     dim, tokens = block.dim, h * w
     place = conv(h, w, dim, dim, 3, groups=dim, norm=False, act=False, bias=True)
     return flow(
@@ -166,7 +163,7 @@ class LayerNorm2d(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.davit_torch import LayerNorm2dModule
 
         return LayerNorm2dModule(self)

@@ -15,18 +15,15 @@ if TYPE_CHECKING:
 
 
 def tokens_of(x: Tensor) -> Tensor:
-    """Return a feature as tokens (batch, height x width, channels)."""
+    """A feature as tokens (batch, height x width, channels)."""
     return x.flatten(2).transpose(1, 2)
 
 
 def feature_of(tokens: Tensor, like: Tensor) -> Tensor:
-    """Return tokens as a feature of the same height and width as another."""
     return tokens.transpose(1, 2).unflatten(2, like.shape[2:])
 
 
 class LayerNorm2dModule(nn.Module):
-    """Layer normalisation of each place over its channels."""
-
     def __init__(self, block: LayerNorm2d):
         super().__init__()
         self.norm = nn.LayerNorm(block.dim)
@@ -36,8 +33,6 @@ class LayerNorm2dModule(nn.Module):
 
 
 class PatchStemModule(nn.Module):
-    """A 7x7 convolution of stride 4, then layer normalisation."""
-
     def __init__(self, block: PatchStem):
         super().__init__()
         self.conv = nn.Conv2d(3, block.dim, 7, 4, 3)
@@ -55,22 +50,20 @@ class PatchConv(nn.Conv2d):
         super().__init__(cin, cout, kernel, 2, kernel - 2)
 
     def window(self, key: str, big: Tensor) -> Tensor:
-        """Return where a tensor lives in one of kernel 3: in its last rows and columns, which see the same pixels."""
+        """Where a tensor lives in one of kernel 3: in its last rows and columns, which see the same pixels."""
         for axis, size in enumerate(self.get_parameter(key).shape):
             big = big.narrow(axis, big.shape[axis] - size if axis > 1 else 0, size)
         return big
 
 
 class PatchEmbedModule(nn.Module):
-    """Layer normalisation, then a convolution of stride 2."""
-
     def __init__(self, block: PatchEmbed):
         super().__init__()
         self.norm = nn.LayerNorm(block.cin)
         self.conv = PatchConv(block.cin, block.dim, block.kernel)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the feature at half the size, rounded up."""
+        """The feature at half the size, rounded up."""
         x = feature_of(self.norm(tokens_of(x)), x)
         right, down = x.shape[3] % 2, x.shape[2] % 2
         if self.conv.kernel_size[0] == 2 and (right or down):
@@ -115,16 +108,15 @@ class ChannelBlockModule(nn.Module):
         return feature_of(tokens + self.feed(self.norm2(tokens)), x)
 
     def split(self, tokens: Tensor) -> tuple[Tensor, ...]:
-        """Return queries, keys and values (batch, heads, tokens, width) of tokens (batch, tokens, channels)."""
+        """Queries, keys and values (batch, heads, tokens, width) of tokens (batch, tokens, channels)."""
         packed = F.linear(tokens, self.qkv.flatten(0, 1), self.qkv_bias.flatten())
         return packed.unflatten(2, (3, -1, self.width)).permute(2, 0, 3, 1, 4).unbind()
 
     def merge(self, found: Tensor) -> Tensor:
-        """Return tokens of what the heads found (batch, heads, tokens, width)."""
+        """Tokens of what the heads found (batch, heads, tokens, width)."""
         return self.out(found.transpose(1, 2).flatten(2))
 
     def mix(self, tokens: Tensor, height: int, width: int) -> Tensor:
-        """Return what attention adds to the tokens of a feature."""
         q, k, v = self.split(tokens)
         # Written out: the scores are width x width, however large the picture; a fused kernel takes heads as wide as
         # there are positions for something else.
@@ -140,7 +132,7 @@ class WindowBlockModule(ChannelBlockModule):
         self.side = block.window
 
     def mix(self, tokens: Tensor, height: int, width: int) -> Tensor:
-        """Return what attention adds; without a mask, so that padded positions are attended to like any other."""
+        """What attention adds; without a mask, so that padded positions are attended to like any other."""
         tokens = windows.cut(tokens.unflatten(1, (height, width)), self.side)
         q, k, v = self.split(tokens.flatten(1, 2))
         found = self.merge(F.scaled_dot_product_attention(q, k, v))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape, ceil_div
+from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow, maybe
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class Conv3x3(NamedTuple):
@@ -24,7 +21,7 @@ class Conv3x3(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.hrnet_torch import Conv3x3Module
 
         return Conv3x3Module(self)
@@ -43,7 +40,7 @@ class BasicBlock(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.hrnet_torch import BasicBlockModule
 
         return BasicBlockModule(self)
@@ -72,7 +69,7 @@ class Bottleneck(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.hrnet_torch import BottleneckModule
 
         return BottleneckModule(self)
@@ -117,7 +114,6 @@ class Fuse(NamedTuple):
         return flow(steps)
 
     def _path(self, i: int, reads: int, h: int, w: int) -> list[Step]:
-        """Return the flow from branch i, of this size."""
         cin, cout = self.widths[i], self.widths[self.into]
         if i > self.into:
             up = cout * h * w * 4 ** (i - self.into)
@@ -135,7 +131,7 @@ class Fuse(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return (self.widths[self.into], *_halved(h, w, self.into))
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.hrnet_torch import FuseModule
 
         return FuseModule(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -13,20 +14,13 @@ if TYPE_CHECKING:
     from litepose_nas.families.hrnet_davit.hrnet import BasicBlock, Bottleneck, Conv3x3, Fuse
 
 
-class Conv3x3Module(nn.Module):
-    """A 3x3 convolution, batch normalisation, ReLU."""
-
+class Conv3x3Module(nn.Sequential):
     def __init__(self, block: Conv3x3):
-        super().__init__()
-        self.mix = conv_bn(dense(block.cin, block.cout, 3, block.stride), block.cout, nn.ReLU(inplace=True))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.mix(x)
+        mix = conv_bn(dense(block.cin, block.cout, 3, block.stride), block.cout, nn.ReLU(inplace=True))
+        super().__init__(OrderedDict(mix=mix))
 
 
 class BasicBlockModule(nn.Module):
-    """Two 3x3 convolutions beside an identity."""
-
     def __init__(self, block: BasicBlock):
         super().__init__()
         width = block.width
@@ -38,8 +32,6 @@ class BasicBlockModule(nn.Module):
 
 
 class BottleneckModule(nn.Module):
-    """1x1, 3x3 and 1x1 beside an identity or a 1x1."""
-
     def __init__(self, block: Bottleneck):
         super().__init__()
         cin, mid, cout = block.cin, block.mid, block.cout
@@ -53,8 +45,6 @@ class BottleneckModule(nn.Module):
 
 
 class FuseModule(nn.Module):
-    """Every branch brought to the size and width of one of them, added, then ReLU."""
-
     def __init__(self, block: Fuse):
         super().__init__()
         widths, into = block.widths, block.into
@@ -63,7 +53,7 @@ class FuseModule(nn.Module):
         self.paths = nn.ModuleDict({str(i): _path(i, into, widths[i], widths[into]) for i in present if i != into})
 
     def forward(self, *branches: Tensor) -> Tensor:
-        """Return the new feature of one branch, from those that are present, the finest first."""
+        """The new feature of one branch, from those that are present, the finest first."""
         height, width = branches[self.own].shape[-2:]
         paths = iter(self.paths.values())
         total: Tensor | None = None

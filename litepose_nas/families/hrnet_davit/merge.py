@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape
+from litepose_nas.blocks.block import Module, Shape
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class AddMerge(NamedTuple):
@@ -25,7 +22,7 @@ class AddMerge(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.merge_torch import AddMergeModule
 
         return AddMergeModule(self)
@@ -58,7 +55,7 @@ class GateMerge(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.merge_torch import GateMergeModule
 
         return GateMergeModule(self)

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 
 class AddMergeModule(nn.Module):
-    """The main feature plus a projection of the other."""
-
     def __init__(self, block: AddMerge):
         super().__init__()
         self.project = conv_bn(dense(block.side, block.width), block.width)
@@ -25,8 +23,6 @@ class AddMergeModule(nn.Module):
 
 
 class GateMergeModule(nn.Module):
-    """The main feature plus a projection of the other that is let through in part."""
-
     def __init__(self, block: GateMerge):
         super().__init__()
         width, side = block

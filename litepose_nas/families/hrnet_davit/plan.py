@@ -116,7 +116,7 @@ def _side(tree: Any, i: int, main: str, width: int) -> Generator[Part, None, str
 
 
 def forward(net: Any, image: Any) -> tuple[Any, ...]:
-    """Return the outputs for a batch of pictures, the coarsest first."""
+    """The outputs for a batch of pictures, the coarsest first."""
     side = [image]  # where DaViT has come to
     x = chain(net.stem, image)
     x = _joined(net, 0, x, side)

@@ -5,13 +5,10 @@ Head j works on channels j, j + heads, j + 2 heads, ... of the feature; what doe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape, ceil_div
+from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.ops import COPY, Op, Step, attention, conv, flow, norm, weights
-
-if TYPE_CHECKING:
-    from torch import nn
 
 MOST_HEADS = 4
 
@@ -82,7 +79,7 @@ class WindowCascade(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.levitpose.attention_torch import WindowCascadeModule
 
         return WindowCascadeModule(self)
@@ -149,14 +146,14 @@ class PooledCascade(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.levitpose.attention_torch import PooledCascadeModule
 
         return PooledCascadeModule(self)
 
 
 def _normed(makes: str, reads: int | str, tokens: int, cin: int, cout: int, kernel: int = 0) -> list[Step]:
-    """Return the flow of a map of single positions, a normalisation of each, and a depthwise convolution if any."""
+    """The flow of a map of single positions, a normalisation of each, and a depthwise convolution if any."""
     size = cout * tokens
     project = conv(tokens, 1, cin, cout, 1, norm=False, act=False)
     last = f"{makes}.1" if kernel else makes

@@ -27,7 +27,7 @@ class WindowHead(nn.Module):
         self.v = conv_bn(dense(chunk, chunk), chunk)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """Return what this head found in windows (batch, chunk, height, width), with a bias for each query and key."""
+        """What this head found in windows (batch, chunk, height, width), with a bias for each query and key."""
         y = attend(self.dw(self.q(x)), self.k(x), self.v(x), bias, self.scale)
         return y.transpose(1, 2).unflatten(2, x.shape[2:])
 
@@ -36,7 +36,6 @@ class ChannelNorm(nn.LayerNorm):
     """Layer normalisation over the channels of each position of a feature."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Return the normalised feature (batch, channels, height, width)."""
         return super().forward(input.movedim(1, -1)).movedim(-1, 1)
 
 
@@ -53,7 +52,7 @@ class PooledHead(nn.Module):
         self.out = nn.Sequential(nn.Linear(chunk, chunk, bias=False), nn.LayerNorm(chunk))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return what this head found in a feature (batch, chunk, height, width)."""
+        """What this head found in a feature (batch, chunk, height, width)."""
         side = min(self.side, x.shape[2]), min(self.side, x.shape[3])
         reduced = self.reduce(x if side == x.shape[2:] else F.adaptive_avg_pool2d(x, side))
         y = attend(self.q(x), self.k(reduced), self.v(reduced))
@@ -93,7 +92,7 @@ class WindowCascadeModule(nn.Module):
         return x + windows.join(found, height, width).permute(0, 3, 1, 2)
 
     def mix(self, x: Tensor) -> Tensor:
-        """Return what the heads find in windows (batch, dim, height, width)."""
+        """What the heads find in windows (batch, dim, height, width)."""
         found: list[Tensor] = []
         for j, (head, bias) in enumerate(zip(self.heads, self.biases(*x.shape[-2:]), strict=True)):
             part = own_channels(x, j, len(self.heads), self.chunk)
@@ -101,7 +100,7 @@ class WindowCascadeModule(nn.Module):
         return self.project(F.relu(torch.cat(found, 1)))
 
     def biases(self, height: int, width: int) -> Tensor:
-        """Return a bias for each head, query and key; worked out here, for a stored table of places cannot shrink."""
+        """A bias for each head, query and key; worked out here, for a stored table of places cannot shrink."""
         down, right = (self._distances(size) for size in (height, width))
         return self.bias[:, down[:, None, :, None], right[None, :, None, :]].flatten(3, 4).flatten(1, 2)
 
@@ -128,12 +127,12 @@ class PooledCascadeModule(nn.Module):
 
 
 def own_channels(x: Tensor, head: int, heads: int, chunk: int) -> Tensor:
-    """Return the channels of one head: every so many, not a band, so that the first channels are the first of each."""
+    """The channels of one head: every so many, not a band, so that the first channels are the first of each."""
     return x[:, head : heads * chunk : heads]
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, scale: float | None = None) -> Tensor:
-    """Return what queries find in values by their keys, all features, as tokens (batch, height x width, channels)."""
+    """What queries find in values by their keys, all features, as tokens (batch, height x width, channels)."""
     # With an axis for heads, of which there is one: ONNX and fused kernels take nothing else.
     each = [x.flatten(2).transpose(1, 2)[:, None] for x in (q, k, v)]
     return F.scaled_dot_product_attention(each[0], each[1], each[2], attn_mask=bias, scale=scale)[:, 0]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape, ceil_div
+from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class ConvEmbedding(NamedTuple):
@@ -36,7 +33,7 @@ class ConvEmbedding(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2**self.number), ceil_div(w, 2**self.number)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.levitpose.embedding_torch import ConvEmbeddingModule
 
         return ConvEmbeddingModule(self)
@@ -54,7 +51,7 @@ class PatchEmbedding(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 4), ceil_div(w, 4)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.levitpose.embedding_torch import PatchEmbeddingModule
 
         return PatchEmbeddingModule(self)
@@ -86,7 +83,7 @@ class LightEmbedding(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return 2 * self.half, ceil_div(h, 4), ceil_div(w, 4)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.levitpose.embedding_torch import LightEmbeddingModule
 
         return LightEmbeddingModule(self)

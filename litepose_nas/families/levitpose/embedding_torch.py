@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
 
 class ConvEmbeddingModule(nn.Sequential):
-    """3x3 convolutions of stride 2 with ReLU between them."""
-
     def __init__(self, block: ConvEmbedding):
         widths = block.widths
         cins = (3, *widths)
@@ -28,20 +27,12 @@ class ConvEmbeddingModule(nn.Sequential):
         )
 
 
-class PatchEmbeddingModule(nn.Module):
-    """One convolution of stride 4."""
-
+class PatchEmbeddingModule(nn.Sequential):
     def __init__(self, block: PatchEmbedding):
-        super().__init__()
-        self.project = conv_bn(dense(3, block.cout, block.kernel, 4), block.cout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.project(x)
+        super().__init__(OrderedDict(project=conv_bn(dense(3, block.cout, block.kernel, 4), block.cout)))
 
 
 class LightEmbeddingModule(nn.Module):
-    """Separable convolutions with two kernels side by side, behind a convolution."""
-
     def __init__(self, block: LightEmbedding):
         super().__init__()
         mid, half = block

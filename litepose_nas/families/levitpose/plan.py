@@ -84,7 +84,7 @@ def _downsample(name: str, cin: int, cout: int) -> ConvDownsample | DepthwiseDow
 
 
 def _attention(stage: Any, path: str) -> tuple[str, WindowCascade | PooledCascade]:
-    """Return the kind of a stage's attention and the block: the word says kind and size, such as pool7 or window7."""
+    """The kind of a stage's attention and the block: the word says kind and size, such as pool7 or window7."""
     found = re.fullmatch(r"(pool|window)([1-9]\d?)", stage.attention)
     if found is None:
         raise UserError(f"{path}.attention: {stage.attention!r} is not one; write pool7, window7 or another size")
@@ -103,7 +103,6 @@ def _attention(stage: Any, path: str) -> tuple[str, WindowCascade | PooledCascad
 
 
 def forward(net: Any, image: Any) -> tuple[Any, ...]:
-    """Return the heatmaps of a batch of cut-outs."""
     height, width = image.shape[-2:]
     x = chain(net.embedding, image)
     for stage in net.stages.children():

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape, ceil_div
+from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class DepthwiseFFN(NamedTuple):
@@ -32,7 +29,7 @@ class DepthwiseFFN(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.levitpose.sandwich_torch import DepthwiseFFNModule
 
         return DepthwiseFFNModule(self)
@@ -50,7 +47,7 @@ class ConvDownsample(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2), ceil_div(w, 2)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.levitpose.sandwich_torch import ConvDownsampleModule
 
         return ConvDownsampleModule(self)
@@ -72,7 +69,7 @@ class DepthwiseDownsample(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2), ceil_div(w, 2)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.levitpose.sandwich_torch import DepthwiseDownsampleModule
 
         return DepthwiseDownsampleModule(self)
@@ -107,7 +104,7 @@ class MergeDownsample(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2), ceil_div(w, 2)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.levitpose.sandwich_torch import MergeDownsampleModule
 
         return MergeDownsampleModule(self)

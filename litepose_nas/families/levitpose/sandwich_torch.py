@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 
 class DepthwiseFFNModule(nn.Module):
-    """A depthwise convolution and a feed-forward net, each added to what came in."""
-
     def __init__(self, block: DepthwiseFFN):
         super().__init__()
         dim, hidden = block
@@ -32,33 +31,19 @@ class DepthwiseFFNModule(nn.Module):
         return x + self.down(self.up(x))
 
 
-class ConvDownsampleModule(nn.Module):
-    """A 3x3 convolution of stride 2."""
-
+class ConvDownsampleModule(nn.Sequential):
     def __init__(self, block: ConvDownsample):
-        super().__init__()
-        self.project = conv_bn(dense(block.cin, block.cout, 3, 2), block.cout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.project(x)
+        super().__init__(OrderedDict(project=conv_bn(dense(block.cin, block.cout, 3, 2), block.cout)))
 
 
-class DepthwiseDownsampleModule(nn.Module):
-    """A 3x3 depthwise convolution of stride 2 and a 1x1 one."""
-
+class DepthwiseDownsampleModule(nn.Sequential):
     def __init__(self, block: DepthwiseDownsample):
-        super().__init__()
         cin, cout = block
-        self.dw = conv_bn(depthwise(cin, 3, 2), cin)
-        self.project = conv_bn(dense(cin, cout), cout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.project(self.dw(x))
+        dw = conv_bn(depthwise(cin, 3, 2), cin)
+        super().__init__(OrderedDict(dw=dw, project=conv_bn(dense(cin, cout), cout)))
 
 
 class MergeDownsampleModule(nn.Module):
-    """An inverted bottleneck of stride 2 with squeeze and excitation behind the depthwise convolution."""
-
     def __init__(self, block: MergeDownsample):
         super().__init__()
         cin, mid, squeezed, cout = block

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from litepose_nas.blocks.block import Shape, ceil_div
+from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.ops import COPY, Op, Step, attention, conv, flow, linear, maybe, norm
-
-if TYPE_CHECKING:
-    from torch import nn
 
 
 class ConvUnit(NamedTuple):
@@ -28,12 +25,12 @@ class ConvUnit(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import ConvUnitModule
 
         return ConvUnitModule(self)
 
-    def store(self) -> nn.Module:
+    def store(self) -> Module:
         """Where some networks are bare, the tensors of both kinds."""
         from litepose_nas.families.mobilevitpose.blocks_torch import ConvUnitModule
 
@@ -64,7 +61,7 @@ class InvertedResidual(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import InvertedResidualModule
 
         return InvertedResidualModule(self)
@@ -94,7 +91,7 @@ class Unfold(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return (self.dim, *patched(h, w, self.patch))
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import UnfoldModule
 
         return UnfoldModule(self)
@@ -138,7 +135,7 @@ class TransformerLayer(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return (self.dim, *patched(h, w, self.patch))
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import TransformerLayerModule
 
         return TransformerLayerModule(self)
@@ -165,12 +162,12 @@ class Fold(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import FoldModule
 
         return FoldModule(self)
 
-    def store(self) -> nn.Module:
+    def store(self) -> Module:
         """Where some networks are bare, the tensors of both kinds."""
         from litepose_nas.families.mobilevitpose.blocks_torch import FoldModule
 
@@ -193,12 +190,12 @@ class MergeConv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
 
-    def build(self) -> nn.Module:
+    def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import MergeConvModule
 
         return MergeConvModule(self)
 
-    def store(self) -> nn.Module:
+    def store(self) -> Module:
         """Where some networks are bare, the tensors of both kinds."""
         from litepose_nas.families.mobilevitpose.blocks_torch import MergeConvModule
 
@@ -206,5 +203,5 @@ class MergeConv(NamedTuple):
 
 
 def patched(h: int, w: int, patch: int) -> tuple[int, int]:
-    """Return a size rounded up to whole patches."""
+    """A size rounded up to whole patches."""
     return ceil_div(h, patch) * patch, ceil_div(w, patch) * patch

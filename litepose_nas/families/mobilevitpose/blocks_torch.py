@@ -37,8 +37,6 @@ class Behind(nn.Module):
 
 
 class ConvUnitModule(nn.Module):
-    """A convolution and what stands behind it."""
-
     def __init__(self, block: ConvUnit, both: bool = False):
         super().__init__()
         self.conv = dense(block.cin, block.cout, block.kernel, block.stride)
@@ -49,8 +47,6 @@ class ConvUnitModule(nn.Module):
 
 
 class InvertedResidualModule(nn.Module):
-    """An inverted bottleneck with SiLU."""
-
     def __init__(self, block: InvertedResidual):
         super().__init__()
         cin, mid, cout = block.cin, block.mid, block.cout
@@ -66,8 +62,6 @@ class InvertedResidualModule(nn.Module):
 
 
 class UnfoldModule(nn.Module):
-    """Two convolutions, and the picture cut into sequences of tokens."""
-
     def __init__(self, block: Unfold):
         super().__init__()
         cin, dim = block.cin, block.dim
@@ -76,7 +70,7 @@ class UnfoldModule(nn.Module):
         self.wide = conv_bn(dense(cin, dim), dim, nn.SiLU(inplace=True)) if block.normed else Plain(cin, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return tokens (batch x patch x patch, patches, dim)."""
+        """Tokens (batch x patch x patch, patches, dim)."""
         return unfold(self.wide(self.conv(x)), self.patch)
 
 
@@ -92,8 +86,6 @@ class Plain(nn.Module):
 
 
 class TransformerLayerModule(nn.Module):
-    """Attention between the tokens of a sequence, then a feed-forward net with SiLU."""
-
     def __init__(self, block: TransformerLayer):
         super().__init__()
         self.norm1, self.norm2 = nn.LayerNorm(block.dim), nn.LayerNorm(block.dim)
@@ -125,7 +117,7 @@ class Attention(nn.Module):
         nn.init.uniform_(self.out, -((3 / inner) ** 0.5), (3 / inner) ** 0.5)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return what the tokens (batch, tokens, dim) found in each other."""
+        """What the tokens (batch, tokens, dim) found in each other."""
         # The weight is dealt to heads, not the tokens: it is smaller, and fused attention wants heads side by side.
         weight = self._dealt(self.qkv, 1)
         bias = None if self.qkv_bias is None else self._dealt(self.qkv_bias, 1).flatten()
@@ -135,13 +127,11 @@ class Attention(nn.Module):
         return F.linear(found.transpose(1, 2).flatten(2), self._dealt(self.out, 1).flatten(1), self.out_bias)
 
     def _dealt(self, weight: Tensor, axis: int) -> Tensor:
-        """Return a weight with heads and channels of a head in place of the axis of all channels."""
+        """A weight with heads and channels of a head in place of the axis of all channels."""
         return weight.unflatten(axis, (-1, self.heads)).transpose(axis, axis + 1)
 
 
 class FoldModule(nn.Module):
-    """Tokens put together as a picture, and a 1x1 convolution."""
-
     def __init__(self, block: Fold, both: bool = False):
         super().__init__()
         self.patch = block.patch
@@ -149,7 +139,6 @@ class FoldModule(nn.Module):
         self.conv, self.behind = dense(block.dim, block.cout), Behind(block.cout, block.bare, both)
 
     def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
-        """Return the picture of this size that the tokens were cut from."""
         tokens = tokens if self.norm is None else self.norm(tokens)
         return self.behind(self.conv(fold(tokens, self.patch, height, width)))
 
@@ -178,7 +167,7 @@ class MergeConvModule(nn.Module):
 
 
 def unfold(x: Tensor, patch: int) -> Tensor:
-    """Return the sequences of a picture, one for each place in a patch: (batch x patch x patch, patches, channels)."""
+    """The sequences of a picture, one for each place in a patch: (batch x patch x patch, patches, channels)."""
     height, width = x.shape[-2:]
     size = -(-height // patch) * patch, -(-width // patch) * patch
     if size != (height, width):
@@ -189,7 +178,7 @@ def unfold(x: Tensor, patch: int) -> Tensor:
 
 
 def fold(tokens: Tensor, patch: int, height: int, width: int) -> Tensor:
-    """Return the picture of this size that was cut into sequences."""
+    """The picture of this size that was cut into sequences."""
     rows, columns = -(-height // patch), -(-width // patch)
     x = tokens.unflatten(1, (rows, columns)).unflatten(0, (-1, patch, patch)).permute(0, 3, 1, 4, 2, 5)
     # Channels last in memory, as tokens have them: left to the convolution, its weight's layout would decide.

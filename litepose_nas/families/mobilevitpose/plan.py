@@ -71,12 +71,10 @@ def _mix(mix: Any, name: str, before: str, width: int, down: int, seed: bool) ->
 
 
 def _attends(stage: Any) -> bool:
-    """Tell whether a stage has more than convolutions."""
     return hasattr(stage, "mix") and getattr(stage.mix, "mask", "1") != "0"
 
 
 def _check(tree: Any) -> None:
-    """Refuse what the network cannot be."""
     if tree.block not in KINDS:
         raise UserError(f"block: {tree.block!r} is not a kind of block; {nearest(tree.block, KINDS)}")
     check_list("stages", tree.stages, len(STRIDES))
@@ -95,7 +93,6 @@ def _check_groups(where: str, groups: Any, *widths: Any) -> None:
 
 
 def forward(net: Any, image: Any) -> tuple[Any, ...]:
-    """Return the heatmaps of a batch of cut-outs."""
     x = net.stem(image)
     sizes = []
     for stage in net.stages.children():
@@ -110,7 +107,6 @@ def forward(net: Any, image: Any) -> tuple[Any, ...]:
 
 
 def _mixed(mix: Any, x: Any) -> Any:
-    """Return a feature whose pixels have attended to each other."""
     tokens = chain(mix.layers, mix.local(x))
     return mix.fuse(x, mix.fold(tokens, *x.shape[-2:]))
 
