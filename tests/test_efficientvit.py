@@ -14,6 +14,7 @@ from litepose_nas.formats import subnet_file
 from litepose_nas.importers import efficientvit, starts
 from litepose_nas.importers.convert import convert
 from litepose_nas.importers.layouts import LAYOUTS
+from litepose_nas.importers.templates import translate
 from litepose_nas.resolve import resolve
 from tests.helpers.released import formula
 
@@ -162,7 +163,7 @@ def test_the_report_says_what_came_and_what_did_not(states, files):
     assert "as at the start of a training: head.0.light, " in str(report)
     assert "no tensor tells head, resolution: as in efficientvit-m2" in str(report)
     with_table = {**states["m2"], "stages.0.blocks.0.mixer.m.attn.attention_bias_idxs": torch.zeros(49, 49).long()}
-    assert efficientvit.from_timm(list(with_table)[-1]) is None
+    assert translate(list(with_table)[-1], efficientvit.NAMES) is None
 
 
 def test_told_by_its_own_file_alone(states):

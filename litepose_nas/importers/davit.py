@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from litepose_nas.importers.layout import Layout
-from litepose_nas.importers.templates import count, translate
+from litepose_nas.importers.templates import count
 
 HEAD, WINDOW = 32, 7  # of every released network; no shape tells them
 STAGES = 4
@@ -42,21 +42,6 @@ TIMM = (
         for theirs, ours in (("cpe1.proj", "place1"), ("cpe2.proj", "place2"), *INSIDE)
     ),
 )
-
-
-def from_authors(name: str) -> str | None:
-    """Return our name for a tensor of the authors' code; None for the classifier."""
-    return parameter(translate(name, AUTHORS))
-
-
-def from_timm(name: str) -> str | None:
-    """Return our name for a tensor of timm's; None for the classifier and its norm, which is behind the average."""
-    return parameter(translate(name, TIMM))
-
-
-def parameter(name: str | None) -> str | None:
-    """Return a name with a parameter where others have a module: queries, keys and values."""
-    return name and name.replace(".qkv.weight", ".qkv").replace(".qkv.bias", ".qkv_bias")
 
 
 def genes(tensors: Mapping[str, Tensor], head: int = HEAD) -> dict[str, Any]:
@@ -96,7 +81,7 @@ LAYOUTS = (
         "DaViT in its authors' layout",
         "hrnet_davit",
         lambda names: any(name.startswith("main_blocks.") for name in names),
-        from_authors,
+        AUTHORS,
         genes,
         convert,
     ),
@@ -104,7 +89,7 @@ LAYOUTS = (
         "timm's DaViT",
         "hrnet_davit",
         lambda names: any(name.startswith("stages.") and name.endswith(".cpe1.proj.weight") for name in names),
-        from_timm,
+        TIMM,
         genes,
         convert,
     ),

@@ -19,9 +19,8 @@ STAGES, KEY = 3, 16  # queries and keys of a head are as wide in every released 
 STEM = 4  # convolutions
 _QKV = re.compile(r"(stages\.\d+\.blocks\.\d+\.mixer\.m\.attn\.qkvs\.\d+)\.(conv|bn)\.(\w+)")
 
-# Beginnings of names, numbers as I, J and H; behind them follow conv or bn and the word of a parameter.
-NAMES = (
-    ("patch_embed.convI", "embedding.conv3x4.I"),
+NORMED = (  # each has a convolution and its normalisation
+    ("patch_embed.convK", "embedding.conv3x4.K"),
     *(
         (f"stages.I.{theirs}", f"stages.I.{ours}")
         for there, here in (
@@ -39,19 +38,20 @@ NAMES = (
     ("stages.I.downsample.patchmerge.conv1", "stages.I.down.merge.up"),
     ("stages.I.downsample.patchmerge.conv2", "stages.I.down.merge.dw"),
     ("stages.I.downsample.patchmerge.conv3", "stages.I.down.merge.down"),
-    ("stages.I.downsample.patchmerge.se.fc1", "stages.I.down.merge.squeeze"),
-    ("stages.I.downsample.patchmerge.se.fc2", "stages.I.down.merge.excite"),
     ("stages.I.blocks.J.mixer.m.attn.dws.H", "stages.I.J.window.heads.H.dw"),
     *(
         (f"stages.I.blocks.J.mixer.m.attn.qkvs.H.{part}", f"stages.I.J.window.heads.H.{part}")
         for part in ("q", "k", "v")
     ),
-    ("stages.I.blocks.J.mixer.m.attn.proj.1", "stages.I.J.window.project"),
-    ("stages.I.blocks.J.mixer.m.attn.attention_biases", "stages.I.J.window.bias"),
 )
-_PATTERNS = [
-    (re.compile(re.sub(r"[IJH]", r"(?P<\g<0>>\\d+)", theirs.replace(".", r"\."))), ours) for theirs, ours in NAMES
-]
+NAMES = (
+    *((f"{theirs}.{word}", f"{ours}.{word}") for theirs, ours in NORMED for word in ("conv", "bn")),
+    ("stages.I.downsample.patchmerge.se.fc1", "stages.I.down.merge.squeeze"),
+    ("stages.I.downsample.patchmerge.se.fc2", "stages.I.down.merge.excite"),
+    ("stages.I.blocks.J.mixer.m.attn.proj.1.conv", "stages.I.J.window.project"),
+    ("stages.I.blocks.J.mixer.m.attn.proj.1.bn", "stages.I.J.window.project.bn"),
+    ("stages.I.blocks.J.mixer.m.attn.distances", "stages.I.J.window"),
+)
 # Where the channels of a stage go in (axis 1 of a convolution) and where they come out (axis 0, and its normalisation).
 _GOES_IN = (r"blocks\.\d+\.ffn[01]\.m\.pw1", r"downsample\.res2\.1\.m\.pw1")
 _COMES_OUT = (
@@ -62,20 +62,6 @@ _NEXT_GOES_IN = (r"downsample\.res1\.1\.m\.pw1", r"downsample\.patchmerge\.conv1
 _NEXT_COMES_OUT = (r"downsample\.res1\.0\.m", r"downsample\.res1\.1\.m\.pw2")
 
 
-def from_timm(name: str) -> str | None:
-    """Return our name for a tensor of timm's EfficientViT, once unpacked; None for the classifier and tables."""
-    for pattern, ours in _PATTERNS:
-        if found := pattern.match(name):
-            rest, numbers = name[found.end() :], found.groupdict()
-            if rest and not re.fullmatch(r"(\.conv|\.bn)?\.[a-z_]+", rest):
-                continue
-            if ours == "embedding.conv3x4.I":
-                numbers["I"] = str(int(numbers["I"]) - 1)
-            full = re.sub(r"\b[IJH]\b", lambda letter, numbers=numbers: numbers[letter[0]], ours) + rest  # type: ignore[misc]
-            return full.replace(".window.project.conv.", ".window.project.")
-    return None
-
-
 def unpack(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return queries, keys and values apart, and the channels of every stage dealt to heads as ours are."""
     unpacked: dict[str, Tensor] = {}
@@ -84,7 +70,7 @@ def unpack(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             parts = tensor.split((KEY, KEY, len(tensor) - 2 * KEY)) if tensor.dim() else (tensor,) * 3
             unpacked |= {f"{found[1]}.{p}.{found[2]}.{found[3]}": t for p, t in zip("qkv", parts, strict=True)}
         else:
-            unpacked[name] = tensor
+            unpacked[name.replace(".attention_biases", ".distances.bias")] = tensor
     for i in range(STAGES):
         heads, order = _dealing(state, i)
         own, following = rf"stages\.{i}\.", rf"stages\.{i + 1}\."
@@ -151,9 +137,10 @@ LAYOUTS = (
         "timm's EfficientViT",
         "levitpose",
         lambda names: any(_QKV.fullmatch(name) for name in names),
-        from_timm,
+        NAMES,
         genes,
         convert,
+        {"K": 1},
         unpack=unpack,
     ),
 )

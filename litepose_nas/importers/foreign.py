@@ -22,6 +22,7 @@ from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.layout import Layout
 from litepose_nas.importers.layouts import LAYOUTS
 from litepose_nas.importers.report import ImportReport, Shape
+from litepose_nas.importers.templates import rename, translate
 from litepose_nas.network import Network
 from litepose_nas.resolve import published, resolve
 from litepose_nas.space import Arch, Space, Value, input_size
@@ -57,17 +58,9 @@ def read(path: str | Path, state: Mapping[str, Tensor] | None = None) -> Foreign
             f"{path}: none of its {len(state)} tensors belongs to a network that is known (the first is "
             f"{next(iter(state))!r}); known: {names}"
         )
-    tensors: dict[str, Tensor] = {}
-    theirs: dict[str, str] = {}
-    idle: dict[str, Shape] = {}
-    for name, tensor in _unpacked(layout, state, str(path)).items():
-        ours = layout.to_ours(name)
-        if ours is None:
-            idle[name] = tuple(tensor.shape)
-        elif ours in tensors:
-            raise UserError(f"{path}: {theirs[ours]} and {name} are the same tensor; which one is meant?")
-        else:
-            tensors[ours], theirs[ours] = _arranged(layout, ours, tensor, f"{path}: {name}"), name
+    unpacked = _unpacked(layout, state, str(path))
+    found, theirs, idle = rename(unpacked, lambda name: translate(name, layout.names, layout.less), str(path))
+    tensors = {ours: _arranged(layout, ours, tensor, f"{path}: {theirs[ours]}") for ours, tensor in found.items()}
     if not tensors:
         raise UserError(f"{path}: looks like {layout.name}, but none of its {len(state)} tensors has a place here")
     try:

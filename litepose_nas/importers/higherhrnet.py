@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import Tensor
 
 from litepose_nas.importers import davit
 from litepose_nas.importers.layout import Layout
-from litepose_nas.importers.templates import count, translate
+from litepose_nas.importers.templates import count
 
 BRANCHES = 4
 FUSION_HEAD = 16  # channels of a head of the published fusion's DaViT
@@ -54,37 +54,22 @@ JOINS = tuple(
 NOBODY = " (read by nobody here)"
 
 
-def to_ours(name: str) -> str | None:
-    """Return our name for a tensor of HigherHRNet; None for those of classifiers and of other heads."""
-    return translate(name, PAIRS, LESS)
-
-
-def fusion_to_ours(name: str) -> str | None:
-    """Return our name for a tensor of the published fusion."""
-    if name.startswith("davit."):
-        return davit.from_authors(name.removeprefix("davit."))
-    return translate(name, JOINS) or to_ours(name)
-
-
 def unpack(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors with those cut in two that weigh two features side by side: ours are two."""
-    return dict(_cut(state))
-
-
-def _cut(state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
+    """Cut in two the tensors that weigh two features side by side: ours are two."""
+    cut: dict[str, Tensor] = {}
     last = count(state, "stage4.") - 1
     for name, tensor in state.items():
         if found := re.fullmatch(r"(deconv_layers\.(\d+)\.0\.0)\.weight", name):
             width = state[f"final_layers.{found[2]}.weight"].shape[1]
-            yield f"{found[1]}.feature.weight", tensor[:width]
-            yield f"{found[1]}.answer.weight", tensor[width:]
+            cut |= {f"{found[1]}.feature.weight": tensor[:width], f"{found[1]}.answer.weight": tensor[width:]}
         elif found := re.fullmatch(r"(conv_\d+)\.weight", name):
-            yield f"{found[1]}.main.weight", tensor[:, : len(tensor)]
-            yield f"{found[1]}.side.weight", tensor[:, len(tensor) :]
+            main, side = tensor[:, : len(tensor)], tensor[:, len(tensor) :]
+            cut |= {f"{found[1]}.main.weight": main, f"{found[1]}.side.weight": side}
         elif re.match(rf"stage4\.{last}\.fuse_layers\.[1-9]", name):
-            yield f"{name}{NOBODY}", tensor  # a classifier's last exchange has all branches
+            cut[f"{name}{NOBODY}"] = tensor  # a classifier's last exchange has all branches
         else:
-            yield name, tensor
+            cut[name] = tensor
+    return cut
 
 
 def genes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -110,7 +95,6 @@ def genes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
 
 
 def fusion_genes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return what the shapes of the published fusion tell."""
     return {**genes(tensors), **davit.genes(tensors, FUSION_HEAD), "davit.join": "concat3"}
 
 
@@ -123,17 +107,19 @@ LAYOUTS = (
         "HigherHRNet in its official layout",
         "hrnet_davit",
         lambda names: "stage2.0.fuse_layers.0.1.0.weight" in names and not _has_davit(names),
-        to_ours,
+        PAIRS,
         genes,
+        less=LESS,
         unpack=unpack,
     ),
     Layout(
         "the published fusion of HigherHRNet and DaViT",
         "hrnet_davit",
         lambda names: "stage2.0.fuse_layers.0.1.0.weight" in names and _has_davit(names),
-        fusion_to_ours,
+        (*((f"davit.{theirs}", ours) for theirs, ours in davit.AUTHORS), *JOINS, *PAIRS),
         fusion_genes,
         davit.convert,
+        LESS,
         unpack=unpack,
     ),
 )

@@ -22,6 +22,7 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.litepose_names import to_ours, to_theirs
 from litepose_nas.importers.report import ImportReport, Shape
+from litepose_nas.importers.templates import rename
 from litepose_nas.network import Network
 from litepose_nas.resolve import published, resolve
 from litepose_nas.space import Arch, Space
@@ -43,18 +44,7 @@ class Checkpoint(NamedTuple):
 
 
 def read(path: str | Path) -> Checkpoint:
-    """Return the tensors of a LitePose-shaped checkpoint under our names."""
-    tensors: dict[str, Tensor] = {}
-    theirs: dict[str, str] = {}
-    foreign: dict[str, Shape] = {}
-    for name, tensor in read_checkpoint(path).items():
-        ours = to_ours(name)
-        if ours is None:
-            foreign[name] = tuple(tensor.shape)
-        elif ours in tensors:
-            raise UserError(f"{path}: {theirs[ours]} and {name} are the same tensor; which one is meant?")
-        else:
-            tensors[ours], theirs[ours] = tensor, name
+    tensors, theirs, foreign = rename(read_checkpoint(path), to_ours, str(path))
     if not tensors:
         raise UserError(
             f"{path}: none of its {len(foreign)} tensors belongs to a LitePose (the first is {next(iter(foreign))!r}); "
@@ -124,19 +114,20 @@ def import_weights(
     joints = file.joints if joints is None else subnet_file.check_joints(joints, str(path))
     subnet = Subnet(found, joints, {"source": {"imported_from": Path(path).name}})
     wanted = weights.skeleton(subnet)
-    shapes = weights.shapes(wanted.state_dict())
+    like = wanted.state_dict()
     used = file
     if file.maps and arch is not None:
-        used = file._replace(tensors=_cut(file, shapes))
+        used = file._replace(tensors=_cut(file, weights.shapes(like)))
         notes.append(f"{len(file.tensors) - len(used.tensors)} tensors of blocks past its depth left out")
         notes.append("cut out of a supernet: its BN statistics are those of the largest network, so calibrate it")
         notes.append("kernel maps used only where a smaller kernel was cut out")
     elif file.maps:
         notes.append("a supernet: this is its largest network, which needs none of its kernel maps")
-    report = _report(used, shapes, f"{found.space.name}, {subnet.joints} joints, {subnet.input[0]} px", notes)
-    _refuse_unless_whole(report, used, subnet, shapes)
-    _refuse_whole_numbers(used, wanted.state_dict())
-    state = {name: _owned(used.tensors[name], like) for name, like in wanted.state_dict().items()}
+    report = _fit(used, subnet, like, f"{found.space.name}, {subnet.joints} joints, {subnet.input[0]} px", notes)
+    state = {
+        name: used.tensors[name].to(tensor.dtype).clone(memory_format=torch.contiguous_format)
+        for name, tensor in like.items()
+    }
     wanted.load_state_dict(state, assign=True)
     wanted.meta = {**subnet.to_json(), "imported": report}
     return wanted.requires_grad_().eval()
@@ -161,34 +152,33 @@ def _fill(supernet: Supernet, file: Checkpoint) -> ImportReport:
     except UserError as error:
         raise UserError(f"{file.file}: its network is no point of the space {supernet.space.name}: {error}") from error
     subnet = Subnet(arch, supernet.joints)
-    wanted = weights.skeleton(subnet).state_dict()
-    shapes = weights.shapes(wanted)
+    like = weights.skeleton(subnet).state_dict()
     store = supernet.store.state_dict()
     maps = {name: t for name, t in file.maps.items() if name in store and store[name].shape == t.shape}
     net = file.numbers
     widths, depths = [stage.width for stage in net.stages], [len(stage.blocks) for stage in net.stages]
     notes = [f"its place: stem {net.stem}, widths {widths}, depths {depths}, head {list(net.head)}"]
     if unused := len(file.maps) - len(maps):
-        notes.append(f"{unused} tensors of kernel maps not used: " + _why_no_maps(supernet))
-    report = _report(file, shapes, f"a supernet of {supernet.space.name}, {supernet.joints} joints", notes, maps)
-    _refuse_unless_whole(report, file, subnet, shapes)
-    _refuse_whole_numbers(file, wanted)
+        none = "the supernet has none (the released training never used them: every kernel was 7)"
+        why = "the space has no kernels larger than theirs" if supernet.kernel_maps else none
+        notes.append(f"{unused} tensors of kernel maps not used: {why}")
+    report = _fit(file, subnet, like, f"a supernet of {supernet.space.name}, {supernet.joints} joints", notes, maps)
+    copy_into(supernet, arch, {name: file.tensors[name] for name in like})
     with torch.no_grad():
-        windows = supernet.subnet(arch).state_dict()
-        for name in shapes:
-            windows[name].copy_(file.tensors[name])
-        for name, tensor in windows.items():
-            if ".maps." in name and name not in maps:  # the checkpoint uses its kernels as they are
-                tensor.copy_(torch.eye(len(tensor)) if name.endswith("weight") else torch.zeros(len(tensor)))
         for name, tensor in maps.items():
             store[name].copy_(tensor)
     return report
 
 
-def _why_no_maps(supernet: Supernet) -> str:
-    if supernet.kernel_maps:
-        return "the space has no kernels larger than theirs"
-    return "the supernet has none (the released training never used them: every kernel was 7)"
+def copy_into(supernet: Supernet, arch: Arch, tensors: Mapping[str, Tensor]) -> None:
+    """Copy a network into the windows of its architecture, which then uses its kernels as they are."""
+    with torch.no_grad():
+        windows = supernet.subnet(arch).state_dict()
+        for name, tensor in tensors.items():
+            windows[name].copy_(tensor)
+        for name, tensor in windows.items():
+            if ".maps." in name:
+                tensor.copy_(torch.eye(len(tensor)) if name.endswith("weight") else torch.zeros(len(tensor)))
 
 
 def _cut(file: Checkpoint, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
@@ -212,39 +202,37 @@ def _cut(file: Checkpoint, shapes: Mapping[str, Shape]) -> dict[str, Tensor]:
     return cut
 
 
-def _refuse_whole_numbers(file: Checkpoint, like: Mapping[str, Tensor]) -> None:
-    for name, tensor in like.items():
-        found = file.tensors[name].dtype
-        if tensor.is_floating_point() and not found.is_floating_point:
-            raise UserError(
-                f"{file.file}: {file.theirs[name]} holds {found}, expected {tensor.dtype}; is it quantised?"
-            )
-
-
-def _owned(tensor: Tensor, like: Tensor) -> Tensor:
-    return tensor.to(like.dtype).clone(memory_format=torch.contiguous_format)
-
-
-def _report(
-    file: Checkpoint, shapes: Mapping[str, Shape], network: str, notes: list[str], used_maps: Iterable[str] = ()
+def _fit(
+    file: Checkpoint,
+    subnet: Subnet,
+    like: Mapping[str, Tensor],
+    network: str,
+    notes: list[str],
+    used_maps: Iterable[str] = (),
 ) -> ImportReport:
-    pairs = [(name, tuple(file.tensors[name].shape), shape) for name, shape in shapes.items() if name in file.tensors]
-    idle = {file.theirs[name]: tuple(tensor.shape) for name, tensor in file.tensors.items() if name not in shapes}
-    maps = {file.theirs[name]: tuple(tensor.shape) for name, tensor in file.maps.items() if name not in used_maps}
+    """Return the report of a file that has all that a network needs; refuse any other."""
+    found, shapes = weights.shapes(file.tensors), weights.shapes(like)
+    _refuse_unless_whole(file, subnet, found, shapes)
+    for name, tensor in like.items():
+        dtype = file.tensors[name].dtype
+        if tensor.is_floating_point() and not dtype.is_floating_point:
+            raise UserError(
+                f"{file.file}: {file.theirs[name]} holds {dtype}, expected {tensor.dtype}; is it quantised?"
+            )
+    maps = {file.theirs[name]: shape for name, shape in weights.shapes(file.maps).items() if name not in used_maps}
     return ImportReport(
         file.file,
         network,
-        matched=(*(name for name, mine, wanted in pairs if mine == wanted), *used_maps),
-        unmatched=tuple({**file.foreign, **idle, **maps}.items()),
-        missing=tuple((name, shape) for name, shape in shapes.items() if name not in file.tensors),
-        mismatched=tuple((file.theirs[name], mine, wanted) for name, mine, wanted in pairs if mine != wanted),
+        matched=(*shapes, *used_maps),
+        unmatched=tuple({**file.foreign, **maps}.items()),
         notes=tuple(notes),
     )
 
 
-def _refuse_unless_whole(report: ImportReport, file: Checkpoint, subnet: Subnet, shapes: Mapping[str, Shape]) -> None:
-    left = [file.theirs[name] for name in file.tensors if name not in shapes]
-    if report.complete and not left:
+def _refuse_unless_whole(
+    file: Checkpoint, subnet: Subnet, found: Mapping[str, Shape], shapes: Mapping[str, Shape]
+) -> None:
+    if found == shapes:
         return
     differences = list(_differences(file.numbers, subnet.arch))
     if file.joints != subnet.joints:
@@ -254,9 +242,13 @@ def _refuse_unless_whole(report: ImportReport, file: Checkpoint, subnet: Subnet,
         reason = f"the architecture is not the file's: {listed}; leave it out to read it off the file"
     else:
         reason = "the file is damaged, or no LitePose after all"
-    problems = [f"{name} is {list(mine)}, not {list(theirs)}" for name, mine, theirs in report.mismatched]
-    problems += [f"{to_theirs(name)} is missing" for name, _ in report.missing]
-    problems += [f"{name} has no place" for name in left]
+    problems = [
+        f"{file.theirs[name]} is {list(found[name])}, not {list(shape)}"
+        for name, shape in shapes.items()
+        if found.get(name, shape) != shape
+    ]
+    problems += [f"{to_theirs(name)} is missing" for name in shapes if name not in found]
+    problems += [f"{file.theirs[name]} has no place" for name in found if name not in shapes]
     more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
     raise UserError(f"{file.file}: does not fit: {reason} ({', '.join(problems[:4])}{more})")
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from litepose_nas.importers.templates import translate
 
-# I, J and K stand for whole numbers; what follows the name (.weight, .running_mean ...) is the same in both.
 PAIRS = (
     ("first.0.0", "stem.conv.conv"),
     ("first.0.1", "stem.conv.bn"),
@@ -36,31 +34,14 @@ def to_ours(name: str) -> str | None:
     """Return our name for a released tensor, which may have it already; None if no LitePose has one of that name."""
     if name.startswith(("stem.", "stages.", "head.")):
         return name
-    return _rename(name, PAIRS)
+    return translate(name, PAIRS)
 
 
 def is_known(name: str) -> bool:
     """Tell whether a tensor of this name can only be a LitePose's, under its released name or ours."""
     own = name in ("stem.project.conv.weight", "head.fuse.0.refined.weight")
-    return own or _rename(name, PAIRS) is not None
+    return own or translate(name, PAIRS) is not None
 
 
 def to_theirs(name: str) -> str:
-    """Return the released name for a tensor of ours."""
-    return _rename(name, ((ours, theirs) for theirs, ours in PAIRS)) or name
-
-
-def _rename(name: str, pairs: Iterable[tuple[str, str]]) -> str | None:
-    for old, new in pairs:
-        if found := re.fullmatch(rf"{_pattern(old)}\.([a-z_]+)", name):
-            for letter, number in found.groupdict().items():
-                new = new.replace(letter, number)
-            return f"{new}.{found.groups()[-1]}"
-    return None
-
-
-def _pattern(template: str) -> str:
-    pattern = re.escape(template)
-    for letter in "IJK":
-        pattern = pattern.replace(letter, rf"(?P<{letter}>[0-9]+)", 1).replace(f"x{letter}", rf"x(?P={letter})")
-    return pattern
+    return translate(name, ((ours, theirs) for theirs, ours in PAIRS)) or name

@@ -15,20 +15,17 @@ class ImportReport(NamedTuple):
     matched: tuple[str, ...]  # names in our network
     unmatched: tuple[tuple[str, Shape], ...]  # names in the file that nothing in the network asks for
     missing: tuple[tuple[str, Shape], ...] = ()  # names in our network that the file does not have
-    mismatched: tuple[tuple[str, Shape, Shape], ...] = ()  # name in the file, its shape there, the network's
     notes: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether every tensor of the network was in the file, in its shape."""
-        return bool(self.matched) and not self.missing and not self.mismatched
+        """Whether every tensor of the network was in the file."""
+        return bool(self.matched) and not self.missing
 
     def __str__(self) -> str:
         lines = [f"{self.file}: {self.network}", f"  matched     {len(self.matched)} tensors"]
         lines += _lines("not used", [f"{name} {list(shape)}" for name, shape in self.unmatched])
         lines += _lines("missing", [f"{name} {list(shape)}" for name, shape in self.missing])
-        pairs = [f"{name} {list(mine)}, the network's is {list(theirs)}" for name, mine, theirs in self.mismatched]
-        lines += _lines("misfitting", pairs)
         return "\n".join([*lines, *(f"  note        {note}" for note in self.notes)])
 
 

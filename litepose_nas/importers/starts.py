@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from litepose_nas import weights
 from litepose_nas.errors import UserError
@@ -143,18 +142,11 @@ def _point(space: Space, file: Foreign) -> Arch:
 
 
 def _fill(supernet: Supernet, file: Foreign) -> ImportReport:
-    """Copy a network into the windows of its architecture."""
     arch = _point(supernet.space, file)
     subnet = subnet_file.Subnet(arch, supernet.joints)
     told = {path: value for path, value in arch.to_dict().items() if path in file.genes}
     notes = ["its place: " + ", ".join(f"{path} {value}" for path, value in told.items())]
     what = f"a supernet of {supernet.space.name}, {supernet.joints} joints"
     state, report = foreign.fit(file, subnet, what, notes)
-    with torch.no_grad():
-        windows: dict[str, Tensor] = supernet.subnet(arch).state_dict()
-        for name, tensor in state.items():
-            windows[name].copy_(tensor)
-        for name, tensor in windows.items():
-            if ".maps." in name:  # the network uses its kernels as they are
-                tensor.copy_(torch.eye(len(tensor)) if name.endswith("weight") else torch.zeros(len(tensor)))
+    litepose.copy_into(supernet, arch, state)
     return report

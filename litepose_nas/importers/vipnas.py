@@ -21,8 +21,6 @@ from litepose_nas.space import Space
 
 RES50, MBV3 = "s_vipnas_res50", "s_vipnas_mbv3"
 DEPTHS = (1, 4, 4, 4, 4, 4)  # of the released MobileNetV3's stages: its blocks are numbered through
-HEAD = re.compile(r"(?:keypoint_)?head\.(?:deconv_layers\.(\d+)|final_layer(?:\.0)?)\.(\w+)")
-BLOCK = re.compile(r"backbone\.layer(\d+)\.(?:(\d+)\.)?(.+)\.(\w+)")
 RES50_PARTS = {
     "conv1": "reduce.conv", "bn1": "reduce.bn", "conv2": "spatial.conv", "bn2": "spatial.bn",
     "conv3": "restore.conv", "bn3": "restore.bn", "downsample.0": "project.conv", "downsample.1": "project.bn",
@@ -39,6 +37,33 @@ RES50_STREAM = {
     "restore": 0, "project": 0, "reduce.conv": 1, "context.mask.weight": 1, "context.down.weight": 1, "context.up": 0,
 }  # fmt: skip
 MBV3_STREAM = {"project": 0, "expand.conv": 1}
+HEAD_NAMES = tuple(
+    pair
+    for head in ("head", "keypoint_head")
+    for pair in (
+        (f"{head}.final_layer", "heatmaps"),
+        (f"{head}.final_layer.0", "heatmaps"),
+        *(
+            (f"{head}.deconv_layers.{3 * i + kind}", f"head.{i}.{word}")  # every third is an activation
+            for i in range(3)
+            for kind, word in enumerate(("conv", "bn"))
+        ),
+    )
+)
+RES50_NAMES = (
+    *((f"backbone.{word}1", f"stem.conv.{word}") for word in ("conv", "bn")),
+    *((f"backbone.layerI.J.{theirs}", f"stages.I.J.{ours}") for theirs, ours in RES50_PARTS.items()),
+    *HEAD_NAMES,
+)
+MBV3_NAMES = (
+    *((f"backbone.conv1.{word}", f"stem.conv.{word}") for word in ("conv", "bn")),
+    *(
+        (f"backbone.layer{number}.{theirs}", f"stages.{place}.{ours}")
+        for number, place in enumerate((f"{i}.{j}" for i, depth in enumerate(DEPTHS) for j in range(depth)), 1)
+        for theirs, ours in MBV3_PARTS.items()
+    ),
+    *HEAD_NAMES,
+)
 
 
 # ── ResNet-50 ──
@@ -51,17 +76,7 @@ def is_res50(names: Collection[str]) -> bool:
     )
 
 
-def res50_name(name: str) -> str | None:
-    """Return our name of a tensor."""
-    if stem := re.fullmatch(r"backbone\.(conv|bn)1\.(\w+)", name):
-        return f"stem.conv.{stem[1]}.{stem[2]}"
-    if (block := BLOCK.fullmatch(name)) and block[2] and block[3] in RES50_PARTS:
-        return f"stages.{int(block[1]) - 1}.{block[2]}.{RES50_PARTS[block[3]]}.{block[4]}"
-    return _head_name(name)
-
-
 def res50_tensor(name: str, tensor: Tensor) -> Tensor:
-    """Return a tensor in our arrangement."""
     lanes, groups_min = _lanes(RES50)
     tensor = _permuted(name, tensor, 3, RES50_STREAM, lanes)
     if re.search(r"\.context\.(down|norm|up)\.", name):
@@ -78,7 +93,6 @@ def res50_tensor(name: str, tensor: Tensor) -> Tensor:
 
 
 def res50_genes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the genes that the shapes tell."""
     genes = _shared_genes(tensors, RES50)
     for i, depth in enumerate(_depths(tensors)):
         block = f"stages.{i}.0"
@@ -103,19 +117,7 @@ def is_mbv3(names: Collection[str]) -> bool:
     )
 
 
-def mbv3_name(name: str) -> str | None:
-    """Return our name of a tensor."""
-    if stem := re.fullmatch(r"backbone\.conv1\.(conv|bn)\.(\w+)", name):
-        return f"stem.conv.{stem[1]}.{stem[2]}"
-    if (block := BLOCK.fullmatch(name)) and block[3] in MBV3_PARTS:
-        places = [f"{i}.{j}" for i, depth in enumerate(DEPTHS) for j in range(depth)]
-        number = int(block[1]) - 1
-        return f"stages.{places[number]}.{MBV3_PARTS[block[3]]}.{block[4]}" if 0 <= number < len(places) else None
-    return _head_name(name)
-
-
 def mbv3_tensor(name: str, tensor: Tensor) -> Tensor:
-    """Return a tensor in our arrangement."""
     lanes, groups_min = _lanes(MBV3)
     tensor = _permuted(name, tensor, len(DEPTHS) - 1, MBV3_STREAM, lanes)
     if ".spatial.conv." in name:
@@ -128,7 +130,6 @@ def mbv3_tensor(name: str, tensor: Tensor) -> Tensor:
 
 
 def mbv3_genes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return the genes that the shapes tell."""
     genes = _shared_genes(tensors, MBV3)
     for i, depth in enumerate(_depths(tensors)):
         block = f"stages.{i}.0"
@@ -154,16 +155,6 @@ def _tree(space: str) -> Any:
 
 def _lanes(space: str) -> tuple[int, int]:
     return _tree(space).lanes, _tree(space).fewest_groups
-
-
-def _head_name(name: str) -> str | None:
-    found = HEAD.fullmatch(name)
-    if not found:
-        return None
-    if found[1] is None:
-        return f"heatmaps.{found[2]}"
-    number, kind = divmod(int(found[1]), 3)  # deconv, normalisation, activation, and so on
-    return f"head.{number}.{('conv', 'bn')[kind]}.{found[2]}" if kind < 2 else None
 
 
 def _head_tensor(name: str, tensor: Tensor, lanes: int, groups_min: int, groups: int) -> Tensor:
@@ -219,6 +210,6 @@ def _groups(shape: torch.Size, space: str, path: str) -> int:
 
 
 LAYOUTS = (
-    Layout("mmpose's S-ViPNAS on ResNet-50", RES50, is_res50, res50_name, res50_genes, res50_tensor),
-    Layout("mmpose's S-ViPNAS on MobileNetV3", MBV3, is_mbv3, mbv3_name, mbv3_genes, mbv3_tensor),
+    Layout("mmpose's S-ViPNAS on ResNet-50", RES50, is_res50, RES50_NAMES, res50_genes, res50_tensor, {"I": 1}),
+    Layout("mmpose's S-ViPNAS on MobileNetV3", MBV3, is_mbv3, MBV3_NAMES, mbv3_genes, mbv3_tensor),
 )
