@@ -7,17 +7,17 @@ import json
 import numpy as np
 import pytest
 
-from litepose_nas.data.annotations import document_of, read_coco
+from litepose_nas.data.annotations import document_of
 from litepose_nas.data.dataset_yaml import known_names, known_skeleton
-from litepose_nas.data.layouts import crowdpose, halpe, humanart, jhmdb, mpii, mpii_trb, ochuman, posetrack18
-from litepose_nas.data.layouts.building import ids_of, labelled_box
+from litepose_nas.data.layouts import coco, crowdpose, mpii, posetrack18
+from litepose_nas.data.layouts.building import LayoutFiles, ids_of, labelled_box
 from litepose_nas.data.layouts.detections import read_detections
-from litepose_nas.data.layouts.files import LayoutFiles
 from litepose_nas.data.layouts.picture_size import picture_size
 from litepose_nas.data.layouts.yolo_pose import label_file
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
 from tests.helpers import layouts
+from tests.helpers.coco_file import read_coco
 
 
 def test_crowdpose(tmp_path):
@@ -126,14 +126,14 @@ def test_ochuman(tmp_path):
     del tree["annotations"][1]["keypoints"]  # a box alone
     tree["annotations"][0]["segmentation"] = {"counts": [0, 10, 1190], "size": [30, 40]}
     layouts.put(path, tree)
-    document = ochuman.read(LayoutFiles(path))
+    document = coco.read_ochuman(LayoutFiles(path))
     assert len(document["annotations"]) == 3
     (tmp_path / "d.yaml").write_text("format: ochuman\nval: {images: images, annotations: people.json}\n")
     data = open_source(str(tmp_path / "d.yaml")).read("val")
     assert [(len(record.joints), len(record.ignored)) for record in data.records] == [(1, 0), (1, 1)]
     layouts.put(path, {"images": [{"annotations": []}]})
     with pytest.raises(UserError, match="OCHuman's own layout"):
-        ochuman.read(LayoutFiles(path))
+        coco.read_ochuman(LayoutFiles(path))
 
 
 def test_posetrack18(tmp_path):
@@ -243,13 +243,7 @@ def test_detections(tmp_path):
     np.testing.assert_allclose(found[7][:, 4], [0.9, 0.4])
     assert sorted(read_detections(path, min_score=0.1)) == [7]
     assert list(read_detections(path, category_id=18)) == [7]
-    layouts.coco(tmp_path)
-    (tmp_path / "d.yaml").write_text("val: {images: images, annotations: people.json, detections: found.json}\n")
-    source = open_source(str(tmp_path / "d.yaml"))
-    np.testing.assert_allclose(source.detections("val", 0.5)[7][:, 4], [0.9])
-    (tmp_path / "d.yaml").write_text("val: {images: images, annotations: people.json}\n")
-    with pytest.raises(UserError, match="names no `detections`"):
-        open_source(str(tmp_path / "d.yaml")).detections("val")
+    np.testing.assert_allclose(read_detections(path, min_score=0.5)[7][:, 4], [0.9])
     for change, words in (
         ({"bbox": [1, 2, 3]}, "detection 0 has no 'bbox'"),
         ({"bbox": [1, 2, -3, 4]}, "detection 0: 'bbox' must be finite"),
@@ -268,14 +262,14 @@ def test_detections(tmp_path):
 def test_layouts_near_coco(tmp_path):
     layouts.pictures(tmp_path / "images")
     tree = layouts.document(known_skeleton("jhmdb").names)
-    document = jhmdb.read(LayoutFiles(layouts.put(tmp_path / "j.json", tree)))
+    document = coco.read_jhmdb(LayoutFiles(layouts.put(tmp_path / "j.json", tree)))
     before, after = tree["annotations"][0], document["annotations"][0]
     assert after["bbox"] == [2, 3, 20, 20]
     assert after["keypoints"][0:6] == [0, 0, 0, before["keypoints"][3] - 1, before["keypoints"][4] - 1, 1]
 
     tree = layouts.document(tuple(f"joint {n}" for n in range(136)))
     tree["categories"][0]["keypoints"] = []
-    document = halpe.read(LayoutFiles(layouts.put(tmp_path / "h.json", tree)))
+    document = coco.read_halpe(LayoutFiles(layouts.put(tmp_path / "h.json", tree)))
     assert document["annotations"][0]["keypoints"] == tree["annotations"][0]["keypoints"][: 3 * 26]
     assert document["categories"][0]["keypoints"][-1] == "right_heel"
 
@@ -285,15 +279,15 @@ def test_layouts_near_coco(tmp_path):
     for image in tree["images"]:
         image["file_name"] = "HumanArt/images/" + image["file_name"]
     path = layouts.put(tmp_path / "a.json", tree)
-    document = humanart.read(LayoutFiles(path, tmp_path / "images"))
+    document = coco.read_humanart(LayoutFiles(path, tmp_path / "images"))
     assert document["categories"][0]["keypoints"] == list(names)
     assert document["images"][0]["file_name"] == "000007.png"
-    assert humanart.read(LayoutFiles(path))["images"][0]["file_name"] == "HumanArt/images/000007.png"
+    assert coco.read_humanart(LayoutFiles(path))["images"][0]["file_name"] == "HumanArt/images/000007.png"
 
     tree = layouts.document(("left_neck", "medial_left_bow", "right_neck", "medial_right_bow"))
     for annotation in tree["annotations"]:
         del annotation["bbox"]
-    document = mpii_trb.read(LayoutFiles(layouts.put(tmp_path / "t.json", tree)))
+    document = coco.read_mpii_trb(LayoutFiles(layouts.put(tmp_path / "t.json", tree)))
     points = np.array(document["annotations"][1]["keypoints"]).reshape(-1, 3)
     known = points[points[:, 2] > 0, :2]
     box = document["annotations"][1]["bbox"]

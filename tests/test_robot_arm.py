@@ -14,6 +14,7 @@ import torch
 
 import litepose_nas as ln
 from litepose_nas.data.augment import warp_joints
+from litepose_nas.data.layouts.detections import read_detections
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError
@@ -68,7 +69,8 @@ def test_the_yaml_says_what_the_joints_are(arms):
     assert len(dataset.skeleton.names) == 7
     assert dataset.skeleton.flip_pairs == ((5, 6),)
     assert {len(record.joints) for record in dataset.records} == {1, 2}
-    boxes = arms.detections("train")
+    split = arms.split("train")
+    boxes = read_detections(split.images.parent / "annotations" / "boxes_train.json")
     for record in dataset.records:
         assert boxes[record.image_id][:, :4] == pytest.approx(record.boxes)
 

@@ -13,7 +13,6 @@ from litepose_nas.data import dataset_yaml, zipped
 from litepose_nas.data.annotations import dataset_of, keypoint_category
 from litepose_nas.data.dataset import Dataset, Document
 from litepose_nas.data.dataset_yaml import known_names, known_tree, read_tree, skeleton_in
-from litepose_nas.data.layouts.detections import Boxes, read_detections
 from litepose_nas.data.layouts.table import LAYOUTS, layout_of
 from litepose_nas.data.layouts.toy import DRAWN, toy_settings, toy_split
 from litepose_nas.data.layouts.yolo_pose import YoloFormat, yolo_format
@@ -27,7 +26,7 @@ WHOLE = "all"  # the one split of a JSON: it is whatever is asked for
 KEYS = ("path", "format", *SPLITS, *dataset_yaml.JOINT_KEYS, "names", "nc")
 NAMING_KEYS = {"keypoints", "kpt_shape", "kpt_names"}
 NOTES = ("license", "download")  # for people and other programs
-SPLIT_KEYS = ("images", "annotations", "detections", "truth")
+SPLIT_KEYS = ("images", "annotations", "detections", "truth")  # detections: for people, who give them with --boxes
 
 
 class Source(NamedTuple):
@@ -63,13 +62,6 @@ class Source(NamedTuple):
         again = functools.partial(document_of_split, split, self.skeleton, people, pictures, unlabelled)
         path = split.annotations or split.images.joinpath(*split.folders[:1])
         return dataset_of(again(), path, split.images, self.skeleton, again, pictures, people, unlabelled)
-
-    def detections(self, name: str, min_score: float = 0.0) -> Boxes:
-        """The people a detector found in a split, by image id."""
-        split = self.split(name)
-        if split.detections is None:
-            raise UserError(f"{self.name}: {name} names no `detections`; add a JSON of boxes to the split")
-        return read_detections(split.detections, min_score=min_score)
 
 
 def open_source(what: str) -> Source:
@@ -183,9 +175,8 @@ def _split(where: str, root: Path, layout: str, key: str, value: Any, form: Yolo
         )
     if "truth" in value and layout != "mpii":
         raise UserError(f"{where}: {key}: `truth` belongs to the format mpii alone; leave it out")
-    _, *files = (root / value[part] if part in value else None for part in SPLIT_KEYS)
-    annotations, detections, truth = files
-    return SplitFiles(layout, zipped.folder_or_zip(root / value["images"]), annotations, detections, truth)
+    annotations, truth = (root / value[part] if part in value else None for part in ("annotations", "truth"))
+    return SplitFiles(layout, zipped.folder_or_zip(root / value["images"]), annotations, truth)
 
 
 def _from_json(path: Path) -> Source:

@@ -8,8 +8,7 @@ from typing import NamedTuple
 from litepose_nas.data.annotations import keypoint_category, one_kind
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.layouts import yolo_pose
-from litepose_nas.data.layouts.building import category_for, ids_of, pictures_in, with_sizes
-from litepose_nas.data.layouts.files import LayoutFiles
+from litepose_nas.data.layouts.building import LayoutFiles, category_for, ids_of, pictures_in, with_sizes
 from litepose_nas.data.layouts.table import LAYOUTS
 from litepose_nas.data.layouts.yolo_pose import YoloFormat
 from litepose_nas.data.skeleton import Skeleton
@@ -22,7 +21,6 @@ class SplitFiles(NamedTuple):
     layout: str  # a name of the table of layouts, or yolo
     images: Path  # the folder that file names start from
     annotations: Path | None  # None if there are only pictures
-    detections: Path | None = None  # boxes that a detector of people found
     truth: Path | None = None  # MPII's ground truth in MATLAB's format
     folders: tuple[str, ...] = ()  # of YOLO-pose: folders or lists of pictures, below `images`
     form: YoloFormat = YoloFormat()  # of YOLO-pose

@@ -11,7 +11,7 @@ from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.fields import load_json
 from litepose_nas.data.layouts import mpii as mpii_format
 from litepose_nas.data.layouts import posetrack18
-from litepose_nas.data.layouts.files import LayoutFiles
+from litepose_nas.data.layouts.building import LayoutFiles
 from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.data.source import open_source
 from litepose_nas.data.split_files import name_joints

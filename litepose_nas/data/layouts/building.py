@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data import zipped
+from litepose_nas.data.dataset import Document
 from litepose_nas.data.fields import path_inside
 from litepose_nas.data.layouts.picture_size import picture_size
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 
 WIDER = 1.3  # PoseTrack's boxes are those around the joints, made wider by this
-
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+class LayoutFiles(NamedTuple):
+    """The files of a split as a layout's reader gets them."""
+
+    annotations: Path
+    images: Path | None = None  # the folder of the pictures; None: nothing is asked of it, and sizes may be missing
+    truth: Path | None = None  # MPII's ground truth in MATLAB's format
+    people: bool = True  # False: annotations may be missing
+    unlabelled: bool = False  # True: unlabelled video frames get their sizes too
 
 
 def category_for(skeleton: Skeleton, category_id: int = 1, name: str = "person") -> dict[str, Any]:
     limbs = [[a + 1, b + 1] for a, b in skeleton.limbs]  # COCO counts joints from one here
     return {"id": category_id, "name": name, "keypoints": list(skeleton.names), "skeleton": limbs}
+
+
+def named_annotations(path: Path, document: Document) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the annotations that are objects, each with the words that begin an error about it."""
+    for annotation in document["annotations"]:
+        if isinstance(annotation, dict):
+            yield f"{path}: annotation {annotation.get('id')!r:.40}", annotation
 
 
 def ids_of(names: Sequence[str]) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from litepose_nas.data.annotations import read_document
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.fields import number
-from litepose_nas.data.layouts.files import LayoutFiles
+from litepose_nas.data.layouts.building import LayoutFiles, named_annotations
 from litepose_nas.data.person import AREA_OF_BOX, box_of
 from litepose_nas.errors import UserError, nearest
 
@@ -19,9 +19,9 @@ def read(files: LayoutFiles) -> Document:
     """Missing areas become 0.53 of the box."""
     path = files.annotations
     document = read_document(path)
-    for annotation in document["annotations"]:
-        if isinstance(annotation, dict) and "area" not in annotation:
-            box = box_of(f"{path}: annotation {annotation.get('id')!r:.40}", annotation)
+    for where, annotation in named_annotations(path, document):
+        if "area" not in annotation:
+            box = box_of(where, annotation)
             annotation["area"] = box[2] * box[3] * AREA_OF_BOX
     for image in document["images"]:
         if isinstance(image, dict) and "crowdIndex" in image:

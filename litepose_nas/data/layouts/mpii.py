@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.fields import load_json, number, numbers
-from litepose_nas.data.layouts.building import category_for, ids_of, labelled_box, with_sizes
-from litepose_nas.data.layouts.files import LayoutFiles
+from litepose_nas.data.layouts.building import LayoutFiles, category_for, ids_of, labelled_box, with_sizes
 from litepose_nas.data.person import AREA_OF_BOX, HEAD_OF_BOX
 from litepose_nas.errors import UserError
 

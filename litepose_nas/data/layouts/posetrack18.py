@@ -11,8 +11,7 @@ from litepose_nas.data.annotations import check_lists, read_json
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.fields import numbers
-from litepose_nas.data.layouts.building import category_for, labelled_box, with_sizes
-from litepose_nas.data.layouts.files import LayoutFiles
+from litepose_nas.data.layouts.building import LayoutFiles, category_for, labelled_box, with_sizes
 from litepose_nas.data.person import AREA_OF_BOX, box_of
 from litepose_nas.errors import UserError
 

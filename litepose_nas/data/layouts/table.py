@@ -1,4 +1,4 @@
-"""The layouts of annotation files. A new one is a file with `read` in this folder, and a line here."""
+"""The layouts of annotation files. A new one is a function that reads it, and a line here."""
 
 from __future__ import annotations
 
@@ -6,18 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from litepose_nas.data.dataset import Document
-from litepose_nas.data.layouts import (
-    coco,
-    crowdpose,
-    halpe,
-    humanart,
-    jhmdb,
-    mpii,
-    mpii_trb,
-    ochuman,
-    posetrack18,
-)
-from litepose_nas.data.layouts.files import LayoutFiles
+from litepose_nas.data.layouts import coco, crowdpose, mpii, posetrack18
+from litepose_nas.data.layouts.building import LayoutFiles
 
 
 class AnnotationLayout(NamedTuple):
@@ -29,12 +19,12 @@ LAYOUTS: Mapping[str, AnnotationLayout] = {
     "coco": AnnotationLayout(coco.read),
     "crowdpose": AnnotationLayout(crowdpose.read, (b'"crowdIndex"',)),
     "posetrack18": AnnotationLayout(posetrack18.read, (b'"ignore_regions_x"', b'"bbox_head"')),
-    "humanart": AnnotationLayout(humanart.read, (b'"keypoints_21"',)),
-    "halpe": AnnotationLayout(halpe.read),
-    "jhmdb": AnnotationLayout(jhmdb.read),
+    "humanart": AnnotationLayout(coco.read_humanart, (b'"keypoints_21"',)),
+    "halpe": AnnotationLayout(coco.read_halpe),
+    "jhmdb": AnnotationLayout(coco.read_jhmdb),
     "mpii": AnnotationLayout(mpii.read),
-    "mpii_trb": AnnotationLayout(mpii_trb.read),
-    "ochuman": AnnotationLayout(ochuman.read),
+    "mpii_trb": AnnotationLayout(coco.read_mpii_trb),
+    "ochuman": AnnotationLayout(coco.read_ochuman),
 }
 
 
