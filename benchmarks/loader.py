@@ -29,7 +29,6 @@ import torch
 from timing import ratio, seconds
 
 from litepose_nas.data import augment as aug
-from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.images import load_picture
@@ -42,6 +41,7 @@ from litepose_nas.network import build
 from litepose_nas.pose.targets import bottomup_targets
 from litepose_nas.resolve import resolve
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.coco_file import read_coco
 
 SIGMA = 2.0
 

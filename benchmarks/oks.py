@@ -22,10 +22,10 @@ import numpy as np
 from pycocotools.cocoeval import COCOeval
 
 from litepose_nas.data.skeleton import sigmas_of
-from litepose_nas.metrics import oks
 from litepose_nas.metrics.coco import Truth, bootstrap_ap, coco_ap, fast_ap, found_of, judged, labels_of, truth_of
 from litepose_nas.metrics.results import Result
 from tests.helpers.drawn_results import JOINTS, drawn_pair
+from tests.helpers.pycoco import ten_numbers
 
 
 def seconds(works: list[Callable[[], object]], rounds: int) -> list[float]:
@@ -57,13 +57,13 @@ def main() -> None:
     document, results = drawn_pair(0, options.images, 17, options.people)
     truth = truth_of(document, Path("drawn"), sigmas_of(JOINTS))
     labels = labels_of(truth)
-    slow, fast = coco_ap(truth, results), oks.ten_numbers(labels, found_of(truth, results))
+    slow, fast = coco_ap(truth, results), ten_numbers(labels, found_of(truth, results))
     gap = np.abs(np.subtract(slow, fast)).max()
     print(f"{options.images} pictures, {len(document['annotations'])} people, {len(results)} results, AP {slow.ap:.4f}")
     print(f"largest difference of the ten numbers: {gap:g}")
     works: list[Callable[[], object]] = [
         lambda: by_pycocotools(truth, results),
-        lambda: oks.ten_numbers(labels, found_of(truth, results)),
+        lambda: ten_numbers(labels, found_of(truth, results)),
         lambda: fast_ap(truth, results),
         lambda: labels_of(truth),
     ]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from pycocotools import mask as rle
 
-from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.dataset import Dataset, split
 from litepose_nas.data.images import ignored_mask, load_picture
 from litepose_nas.data.layouts.toy import toy_split
@@ -18,6 +17,7 @@ from litepose_nas.data.regions import run_lengths
 from litepose_nas.data.skeleton import OTHER_SIGMA, make_skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.coco_file import read_coco
 from tests.helpers.layouts import NAMES, small_document
 
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import pytest
 
-from litepose_nas.data.annotations import read_coco, read_document
+from litepose_nas.data.annotations import read_document
 from litepose_nas.data.check.checkup import CheckReport, SplitToCheck, check_parts, check_source
 from litepose_nas.data.check.finding import KINDS, SEVERITIES, DataFinding
 from litepose_nas.data.check.messages import lines
@@ -33,6 +33,7 @@ from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.coco_file import read_coco
 from tests.helpers.commands import run
 from tests.helpers.layouts import camera_jpeg
 

@@ -16,13 +16,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from litepose_nas.data.annotations import read_coco, read_document
+from litepose_nas.data.annotations import read_document
 from litepose_nas.data.check.checkup import CheckReport, SplitToCheck, check_parts
 from litepose_nas.data.check.finding import clean
 from litepose_nas.data.check.messages import lines, tree
 from litepose_nas.data.check.page import page
 from litepose_nas.data.images import ignored_mask, load_picture, read_image
 from litepose_nas.errors import UserError
+from tests.helpers.coco_file import read_coco
 from tests.helpers.layouts import camera_jpeg, small_document
 from tests.helpers.odd_json import TREES, changed, places
 

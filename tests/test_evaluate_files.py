@@ -16,11 +16,12 @@ from litepose_nas.data.layouts.crowdpose import SPLIT_RULES
 from litepose_nas.data.skeleton import sigmas_of
 from litepose_nas.errors import UserError
 from litepose_nas.metrics import mpii
-from litepose_nas.metrics.coco import coco_ap, read_truth, truth_of
+from litepose_nas.metrics.coco import coco_ap, truth_of
 from litepose_nas.metrics.crowdpose import crowd_truth, crowdpose_ap
 from litepose_nas.metrics.mpii import pckh
 from litepose_nas.metrics.posetrack import frames_of, posetrack_ap
 from litepose_nas.metrics.submission import write_coco
+from tests.helpers.coco_file import truth_at
 from tests.helpers.drawn_results import JOINTS, drawn_crowd, drawn_pair, drawn_truth, drawn_video, write_truth
 
 REAL = os.environ.get("POSE_REAL_DATA")
@@ -44,7 +45,7 @@ def test_coco(tmp_path, evaluate):
     document, results = drawn_pair(8, images=6)
     del document["annotations"][0]["area"]
     truth, guess = write(tmp_path / "val.json", document), write(tmp_path / "guess.json", results)
-    scores = coco_ap(read_truth(truth), results)
+    scores = coco_ap(truth_at(truth), results)
     said = json.loads(evaluate(guess, truth, "--metric coco --json --made-with 'flip, three scales'"))
     assert {name: said[name] for name in scores._fields} == scores._asdict()
     assert said["pictures"] == 6

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_in
 from litepose_nas.data.images import ignored_mask
 from litepose_nas.data.layouts.detections import read_detections
@@ -23,6 +22,7 @@ from litepose_nas.data.source import Source, open_source
 from litepose_nas.data.statistics import statistics_of
 from litepose_nas.errors import UserError
 from tests.helpers import layouts
+from tests.helpers.coco_file import read_coco
 from tests.helpers.odd_json import changed, places
 
 NUMBERS = [float("nan"), float("inf"), -float("inf"), -1, 0, 0.5, 3, 2**31, 2**63, 10**400, 1e308, -1e308, True, None]

@@ -17,7 +17,6 @@ import torch
 
 from litepose_nas.data import augment as aug
 from litepose_nas.data import loader, pixels
-from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.augment import Augment
 from litepose_nas.data.dataset import Dataset, Record
 from litepose_nas.data.dataset_yaml import known_skeleton
@@ -28,6 +27,7 @@ from litepose_nas.data.prefetch import work_ahead
 from litepose_nas.data.regions import IgnoredRegion
 from litepose_nas.errors import UserError
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.coco_file import read_coco
 
 SIZE = (64, 96)
 

@@ -23,11 +23,11 @@ from litepose_nas.metrics.coco import (
     found_of,
     judged,
     labels_of,
-    read_truth,
     truth_of,
 )
+from tests.helpers.coco_file import truth_at
 from tests.helpers.drawn_results import JOINTS, drawn_pair
-from tests.helpers.pycoco import judged_alone
+from tests.helpers.pycoco import judged_alone, ten_numbers
 
 HERE = Path("drawn.json")
 REAL = os.environ.get("POSE_REAL_DATA")
@@ -45,7 +45,7 @@ def test_random_sets_are_judged_as_pycocotools_does(block):
         document, results = drawn_pair(seed, images=1 + seed % 6)
         alone, _ = judged_alone(document, results)
         truth = truth_from(document)
-        fast = oks.ten_numbers(labels_of(truth), found_of(truth, results))
+        fast = ten_numbers(labels_of(truth), found_of(truth, results))
         np.testing.assert_allclose(fast, alone, rtol=0, atol=1e-9, err_msg=f"seed {seed}")
         np.testing.assert_allclose(coco_ap(truth, results), alone, rtol=0, atol=0, err_msg=f"seed {seed}")
         assert fast_ap(truth, results) == fast[0]
@@ -68,7 +68,7 @@ def test_results_with_boxes_and_of_other_categories():
         result["bbox"] = [0, 0, 20 + number % 100, 30]
     results.append({**results[0], "category_id": 7})
     alone, _ = judged_alone(document, results)
-    np.testing.assert_allclose(oks.ten_numbers(labels_of(truth), found_of(truth, results)), alone, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ten_numbers(labels_of(truth), found_of(truth, results)), alone, rtol=0, atol=1e-9)
     assert list(coco_ap(truth, results)) == alone
     assert coco_ap(truth, results)[3:5] != plain[3:5]
     del results[0]["bbox"]  # then none counts
@@ -87,17 +87,17 @@ def test_the_best_of_equally_similar_people_is_the_later():
     result = {"image_id": person["image_id"], "category_id": 1, "keypoints": points, "score": 0.5}
     truth = truth_from(document)
     for results in ([result], [result] * 2, [result] * 3):
-        fast = oks.ten_numbers(labels_of(truth), found_of(truth, results))
+        fast = ten_numbers(labels_of(truth), found_of(truth, results))
         np.testing.assert_allclose(fast, judged_alone(document, results)[0], rtol=0, atol=1e-9)
 
 
 def test_nothing_found_and_nobody_to_find():
     document, results = drawn_pair(5, images=3)
     truth = truth_from(document)
-    assert oks.ten_numbers(labels_of(truth), found_of(truth, [])) == tuple(judged_alone(document, [])[0])
+    assert ten_numbers(labels_of(truth), found_of(truth, [])) == tuple(judged_alone(document, [])[0])
     nobody = {**document, "annotations": []}
     empty = truth_from(nobody)
-    assert oks.ten_numbers(labels_of(empty), found_of(empty, results)) == (-1.0,) * 10
+    assert ten_numbers(labels_of(empty), found_of(empty, results)) == (-1.0,) * 10
     assert fast_ap(empty, []) == -1
     assert list(coco_ap(empty, results)) == [-1.0] * 10
 
@@ -105,9 +105,9 @@ def test_nothing_found_and_nobody_to_find():
 def test_some_pictures_only():
     document, results = drawn_pair(8, images=6)
     ids = sorted(image["id"] for image in document["images"])[1:4]
-    part = read_truth(truth_from(document), ids)
-    assert oks.ten_numbers(labels_of(part), found_of(part, results)) == pytest.approx(coco_ap(part, results), abs=1e-9)
-    assert fast_ap(truth_from(document), results, ids) == coco_ap(part, results).ap
+    part = truth_of(document, HERE, sigmas_of(JOINTS), ids)
+    assert ten_numbers(labels_of(part), found_of(part, results)) == pytest.approx(coco_ap(part, results), abs=1e-9)
+    assert fast_ap(part, results) == coco_ap(part, results).ap
 
 
 def test_draws_of_the_bootstrap_are_those_of_pycocotools():
@@ -197,9 +197,9 @@ def test_the_real_pair():
     folder = Path(REAL or "") / "evaluator"
     results = json.loads((folder / "xtcocoapi_example_coco_preds.json").read_text())
     path = folder / "xtcocoapi_example_coco_val.json"
-    truth = read_truth(path)
+    truth = truth_at(path)
     scores = coco_ap(truth, results)
     assert [round(value, 4) for value in (scores.ap, scores.ap50, scores.ar)] == [0.8609, 0.9931, 0.8750]
     alone, _ = judged_alone(json.loads(path.read_text()), results)
     assert list(scores) == pytest.approx(alone, abs=1e-9)
-    assert oks.ten_numbers(labels_of(truth), found_of(truth, results)) == pytest.approx(alone, abs=1e-9)
+    assert ten_numbers(labels_of(truth), found_of(truth, results)) == pytest.approx(alone, abs=1e-9)

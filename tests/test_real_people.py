@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 import litepose_nas as ln
-from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.dataset import Dataset
 from tests.helpers import overfit
+from tests.helpers.coco_file import read_coco
 
 REAL = os.environ.get("POSE_REAL_DATA")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not REAL, reason="POSE_REAL_DATA is not set")]

@@ -10,7 +10,6 @@ import torch
 
 import litepose_nas as ln
 from litepose_nas import Space, Supernet, UserError, weights
-from litepose_nas.data.annotations import read_coco
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Pictures
 from litepose_nas.exporters.parity import Parity
@@ -23,6 +22,7 @@ from litepose_nas.pose.topdown import TopDown
 from litepose_nas.runs.run import Run
 from litepose_nas.steps.evaluate import load
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.coco_file import read_coco
 from tests.helpers.commands import run
 
 YAML = """\

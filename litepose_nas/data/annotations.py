@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -19,16 +18,6 @@ from litepose_nas.data.image_entry import check_image, ignored_regions, is_label
 from litepose_nas.data.person import LabelledPerson, read_person
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.errors import UserError
-
-
-def read_coco(
-    annotations: str | os.PathLike[str], images: str | os.PathLike[str], skeleton: Skeleton | None = None
-) -> Dataset:
-    """Read an annotation file and check it against the folder of its pictures.
-
-    The skeleton comes from the file's keypoint category unless one is given (with other sigmas, say).
-    """
-    return dataset_of(read_document(Path(annotations)), Path(annotations), Path(images), skeleton)
 
 
 def dataset_of(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from litepose_nas.data.annotations import document_of, keypoint_category, read_document, skeleton_of
+from litepose_nas.data.annotations import document_of, keypoint_category
 from litepose_nas.data.dataset import Dataset
 from litepose_nas.data.person import AREA_OF_BOX, area_of, box_of, points_of
 from litepose_nas.errors import UserError
@@ -56,26 +55,14 @@ class Bootstrap(NamedTuple):
     samples: NDArray[np.float64]
 
 
-TruthSource = Dataset | Truth | str | os.PathLike[str]
-
-
-def read_truth(source: TruthSource, image_ids: Collection[int] | None = None) -> Truth:
-    """The truth of a dataset's pictures (those it still has after a split) or of an annotation file.
+def read_truth(dataset: Dataset) -> Truth:
+    """The truth of a dataset's pictures, those it still has after a split.
 
     An area that is missing or not positive becomes 0.53 of the box; all people are numbered anew, since pycocotools
     loses number 0.
     """
-    if isinstance(source, Truth):
-        return source if image_ids is None else source._replace(image_ids=_known(source, image_ids, "the truth"))
-    if isinstance(source, Dataset):
-        path, document = source.annotations, document_of(source)
-        truth = truth_of(document, path, source.skeleton.sigmas, [record.image_id for record in source.records])
-    else:
-        path = Path(source)
-        document = read_document(path)
-        category = keypoint_category(path, document["categories"])
-        truth = truth_of(document, path, skeleton_of(path, category).sigmas)
-    return truth if image_ids is None else truth._replace(image_ids=_known(truth, image_ids, str(path)))
+    ids = [record.image_id for record in dataset.records]
+    return truth_of(document_of(dataset), dataset.annotations, dataset.skeleton.sigmas, ids)
 
 
 def truth_of(
@@ -114,18 +101,17 @@ def truth_of(
     return Truth(index, ids, category["id"], tuple(sigmas), sum(filled for _, filled in made))
 
 
-def coco_ap(source: TruthSource, results: Sequence[Result], image_ids: Collection[int] | None = None) -> Scores:
+def coco_ap(truth: Truth, results: Sequence[Result]) -> Scores:
     """The ten numbers of results against a truth; results of other pictures do not count."""
-    judge = judged(read_truth(source, image_ids), results)
+    judge = judged(truth, results)
     with quiet():
         judge.accumulate()
         judge.summarize()
     return Scores(*(float(value) for value in judge.stats))
 
 
-def fast_ap(source: TruthSource, results: Sequence[Result], image_ids: Collection[int] | None = None) -> float:
+def fast_ap(truth: Truth, results: Sequence[Result]) -> float:
     """Only the AP, several times as fast; equal to that of pycocotools, which judges what is printed."""
-    truth = read_truth(source, image_ids)
     return oks.average_precision(labels_of(truth), found_of(truth, results))
 
 
@@ -139,18 +125,11 @@ def ten_lines(scores: Scores) -> str:
     )
 
 
-def bootstrap_ap(
-    source: TruthSource,
-    results: Sequence[Result],
-    image_ids: Collection[int] | None = None,
-    resamples: int = 200,
-    seed: int = 0,
-) -> Bootstrap:
+def bootstrap_ap(truth: Truth, results: Sequence[Result], resamples: int = 200, seed: int = 0) -> Bootstrap:
     """The AP and how far other pictures of the same kind would have moved it.
 
     Two networks judged with the same seed and pictures meet the same draws: subtract their samples to compare them.
     """
-    truth = read_truth(source, image_ids)
     ap = coco_ap(truth, results).ap
     matches = oks.match(labels_of(truth), found_of(truth, results), areas=1)
     count = len(truth.image_ids)
@@ -240,15 +219,6 @@ def _image_ids(path: Path, images: Sequence[Any]) -> tuple[int, ...]:
         what = "two images with the same 'id'" if len(ids) == len(images) else "an image without a whole number as 'id'"
         raise UserError(f"{path} lists {what}; mend the list of images")
     return tuple(sorted(ids))
-
-
-def _known(truth: Truth, image_ids: Collection[int], where: str) -> tuple[int, ...]:
-    unknown = set(image_ids) - set(truth.image_ids)
-    if unknown:
-        raise UserError(
-            f"{where} has no image {min(unknown)} ({len(unknown)} ids are unknown); choose among its images"
-        )
-    return tuple(sorted(set(image_ids)))
 
 
 def quiet() -> contextlib.redirect_stdout[io.StringIO]:

@@ -62,16 +62,6 @@ class Curves(NamedTuple):
     recall: Floats  # (A, T)
 
 
-def ten_numbers(labels: Labels, found: Detections) -> tuple[float, ...]:
-    """AP, AP50, AP75, AP medium, AP large and the same five of AR."""
-    precision, recall = curves(match(labels, found))
-    return tuple(
-        known_mean(values)
-        for table in (precision, recall)
-        for values in (table[0], table[0, 0], table[0, 5], table[1], table[2])
-    )
-
-
 def average_precision(labels: Labels, found: Detections) -> float:
     """Only the AP; -1 where no person counts."""
     return known_mean(curves(match(labels, found, areas=1)).precision)
