@@ -14,6 +14,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from litepose_nas import costs
@@ -39,14 +40,7 @@ _NAMES = {
     "peak_bytes": "peak activations",
     "latency_ms": "latency",
 }
-_SUFFIXES = {
-    "macs": "MAC",
-    "macs_litepose": "MAC",
-    "params": "",
-    "weight_bytes": "B",
-    "peak_bytes": "B",
-    "latency_ms": "ms",
-}
+_SUFFIXES = {"macs": "MAC", "macs_litepose": "MAC", "params": "", "weight_bytes": "B", "peak_bytes": "B"}
 
 
 class Limit(NamedTuple):
@@ -164,9 +158,8 @@ def lowest(space: Space, measure: Callable[[Arch], float]) -> Arch:
     arch = space.smallest
     value = measure(arch)
     while True:
-        least, best = min(
-            ((measure(other), other) for other in space.neighbours(arch)), key=_first, default=(value, arch)
-        )
+        found = ((measure(other), other) for other in space.neighbours(arch))
+        least, best = min(found, key=itemgetter(0), default=(value, arch))
         if not least < value:
             return arch
         arch, value = best, least
@@ -183,10 +176,6 @@ def in_words(field: str, value: float) -> str:
     return f"{value} {_SUFFIXES[field]}".rstrip()
 
 
-def _first(pair: tuple[float, Arch]) -> float:
-    return pair[0]
-
-
 def _allow(limit: Limit, least: float) -> str:
     """The smallest limit of this kind that can be kept, rounded up, in the spelling that is read."""
     if limit.field == "latency_ms":
@@ -194,7 +183,7 @@ def _allow(limit: Limit, least: float) -> str:
     scales = ((10**9, "G"), (10**6, "M"), (10**3, "K"), (1, ""))
     factor, prefix = next(scale for scale in scales if least >= scale[0])
     hundredths = -(-least * 100 // factor)
-    tail = {"params": "params", "weight_bytes": "B", "peak_bytes": "Bpeak"}.get(limit.field, "MAC")
+    tail = {"params": "params", "peak_bytes": "Bpeak"}.get(limit.field, _SUFFIXES[limit.field])
     return f"{Decimal(hundredths) / 100}{prefix}{tail}"
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-
-from litepose_nas.blocks.kernel_map_torch import MappedDepthwise
 
 if TYPE_CHECKING:
     from litepose_nas.blocks.conv import MBConv
@@ -42,6 +40,35 @@ def spread(weight: Tensor, std: float) -> None:
 def lying_as(x: Tensor, y: Tensor) -> Tensor:
     """y in the memory format of x; the next convolution would else choose its own by how its weights lie."""
     return y.contiguous(memory_format=torch.channels_last) if x.stride(1) == 1 else y
+
+
+class MappedDepthwise(nn.Conv2d):
+    """A depthwise convolution that passes its kernel through a learned map (once-for-all's kernel transform, 2020).
+
+    It has one map for each of the given kernel sizes, and uses the one of its own size.
+    """
+
+    def __init__(self, channels: int, kernel: int, stride: int, maps: Sequence[int]):
+        super().__init__(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+        self.maps = nn.ModuleDict({str(size): _identity(size * size) for size in maps})
+
+    def plain_weights(self) -> dict[str, Tensor]:
+        """The weight of the plain convolution that does the same."""
+        size = str(self.kernel_size[0])
+        if size not in self.maps:
+            return {"weight": self.weight}
+        return {"weight": self.maps[size](self.weight.flatten(1)).view_as(self.weight)}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, self.plain_weights()["weight"], None)
+
+
+def _identity(size: int) -> nn.Linear:
+    """A map that starts as the plain middle of the larger kernel."""
+    linear = nn.Linear(size, size)
+    nn.init.eye_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return linear
 
 
 class MBConvModule(nn.Module):

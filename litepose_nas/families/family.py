@@ -20,10 +20,6 @@ class ClipFrame(NamedTuple):
     choices: str = ""  # how the paths of its choices begin; empty where it has none
 
 
-def _no_clip(tree: Any) -> Sequence[ClipFrame]:
-    return ()
-
-
 @dataclass(frozen=True)
 class Family:
     """A family of networks."""
@@ -36,4 +32,4 @@ class Family:
     # Top-down networks with stages can be used for the later frames of a clip: their forward takes a third argument, a
     # function of a stage's number and feature, and goes on with what that returns.
     stages: int = 0
-    clip: Callable[[Any], Sequence[ClipFrame]] = _no_clip  # of a tree, the key frame first; none: single pictures
+    clip: Callable[[Any], Sequence[ClipFrame]] = lambda _: ()  # of a tree, the key frame first; none: single pictures

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from litepose_nas.blocks.block import Part
+from litepose_nas.blocks.grouped import GroupedInvertedResidual
 from litepose_nas.blocks.groups import check_lanes
-from litepose_nas.blocks.inverted import GroupedInvertedResidual
 from litepose_nas.blocks.stem import StemConv
 from litepose_nas.errors import UserError
 from litepose_nas.families.family import Family
-from litepose_nas.families.s_vipnas_res50 import head, heatmaps
-from litepose_nas.families.shared import chain, check_stages
+from litepose_nas.families.s_vipnas_res50 import head
+from litepose_nas.families.shared import check_stages, heatmaps, run_stages
 from litepose_nas.task_kind import TaskKind
 
 STRIDES = (1, 2, 2, 2, 1, 2)
@@ -52,14 +52,9 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
 
 def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:
     """The heatmaps of a batch of cut-outs; `after` may change the feature behind a stage of that number."""
-    x = net.stem(image)
-    sizes = []
-    for i, stage in enumerate(net.stages.children()):
-        if STRIDES[i] == 2 and i > 1:
-            sizes.append(x.shape[-2:])
-        x = chain(stage, x)
-        x = after(i, x) if after else x
-    return (heatmaps(net, x, [*sizes, x.shape[-2:]]),)
+    x, sizes = run_stages(net.stages, net.stem(image), after)
+    halved = [size for size, stride in zip(sizes, STRIDES, strict=True) if stride == 2]
+    return (heatmaps(net, x, halved),)
 
 
 FAMILY = Family("s_vipnas_mbv3", plan, forward, ("heatmaps",), TaskKind.TOPDOWN, stages=len(STRIDES))

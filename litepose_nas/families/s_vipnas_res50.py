@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from litepose_nas.blocks.block import Part
-from litepose_nas.blocks.bottleneck import GroupedBottleneck
 from litepose_nas.blocks.deconv import GroupDeconv, LaneHeatmapConv
+from litepose_nas.blocks.grouped import GroupedBottleneck
 from litepose_nas.blocks.groups import check_groups, check_lanes, group_lanes
 from litepose_nas.blocks.stem import MaxPool, StemConv
 from litepose_nas.families.family import Family
-from litepose_nas.families.shared import chain, check_stages, cropped
+from litepose_nas.families.shared import check_stages, heatmaps, run_stages
 from litepose_nas.task_kind import TaskKind
 
 STRIDES = (1, 2, 2, 2)
@@ -36,15 +36,10 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
         hidden = stage.attention * _hidden(stage.width)
         for j in range(stage.depth):
             first = j == 0  # projects because the plan says so, not because widths happen to differ
-            yield Part(
-                f"stages.{i}.{j}",
-                down,
-                GroupedBottleneck(
-                    *grouping, width, mid, stage.width, stage.kernel, stride if first else 1, first, hidden
-                ),
-            )
-            if first:
-                width, down = stage.width, down * stride
+            step = stride if first else 1
+            block = GroupedBottleneck(*grouping, width, mid, stage.width, stage.kernel, step, first, hidden)
+            yield Part(f"stages.{i}.{j}", down, block)
+            width, down = stage.width, down * step
     yield from head(tree, width, down, joints)
 
 
@@ -62,20 +57,8 @@ def head(tree: Any, width: Any, down: int, joints: int) -> Iterator[Part]:
 
 def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:
     """The heatmaps of a batch of cut-outs; `after` may change the feature behind a stage of that number."""
-    x = net.pool(net.stem(image))
-    sizes = []
-    for number, stage in enumerate(net.stages.children()):
-        x = chain(stage, x)
-        x = after(number, x) if after else x
-        sizes.append(x.shape[-2:])
+    x, sizes = run_stages(net.stages, net.pool(net.stem(image)), after)
     return (heatmaps(net, x, sizes),)
-
-
-def heatmaps(net: Any, x: Any, sizes: list[Any]) -> Any:
-    """The heatmaps from the last feature, and the sizes of it and of those before it."""
-    for deconv, size in zip(net.head.children(), reversed(sizes[:-1]), strict=True):
-        x = cropped(deconv(x), size)
-    return net.heatmaps(x)
 
 
 def _hidden(width: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from litepose_nas.blocks.block import Part
@@ -52,6 +52,23 @@ def chain(blocks: Any, x: Any) -> Any:
     for block in blocks.children():
         x = block(x)
     return x
+
+
+def run_stages(stages: Any, x: Any, after: Callable[[int, Any], Any] | None) -> tuple[Any, list[Any]]:
+    """The last feature and the size before each stage; `after` may change the feature behind a stage of that number."""
+    sizes = []
+    for number, stage in enumerate(stages.children()):
+        sizes.append(x.shape[-2:])
+        x = chain(stage, x)
+        x = after(number, x) if after else x
+    return x, sizes
+
+
+def heatmaps(net: Any, x: Any, sizes: Sequence[Any]) -> Any:
+    """The heatmaps from the last feature; each deconv comes back to one of the sizes before, the last of them first."""
+    for deconv, size in zip(net.head.children(), reversed(sizes), strict=False):
+        x = cropped(deconv(x), size)
+    return net.heatmaps(x)
 
 
 def cropped(x: Any, size: Any) -> Any:

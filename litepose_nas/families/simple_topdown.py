@@ -12,7 +12,7 @@ from litepose_nas.blocks.block import Part
 from litepose_nas.blocks.deconv import Deconv, HeatmapConv
 from litepose_nas.blocks.stem import Stem
 from litepose_nas.families.family import Family
-from litepose_nas.families.shared import chain, check_list, check_stages, cropped, mbconv_stages
+from litepose_nas.families.shared import check_list, check_stages, heatmaps, mbconv_stages, run_stages
 from litepose_nas.task_kind import TaskKind
 
 STRIDES = (2, 2, 2)
@@ -35,15 +35,8 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
 
 def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:
     """The heatmaps of a batch of cut-outs; `after` may change the feature behind a stage of that number."""
-    x = net.stem(image)
-    sizes = []
-    for number, stage in enumerate(net.stages.children()):
-        sizes.append(x.shape[-2:])
-        x = chain(stage, x)
-        x = after(number, x) if after else x
-    for deconv in net.head.children():
-        x = cropped(deconv(x), sizes.pop())
-    return (net.heatmaps(x),)
+    x, sizes = run_stages(net.stages, net.stem(image), after)
+    return (heatmaps(net, x, sizes),)
 
 
 FAMILY = Family("simple_topdown", plan, forward, ("heatmaps",), TaskKind.TOPDOWN, stages=len(STRIDES))

@@ -41,14 +41,15 @@ class FrameGroup:
         before = ""
         for part in self.key.plan(tree.key, joints):
             before = f"{KEY}.{part.name}"
-            yield part._replace(name=before, reads=_within(KEY, part.reads), shared="", frozen=True)
+            reads = tuple(_within(KEY, name) for name in part.reads)
+            yield part._replace(name=before, reads=reads, shared="", frozen=True)
         if tree.frames.depth < 1:
             raise UserError("frames.depth: expected at least 1: a group without later frames is its key network")
         for number, frame in enumerate(tree.frames.blocks[: tree.frames.depth]):
             parts = list(_fused(list(self.later.plan(frame, joints)), frame.fuse, before, joints, self.through))
             own = f"{FRAMES}.{number}"
             for part in parts:
-                reads = tuple(name if name == before else within for name, within in _pairs(own, part.reads))
+                reads = tuple(name if name == before else _within(own, name) for name in part.reads)
                 yield part._replace(name=f"{own}.{part.name}", reads=reads, shared=f"{SHARED}.{part.home}")
             before = f"{own}.{parts[-1].name}"
 
@@ -154,11 +155,5 @@ def _word(tree: Mapping[str, Any], key: str, words: Mapping[str, bool]) -> bool:
     return words[tree[key]]
 
 
-def _within(prefix: str, names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(within for _, within in _pairs(prefix, names))
-
-
-def _pairs(prefix: str, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """Yield names as they are and under a prefix; the picture is nobody's."""
-    for name in names:
-        yield name, f"{prefix}.{name}" if name else ""
+def _within(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if name else ""  # the picture is nobody's

@@ -25,6 +25,7 @@ from litepose_nas.inference.batches import Net, evaluating, find_people, in_pict
 from litepose_nas.pose.task import Task
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+SMALL = 480  # pixels: smaller pictures are enlarged by whole times to about this
 QUALITY = 92  # of overlays that are JPEGs
 BATCH = 16  # views of a picture that are looked at together
 COORDINATES = "pixels of the upright picture; the middle of its first pixel is 0, 0, as in COCO"
@@ -124,11 +125,12 @@ def predict_image(
 
 
 def overlay(image: Image, people: Sequence[dict[str, Any]], skeleton: Skeleton) -> Image:
-    """A picture with the people of its entry in poses.json; a small picture is enlarged."""
-    zoom = float(max(1, round(480 / max(image.shape[:2]))))
+    """A picture with people who were found in it; one who has a track keeps a colour, a small picture is enlarged."""
+    zoom = float(max(1, round(SMALL / max(image.shape[:2]))))
     joints = np.array([person["keypoints"] for person in people], np.float32).reshape(-1, len(skeleton.names), 3)
     joints[..., :2] += HALF
-    return draw_people(image, joints, skeleton, [person["score"] for person in people], zoom=zoom)
+    scores, tracks = ([person[key] for person in people if key in person] for key in ("score", "track"))
+    return draw_people(image, joints, skeleton, scores, zoom=zoom, tracks=tracks or None)
 
 
 def find_pictures(sources: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Path]:

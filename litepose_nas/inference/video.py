@@ -14,17 +14,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from litepose_nas import files
-from litepose_nas.data.augment import HALF, Image
-from litepose_nas.data.draw import draw_people
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.video_frames import VideoFrames
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.inference.following import Follower, FramePerson
+from litepose_nas.inference.pictures import overlay
 from litepose_nas.inference.video_results import LAYOUTS, document_of
 from litepose_nas.inference.video_writer import SUFFIX, VideoWriter
 
 SAVE = 25  # frames between two times that all is saved
-SMALL = 480  # pixels: smaller frames are enlarged by whole times to about this
 
 Progress = Callable[[int, int], None]
 
@@ -80,7 +78,7 @@ def predict_video(
             if place >= len(people):
                 people.append(follower.step(image, place))
                 since.append(_line(people[-1]))
-            writer.add(drawn(image, people[place], skeleton))
+            writer.add(overlay(image, [one._asdict() for one in people[place]], skeleton))
             if progress is not None:
                 progress(place + 1, max(frames.length, place + 1))
             stopped = stop()
@@ -101,15 +99,6 @@ def predict_video(
     tracks = {one.track for found in people for one in found}
     count = sum(map(len, people))
     return PredictedVideo(places.overlay, places.poses, len(people), count, len(tracks), stopped, warning)
-
-
-def drawn(image: Image, people: list[FramePerson], skeleton: Skeleton) -> Image:
-    """A frame with its people; everybody keeps a colour, and small frames are enlarged."""
-    zoom = float(max(1, round(SMALL / max(image.shape[:2]))))
-    joints = np.array([one.keypoints for one in people], np.float32).reshape(-1, len(skeleton.names), 3)
-    joints[..., :2] += HALF
-    scores, tracks = [one.score for one in people], [one.track for one in people]
-    return draw_people(image, joints, skeleton, scores, zoom=zoom, tracks=tracks)
 
 
 def left_over(out: Path, name: str) -> bool:

@@ -54,11 +54,6 @@ def document_of(
     }
 
 
-def shared_joints(skeleton: Skeleton) -> tuple[str, ...]:
-    """Which of PoseTrack18's joints a skeleton has."""
-    return tuple(name for name in known_skeleton("posetrack18").names if name in skeleton.names)
-
-
 def _annotation(image_id: int, number: int, person: FramePerson, joints: np.ndarray) -> dict[str, Any]:
     known = joints[joints[:, 2] > 0, :2]
     low, high = (known.min(0), known.max(0)) if len(known) else (np.zeros(2), np.zeros(2))

@@ -11,10 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litepose_nas.blocks.block import Part
-from litepose_nas.blocks.bottleneck import GroupedBottleneck
 from litepose_nas.blocks.deconv import GroupDeconv, LaneHeatmapConv
+from litepose_nas.blocks.grouped import GroupedBottleneck, GroupedInvertedResidual
 from litepose_nas.blocks.groups import group_lanes
-from litepose_nas.blocks.inverted import GroupedInvertedResidual
 from litepose_nas.blocks.ops import Op, conv, linear
 from litepose_nas.blocks.stem import Stem, StemConv
 from litepose_nas.families.family import Family

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import torch
@@ -71,17 +72,6 @@ class PatchEmbedModule(nn.Module):
         return self.conv(x)
 
 
-class FeedForward(nn.Module):
-    """Two linear maps of every token with a GELU between them."""
-
-    def __init__(self, dim: int, hidden: int):
-        super().__init__()
-        self.up, self.down = nn.Linear(dim, hidden), nn.Linear(hidden, dim)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        return self.down(F.gelu(self.up(tokens)))
-
-
 class ChannelBlockModule(nn.Module):
     """Attention between the channels of each head and a feed-forward net, each added to what came in."""
 
@@ -96,7 +86,8 @@ class ChannelBlockModule(nn.Module):
         self.qkv = nn.Parameter(torch.empty(3, inner, dim))
         self.qkv_bias = nn.Parameter(torch.zeros(3, inner))
         self.out = nn.Linear(inner, dim)
-        self.feed = FeedForward(dim, block.hidden)
+        up, down = nn.Linear(dim, block.hidden), nn.Linear(block.hidden, dim)
+        self.feed = nn.Sequential(OrderedDict(up=up, act=nn.GELU(), down=down))
         nn.init.normal_(self.qkv, std=dim**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from litepose_nas.blocks.block import Part
-from litepose_nas.blocks.deconv import HeatmapConv
-from litepose_nas.blocks.light_head import InterleavedDeconv, LightDeconv
+from litepose_nas.blocks.deconv import HeatmapConv, InterleavedDeconv, LightDeconv
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.families.family import Family
 from litepose_nas.families.levitpose.attention import MOST_HEADS, PooledCascade, WindowCascade

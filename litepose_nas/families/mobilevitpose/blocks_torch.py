@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 import torch
@@ -67,22 +68,14 @@ class UnfoldModule(nn.Module):
         cin, dim = block.cin, block.dim
         self.patch = block.patch
         self.conv = conv_bn(dense(cin, cin, 3), cin, nn.SiLU(inplace=True))
-        self.wide = conv_bn(dense(cin, dim), dim, nn.SiLU(inplace=True)) if block.normed else Plain(cin, dim)
+        wide = dense(cin, dim)
+        # The convolution has the same name with a normalisation behind it and without.
+        plain = nn.Sequential(OrderedDict(conv=wide))
+        self.wide = conv_bn(wide, dim, nn.SiLU(inplace=True)) if block.normed else plain
 
     def forward(self, x: Tensor) -> Tensor:
         """Tokens (batch x patch x patch, patches, dim)."""
         return unfold(self.wide(self.conv(x)), self.patch)
-
-
-class Plain(nn.Module):
-    """A 1x1 convolution under the name that it has before a normalisation."""
-
-    def __init__(self, cin: int, cout: int):
-        super().__init__()
-        self.conv = dense(cin, cout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
 
 
 class TransformerLayerModule(nn.Module):

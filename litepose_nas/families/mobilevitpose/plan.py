@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from litepose_nas.blocks.block import Part
-from litepose_nas.blocks.deconv import HeatmapConv
-from litepose_nas.blocks.light_head import InterleavedDeconv
+from litepose_nas.blocks.deconv import HeatmapConv, InterleavedDeconv
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.families.family import Family
 from litepose_nas.families.mobilevitpose.blocks import (
@@ -23,7 +22,7 @@ from litepose_nas.families.mobilevitpose.blocks import (
     TransformerLayer,
     Unfold,
 )
-from litepose_nas.families.shared import chain, check_list, cropped
+from litepose_nas.families.shared import chain, check_list, heatmaps
 from litepose_nas.task_kind import TaskKind
 
 STRIDES = (1, 2, 2, 2, 2)
@@ -99,11 +98,7 @@ def forward(net: Any, image: Any) -> tuple[Any, ...]:
         for name, block in stage.named_children():
             x = _mixed(block, x) if name == "mix" else block(x)
         sizes.append(x.shape[-2:])
-    x = net.last(x)
-    sizes.pop()
-    for deconv in net.head.children():
-        x = cropped(deconv(x), sizes.pop())
-    return (net.heatmaps(x),)
+    return (heatmaps(net, net.last(x), sizes[:-1]),)
 
 
 def _mixed(mix: Any, x: Any) -> Any:

@@ -1,0 +1,109 @@
+"""Blocks with elastic groups as ViPNAS has them: ResNet's bottleneck and MobileNetV3's inverted residual."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from litepose_nas.blocks.block import Module, Shape, ceil_div
+from litepose_nas.blocks.gates import context, gate
+from litepose_nas.blocks.groups import LaneGroups
+from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
+
+
+class GroupedBottleneck(NamedTuple):
+    """1x1, grouped KxK, 1x1, all equally wide and in lanes (see groups.py), then a global context."""
+
+    groups_min: int
+    lanes_per_group: int
+    group_split: int
+    lane_split: int
+    cin: int
+    mid: int  # channels of a lane
+    cout: int
+    kernel: int
+    stride: int
+    project: bool  # what is added passes a 1x1 convolution; where it does not, the stride is 1 and cin is cout
+    hidden: int  # channels inside the global context; 0: there is none
+
+    @property
+    def grouping(self) -> LaneGroups:
+        return LaneGroups(self.groups_min, self.lanes_per_group, self.group_split, self.lane_split)
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        """The input stays in memory until it is added or projected."""
+        _, h2, w2 = self.out(h, w)
+        mid, out = self.grouping.lanes * self.mid, self.cout * h2 * w2
+        spatial = conv(h, w, mid, mid, self.kernel, self.stride, self.grouping.groups)
+        steps = [
+            Step("reduced", mid * h * w, conv(h, w, self.cin, mid, 1), (0,)),
+            Step("spatial", mid * h2 * w2, spatial, ("reduced",)),
+            Step("restored", out, conv(h2, w2, mid, self.cout, 1, act=False), ("spatial",)),
+        ]
+        steps += context("restored", self.cout, self.hidden, h2, w2)
+        result, added = steps[-1].makes, 0  # type: str, str | int
+        if self.project:
+            steps.append(Step("projected", out, conv(h, w, self.cin, self.cout, 1, self.stride, act=False), (0,)))
+            added = "projected"
+        return flow([*steps, Step("over", 0, COPY._replace(act_elements=out), (result, added))])
+
+    def out(self, h: int, w: int) -> Shape:
+        return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
+
+    def build(self) -> Module:
+        from litepose_nas.blocks.grouped_torch import GroupedBottleneckModule
+
+        return GroupedBottleneckModule(self)
+
+    def store(self) -> Module:
+        """Its spatial weight joins all lanes of each of the fewest groups."""
+        return self._replace(group_split=1, lane_split=1).build()
+
+
+class GroupedInvertedResidual(NamedTuple):
+    """1x1 up, grouped KxK, a gate for every channel, 1x1 down.
+
+    Groups have a fixed size: a narrower block has fewer groups, a finer one parts of them.
+
+    A lane is one channel here (see groups.py).
+    """
+
+    groups_min: int  # the number of the largest groups, which follows from the width inside
+    lanes_per_group: int
+    group_split: int
+    cin: int
+    cout: int
+    kernel: int
+    stride: int
+    residual: bool
+    expands: bool  # otherwise there is no 1x1 up, and the width inside is cin
+    hswish: bool  # otherwise ReLU
+    hidden: int  # channels inside the gate; 0: there is none
+
+    @property
+    def grouping(self) -> LaneGroups:
+        return LaneGroups(self.groups_min, self.lanes_per_group, self.group_split, 1)
+
+    def ops(self, h: int, w: int) -> list[Op]:
+        """The input stays in memory where it is added at the end."""
+        _, h2, w2 = self.out(h, w)
+        mid, steps, x = self.grouping.lanes, [], 0  # type: int, list[Step], str | int
+        if self.expands:
+            steps, x = [Step("expanded", mid * h * w, conv(h, w, self.cin, mid, 1), (0,))], "expanded"
+        spatial = conv(h, w, mid, mid, self.kernel, self.stride, self.grouping.groups)
+        steps.append(Step("spatial", mid * h2 * w2, spatial, (x,)))
+        steps += gate("spatial", mid, self.hidden, h2, w2)
+        down = conv(h2, w2, mid, self.cout, 1, act=False)
+        steps.append(Step("result", self.cout * h2 * w2, down, (steps[-1].makes,)))
+        return flow([*steps, Step("over", 0, COPY, (0, "result"))] if self.residual else steps)
+
+    def out(self, h: int, w: int) -> Shape:
+        return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
+
+    def build(self) -> Module:
+        from litepose_nas.blocks.grouped_torch import GroupedInvertedResidualModule
+
+        return GroupedInvertedResidualModule(self)
+
+    def store(self) -> Module:
+        """Its spatial weight has the largest groups."""
+        return self._replace(group_split=1).build()

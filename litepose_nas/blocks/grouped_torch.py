@@ -1,0 +1,56 @@
+"""Blocks with elastic groups as ViPNAS has them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from litepose_nas.blocks.conv_torch import conv_bn, dense
+from litepose_nas.blocks.gates_torch import Context, Gate
+from litepose_nas.blocks.groups_torch import GroupConv, LaneConv, LaneNorm, LanePointwise
+from litepose_nas.blocks.stem_torch import activation
+
+if TYPE_CHECKING:
+    from litepose_nas.blocks.grouped import GroupedBottleneck, GroupedInvertedResidual
+
+
+class GroupedBottleneckModule(nn.Module):
+    def __init__(self, block: GroupedBottleneck):
+        super().__init__()
+        lanes, cin, mid, cout = block.grouping.lanes, block.cin, block.mid, block.cout
+        self.reduce = nn.Sequential(OrderedDict(conv=LanePointwise((lanes, mid), (cin,)), bn=LaneNorm(lanes, mid)))
+        self.spatial = GroupConv(block.grouping, mid, mid, block.kernel, block.stride)
+        self.restore = conv_bn(LanePointwise((cout,), (lanes, mid)), cout)
+        if block.hidden:
+            self.context = Context(cout, block.hidden)
+        if block.project:
+            self.project = conv_bn(dense(cin, cout, 1, block.stride), cout)
+        self.attends, self.projects = bool(block.hidden), block.project
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.restore(self.spatial(F.relu(self.reduce(x))))
+        if self.attends:
+            y = self.context(y)
+        return F.relu(y + (self.project(x) if self.projects else x))
+
+
+class GroupedInvertedResidualModule(nn.Module):
+    def __init__(self, block: GroupedInvertedResidual):
+        super().__init__()
+        mid = block.grouping.lanes
+        if block.expands:
+            self.expand = conv_bn(dense(block.cin, mid), mid, activation(block.hswish))
+        self.spatial = conv_bn(LaneConv(block.grouping, 1, 1, block.kernel, block.stride), mid)
+        self.act = activation(block.hswish)
+        if block.hidden:
+            self.gate = Gate(mid, block.hidden)
+        self.project = conv_bn(dense(mid, block.cout), block.cout)
+        self.expands, self.gated, self.residual = block.expands, bool(block.hidden), block.residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.act(self.spatial(self.expand(x) if self.expands else x))
+        y = self.project(self.gate(y) if self.gated else y)
+        return x + y if self.residual else y
