@@ -159,7 +159,7 @@ def test_the_report_chooses_again_for_other_pictures_without_a_new_evaluation(se
     with (searched / "report" / "front.csv").open(newline="") as file:
         assert {row["family"] for row in csv.DictReader(file)} <= {"small", "topdown-tiny"}
     assert run("litepose-nas extract subnet.json", monkeypatch) == 0
-    assert "equal to the supernet's network to the bit" in capsys.readouterr().out
+    assert "bitwise equal to the supernet's subnet" in capsys.readouterr().out
     with pytest.raises(UserError, match=r"none of 8 .* to choose for an image of 2\.5 people: 1kparams is less"):
         summarise(load_search(searched), Budget.of(["1kparams"]))
 

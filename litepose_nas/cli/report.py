@@ -23,7 +23,8 @@ def report(
     ] = None,
     mac_convention: Annotated[str | None, typer.Option(help="exact or litepose; the search's if not given.")] = None,
     people: Annotated[
-        float | None, typer.Option(min=0.01, max=1000, help="Of a search across families: for so many a picture.")
+        float | None,
+        typer.Option(min=0.01, max=1000, help="Of a search across families: for this many people an image."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The folder to write; the run's own `report` if not given.")] = None,
     as_json: Json = False,

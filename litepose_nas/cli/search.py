@@ -148,7 +148,7 @@ def extract(
         found = step.extract_subnet(subnet, source, device, supernet, say)
     out = out or subnet.with_suffix(".safetensors")
     weights.save(found.net, out, found.subnet)
-    console.out("equal to the supernet's network to the bit, then calibrated")
+    console.out("bitwise equal to the supernet's subnet; BatchNorm recalibrated")
     console.out(f"on the held-out slice: loss {found.scores['loss']:.4f}, AP {found.scores['ap']:.3f}")
     console.out(f"written to {out}")
     console.out(f"next: litepose-nas finetune {out}")

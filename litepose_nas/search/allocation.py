@@ -13,11 +13,11 @@ from typing import NamedTuple
 from litepose_nas.search.problem import MUTE_AP, Evaluated, by_ap
 
 OPENING = 0.5  # the share of the evaluations that is divided equally
-TURNS = 24  # one in so many evaluations is a turn after that
+TURNS = 24  # a later turn is 1/24 of the evaluations
 AT_LEAST = 2
-OTHERS = 3  # one turn in so many goes to the family with the fewest evaluations
+OTHERS = 3  # every third turn goes to the family with the fewest evaluations
 
-# Searches one family until so many of its results are known, and returns them in the order of proposal.
+# Searches one family until it has this many results, and returns them in the order of proposal.
 FamilySearch = Callable[[int], Sequence[Evaluated]]
 
 
@@ -43,7 +43,9 @@ def take_turns(searches: Sequence[FamilySearch], evals: int) -> list[list[Evalua
         if behind:
             turn = Turn(behind[0], opened)
         else:
-            turn = next_turn(evals, done, [best_ap(some) for some in found], places, turns)
+            turn = next_turn(
+                evals, done, [max(by_ap([one.result for one in some]), default=0.0) for some in found], places, turns
+            )
             turns += 1
         # A resumed search may know later turns already: they must not decide about earlier ones.
         found[turn.family] = list(searches[turn.family](turn.until))[: turn.until]
@@ -64,7 +66,3 @@ def next_turn(evals: int, done: Sequence[int], aps: Sequence[float], places: Seq
     fewest = min(places if aps[leader] < MUTE_AP else others, key=lambda at: done[at])
     family = fewest if aps[leader] < MUTE_AP or number % OTHERS == OTHERS - 1 else leader
     return Turn(family, done[family] + count)
-
-
-def best_ap(found: Sequence[Evaluated]) -> float:
-    return max(by_ap([one.result for one in found]), default=0.0)

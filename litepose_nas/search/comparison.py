@@ -1,15 +1,14 @@
-"""Where families of networks meet: what a picture costs each of them, and whose network is best within a budget.
+"""Comparing families: the best network of each within a budget, and the winner.
 
-A network that sees whole pictures runs once a picture; one that sees one person at a time runs once a person, after
-somebody found the boxes. Each family is ranked by what ranks it best, AP or loss; between families AP alone counts, for
-a loss of one says nothing beside a loss of another.
+A bottom-up network runs once an image; a top-down one runs once a person, after a detector. Each family is ranked its
+own way, by AP or by loss; families are compared by AP alone, for losses of different families do not compare.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from statistics import fmean
 from typing import NamedTuple
@@ -27,7 +26,7 @@ MOST = 20  # people in a picture, as far as is looked
 
 
 class FamilyResults(NamedTuple):
-    """A family as it comes to the comparison: what was evaluated, ranked its own way, and what was scored again."""
+    """What a search knows of a family: everything evaluated, ranked its own way, and what was scored again."""
 
     name: str
     problem: Problem
@@ -40,7 +39,7 @@ class FamilyResults(NamedTuple):
 
 
 class FamilyChoice(NamedTuple):
-    """The network that a family sends: its best by its own rank, and how that does in AP."""
+    """A family's best network by its own rank, and its AP."""
 
     family: str
     selection: Selection  # in scores of its own rank
@@ -55,7 +54,7 @@ class FamilyChoice(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Who came, best AP first, and who won: of those that noise cannot tell from the best AP, the cheapest."""
+    """Families by AP, and the winner: the cheapest within one standard error of the best."""
 
     choices: list[FamilyChoice]
     winner: FamilyChoice
@@ -68,7 +67,7 @@ class Comparison(NamedTuple):
 
 
 def choice(family: FamilyResults, budget: Budget, workload: Workload) -> FamilyChoice | None:
-    """Return what a family sends within the budget of a picture; None where nothing of it fits."""
+    """A family's best network within the budget of an image; None where nothing fits."""
     selection = select(family.problem, family.found, family.again, workload.budget(budget, family.task))
     if selection is None:
         return None
@@ -80,7 +79,7 @@ def choice(family: FamilyResults, budget: Budget, workload: Workload) -> FamilyC
 
 
 def compare(families: Sequence[FamilyResults], budget: Budget, workload: Workload) -> Comparison | None:
-    """Return how families compare within the budget of a picture; None where nothing of any fits."""
+    """The comparison within the budget of an image; None where nothing of any family fits."""
     low = families[0].problem._replace(budget=budget).low
     came = [found for family in families if (found := choice(family, budget, workload))]
     choices = sorted(came, key=lambda one: -one.ap)
@@ -95,9 +94,9 @@ def compare(families: Sequence[FamilyResults], budget: Budget, workload: Workloa
 def by_people(
     families: Sequence[FamilyResults], budget: Budget, workload: Workload, most: int = MOST
 ) -> list[tuple[int, Comparison | None]]:
-    """Return who would win in pictures of one person, of two, and so on, among what has been evaluated.
+    """The comparison for one person an image, for two, and so on, among what has been evaluated.
 
-    Costs and what fits the budget follow the number; APs stay those of the pictures that were looked at.
+    Costs follow the number of people; APs stay those of the held-out images.
     """
     found = []
     for people in range(1, most + 1):
@@ -108,38 +107,28 @@ def by_people(
     return found
 
 
-def stretches(found: Sequence[tuple[int, Comparison | None]]) -> Iterator[tuple[int, int, str | None]]:
-    """Yield (first, last, winner) for each range of numbers of people in which the same family wins; None: nobody."""
-    named = [(people, comparison.winner.family if comparison else None) for people, comparison in found]
-    for name, group in itertools.groupby(named, key=lambda pair: pair[1]):
-        numbers = [people for people, _ in group]
-        yield numbers[0], numbers[-1], name
-
-
 def crossover_points(found: Sequence[tuple[int, Comparison | None]]) -> str:
-    """Return in words for which number of people a picture which family wins."""
-    parts = list(stretches(found))
-    last = found[-1][0]
-    if len(parts) == 1:
-        return f"whether 1 or {last} people are in a picture, {_wins(parts[0][2])}"
-    said = []
-    for first, end, name in parts:
+    """Which family wins for which number of people an image, in words."""
+    winners = [comparison.winner.family if comparison else "" for _, comparison in found]
+    said, last, first = [], len(found), 1
+    for name, group in itertools.groupby(winners):
+        end = first + len(list(group)) - 1
+        wins = f"{name} wins" if name else "nothing that was evaluated fits"
+        if (first, end) == (1, last):
+            return f"whether 1 or {last} people are in a picture, {wins}"
         where = f"from {first} on" if end == last else f"up to {end}" if first == 1 else f"from {first} to {end}"
-        said.append(f"{where}{' people a picture' * (first == 1)} {_wins(name)}")
+        said.append(f"{where}{' people a picture' * (first == 1)} {wins}")
+        first = end + 1
     return ", ".join(said)
 
 
 def together(families: Sequence[FamilyResults], workload: Workload) -> list[Evaluated]:
-    """Return the networks of all families, family by family, with AP for a score and what a picture costs."""
+    """The networks of all families, family by family, scored by AP, with the costs of an image."""
     return [
         Evaluated(one.arch, workload.cost(one.cost, family.task), one.result, by_ap([one.result])[0])
         for family in families
         for one in family.found
     ]
-
-
-def _wins(name: str | None) -> str:
-    return f"{name} wins" if name else "nothing that was evaluated fits"
 
 
 def _leaves_room(workload: Workload, budget: Budget, task: TaskKind) -> bool:

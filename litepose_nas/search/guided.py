@@ -31,12 +31,12 @@ POPULATION, GENERATIONS = 100, 25
 RATE, CROSSED = 0.05, 0.9  # of genes redrawn in a child, of children with two parents
 MUTATED, RANDOM, TOP = 0.2, 0.1, 0.2  # shares of a round: beside the best known, anywhere, for the best score alone
 BOLDNESS = (0.0, 0.5, 1.0, 2.0)  # deviations that are added to a prediction, proposal by proposal in turn
-GROWING = 20  # a round is at least one in so many of what is known: a model changes little by a few more
+GROWING = 20  # a round is at least 1/20 of what is known: a few more results hardly change the model
 EDGE = 1.1  # how far beyond the dearest network known a better score is still worth something
 
 
 def searcher(problem: Problem, seed: int = 0, start: int = 40, round: int = 10) -> BatchedSearcher:
-    """Return a guided searcher: so many evaluations to start with, then so many a round, or a twentieth of all so far.
+    """Return a guided searcher: `start` evaluations, then `round` at a time, or a twentieth of all so far if more.
 
     The budget is hard and nothing is proposed twice. Proposals follow from the seed and the rounds before, and from
     nothing else.

@@ -10,7 +10,7 @@ METHODS = ("guided", "nsga2", "random")
 
 
 def searcher_of(method: str, problem: Problem, seed: int, evals: int) -> BatchedSearcher:
-    """Return what proposes architectures, sized for so many evaluations."""
+    """Return what proposes architectures, sized for a number of evaluations."""
     if method == "nsga2":
         return nsga2.searcher(problem, seed, population=min(20, max(6, evals // 4)), children=10)
     if method == "random":

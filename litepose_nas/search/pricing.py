@@ -11,7 +11,7 @@ CHECKED = 24  # rows that are priced both ways before the quick one is trusted
 
 
 class Prices:
-    """The costs that a problem looks at, of many rows at once."""
+    """The costs that a problem uses, of many rows at once."""
 
     def __init__(self, problem: Problem, genome: Genome, seed: int = 0):
         """Take a problem; its quick prices are used only if they equal the exact ones on a few random rows."""

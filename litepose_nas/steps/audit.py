@@ -164,7 +164,7 @@ def conclude(run: Run, ready: Audit, journal: Journal) -> Ranking:
 
 
 def spread_over_cost(problem: Problem, count: int, seed: int) -> list[Arch]:
-    """Return networks from the cheapest to the dearest: one drawn from each of so many equal parts of the space."""
+    """Networks from the cheapest to the dearest: one drawn from each of `count` equal parts of the space."""
     genome, rng = Genome(problem.space), np.random.default_rng(seed)
     prices = Prices(problem, genome, seed)
     rows = np.unique(genome.draw(DRAWN, rng), axis=0)
@@ -231,7 +231,7 @@ def _trainee(context: SearchContext, recipe: Recipe, arch: Arch, seed: int) -> N
 
 
 def _seconds(context: SearchContext, recipe: Recipe, archs: Sequence[Arch], seed: int) -> tuple[float, float]:
-    """Return how long a step of every network takes in all, and a look at every one, from the cheapest and dearest."""
+    """Seconds of a step of every network in all, and of an evaluation of every one, from the cheapest and dearest."""
     rest, macs = context.candidates.scorer.split.train, [context.problem.cost(arch).macs for arch in archs]
     steps, looks = [], []
     for arch in (archs[0], archs[-1]):

@@ -28,7 +28,7 @@ from litepose_nas.search.journal import JournalView, header, upgraded
 from litepose_nas.search.loop import search_on
 from litepose_nas.search.methods import searcher_of
 from litepose_nas.search.problem import Evaluated
-from litepose_nas.steps.search_plan import EVALS, Search, SearchOptions, work_of
+from litepose_nas.steps.search_plan import EVALS, Search, work_of
 
 VERB = "search"
 CHOSEN = "subnet.json"  # in the folder of the run
@@ -58,7 +58,8 @@ def search(
             results = []
             for name, found in zip(families, take_turns(searches, evals), strict=True):
                 problem, count = families[name].problem, len(found) if ready.several else evals
-                best = finalists.finalists(found, problem.budget, _finalists(ready.options, count))
+                few = min(5, max(2, count // 10)) if ready.options.finalists is None else ready.options.finalists
+                best = finalists.finalists(found, problem.budget, few)
                 again = finalists.score_again(problem, best, executor, JournalView(journal, name), family=name)
                 results.append(FamilyResults(name, problem, found, again))
         bootstrap(ready, results, journal)
@@ -80,10 +81,6 @@ def _family_search(
             on_result(name, one, sum("n" in record for record in journal.records))
 
     return lambda until: search_on(problem, searcher, executor, JournalView(journal, name), until, report, name)
-
-
-def _finalists(options: SearchOptions, evals: int) -> int:
-    return min(5, max(2, evals // 10)) if options.finalists is None else options.finalists
 
 
 def bootstrap(ready: Search, families: Sequence[FamilyResults], journal: Journal) -> None:

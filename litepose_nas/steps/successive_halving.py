@@ -1,8 +1,8 @@
 """Fine-tuning the best few networks of a search for a while, the better ones for longer, and one to the end.
 
 Successive halving: after a ninth of the steps a third goes on, after a third of them a third of those. Whom a round
-keeps is decided when all of it is in, so engines, workers and kills change nothing; Ray Tune's ASHA promotes whoever is
-quick, and brings pandas and pyarrow to do so.
+keeps is decided when all of it is in, so executors, workers and kills change nothing. Ray Tune's ASHA promotes whatever
+ends first, and brings pandas and pyarrow.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from litepose_nas.steps import extract, finetune, search
 from litepose_nas.steps.checkpoint_choice import rank
 from litepose_nas.steps.finetune import FinetuneOptions, Finetuning
 
-ETA = 3  # one in so many goes on, and so many times longer
+ETA = 3  # a third goes on, three times as long
 JOURNAL = "candidates.jsonl"
 FOLDER = "candidates"
 OWN = ("subnet", "sha256")  # settings that each candidate has for itself
