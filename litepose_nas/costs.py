@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -127,20 +127,19 @@ def columns(space: Space, joints: int = 17) -> Columns:
     fixed = space.widest.input
     kept: dict[tuple[int, ...], frozenset[str]] = {}
 
-    def names(row: tuple[int, ...]) -> frozenset[str]:
+    def tree_of(row: Sequence[int]) -> Any:
+        return space.fill([None if i < 0 else gene.choices[i] for gene, i in zip(space.genes, row, strict=True)])
+
+    def names(row: list[int]) -> frozenset[str]:
         """The blocks of a plan with these words and depths."""
         key = tuple([row[at] for at in branches + depths])
         if key not in kept:
-            values = [None if i < 0 else gene.choices[i] for gene, i in zip(space.genes, row, strict=True)]
-            kept[key] = frozenset(part.name for part in space.family.plan(space.fill(values), joints))
+            kept[key] = frozenset(part.name for part in space.family.plan(tree_of(row), joints))
         return kept[key]
 
     def alone(row: list[int]) -> list[int]:
-        tree = space.fill([None if i < 0 else gene.choices[i] for gene, i in zip(space.genes, row, strict=True)])
-        h, w = input_size(tree.resolution)
-        plan = space.family.plan(tree, joints)
-        sums = [_block_sums(part.block, -(-h // part.down), -(-w // part.down)) for part in plan]
-        return [sum(column) for column in zip(*sums, strict=True)]
+        tree = tree_of(row)
+        return _total(space.family.plan(tree, joints), *input_size(tree.resolution))
 
     def alike(rows: np.ndarray) -> np.ndarray:
         """Sums of rows that have the same words."""
@@ -148,13 +147,13 @@ def columns(space: Space, joints: int = 17) -> Columns:
         for gene, column in zip(space.genes, rows.T, strict=True):
             if gene.at in depths:
                 values.append(gene.choices[-1])
+            elif gene.at in branches:
+                values.append(gene.choices[column[0]])
             else:
-                values.append(
-                    gene.choices[column[0]] if gene.at in branches else choices[gene.at][np.maximum(column, 0)]
-                )
+                values.append(choices[gene.at][np.maximum(column, 0)])
         h, w = fixed if size_at is None else sizes[rows[:, size_at]].T
         _, first, which = np.unique(rows[:, depths], axis=0, return_index=True, return_inverse=True)
-        keeps = [names(tuple(rows[i].tolist())) for i in first]
+        keeps = [names(rows[i].tolist()) for i in first]
         total = np.zeros((4, len(rows)), dtype=np.int64)
         for part in space.family.plan(space.fill(values), joints):
             here = np.array([part.name in keep for keep in keeps])[which.reshape(-1)]
@@ -173,11 +172,9 @@ def columns(space: Space, joints: int = 17) -> Columns:
             if len(group) >= SHARED:
                 with suppress(TypeError, ValueError):  # a block may need plain numbers, to repeat something so often
                     sums = alike(rows[group])
-            if len(group):
-                each = (
-                    np.array([alone(row) for row in rows[group].tolist()], dtype=np.int64).T if sums is None else sums
-                )
-                total[:, group] = each
+            if sums is None:
+                sums = np.array([alone(row) for row in rows[group].tolist()], dtype=np.int64).reshape(-1, 4).T
+            total[:, group] = sums
         total[3] *= FLOAT
         return dict(zip(Cost._fields, total, strict=False))
 
@@ -209,8 +206,7 @@ def by_frame(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17)
 
 
 def plan_cost(plan: Sequence[Part], h: int, w: int) -> Cost:
-    sums = [_block_sums(block, -(-h // down), -(-w // down)) for _, down, block, *_ in plan]
-    macs, macs_litepose, params, floats = map(sum, zip(*sums, strict=True))
+    macs, macs_litepose, params, floats = _total(plan, h, w)
     return Cost(macs, macs_litepose, params, FLOAT * floats, FLOAT * peak_elements(plan, h, w))
 
 
@@ -224,6 +220,11 @@ def _sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
 
 # By kind too: as tuples, blocks of two kinds with the same numbers are equal.
 _block_sums = lru_cache(maxsize=1 << 17, typed=True)(_sums)
+
+
+def _total(plan: Iterable[Part], h: int, w: int) -> list[int]:
+    sums = [_block_sums(part.block, ceil_div(h, part.down), ceil_div(w, part.down)) for part in plan]
+    return [sum(column) for column in zip(*sums, strict=True)]
 
 
 @lru_cache(maxsize=1 << 17, typed=True)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from litepose_nas.families.family import ClipFrame, Family
 
 Value = Any  # a whole number or a word: what a choice can be
+# Places of depths or masks, and the number of a block: it counts only where each of them reaches further.
+Gates = tuple[tuple[int, int], ...]
 
 
 class Gene(NamedTuple):
@@ -34,9 +36,7 @@ class Gene(NamedTuple):
     at: int
     path: str
     choices: tuple[Value, ...]
-    gates: tuple[
-        tuple[int, int], ...
-    ]  # (place of a depth or mask, number of this block): counts only when it reaches further
+    gates: Gates
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Space:
 
     # ── reading the tree ──
 
-    def _read(self, node: Any, path: str, gates: tuple[tuple[int, int], ...]) -> Any:
+    def _read(self, node: Any, path: str, gates: Gates) -> Any:
         structure = not space_file.is_value(path)
         if isinstance(node, Mapping) and structure:
             return self._read_mapping(node, path, gates)
@@ -136,7 +136,7 @@ class Space:
         self.genes.append(gene)
         return gene
 
-    def _read_mapping(self, node: Mapping[str, Any], path: str, gates: tuple[tuple[int, int], ...]) -> dict[str, Any]:
+    def _read_mapping(self, node: Mapping[str, Any], path: str, gates: Gates) -> dict[str, Any]:
         read, prefix = {}, f"{path}." if path else ""
         for key in sorted(node, key=lambda key: (key == "blocks", key != "mask", key != "depth")):  # gates come first
             if key != "blocks":
@@ -147,7 +147,7 @@ class Space:
             self._read_blocks(node["blocks"], read, prefix, gates)
         return read
 
-    def _read_blocks(self, blocks: Any, read: dict[str, Any], prefix: str, gates: tuple[tuple[int, int], ...]) -> None:
+    def _read_blocks(self, blocks: Any, read: dict[str, Any], prefix: str, gates: Gates) -> None:
         """Read blocks written once, or in a list with one of each kind; those past the chosen depth do not count."""
         found = [read[key] for key in ("depth", "mask") if key in read]
         depth = found[0] if len(found) == 1 else None

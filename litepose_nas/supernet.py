@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from litepose_nas.blocks.block import Block, Part, identity, store_module
+from litepose_nas.blocks.block import Block, Part
 from litepose_nas.errors import UserError
 from litepose_nas.network import Network, attach, build, frozen, is_frozen
 from litepose_nas.space import Arch, Space
@@ -58,7 +58,8 @@ class Supernet:
         still: set[str] = set()
         for corner in space.corners(pairs=True):
             for part in corner.plan(joints):
-                self.largest[part.home] = _fieldwise_max(part.block, self.largest.get(part.home))
+                other = self.largest.get(part.home, part.block)
+                self.largest[part.home] = type(part.block)(*map(max, part.block, other))
                 if part.frozen:
                     still.add(part.home)
         root = nn.Module()
@@ -66,9 +67,10 @@ class Supernet:
             if kernel_maps and hasattr(block, "mapped") and name not in still:
                 block = self.largest[name] = block._replace(mapped=True)
             # What is frozen is one network's, so it is kept as that network has it.
-            attach(root, name, frozen(block.build()) if name in still else store_module(block))
+            build_stored = getattr(block, "store", block.build)
+            attach(root, name, frozen(block.build()) if name in still else build_stored())
         self.store = Store(root, device, memory_format)
-        self._windows: dict[tuple[str, tuple[type, Block]], nn.Module] = {}
+        self._windows: dict[tuple[str, type, Block], nn.Module] = {}
 
     def subnet(self, arch: Arch) -> Network:
         """The network of an architecture with windows for tensors, in training mode."""
@@ -91,7 +93,7 @@ class Supernet:
         if self.kernel_maps and hasattr(block, "mapped"):
             # A kernel of one number is scaled by the normalisation behind it already.
             block = block._replace(mapped=1 < block.kernel < self.largest[name].kernel)
-        place = name, identity(block)
+        place = name, type(block), block  # as tuples, blocks of two kinds with the same numbers are equal
         if place not in self._windows:
             with torch.device("meta"):
                 small = block.build()
@@ -100,7 +102,8 @@ class Supernet:
                 for key, param in list(module.named_parameters(recurse=False)):
                     big = owner.get_parameter(key)
                     view = nn.Parameter(self._view(name, module, key, big.detach(), param.shape))
-                    view.grad = module_window(module, key, _grad(big), param.shape)  # backward() lands in the store
+                    assert big.grad is not None
+                    view.grad = module_window(module, key, big.grad, param.shape)  # backward() lands in the store
                     module.register_parameter(key, view)
                 for key, buffer in list(module.named_buffers(recurse=False)):
                     if not isinstance(module, _BatchNorm):
@@ -132,15 +135,6 @@ def _hear_layout_warning() -> None:
     with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")
         leaf.sum().backward()
-
-
-def _fieldwise_max(block: Any, other: Any) -> Any:
-    return block if other is None else type(block)(*map(max, block, other))
-
-
-def _grad(param: nn.Parameter) -> Tensor:
-    assert param.grad is not None
-    return param.grad
 
 
 def extract(supernet: Supernet, arch: Arch) -> Network:

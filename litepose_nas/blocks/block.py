@@ -54,17 +54,6 @@ class Part(NamedTuple):
         return self.shared or self.name
 
 
-def identity(block: Block) -> tuple[type, Block]:
-    """What tells blocks apart: as tuples, blocks of two kinds with the same numbers are equal."""
-    return type(block), block
-
-
-def store_module(block: Block) -> Module:
-    """The module of a largest block as a supernet keeps it."""
-    module: Module = getattr(block, "store", block.build)()
-    return module
-
-
 def ceil_div(a: int, b: int) -> int:
     """a / b rounded up: the size after a padded convolution of stride b."""
     return -(-a // b)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from litepose_nas import devices
 from litepose_nas.data import boxes as box_
-from litepose_nas.data.augment import Image, Matrix, Size, to_files, warp_picture
+from litepose_nas.data.augment import Image, Size, to_files, warp_picture
 from litepose_nas.data.loader import to_input
 from litepose_nas.errors import UserError
 from litepose_nas.pose.nms import oks_nms
@@ -156,21 +156,16 @@ class Online:
         return people
 
     def _at_place(self, image: Image, place: int, looks: list[_Look]) -> list[Followed]:
-        picture = image.shape[0], image.shape[1]
-        warps: list[Matrix] = []
-        for look in looks:
-            box = box_.clipped(look.box, picture)
-            assert box is not None  # the others have left
-            warps.append(box_.crop_warp(box_.padded(box, self.size), self.size))
+        boxes = np.array([look.box for look in looks])
+        warps = [view.warp for view in self.each.views((image.shape[0], image.shape[1]), self.size, boxes)]
         pictures = [warp_picture(image, warp, self.size) for warp in warps]
         inputs = devices.beside(self.net, to_input(pictures, self.each.pixels))
         before = [look.before for look in looks if look.before is not None]
         outputs = self.net(inputs, torch.stack(before).to(inputs.device), place) if before else self.net(inputs)
         (heatmaps,) = outputs
         found = []
-        for look, warp, maps, one in zip(
-            looks, warps, heatmaps, self.each.people(outputs, None, self.size), strict=True
-        ):
+        people = self.each.people(outputs, None, self.size)
+        for look, warp, maps, one in zip(looks, warps, heatmaps, people, strict=True):
             keypoints = to_files(one.keypoints, warp)[0]
             found.append(Followed(look.track, keypoints, float(one.scores[0]) * look.box[4], look.box, place, maps))
         return found

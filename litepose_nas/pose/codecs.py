@@ -28,26 +28,23 @@ SUPPORT = 3  # deviations: a joint further outside the heatmap asks nothing of i
 TINY = 1e-10  # what the logarithm takes instead of less
 
 
-class Grid(NamedTuple):
-    """The middles of a heatmap's pixels along one axis of the input: `first`, `first + step`, ..."""
-
-    first: float
-    step: float
+# The middles of a heatmap's pixels along one axis of the input: the first, and the step to the next.
+Grid = tuple[float, float]
 
 
 def middles(length: int, count: int) -> Grid:
     """The grid whose every pixel covers its share of the input."""
-    return Grid(length / count / 2, length / count)
+    return length / count / 2, length / count
 
 
 def corners(length: int, count: int) -> Grid:
     """The grid that stands on every stride-th pixel of the input, from the first on."""
-    return Grid(0.5, length / count)
+    return 0.5, length / count
 
 
 def ends(length: int, count: int) -> Grid:
     """The grid from the input's first pixel to its last."""
-    return Grid(0.5, (length - 1) / max(count - 1, 1))
+    return 0.5, (length - 1) / max(count - 1, 1)
 
 
 class Codec(NamedTuple):

@@ -128,20 +128,12 @@ class PooledCascade(NamedTuple):
             steps.append(Step(f"{j}.found", self.chunk * tokens, products, (f"{j}.q", f"{j}.k", f"{j}.v")))
             steps += _normed(f"{j}.y", f"{j}.found", tokens, self.chunk, self.chunk)
         joined = self.heads * self.chunk
-        parts = tuple(f"{j}.y" for j in range(self.heads))
-        return flow(
-            [
-                *steps,
-                *([Step("joined", joined * tokens, COPY, parts)] if self.heads > 1 else []),
-                Step(
-                    "projected",
-                    self.dim * tokens,
-                    conv(tokens, 1, joined, self.dim, 1, act=False),
-                    ("joined",) if self.heads > 1 else parts,
-                ),
-                Step("over", 0, COPY, (0, "projected")),
-            ]
-        )
+        parts: tuple[str, ...] = tuple(f"{j}.y" for j in range(self.heads))
+        if self.heads > 1:
+            steps, parts = [*steps, Step("joined", joined * tokens, COPY, parts)], ("joined",)
+        project = conv(tokens, 1, joined, self.dim, 1, act=False)
+        steps += [Step("projected", self.dim * tokens, project, parts), Step("over", 0, COPY, (0, "projected"))]
+        return flow(steps)
 
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
