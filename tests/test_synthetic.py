@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 
 from litepose_nas.data.layouts.toy import toy_settings, toy_split
 from litepose_nas.errors import UserError
-from litepose_nas.synthetic import backdrop, figure, paint, scene
+from litepose_nas.synthetic import backdrop, figure, paint, picture_dataset, scene
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.synthetic.picture_dataset import picture_rng
 from tests.helpers.pycoco import judged_alone
@@ -315,8 +315,9 @@ def test_a_crowd_is_one_region_with_its_run_lengths():
     assert crowd is not None
     assert crowd.box == (0, 0, 7, 10)
     assert crowd.area == 70
-    assert crowd.counts[:3] == [0, 10, 30]
-    assert sum(crowd.counts) == 40 * 60
+    counts = picture_dataset._crowd(crowd)["segmentation"]["counts"]
+    assert counts[:3] == [0, 10, 30]
+    assert sum(counts) == 40 * 60
     assert scene.crowd_truth(labels * 0) is None
 
 

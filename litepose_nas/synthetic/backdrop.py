@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from litepose_nas.synthetic.paint import HAIRS, SKINS, THING, Canvas, Colour, any_colour, fill_hull, shade_hull
+from litepose_nas.synthetic.paint import HAIRS, SKINS, THING, Canvas, Colour, any_colour, fill_hull, shade_hull, toned
 
 CROWD = 1  # the label of a crowd's pixels: below every figure's
 NOTHING = 0
@@ -112,8 +112,7 @@ def paint_thing(canvas: Canvas, rng: np.random.Generator, person: Box, scale: fl
         green = (rng.uniform(30, 90), rng.uniform(90, 170), rng.uniform(30, 110))
         for _ in range(int(rng.integers(5, 9))):
             x, y = middle + scale * rng.uniform(-0.2, 0.2), bottom - tall * rng.uniform(-0.03, 0.32)
-            tone = rng.uniform(0.8, 1.15)
-            leaf = (green[0] * tone, green[1] * tone, green[2] * tone)
+            leaf = toned(green, rng.uniform(0.8, 1.15))
             shade_hull(canvas, [(x, y, scale * rng.uniform(0.05, 0.10))], leaf, THING, light)
     elif kind == 3:  # a board that hides one side
         side = left if rng.random() < 0.5 else right
@@ -211,9 +210,7 @@ def _corners(box: Box) -> list[tuple[float, float, float]]:
 
 def _slab(canvas: Canvas, box: Box, colour: Colour) -> None:
     left, top, right, bottom = box
-    dark = (colour[0] * 0.6, colour[1] * 0.6, colour[2] * 0.6)
     edge = 0.06 * min(right - left, bottom - top)
-    fill_hull(canvas, _corners(box), dark, THING)
+    fill_hull(canvas, _corners(box), toned(colour, 0.6), THING)
     fill_hull(canvas, _corners((left + edge, top + edge, right - edge, bottom - edge)), colour, THING)
-    lit = (min(255.0, colour[0] * 1.15), min(255.0, colour[1] * 1.15), min(255.0, colour[2] * 1.15))
-    fill_hull(canvas, _corners((left + edge, top + edge, right - edge, top + 3 * edge)), lit, THING)
+    fill_hull(canvas, _corners((left + edge, top + edge, right - edge, top + 3 * edge)), toned(colour, 1.15), THING)

@@ -174,9 +174,9 @@ def draw_pose(
         facing = float(near if kind < front else 180 + near if kind < back else anywhere)
     trunk = _draw(rng, TRUNKS[_one_of(rng, stance.trunk)], {})
     neck = {
-        "turn": _clip("neck_turn", rng.normal(0, 22)),
-        "nod": _clip("neck_nod", rng.normal(4, 10) - 0.4 * trunk["bend"]),  # people look where they go
-        "tilt": _clip("neck_tilt", rng.normal(0, 6)),
+        "turn": clip("neck_turn", rng.normal(0, 22)),
+        "nod": clip("neck_nod", rng.normal(4, 10) - 0.4 * trunk["bend"]),  # people look where they go
+        "tilt": clip("neck_tilt", rng.normal(0, 6)),
     }
     order = (0, 1) if rng.random() < 0.5 else (1, 0)
     styles = stance.arms if arms is None else arms
@@ -187,7 +187,7 @@ def draw_pose(
     both = tuple(_draw(rng, ARMS[arm_styles[i]], shoulder) for i in order)
     legs = tuple(_draw(rng, LEGS[stance.legs[i]], hip) for i in order)
     if name == "bending":  # the arms of a bent trunk fall towards the ground, not towards the knees
-        both = tuple({**arm, "raise": _clip("shoulder_raise", arm["raise"] + 0.5 * trunk["bend"])} for arm in both)
+        both = tuple({**arm, "raise": clip("shoulder_raise", arm["raise"] + 0.5 * trunk["bend"])} for arm in both)
     return Pose(name, facing, trunk, neck, (both[0], both[1]), (legs[0], legs[1]))
 
 
@@ -270,10 +270,11 @@ def _one_of(rng: np.random.Generator, names: tuple[str, ...]) -> str:
     return names[int(rng.integers(len(names)))]
 
 
-def _clip(name: str, degrees: float) -> float:
+def clip(name: str, degrees: float) -> float:
+    """An angle inside the limits of a healthy joint."""
     low, high = LIMITS[name]
     return float(min(max(degrees, low), high))
 
 
 def _draw(rng: np.random.Generator, ranges: Ranges, limit_names: Mapping[str, str]) -> dict[str, float]:
-    return {key: _clip(limit_names.get(key, key), rng.uniform(*ranges[key])) for key in ranges}
+    return {key: clip(limit_names.get(key, key), rng.uniform(*ranges[key])) for key in ranges}

@@ -7,22 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from litepose_nas.synthetic.figure import LIMITS, STANCES, Pose, draw_pose
+from litepose_nas.synthetic.figure import STANCES, Pose, clip, draw_pose
 
 _LIMIT_NAMES = {
     **{key: f"shoulder_{key}" for key in ("raise", "out", "roll")},
     **{key: f"neck_{key}" for key in ("turn", "nod", "tilt")},
 }
 PLANTED = ("sitting", "kneeling")  # stances whose legs stay where they are
-FLOWING = (
-    "standing",
-    "spread",
-    "cheering",
-    "reaching",
-    "bending",
-    "squatting",
-    "kicking",
-)  # those that flow into others
+# those that flow into others
+FLOWING = ("standing", "spread", "cheering", "reaching", "bending", "squatting", "kicking")
 
 
 class Gait(NamedTuple):
@@ -138,11 +131,11 @@ def _leg(gait: Gait, size: float, phase: float) -> dict[str, float]:
     knee = 4 + gait.knee[0] * _bump(phase, 0.13, 0.10) + gait.knee[1] * size * _bump(phase, 0.73, 0.14)
     ankle = gait.push * _bump(phase, 0.60, 0.10)
     return {
-        "raise": _clip(raised, LIMITS["hip_raise"]),
+        "raise": clip("hip_raise", raised),
         "out": 2.0,
         "roll": 6.0,
-        "knee": _clip(knee, LIMITS["knee"]),
-        "ankle": _clip(ankle, LIMITS["ankle"]),
+        "knee": clip("knee", knee),
+        "ankle": clip("ankle", ankle),
     }
 
 
@@ -153,8 +146,4 @@ def _bump(phase: float, middle: float, width: float) -> float:
 
 def _within(angles: dict[str, float]) -> dict[str, float]:
     """Angles of a trunk, a neck or an arm inside the limits of a healthy body."""
-    return {key: _clip(value, LIMITS[_LIMIT_NAMES.get(key, key)]) for key, value in angles.items()}
-
-
-def _clip(value: float, limits: tuple[float, float]) -> float:
-    return float(min(max(value, limits[0]), limits[1]))
+    return {key: clip(_LIMIT_NAMES.get(key, key), value) for key, value in angles.items()}

@@ -66,7 +66,7 @@ def draw_outfit(rng: np.random.Generator) -> Outfit:
     skin = SKINS[int(rng.integers(len(SKINS)))]
     jitter = rng.uniform(0.92, 1.06)
     return Outfit(
-        skin=_toned(skin, jitter),
+        skin=toned(skin, jitter),
         hair=HAIRS[int(rng.integers(len(HAIRS)))],
         long_hair=bool(rng.random() < 0.3),
         cap=any_colour(rng, (0.3, 0.9), (0.3, 0.9)) if rng.random() < 0.15 else None,
@@ -96,7 +96,7 @@ def shade_hull(canvas: Canvas, circles: Circles, colour: Colour, label: int, lig
     outlines = centres + _SIZES * radii * _circle(discs)
     points = np.rint(outlines.reshape(len(_TONES), -1, 1, 2) * 16).astype(np.int32)
     for tone, outline in zip(_TONES, points, strict=True):
-        cv2.fillConvexPoly(canvas, cv2.convexHull(outline), (*_toned(colour, tone), label), shift=4)
+        cv2.fillConvexPoly(canvas, cv2.convexHull(outline), (*toned(colour, tone), label), shift=4)
 
 
 def paint_figure(
@@ -226,12 +226,12 @@ def _head(figure: Figure, outfit: Outfit) -> list[Part]:
     parts.append((z + 1e-4, HEAD, skull, outfit.hair, True))
     face = _face_outline(figure)
     if face is not None:
-        parts.append((z + 2e-4, HEAD, face, _toned(outfit.skin, 0.86), False))
+        parts.append((z + 2e-4, HEAD, face, toned(outfit.skin, 0.86), False))
         parts.append((z + 3e-4, HEAD, [(x, y, 0.0) for x, y, _ in _shrunk(face, 0.86)], outfit.skin, False))
     if outfit.cap is not None:
         top = [_disc(crown + up * (0.25 * r) - ahead * (0.1 * r), 0.86 * r), _disc(crown + up * (0.3 * r), 0.8 * r)]
         peak = [_disc(head + up * (0.55 * r) + ahead * (a * r), 0.16 * r) for a in (0.6, 1.45)]
-        parts.append((z + (6e-4 if facing > 0 else 0.5e-4), HEAD, peak, _toned(outfit.cap, 0.8), False))
+        parts.append((z + (6e-4 if facing > 0 else 0.5e-4), HEAD, peak, toned(outfit.cap, 0.8), False))
         parts.append((z + 5e-4, HEAD, top, outfit.cap, True))
     for side in (0, 1):
         outwards = float(joints[3 + side][2] - head[2]) / r
@@ -240,7 +240,7 @@ def _head(figure: Figure, outfit: Outfit) -> list[Part]:
                 _disc(joints[3 + side] + up * (0.08 * r), 0.17 * r),
                 _disc(joints[3 + side] - up * (0.1 * r), 0.15 * r),
             ]
-            parts.append((z + 7e-4, HEAD, ear, _toned(outfit.skin, 0.88), True))
+            parts.append((z + 7e-4, HEAD, ear, toned(outfit.skin, 0.88), True))
         if float(joints[1 + side][2] - head[2]) > 0.08 * r:
             parts.append((z + 8e-4, HEAD, [_disc(joints[1 + side], 0.20 * r)], (246, 248, 250), False))
             parts.append((z + 9e-4, HEAD, [_disc(joints[1 + side], 0.13 * r)], (28, 24, 22), False))
@@ -248,7 +248,7 @@ def _head(figure: Figure, outfit: Outfit) -> list[Part]:
         bridge = head + gaze @ np.array((0, 0.05, 0.92)) * r
         tip = head + gaze @ np.array((0, -0.20, 1.06)) * r
         nose = [_disc(bridge, 0.08 * r), _disc(tip, 0.15 * r)]
-        parts.append((z + 1.0e-3, HEAD, nose, _toned(outfit.skin, 0.74), False))
+        parts.append((z + 1.0e-3, HEAD, nose, toned(outfit.skin, 0.74), False))
     if facing > 0.2:
         mouth = [_disc(head + gaze @ np.array((0.24 * s, -0.56, 0.82)) * r, 0.075 * r) for s in (-1, 1)]
         parts.append((z + 1.1e-3, HEAD, mouth, (70, 60, 150), False))
@@ -286,7 +286,7 @@ def _depth(a: Floats, b: Floats) -> float:
     return float(a[2] + b[2]) / 2
 
 
-def _toned(colour: Colour, factor: float) -> Colour:
+def toned(colour: Colour, factor: float) -> Colour:
     blue, green, red = colour
     return (min(255.0, blue * factor), min(255.0, green * factor), min(255.0, red * factor))
 

@@ -83,14 +83,8 @@ def write_pictures(
             boxes = [{key: a[key] for key in ("image_id", "category_id", "bbox")} | {"score": 1.0} for a in annotations]
             (folder / _BOXES.format(split)).write_text(json.dumps(boxes), encoding="utf-8")
     if arms:
-        places = {
-            split: {
-                "images": split,
-                "annotations": ANNOTATIONS.format(split),
-                "detections": _BOXES.format(split),
-            }
-            for split in SPLITS
-        }
+        files = {"annotations": ANNOTATIONS, "detections": _BOXES}
+        places = {s: {"images": s, **{key: name.format(s) for key, name in files.items()}} for s in SPLITS}
         write_tree(folder / YAML, {**places, **skeleton_tree(robot_arm.SKELETON)})
     if skeleton == "mpii":
         mpii.write_places(folder / YAML)
@@ -107,10 +101,9 @@ def _category() -> dict[str, Any]:
 
 
 def _annotations(picture: DrawnPicture, image_id: int) -> list[dict[str, Any]]:
-    height, width = picture.image.shape[:2]
     found = [_person(person) for person in picture.people]
     if picture.crowd is not None:
-        found.append(_crowd(picture.crowd, height, width))
+        found.append(_crowd(picture.crowd))
     return [{"id": image_id * 100 + k, "image_id": image_id, "category_id": 1, **a} for k, a in enumerate(found)]
 
 
@@ -130,12 +123,16 @@ def _person(person: DrawnPerson) -> dict[str, Any]:
     }
 
 
-def _crowd(crowd: DrawnCrowd, height: int, width: int) -> dict[str, Any]:
+def _crowd(crowd: DrawnCrowd) -> dict[str, Any]:
+    flat = crowd.mask.T.ravel()
+    ends = np.flatnonzero(np.diff(flat)) + 1
+    first = [0, 0] if flat[0] else [0]  # run lengths begin with what is outside
+    counts = np.diff(np.concatenate((first, ends, [flat.size]))).tolist()
     return {
         "iscrowd": 1,
         "num_keypoints": 0,
         "keypoints": [0] * (3 * len(JOINTS)),
         "bbox": list(crowd.box),
         "area": crowd.area,
-        "segmentation": {"counts": crowd.counts, "size": [height, width]},
+        "segmentation": {"counts": counts, "size": list(crowd.mask.shape)},
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
@@ -12,7 +11,7 @@ from litepose_nas.synthetic import backdrop, paint
 from litepose_nas.synthetic.backdrop import Light
 from litepose_nas.synthetic.figure import Floats
 from litepose_nas.synthetic.paint import Colour
-from litepose_nas.synthetic.scene import FINE, STANDARD, DrawnPerson, DrawnPicture, expose, picture_point, shown_of
+from litepose_nas.synthetic.scene import FINE, STANDARD, DrawnPerson, DrawnPicture, finished, picture_point, shown_of
 
 # Left and right are those of a viewer who looks along the arm, so the fingers change places in a mirrored picture.
 SKELETON: Skeleton = make_skeleton(
@@ -80,9 +79,7 @@ def _draw_once(rng: np.random.Generator, size: int) -> DrawnPicture:
         if rng.random() < 0.3:
             low, high = arm.joints.min(0), arm.joints.max(0)
             backdrop.paint_thing(canvas, rng, (low[0], low[1], high[0], high[1]), 0.6 * arm.scale, light)
-    small = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
-    image = expose(np.ascontiguousarray(small[..., :3]), rng, STANDARD)
-    labels = np.ascontiguousarray(canvas[..., 3])
+    image, labels = finished(canvas, rng, STANDARD)
     return DrawnPicture(image, labels, [_truth(labels, number, arm) for number, arm in enumerate(arms)], None)
 
 

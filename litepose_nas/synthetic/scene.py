@@ -73,7 +73,7 @@ class DrawnPerson(NamedTuple):
 
 
 class DrawnCrowd(NamedTuple):
-    counts: list[int]  # COCO's uncompressed run lengths, down the columns
+    mask: NDArray[np.uint8]  # (H, W)
     box: tuple[float, float, float, float]
     area: float
 
@@ -114,9 +114,7 @@ def _draw_once(rng: np.random.Generator, size: int, setting: SceneConfig) -> Dra
     actors = _arrange(rng, canvas.shape[1], canvas.shape[0], setting)
     for number, actor in enumerate(actors):
         _paint_actor(canvas, rng, number, actor, light, setting)
-    small = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
-    image = expose(np.ascontiguousarray(small[..., :3]), rng, setting)
-    labels = np.ascontiguousarray(canvas[..., 3])
+    image, labels = finished(canvas, rng, setting)
     people = [person_truth(labels, number, actor) for number, actor in enumerate(actors)]
     return DrawnPicture(image, labels, people, crowd_truth(labels))
 
@@ -203,18 +201,31 @@ def _paint_actor(
     light: backdrop.Light,
     setting: SceneConfig,
 ) -> None:
-    figure, scale, origin = actor.figure, actor.scale, actor.origin
-    left, _, right, bottom = actor.box
-    backdrop.darken_ellipse(canvas, (left + right) / 2, bottom - 0.02 * scale, 0.5 * (right - left), 0.05 * scale)
-    if figure.pose.stance == "sitting":
-        seat = (origin[0], origin[1] + 0.03 * scale)
-        backdrop.paint_seat(canvas, rng, seat, bottom - 0.02 * scale, scale)
-    paint.paint_figure(canvas, figure, paint.draw_outfit(rng), number, origin, scale, light)
+    paint_below(canvas, rng, actor)
+    paint.paint_figure(canvas, actor.figure, paint.draw_outfit(rng), number, actor.origin, actor.scale, light)
     if rng.random() < setting.things:
-        backdrop.paint_thing(canvas, rng, actor.box, scale, light)
+        backdrop.paint_thing(canvas, rng, actor.box, actor.scale, light)
 
 
-def expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: SceneConfig) -> NDArray[np.uint8]:
+def paint_below(canvas: paint.Canvas, rng: np.random.Generator, actor: Actor) -> None:
+    """Paint a person's shadow, and the seat of one who sits."""
+    left, _, right, bottom = actor.box
+    scale, floor = actor.scale, bottom - 0.02 * actor.scale
+    backdrop.darken_ellipse(canvas, (left + right) / 2, floor, 0.5 * (right - left), 0.05 * scale)
+    if actor.figure.pose.stance == "sitting":
+        backdrop.paint_seat(canvas, rng, (actor.origin[0], actor.origin[1] + 0.03 * scale), floor, scale)
+
+
+def finished(
+    canvas: paint.Canvas, rng: np.random.Generator, setting: SceneConfig
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The picture that a camera takes of a canvas, and the canvas's labels."""
+    size = canvas.shape[1] // FINE, canvas.shape[0] // FINE
+    small = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA)
+    return _expose(np.ascontiguousarray(small[..., :3]), rng, setting), np.ascontiguousarray(canvas[..., 3])
+
+
+def _expose(image: NDArray[np.uint8], rng: np.random.Generator, setting: SceneConfig) -> NDArray[np.uint8]:
     """A picture as a camera would take it: blurred now and then, lighter or darker, with noise."""
     if rng.random() < setting.motion:
         length = int(rng.integers(3, max(4, image.shape[1] // 40)))
@@ -295,7 +306,8 @@ def shown_of(labels: NDArray[np.uint8], number: int) -> tuple[Box, float, list[l
     left, top, wide, high = cv2.boundingRect(mask)
     area = cv2.countNonZero(mask) / FINE**2
     box = (left / FINE, top / FINE, wide / FINE, high / FINE)
-    return box, area, _polygons(mask[top : top + high, left : left + wide], left, top)
+    found = outlines(mask[top : top + high, left : left + wide], 0.9, 4 * FINE**2, (left, top))
+    return box, area, [((corners + 0.5) / FINE).ravel().tolist() for corners in found]
 
 
 def _turned_away(figure: Figure, joint: int, part: int) -> bool:
@@ -317,16 +329,15 @@ def picture_point(fine: Floats) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _polygons(mask: NDArray[np.uint8], left: int, top: int) -> list[list[float]]:
+def outlines(
+    mask: NDArray[np.uint8], coarse: float, least_area: float, corner: tuple[int, int] = (0, 0)
+) -> list[NDArray[np.int32]]:
+    """The corners (N, 2) of each region of a mask that is large enough; `corner` is the mask's own place."""
     if mask.size == 0:
         return []
-    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(left, top))
-    polygons = []
-    for outline in outlines:
-        corners = cv2.approxPolyDP(outline, 0.9, True)[:, 0]
-        if len(corners) >= 3 and cv2.contourArea(corners) >= 4 * FINE**2:
-            polygons.append(((corners + 0.5) / FINE).ravel().tolist())
-    return polygons
+    found, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=corner)
+    simple = [cv2.approxPolyDP(outline, coarse, True)[:, 0].astype(np.int32, copy=False) for outline in found]
+    return [corners for corners in simple if len(corners) >= 3 and cv2.contourArea(corners) >= least_area]
 
 
 def crowd_truth(labels: NDArray[np.uint8]) -> DrawnCrowd | None:
@@ -335,12 +346,6 @@ def crowd_truth(labels: NDArray[np.uint8]) -> DrawnCrowd | None:
     small = seen[::FINE, ::FINE]
     if not small.any():
         return None
-    region = cv2.morphologyEx(np.ascontiguousarray(small), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    region = cv2.morphologyEx(np.ascontiguousarray(small), cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8)).astype(np.uint8)
     left, top, wide, high = cv2.boundingRect(region)
-    down = region.T.ravel()
-    changes = np.flatnonzero(np.diff(down)) + 1
-    edges = np.concatenate(([0], changes, [down.size]))
-    counts = np.diff(edges).tolist()
-    if down[0]:
-        counts.insert(0, 0)  # run lengths begin with what is outside
-    return DrawnCrowd(counts, (float(left), float(top), float(wide), float(high)), float(region.sum()))
+    return DrawnCrowd(region, (float(left), float(top), float(wide), float(high)), float(region.sum()))

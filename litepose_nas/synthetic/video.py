@@ -21,6 +21,7 @@ from litepose_nas.synthetic.scene import (
     extent_of,
     head_truth,
     joints_truth,
+    paint_below,
 )
 from litepose_nas.synthetic.video_scene import MARGIN, RATE, STANDARD_VIDEO, Obstacle, Scene, VideoConfig, draw_scene
 
@@ -153,15 +154,12 @@ def _paint(scene: Scene, moment: _Moment) -> paint.Canvas:
 
 
 def _paint_person(canvas: paint.Canvas, scene: Scene, number: int, actor: Actor) -> None:
-    left, top, right, bottom = actor.box
+    left, top, right, _ = actor.box
     if right < 0 or left > scene.size[0] or top > scene.size[1]:
         return
-    role, scale = scene.roles[number], actor.scale
-    backdrop.darken_ellipse(canvas, (left + right) / 2, bottom - 0.02 * scale, 0.5 * (right - left), 0.05 * scale)
-    if actor.figure.pose.stance == "sitting":
-        seat = (actor.origin[0], actor.origin[1] + 0.03 * scale)
-        backdrop.paint_seat(canvas, np.random.default_rng(role.seed), seat, bottom - 0.02 * scale, scale)
-    paint.paint_figure(canvas, actor.figure, role.outfit, number, actor.origin, scale, scene.light)
+    role = scene.roles[number]
+    paint_below(canvas, np.random.default_rng(role.seed), actor)
+    paint.paint_figure(canvas, actor.figure, role.outfit, number, actor.origin, actor.scale, scene.light)
 
 
 def _paint_thing(canvas: paint.Canvas, scene: Scene, thing: Obstacle, camera: tuple[float, float, float]) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.layouts.building import labelled_box
 from litepose_nas.synthetic.figure import Floats
-from litepose_nas.synthetic.scene import DrawnCrowd
+from litepose_nas.synthetic.scene import outlines
 from litepose_nas.synthetic.video import DrawnFrame, DrawnFramePerson
 
 REMEMBERED = 5  # frames before and after in which a hidden joint must be seen
@@ -55,7 +54,7 @@ def annotate(
     images, annotations, found = [], [], []
     for number, (frame, name) in enumerate(zip(frames, names, strict=True)):
         image_id = 10_000_000_000 + video * 10_000 + number  # 1, six digits of the video, four of the frame
-        regions = _regions(frame, shown[number], size) if labelled[number] else []
+        regions = _regions(frame, shown[number]) if labelled[number] else []
         found += regions
         images.append(
             {
@@ -119,28 +118,14 @@ def _placed(points: Floats, seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
 Region = tuple[list[float], list[float]]  # x and y of the corners
 
 
-def _regions(frame: DrawnFrame, shown: NDArray[np.bool_], size: tuple[int, int]) -> list[Region]:
+def _regions(frame: DrawnFrame, shown: NDArray[np.bool_]) -> list[Region]:
     """The regions of unlabelled people."""
     others = [person for person, named in zip(frame.people, shown, strict=True) if not named]
     regions = [_box_region(person) for person in others if person.seen[4] >= MIN_SEEN_PIXELS]
-    return regions + _crowd_regions(frame.crowd, *size)
+    crowd = [] if frame.crowd is None else outlines(frame.crowd.mask, 1.0, MIN_SEEN_PIXELS)
+    return regions + [(corners[:, 0].astype(float).tolist(), corners[:, 1].astype(float).tolist()) for corners in crowd]
 
 
 def _box_region(person: DrawnFramePerson) -> Region:
     left, top, wide, high, _ = person.seen
     return [left, left + wide, left + wide, left], [top, top, top + high, top + high]
-
-
-def _crowd_regions(crowd: DrawnCrowd | None, width: int, height: int) -> list[Region]:
-    if crowd is None:
-        return []
-    counts = crowd.counts
-    flat = np.repeat(np.arange(len(counts)) % 2, counts).astype(np.uint8)  # run lengths begin with what is outside
-    mask = np.ascontiguousarray(flat.reshape(width, height).T)
-    outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    regions = []
-    for outline in outlines:
-        corners = cv2.approxPolyDP(outline, 1.0, True)[:, 0]
-        if len(corners) >= 3 and cv2.contourArea(corners) >= MIN_SEEN_PIXELS:
-            regions.append((corners[:, 0].astype(float).tolist(), corners[:, 1].astype(float).tolist()))
-    return regions
