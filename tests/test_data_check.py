@@ -19,14 +19,13 @@ import numpy as np
 import pytest
 
 from litepose_nas.data.annotations import read_document
-from litepose_nas.data.check.checkup import CheckReport, SplitToCheck, check_parts, check_source
+from litepose_nas.data.check.checkup import CheckReport, SplitToCheck, check_parts, check_sigmas, check_source
 from litepose_nas.data.check.finding import KINDS, SEVERITIES, DataFinding
 from litepose_nas.data.check.messages import lines
 from litepose_nas.data.check.page import page
 from litepose_nas.data.check.pairs import best_mirror, usual_distances
 from litepose_nas.data.check.samples import draw_pair
 from litepose_nas.data.check.sides import check_sides
-from litepose_nas.data.check.sigmas import check_sigmas
 from litepose_nas.data.images import load_picture
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
@@ -546,4 +545,4 @@ def test_every_wrong_exchange_of_two_pairs_is_found_in_real_people():
             for one, other in ((a, e), (b, f)):
                 wrong[one], wrong[other] = other, one
             assert best_mirror(distances, tuple(wrong)) == right
-    assert not [found for found in check_sides(split, right) if found.severity != "note"]
+    assert not [found for found in check_sides(split, split.skeleton, right) if found.severity != "note"]

@@ -13,8 +13,8 @@ from litepose_nas import Space, Supernet, UserError, extract
 from litepose_nas.formats import subnet_file
 from litepose_nas.importers import efficientvit, starts
 from litepose_nas.importers.convert import convert
+from litepose_nas.importers.layout import translate
 from litepose_nas.importers.layouts import LAYOUTS
-from litepose_nas.importers.templates import translate
 from litepose_nas.resolve import resolve
 from tests.helpers.released import formula
 

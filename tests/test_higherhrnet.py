@@ -15,8 +15,8 @@ import litepose_nas as ln
 from litepose_nas import weights
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers import davit, foreign, higherhrnet, starts
+from litepose_nas.importers.layout import translate
 from litepose_nas.importers.layouts import LAYOUTS
-from litepose_nas.importers.templates import translate
 from litepose_nas.resolve import resolve
 from tests.helpers.hrnet_reference import da_vit, higher_hrnet
 from tests.helpers.released import formula_state

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from litepose_nas import Space, Supernet, UserError, build, extract
-from litepose_nas.importers import litepose_names
+from litepose_nas.importers import litepose
 from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.convert import convert
 from litepose_nas.importers.litepose import import_supernet, import_weights, init_supernet
@@ -105,11 +105,11 @@ def test_names_go_there_and_back():
     names = [name for name, _ in build(TINY.widest, 5).state_dict().items()]
     for ours in names:
         theirs = released_name(ours)
-        assert litepose_names.to_ours(theirs) == litepose_names.to_ours(ours) == ours
-        assert litepose_names.to_theirs(ours) == theirs
-    assert litepose_names.to_ours("stage.2.10.Linear5x5.bias") == "stages.2.10.dw.conv.maps.5.bias"
+        assert litepose.to_ours(theirs) == litepose.to_ours(ours) == ours
+        assert litepose.to_theirs(ours) == theirs
+    assert litepose.to_ours("stage.2.10.Linear5x5.bias") == "stages.2.10.dw.conv.maps.5.bias"
     for foreign in ("stage.0.0.Linear5x3.bias", "first.4.weight", "firstX2.weight", "stage.0.inv.0.weight", "x", ""):
-        assert litepose_names.to_ours(foreign) is None
+        assert litepose.to_ours(foreign) is None
 
 
 # ── all forms of file ──

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from litepose_nas.data.annotations import document_of
+from litepose_nas.data.boxes import read_detections
 from litepose_nas.data.dataset_yaml import known_names, known_skeleton
 from litepose_nas.data.layouts import coco, crowdpose, mpii, posetrack18
 from litepose_nas.data.layouts.building import LayoutFiles, ids_of, labelled_box
-from litepose_nas.data.layouts.detections import read_detections
 from litepose_nas.data.layouts.picture_size import picture_size
 from litepose_nas.data.layouts.yolo_pose import label_file
 from litepose_nas.data.source import open_source

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from litepose_nas.data.boxes import read_detections
 from litepose_nas.data.dataset_yaml import known_skeleton, skeleton_in
 from litepose_nas.data.images import ignored_mask
-from litepose_nas.data.layouts.detections import read_detections
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.data.statistics import statistics_of

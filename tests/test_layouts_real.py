@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from litepose_nas.data.boxes import read_detections
 from litepose_nas.data.convert import convert
 from litepose_nas.data.images import ignored_mask, load_picture
-from litepose_nas.data.layouts.detections import read_detections
 from litepose_nas.data.source import open_source
 from litepose_nas.data.statistics import crowding
 

@@ -14,7 +14,7 @@ import torch
 
 import litepose_nas as ln
 from litepose_nas.data.augment import warp_joints
-from litepose_nas.data.layouts.detections import read_detections
+from litepose_nas.data.boxes import read_detections
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError

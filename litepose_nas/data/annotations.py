@@ -39,11 +39,7 @@ def dataset_of(
         raise UserError(f"{path} lists no images: the dataset is empty; give a file with pictures and people")
     category = keypoint_category(path, document["categories"])
     found = skeleton_of(path, category) if skeleton is None else skeleton
-    if len(found.names) != len(category["keypoints"]):
-        raise UserError(
-            f"{path} has {len(category['keypoints'])} joints a person and the skeleton {len(found.names)}; "
-            "let both have the same keypoints"
-        )
+    check_joints(path, category, found)
     entries = _image_entries(path, folder, document["images"], pictures, unlabelled)
     per_image: dict[int, list[dict[str, Any]]] = defaultdict(list)
     seen: set[int] = set()
@@ -136,6 +132,14 @@ def keypoint_category(path: Path, categories: list[Any]) -> dict[str, Any]:
             "or all with the same keypoints, or one of them called 'person'"
         )
     return people[0]
+
+
+def check_joints(path: Path, category: dict[str, Any], skeleton: Skeleton) -> None:
+    if len(skeleton.names) != len(category["keypoints"]):
+        raise UserError(
+            f"{path} has {len(category['keypoints'])} joints a person and the skeleton {len(skeleton.names)}; "
+            "let both have the same keypoints"
+        )
 
 
 def skeleton_of(path: Path, category: dict[str, Any]) -> Skeleton:

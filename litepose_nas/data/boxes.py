@@ -6,6 +6,7 @@ A box is left, top, width, height. COCO measures boxes from the edge of the pict
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.augment import Augment, Matrix, Size
-from litepose_nas.data.layouts.detections import Boxes, read_detections
+from litepose_nas.data.fields import is_id, load_json, number
+from litepose_nas.data.person import box_of
 from litepose_nas.errors import UserError
 
 PADDING = 1.25  # how much more than the box a cut-out shows
@@ -25,6 +27,7 @@ UPPER_HALF_SHARE = 0.7  # how often the upper half is taken
 LOWER_JOINTS = ("hip", "knee", "ankle", "foot", "toe", "heel")  # in the names of joints of the lower half
 
 Box = tuple[float, float, float, float]
+Boxes = dict[int | str, NDArray[np.float64]]  # by image, best first: (N, 5) left, top, width, height, score
 
 
 class Extent(NamedTuple):
@@ -112,6 +115,31 @@ def read_boxes(path: Path, min_score: float = 0.0, category_id: int = 1) -> Boxe
             "ask for less, or give the boxes of people"
         )
     return found
+
+
+def read_detections(path: Path, category_id: int = 1, min_score: float = 0.0) -> Boxes:
+    """The boxes of one category with at least a score, by image id; images with none are not in it.
+
+    The file is like COCO_val2017_detections_AP_H_56_person.json; an id is the number of an image in a dataset, or the
+    name of a picture.
+    """
+    entries = load_json(path)
+    if not isinstance(entries, list):
+        raise UserError(f"{path} holds a {type(entries).__name__}, not a list of detections; give another file")
+    found: dict[int | str, list[tuple[float, ...]]] = defaultdict(list)
+    for place, entry in enumerate(entries):
+        where = f"{path}: detection {place}"
+        if not isinstance(entry, dict) or not is_id(entry.get("category_id")):
+            raise UserError(f"{where} needs a whole number 'category_id'; mend or remove it")
+        if not is_id(entry.get("image_id")) and not isinstance(entry.get("image_id"), str):
+            raise UserError(f"{where} needs an 'image_id', a whole number or the name of a picture; mend or remove it")
+        box, score = box_of(where, entry), number(where, "score", entry.get("score"))
+        if entry["category_id"] == category_id and score >= min_score:
+            found[entry["image_id"]].append((*box, score))
+    return {
+        image_id: np.array(sorted(boxes, key=lambda box: -box[4]), np.float32).astype(np.float64)
+        for image_id, boxes in found.items()
+    }
 
 
 def boxes_of_file(boxes: Boxes, path: Path) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from litepose_nas.data.annotations import keypoint_category, one_kind
+from litepose_nas.data.annotations import check_joints, keypoint_category, one_kind
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.layouts import yolo_pose
 from litepose_nas.data.layouts.building import LayoutFiles, category_for, ids_of, pictures_in, with_sizes
@@ -55,11 +55,7 @@ def name_joints(path: Path, document: Document, skeleton: Skeleton) -> None:
     categories = [category for category in document["categories"] if isinstance(category, dict)]
     if any(category.get("keypoints") for category in categories):
         category = keypoint_category(path, categories)
-        if len(category["keypoints"]) != len(skeleton.names):
-            raise UserError(
-                f"{path} has {len(category['keypoints'])} joints a person and the skeleton {len(skeleton.names)}; "
-                "let both have the same keypoints"
-            )
+        check_joints(path, category, skeleton)
     else:
         people = [category for category in categories if category.get("name") == "person"] or categories
         category = people[0] if people else {"id": 1, "name": "person"}

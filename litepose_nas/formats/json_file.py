@@ -29,8 +29,6 @@ def read(path: str | Path, expected: str) -> Any:
 
 
 def parse(text: str, where: str, expected: str) -> Any:
-    """Return the data in a JSON text."""
-
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
         if len(found) < len(pairs):

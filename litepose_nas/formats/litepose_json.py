@@ -17,7 +17,6 @@ DEEPEST = 64  # blocks in a stage
 
 
 def recognises(data: Mapping[str, Any]) -> bool:
-    """Tell whether this JSON is in LitePose's own format."""
     return any(key in data for key in KEYS)
 
 

@@ -11,15 +11,11 @@ SPACES = ("litepose", "litepose-blocks")  # searched for the numbers, the simple
 
 
 class BlockNumbers(NamedTuple):
-    """The two numbers that a block chooses."""
-
     kernel: int
     expand: int
 
 
 class StageNumbers(NamedTuple):
-    """One of the four stages."""
-
     width: int
     blocks: tuple[BlockNumbers, ...]
 

@@ -16,16 +16,8 @@ from litepose_nas.formats.json_file import short
 from litepose_nas.space import Arch, Space
 
 VERSION = 1
-KEYS = (
-    "schema_version",
-    "space",
-    "space_tree",
-    "arch",
-    "input",
-    "joints",
-    "cost",
-    "digest",
-)  # the last in files of weights
+# The last is in files of weights.
+KEYS = ("schema_version", "space", "space_tree", "arch", "input", "joints", "cost", "digest")
 NEEDED = ("schema_version", "space", "arch", "joints")
 EXPECTED = f"a subnet.json (keys {', '.join(NEEDED)}, ...) or LitePose's JSON (keys {', '.join(litepose_json.KEYS)})"
 MOST_JOINTS = 10_000
@@ -46,7 +38,6 @@ class Subnet(NamedTuple):
 
     @property
     def cost(self) -> Cost:
-        """What the network costs at its own input size."""
         return costs.cost(self.arch, joints=self.joints)
 
     def to_json(self) -> dict[str, Any]:
@@ -72,7 +63,6 @@ def read(path: str | Path, joints: int | None = None) -> Subnet:
 
 
 def write(path: str | Path, subnet: Subnet) -> None:
-    """Write a subnet.json."""
     with files.replacing(path) as temporary:
         temporary.write_text(json.dumps(subnet.to_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -143,7 +133,6 @@ def _is_long(value: Any) -> bool:
 
 
 def check_joints(joints: Any, where: str) -> int:
-    """Return the number of joints if it is one."""
     if type(joints) is not int or not 1 <= joints <= MOST_JOINTS:
         raise UserError(f"{where}: joints: expected a whole number from 1 to {MOST_JOINTS}, got {short(joints)}")
     return joints

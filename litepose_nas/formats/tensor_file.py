@@ -14,8 +14,6 @@ EXPECTED = "a .safetensors file"
 
 
 class Header(NamedTuple):
-    """The head of a .safetensors file."""
-
     metadata: dict[str, str]
     shapes: dict[str, tuple[int, ...]]
 

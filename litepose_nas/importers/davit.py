@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from litepose_nas.importers.layout import Layout
-from litepose_nas.importers.templates import count
+from litepose_nas.importers.layout import Layout, count
 
 HEAD, WINDOW = 32, 7  # of every released network; no shape tells them
 STAGES = 4
@@ -45,7 +44,6 @@ TIMM = (
 
 
 def genes(tensors: Mapping[str, Tensor], head: int = HEAD) -> dict[str, Any]:
-    """Return what the shapes tell of DaViT, and what every released network has in common."""
     found: dict[str, Any] = {"davit.mask": "1" * STAGES}
     for i in range(STAGES):
         stage, block = f"davit.{i}", f"davit.blocks.{i}"

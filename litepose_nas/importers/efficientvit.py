@@ -110,7 +110,6 @@ def convert(name: str, tensor: Tensor) -> Tensor:
 
 
 def genes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return what the shapes tell of the backbone."""
     found: dict[str, Any] = {"embedding": "conv3x4"}
     for i in range(STAGES):
         stage = f"stages.{i}"

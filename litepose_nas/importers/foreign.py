@@ -17,12 +17,11 @@ from litepose_nas import network, resources, space_file, weights
 from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file, subnet_file
 from litepose_nas.formats.subnet_file import Subnet
-from litepose_nas.importers import litepose, litepose_names
+from litepose_nas.importers import litepose
 from litepose_nas.importers.checkpoint import read_checkpoint
-from litepose_nas.importers.layout import Layout
+from litepose_nas.importers.layout import Layout, rename, translate
 from litepose_nas.importers.layouts import LAYOUTS
 from litepose_nas.importers.report import ImportReport, Shape
-from litepose_nas.importers.templates import rename, translate
 from litepose_nas.network import Network
 from litepose_nas.resolve import published, resolve
 from litepose_nas.space import Arch, Space, Value, input_size
@@ -45,7 +44,7 @@ class Foreign(NamedTuple):
 
 def is_litepose(state: Mapping[str, Tensor]) -> bool:
     """Tell whether a checkpoint is of LitePose, whose importer also knows its supernets and their kernel maps."""
-    return any(litepose_names.is_known(name) for name in state)
+    return any(litepose.is_known(name) for name in state)
 
 
 def read(path: str | Path, state: Mapping[str, Tensor] | None = None) -> Foreign:
@@ -58,23 +57,16 @@ def read(path: str | Path, state: Mapping[str, Tensor] | None = None) -> Foreign
             f"{path}: none of its {len(state)} tensors belongs to a network that is known (the first is "
             f"{next(iter(state))!r}); known: {names}"
         )
-    unpacked = _unpacked(layout, state, str(path))
-    found, theirs, idle = rename(unpacked, lambda name: translate(name, layout.names, layout.less), str(path))
-    tensors = {ours: _arranged(layout, ours, tensor, f"{path}: {theirs[ours]}") for ours, tensor in found.items()}
-    if not tensors:
-        raise UserError(f"{path}: looks like {layout.name}, but none of its {len(state)} tensors has a place here")
     try:
+        unpacked = layout.unpack(state)
+        found, theirs, idle = rename(unpacked, lambda name: translate(name, layout.names, layout.less), str(path))
+        if not found:
+            raise UserError(f"{path}: looks like {layout.name}, but none of its {len(state)} tensors has a place here")
+        tensors = {ours: _arranged(layout, ours, tensor, f"{path}: {theirs[ours]}") for ours, tensor in found.items()}
         genes = layout.genes(tensors)
     except (LookupError, ValueError, ArithmeticError, RuntimeError) as error:
         raise UserError(f"{path}: no whole {layout.name} ({error}); is it cut short?") from error
     return Foreign(str(path), layout.name, layout.family, tensors, theirs, idle, genes, layout.pixels)
-
-
-def _unpacked(layout: Layout, state: Mapping[str, Tensor], where: str) -> Mapping[str, Tensor]:
-    try:
-        return layout.unpack(state)
-    except (RuntimeError, ValueError, LookupError, ArithmeticError) as error:
-        raise UserError(f"{where}: no whole {layout.name} ({error}); is it cut short?") from error
 
 
 def _arranged(layout: Layout, name: str, tensor: Tensor, where: str) -> Tensor:
@@ -102,7 +94,8 @@ def import_weights(
     subnet, notes = _network_of(file, arch, joints, resolution)
     source = {"imported_from": Path(path).name, "layout": file.name}
     subnet = subnet._replace(info={"source": source, "pixels": file.pixels})
-    taken, report = fit(file, subnet, f"{subnet.arch.space.name}, {words(subnet)}", notes)
+    what = f"{subnet.arch.space.name}, {subnet.joints} joints, {subnet.input[0]}x{subnet.input[1]} px"
+    taken, report = fit(file, subnet, what, notes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = network.build(subnet.arch, subnet.joints)
@@ -112,11 +105,6 @@ def import_weights(
                 tensor.copy_(taken[name])
     net.meta = {**subnet.to_json(), "imported": report}
     return net.eval()
-
-
-def words(subnet: Subnet) -> str:
-    """Return joints and input size of a network."""
-    return f"{subnet.joints} joints, {subnet.input[0]}x{subnet.input[1]} px"
 
 
 def _square(resolution: int | str) -> int:
@@ -139,24 +127,19 @@ def _network_of(
         if resolution is not None:
             raise UserError(f"resolution {resolution}: the architecture has its own; leave one of the two out")
         found = Subnet(arch, 17) if isinstance(arch, Arch) else resolve(arch).subnet
-        _check_family(file, found.arch.space)
+        check_family(file, found.arch.space)
         return found._replace(joints=joints or file_joints(file, found.arch) or found.joints), []
-    like, name = _nearest_point(file)
+    like, name = nearest_point(file)
     values = {**like.arch.to_dict(), **file.genes}
     if resolution is not None:
         values["resolution"] = _offered_size(like.arch.space, resolution)
     found_arch = point(like.arch.space, values, file.file)
-    rest = sorted({path for path in found_arch.to_dict() if path not in file.genes})
-    notes = [f"no tensor tells {', '.join(_heads(rest))}: as in {name}"] if rest else []
+    rest = sorted({path.partition(".")[0] for path in found_arch.to_dict() if path not in file.genes})
+    notes = [f"no tensor tells {', '.join(rest)}: as in {name}"] if rest else []
     return Subnet(found_arch, joints or file_joints(file, found_arch) or like.joints), notes
 
 
-def _heads(paths: list[str]) -> list[str]:
-    """Return gene paths, several of one list as one."""
-    return list(dict.fromkeys(path.partition(".")[0] for path in paths))
-
-
-def _nearest_point(file: Foreign) -> tuple[Subnet, str]:
+def nearest_point(file: Foreign) -> tuple[Subnet, str]:
     """Return the family's published network that shares most with a file, or the widest of its shipped space."""
     shipped = resources.names("search_spaces", ".yaml")
     trees = {name: space_file.read(resources.find(name, "search_spaces", ".yaml")) for name in shipped}
@@ -174,17 +157,11 @@ def _nearest_point(file: Foreign) -> tuple[Subnet, str]:
         name, subnet = max(mine, key=lambda pair: shared(pair[1]))
         return subnet, name
     for name, space in spaces.items():
-        if space.family.name == file.family:
-            return Subnet(space.widest, 17), f"the widest of {name}"
+        return Subnet(space.widest, 17), f"the widest of {name}"
     raise UserError(f"{file.file}: {file.name}, but no search space has networks of its family {file.family}")
 
 
-def free_genes(file: Foreign) -> dict[str, Value]:
-    """Return the values that a start takes where no tensor tells any."""
-    return _nearest_point(file)[0].arch.to_dict()
-
-
-def _check_family(file: Foreign, space: Space) -> None:
+def check_family(file: Foreign, space: Space) -> None:
     if space.family.name != file.family:
         raise UserError(f"{file.file}: holds {file.name}; {space.name} has networks of another family")
 

@@ -9,8 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from litepose_nas.importers import davit
-from litepose_nas.importers.layout import Layout
-from litepose_nas.importers.templates import count
+from litepose_nas.importers.layout import Layout, count
 
 BRANCHES = 4
 FUSION_HEAD = 16  # channels of a head of the published fusion's DaViT

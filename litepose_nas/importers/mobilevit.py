@@ -8,13 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from litepose_nas.importers.layout import Layout
-from litepose_nas.importers.templates import count
+from litepose_nas.importers.layout import Layout, count
 
 HEADS, PATCH = 4, 2  # of every released network; no shape tells them
 STAGES = 5
 
-# timm's names, CVNets' and ours, as templates.py takes them. CVNets counts stages from one, and the normalisation
+# timm's names, CVNets' and ours, as layout.py takes them. CVNets counts stages from one, and the normalisation
 # behind its transformers is one more of their list of layers.
 CONVS = (  # a convolution and its normalisation
     ("stem", "conv_1.block", "stem.conv", "stem.behind.bn"),
@@ -60,7 +59,6 @@ CVNETS = (
 
 
 def genes(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Return what the shapes tell of the backbone, and what every released network has in common."""
 
     def size(name: str, axis: int) -> int:
         if name not in tensors:

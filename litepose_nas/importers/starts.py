@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from litepose_nas import weights
 from litepose_nas.errors import UserError
@@ -84,20 +85,17 @@ def _metadata(path: str | Path) -> Mapping[str, str]:
 
 
 def _own_network(path: str | Path) -> Foreign:
-    """Return a network of our own as an importer sees one."""
     subnet = subnet_of(path)
     tensors = {name: tensor.detach() for name, tensor in weights.load(path).state_dict().items()}
-    space = subnet.arch.space
-    pixels = str(subnet.info.get("pixels", ""))
-    name, family = f"a network of {space.name}", space.family.name
-    return Foreign(
-        str(path), name, family, tensors, dict(zip(tensors, tensors, strict=True)), {}, _told(subnet.arch), pixels
-    )
+    name = f"a network of {subnet.arch.space.name}"
+    return _as_foreign(path, name, tensors, subnet.arch, subnet.info.get("pixels"))
 
 
-def _told(arch: Arch) -> dict[str, object]:
-    """Return the genes of an architecture but for the input size, on which no tensor depends."""
-    return {path: value for path, value in foreign.genes_of(arch).items() if path != "resolution"}
+def _as_foreign(path: str | Path, name: str, tensors: dict[str, Tensor], arch: Arch, pixels: object) -> Foreign:
+    """Return weights of our own as an importer sees any; no tensor depends on the input size."""
+    told = {gene: value for gene, value in foreign.genes_of(arch).items() if gene != "resolution"}
+    names = dict(zip(tensors, tensors, strict=True))
+    return Foreign(str(path), name, arch.space.family.name, tensors, names, {}, told, str(pixels or ""))
 
 
 def _from_supernet(supernet: Supernet, path: str | Path, text: str) -> Start:
@@ -107,10 +105,7 @@ def _from_supernet(supernet: Supernet, path: str | Path, text: str) -> Start:
     same = loaded.space == supernet.space and loaded.kernel_maps == supernet.kernel_maps
     net = loaded.store.state_dict() if same else extract(loaded, loaded.space.widest).state_dict()
     name = f"a supernet of {loaded.space.name}" + ("" if same else ", its widest network")
-    widest = loaded.space.widest
-    names = dict(zip(net, net, strict=True))
-    family = loaded.space.family.name
-    file = Foreign(str(path), name, family, net, names, {}, _told(widest), str(pixels or ""))
+    file = _as_foreign(path, name, net, loaded.space.widest, pixels)
     return Start(_fill_whole(supernet, file) if same else _fill(supernet, file), pixels)
 
 
@@ -135,10 +130,9 @@ def _fill_whole(supernet: Supernet, file: Foreign) -> ImportReport:
 
 
 def _point(space: Space, file: Foreign) -> Arch:
-    if space.family.name != file.family:
-        raise UserError(f"{file.file}: holds {file.name}; {space.name} has networks of another family")
+    foreign.check_family(file, space)
     told = all(gene.path in file.genes for gene in space.genes if gene.path != "resolution" and not gene.gates)
-    return foreign.point(space, file.genes, file.file, {} if told else foreign.free_genes(file))
+    return foreign.point(space, file.genes, file.file, {} if told else foreign.nearest_point(file)[0].arch.to_dict())
 
 
 def _fill(supernet: Supernet, file: Foreign) -> ImportReport:

@@ -51,20 +51,23 @@ def pck(errors: Errors, share: float, size: str = "box") -> Floats:
 
     People without a torso to measure with are left out of that one; joints of people who were not found are wrong.
     """
-    if size not in ("box", "torso"):
-        raise UserError(f"a person's size is that of the box or of the torso, not {size!r}")
-    sizes = errors.boxes if size == "box" else errors.torsos
-    measured = errors.present & (sizes > 0)[:, None]
-    right = measured & (errors.pixels <= share * sizes[:, None])
+    right, measured = _within(errors, share, size)
     return oks.ratio(right.sum(axis=0), measured.sum(axis=0))
 
 
 def mean_pck(errors: Errors, share: float, size: str = "box") -> float:
     """The share of all labelled joints that are within `share` of the size."""
-    rates = pck(errors, share, size)
-    sizes = errors.boxes if size == "box" else errors.torsos
-    weights = (errors.present & (sizes > 0)[:, None]).sum(axis=0)
-    return float((np.nan_to_num(rates) * weights).sum() / weights.sum()) if weights.any() else float("nan")
+    right, measured = _within(errors, share, size)
+    return float(oks.ratio(right.sum(), measured.sum()))
+
+
+def _within(errors: Errors, share: float, size: str) -> tuple[Flags, Flags]:
+    """Which joints (G, J) are near enough, and which can be measured."""
+    if size not in ("box", "torso"):
+        raise UserError(f"a person's size is that of the box or of the torso, not {size!r}")
+    sizes = (errors.boxes if size == "box" else errors.torsos)[:, None]
+    measured = errors.present & (sizes > 0)
+    return measured & (errors.pixels <= share * sizes), measured
 
 
 def median_error(errors: Errors) -> tuple[float, Floats]:

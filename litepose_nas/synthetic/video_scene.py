@@ -228,14 +228,11 @@ def _draw_thing(rng: np.random.Generator, roles: list[Role]) -> Obstacle:
 
 
 def _draw_camera(rng: np.random.Generator, much: float) -> Camera:
-    def slow(most: float) -> Wave:
-        return Wave(most * much * float(rng.random()), float(rng.uniform(0.08, 0.3)), float(rng.random()))
+    def wave(most: float, low: float, high: float) -> Wave:
+        return Wave(most * much * float(rng.random()), float(rng.uniform(low, high)), float(rng.random()))
 
-    def shake(most: float) -> Wave:
-        return Wave(most * much * float(rng.random()), float(rng.uniform(1.0, 2.5)), float(rng.random()))
-
-    pan, down, zoom = slow(0.10), slow(0.025), slow(0.07)
-    hands = shake(0.008), shake(0.006)
+    pan, down, zoom = (wave(most, 0.08, 0.3) for most in (0.10, 0.025, 0.07))
+    hands = wave(0.008, 1.0, 2.5), wave(0.006, 1.0, 2.5)
     if rng.random() < 0.3:  # it stands on something
         return Camera((), (), ())
     return Camera((pan, hands[0]), (down, hands[1]), (zoom,))

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litepose_nas.data.annotations import read_document
-from litepose_nas.data.check.finding import ERROR, SEVERITIES, DataFinding, by_severity, clean, finding
+from litepose_nas.data.check.finding import ERROR, SEVERITIES, DataFinding, clean, finding
 from litepose_nas.data.check.pairs import best_mirror, check_pairs, usual_distances
 from litepose_nas.data.check.picture_files import Progress, check_duplicates, check_files, decode_all, files_by_path
 from litepose_nas.data.check.places import check_places
 from litepose_nas.data.check.sides import check_sides
-from litepose_nas.data.check.sigmas import check_sigmas
 from litepose_nas.data.check.tolerant_reader import CheckedSplit, read_tolerantly, unreadable_split
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
+
+SIGMAS = (0.01, 0.2)  # the published ones of bodies, hands and faces lie within
 
 
 class SplitToCheck(NamedTuple):
@@ -74,11 +75,12 @@ def check_parts(
         findings += check_places(split)
         if split.skeleton is not None:
             best = best_mirror(usual_distances(split.people), split.skeleton.mirror)
-            findings += check_sides(split, best)
-            findings += check_pairs(split, best)
-        findings += check_sigmas(split.name, split.skeleton)
+            findings += check_sides(split, split.skeleton, best)
+            findings += check_pairs(split.name, split.skeleton, best)
+            findings += check_sigmas(split.name, split.skeleton)
     findings += check_duplicates(list(zip(read, files, strict=True)))
-    return CheckReport(name, tuple(read), tuple(by_severity(findings)), pictures)
+    findings.sort(key=lambda found: SEVERITIES.index(found.severity))
+    return CheckReport(name, tuple(read), tuple(findings), pictures)
 
 
 def _read(part: SplitToCheck) -> CheckedSplit:
@@ -92,6 +94,22 @@ def _read(part: SplitToCheck) -> CheckedSplit:
     except UserError:
         read = unreadable_split(name, place, folder)
     return read._replace(findings=broken + read.findings)
+
+
+def check_sigmas(split: str, skeleton: Skeleton) -> list[DataFinding]:
+    named = list(zip(skeleton.names, skeleton.sigmas, strict=True))
+    odd = [f"{name}: {sigma:g}" for name, sigma in named if not SIGMAS[0] <= sigma <= SIGMAS[1]]
+    alike = [f"all are {skeleton.sigmas[0]:g}"] if len(set(skeleton.sigmas)) == 1 < len(named) else []
+    uneven = [
+        f"{skeleton.names[a]}: {skeleton.sigmas[a]:g}, {skeleton.names[b]}: {skeleton.sigmas[b]:g}"
+        for a, b in skeleton.flip_pairs
+        if skeleton.sigmas[a] != skeleton.sigmas[b]
+    ]
+    return [
+        *finding("odd-sigmas", split, odd),
+        *finding("equal-sigmas", split, alike),
+        *finding("uneven-sigmas", split, uneven),
+    ]
 
 
 def verdict(report: CheckReport) -> str:

@@ -150,10 +150,6 @@ def finding(
     return [DataFinding(severity or kind.severity, code, split, kind.message, kind.remedy, named, tuple(people))]
 
 
-def by_severity(findings: Iterable[DataFinding]) -> list[DataFinding]:
-    return sorted(findings, key=lambda found: SEVERITIES.index(found.severity))
-
-
 def clean(text: str) -> str:
     """Text as any terminal or file can hold it: half characters, line ends and colours written out."""
     if text.isprintable():

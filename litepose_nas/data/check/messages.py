@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litepose_nas.data.check.checkup import CheckReport, verdict
-from litepose_nas.data.check.finding import ERROR, NOTE, WARNING, DataFinding
+from litepose_nas.data.check.finding import ERROR, NOTE, WARNING
 
 SHOWN = {ERROR: 5, WARNING: 3, NOTE: 1}  # examples of a finding; JSON has them all
 
@@ -13,9 +13,11 @@ SHOWN = {ERROR: 5, WARNING: 3, NOTE: 1}  # examples of a finding; JSON has them 
 def lines(report: CheckReport) -> list[str]:
     text = []
     for found in report.findings:
-        text += [f"{found.severity:<8}{headline(found)}", f"        -> {found.remedy}"]
+        count = len(found.examples)
+        text.append(f"{found.severity:<8}{found.split}: {found.message}: {count:,} [{found.code}]")
+        text.append(f"        -> {found.remedy}")
         text += [f"        {example}" for example in found.examples[: SHOWN[found.severity]]]
-        if (more := len(found.examples) - SHOWN[found.severity]) > 0:
+        if (more := count - SHOWN[found.severity]) > 0:
             text.append(f"        and {more:,} more")
     if text:
         text.append("")
@@ -23,10 +25,6 @@ def lines(report: CheckReport) -> list[str]:
         text.append("pictures were not opened: whether they are whole and of the right size is not known")
     text.append(verdict(report))
     return text
-
-
-def headline(found: DataFinding) -> str:
-    return f"{found.split}: {found.message}: {len(found.examples):,} [{found.code}]"
 
 
 def tree(report: CheckReport) -> dict[str, Any]:

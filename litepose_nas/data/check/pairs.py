@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.check.finding import DataFinding, finding
-from litepose_nas.data.check.tolerant_reader import CheckedSplit, PeopleTable
+from litepose_nas.data.check.tolerant_reader import PeopleTable
 from litepose_nas.data.skeleton import Skeleton, side
 
 MIN_PEOPLE = 30  # who must show a distance
@@ -35,10 +35,7 @@ class Distances(NamedTuple):
     error: NDArray[np.float64]
 
 
-def check_pairs(split: CheckedSplit, best: Mirror) -> list[DataFinding]:
-    skeleton = split.skeleton
-    if skeleton is None:
-        return []
+def check_pairs(split: str, skeleton: Skeleton, best: Mirror) -> list[DataFinding]:
     names = skeleton.names
     wrong = [
         f"{names[a]} with {names[b]}: {_fits(names, a, best[a])}" + (f", {_fits(names, b, best[b])}" if a != b else "")
@@ -47,8 +44,8 @@ def check_pairs(split: CheckedSplit, best: Mirror) -> list[DataFinding]:
     ]
     mispaired = {joint for joint, fit in enumerate(best) if fit != skeleton.mirror[joint]}
     return [
-        *finding("wrong-pair", split.name, wrong),
-        *finding("unpaired-sides", split.name, _unpaired(skeleton, mispaired)),
+        *finding("wrong-pair", split, wrong),
+        *finding("unpaired-sides", split, _unpaired(skeleton, mispaired)),
     ]
 
 

@@ -50,9 +50,9 @@ def sides_of(people: PeopleTable, skeleton: Skeleton) -> Sides:
     )
 
 
-def check_sides(split: CheckedSplit, best: tuple[int, ...]) -> list[DataFinding]:
-    skeleton, people = split.skeleton, split.people
-    if skeleton is None or not people.names:
+def check_sides(split: CheckedSplit, skeleton: Skeleton, best: tuple[int, ...]) -> list[DataFinding]:
+    people = split.people
+    if not people.names:
         return []
     skeleton = skeleton._replace(mirror=best)  # a wrong pair has a finding of its own
     sides = sides_of(people, skeleton)
