@@ -36,6 +36,12 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write(path: str | Path, content: str | bytes) -> None:
+    """Write a file, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 @contextmanager
 def new_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
     """Give a temporary folder beside the target; when all went well it becomes the target, else it vanishes.

@@ -306,7 +306,7 @@ def test_a_run_that_cannot_be_begun_leaves_no_folder(base, monkeypatch):
     def full(self, *args, **kwargs):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("pathlib.Path.write_text", full)
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     with pytest.raises(UserError, match="No space left"):
         Run.create("train", base=base, settings=SETTINGS)
     assert list((base / "train").iterdir()) == []

@@ -51,8 +51,7 @@ def write_image(path: Path, image: NDArray[np.uint8], quality: int = 95) -> None
     ok, data = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not ok:
         raise UserError(f"{path}: this build of OpenCV cannot write {path.suffix} files")
-    with files.replacing(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+    files.write(path, data.tobytes())
 
 
 def load_picture(record: Record) -> NDArray[np.uint8]:

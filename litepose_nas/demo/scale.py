@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from litepose_nas.files import replacing
+from litepose_nas.files import write
 from litepose_nas.space import Space
 
 
@@ -66,6 +66,5 @@ def space_of(scale: DemoScale, folder: Path) -> str:
         return scale.space
     path = folder / "space.yaml"
     tree = {**json.loads(whole.source), "resolution": list(scale.resolutions)}
-    with replacing(path) as temporary:
-        temporary.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+    write(path, yaml.safe_dump(tree, sort_keys=False))
     return str(path)

@@ -63,8 +63,7 @@ def read(path: str | Path, joints: int | None = None) -> Subnet:
 
 
 def write(path: str | Path, subnet: Subnet) -> None:
-    with files.replacing(path) as temporary:
-        temporary.write_text(json.dumps(subnet.to_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    files.write(path, json.dumps(subnet.to_json(), indent=2, allow_nan=False) + "\n")
 
 
 def from_json(data: Any, where: str, joints: int | None = None) -> Subnet:

@@ -92,8 +92,7 @@ def predict(
         "unreadable": warnings,
     }
     poses = folder / "poses.json"
-    with files.replacing(poses) as temporary:
-        temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    files.write(poses, json.dumps(document, indent=1) + "\n")
     return Predicted(poses, tuple(overlays), sum(len(entry["people"]) for entry in entries), tuple(warnings))
 
 

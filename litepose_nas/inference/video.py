@@ -90,8 +90,7 @@ def predict_video(
     if not people:
         raise UserError(f"{frames.source}: no frame could be read, it is empty or damaged; fetch the video again")
     document = document_of(layout, frames, size, people, skeleton)
-    with files.replacing(places.poses) as temporary:
-        temporary.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
+    files.write(places.poses, json.dumps(document, separators=(",", ":")) + "\n")
     if not stopped:
         places.journal.unlink(missing_ok=True)
         places.state.unlink(missing_ok=True)
@@ -155,8 +154,7 @@ def _journal(places: _Files, settings: dict[str, Any], follower: Follower) -> li
             )
     follower.recall({key.removeprefix("kept."): value for key, value in arrays.items() if key.startswith("kept.")})
     text = "".join(_line(found) for found in people)  # frames after the state are looked at again
-    with files.replacing(places.journal) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    files.write(places.journal, text)
     return people
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from litepose_nas.data.layouts.mpii import FIRST_PIXEL
 from litepose_nas.errors import UserError
-from litepose_nas.files import replacing
+from litepose_nas.files import replacing, write
 from litepose_nas.metrics import mpii
 from litepose_nas.metrics.results import Result
 
@@ -38,8 +38,7 @@ def write_coco(results: Sequence[Result], path: Path) -> None:
                 **({"annotation_id": result["annotation_id"]} if "annotation_id" in result else {}),
             }
         )
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(rows), encoding="utf-8")
+    write(path, json.dumps(rows))
 
 
 def write_mpii(joints: NDArray[np.floating], path: Path) -> None:

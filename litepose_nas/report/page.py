@@ -43,8 +43,7 @@ def write(found: Summary, folder: Path) -> list[Path]:
     html = families_page(found, drawn, told) if found.record.several else family_page(found, drawn)
     texts = {"front.json": json.dumps(told, indent=2) + "\n", **drawn, PAGE: html}
     for name, text in texts.items():
-        with files.replacing(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        files.write(folder / name, text)
     written = [folder / name for name in ("front.csv", *texts)]
     if found.record.several:
         for one in found.comparison.choices:

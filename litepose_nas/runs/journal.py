@@ -44,11 +44,10 @@ class Journal:
         """
         self.path = Path(path)
         first = plain({"journal": VERSION, **header, "notes": notes or {}})
-        if not self.path.exists() or self._only_started(_line(first)):
+        if not self.path.exists() or self._only_started(line_of(first)):
             self.header: Record = first
             self.records: list[Record] = []
-            with files.replacing(self.path) as temporary:
-                temporary.write_bytes(_line(first))
+            files.write(self.path, line_of(first))
             return
         _, self.header, self.records, whole = read(self.path)
         _check_same(self.path, upgrade(self.header), first)
@@ -59,7 +58,7 @@ class Journal:
 
     def append(self, record: Mapping[str, Any]) -> Record:
         kept = plain(record)
-        files.append(self.path, _line(kept), keep=True)
+        files.append(self.path, line_of(kept), keep=True)
         self.records.append(kept)
         return kept
 
@@ -119,7 +118,7 @@ def plain(value: Any) -> Any:
     return int(number) if isinstance(number, int) else float(number) if math.isfinite(number) else str(float(number))
 
 
-def _line(record: Record) -> bytes:
+def line_of(record: Record) -> bytes:
     return json.dumps(record, allow_nan=False).encode() + b"\n"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from litepose_nas import files
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import plain
+from litepose_nas.runs.journal import line_of, plain
 
 Row = dict[str, Any]
 
@@ -29,14 +29,14 @@ class Metrics:
         self.columns = _columns(self.rows)
         # Rewritten even when nothing is cut: the process may have been killed between the two files.
         if self.lines.exists() or self.table.exists():
-            _replace(self.lines, b"".join(map(_json, self.rows)))
+            files.write(self.lines, b"".join(map(line_of, self.rows)))
             self._rewrite_table()
 
     def append(self, row: Mapping[str, Any]) -> None:
         kept = plain(row)
         if not isinstance(kept.get("step"), int):
             raise ValueError(f"a row of metrics needs a whole number as `step`: {row}")
-        files.append(self.lines, _json(kept))
+        files.append(self.lines, line_of(kept))
         self.rows.append(kept)
         columns = _columns([dict.fromkeys(self.columns), kept])
         if columns == self.columns:
@@ -47,7 +47,7 @@ class Metrics:
 
     def _rewrite_table(self) -> None:
         head = _csv([dict(zip(self.columns, self.columns, strict=True))], self.columns)
-        _replace(self.table, (head if self.columns else b"") + _csv(self.rows, self.columns))
+        files.write(self.table, (head if self.columns else b"") + _csv(self.rows, self.columns))
 
 
 def read(path: str | Path) -> list[Row]:
@@ -71,16 +71,7 @@ def _columns(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(key for row in rows for key in row))
 
 
-def _json(row: Row) -> bytes:
-    return json.dumps(row, allow_nan=False).encode() + b"\n"
-
-
 def _csv(rows: Iterable[Row], columns: list[str]) -> bytes:
     text = io.StringIO()
     csv.DictWriter(text, columns, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    with files.replacing(path) as temporary:
-        temporary.write_bytes(data)

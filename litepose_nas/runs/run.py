@@ -163,12 +163,10 @@ class Run:
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         self._append(LOG, "".join(f"{now}  {line}\n" for line in text.splitlines() or [""]))
 
-    def write(self, name: str, text: str) -> Path:
+    def write(self, name: str, text: str) -> None:
         """Write a small text file of the run, whole or not at all."""
         self._check_mine()
-        with files.replacing(self.folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        return self.folder / name
+        files.write(self.folder / name, text)
 
     def _append(self, name: str, text: str) -> None:
         self._check_mine()
