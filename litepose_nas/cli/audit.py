@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Data, Device, DryRun, Epochs, Json, Out, Resume, Seed, check_alone
-from litepose_nas.cli.session import budget_near, open_data, running, unfinished
+from litepose_nas.cli.options import Data, Device, DryRun, Epochs, Json, Name, Out, Resume, Seed
+from litepose_nas.cli.session import budget_near, open_data, resumed, running
 
 
 def audit(
@@ -24,7 +24,7 @@ def audit(
     data: Data = None,
     seed: Seed = 0,
     device: Device = "auto",
-    name: Annotated[str, typer.Option(help="The name of the run.")] = "audit",
+    name: Name = "audit",
     out: Out = None,
     resume: Resume = False,
     dry_run: DryRun = False,
@@ -48,21 +48,20 @@ def audit(
     from litepose_nas.train.recipe import Length
 
     say = console.step if as_json else console.out
-    if resume:
-        check_alone(context, "out", "device", "as_json")
-        past = unfinished(step.VERB, out)
+    past = resumed(context, step.VERB)
+    if past:
         ready = step.load(past, device, open_data)
     else:
-        past = None
         options = step.AuditOptions(supernet, nets, seeds, Length(steps, epochs, hours), data, seed, device)
         ready = step.plan(options, open_data)
-        if ready.quick:
+        if ready.settings["quick"]:
             say("quick preset for a processor: few networks, trained briefly; a real audit: --nets 24 --steps 1000")
+        kept = ready.settings
         costs = [ready.context.problem.cost(arch).macs for arch in (ready.archs[0], ready.archs[-1])]
         ends = " to ".join(console.short(macs, "MAC") for macs in costs)
         say(
             f"{len(ready.archs)} networks of {ready.context.problem.space.name}, {ends}, each trained alone "
-            f"{ready.seeds} times for {ready.steps:,} steps of batch {ready.recipe.batch}: about "
+            f"{kept['seeds']} times for {kept['steps']:,} steps of batch {ready.recipe.batch}: about "
             f"{duration(ready.seconds)}"
         )
         if dry_run:
@@ -79,8 +78,8 @@ def audit(
     if as_json:
         console.as_json(report.to_json(found))
         return
-    truth = "AP" if found.by == "ap" else "loss"
-    mean = f", the mean of {ready.seeds} seeds" if ready.seeds > 1 else ""
+    truth, seeds = "AP" if found.by == "ap" else "loss", ready.settings["seeds"]
+    mean = f", the mean of {seeds} seeds" if seeds > 1 else ""
     console.out(f"against the {truth} of networks trained alone{mean}:")
     console.table(*report.table(found))
     for line in report.verdict(found):

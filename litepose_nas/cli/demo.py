@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Json, Out, Resume, check_alone
-from litepose_nas.cli.session import running, unfinished
+from litepose_nas.cli.options import Json, Name, Out, Resume
+from litepose_nas.cli.session import resumed, running
 
 NETWORKS = 5
 
@@ -19,7 +19,7 @@ NETWORKS = 5
 def demo(
     context: typer.Context,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same people, same figures.")] = 0,
-    name: Annotated[str, typer.Option(help="The name of the run.")] = "demo",
+    name: Name = "demo",
     out: Out = None,
     resume: Resume = False,
     threads: Annotated[
@@ -39,9 +39,7 @@ def demo(
     from litepose_nas.demo import scale, stages
 
     say = console.step if as_json else console.out
-    if resume:
-        check_alone(context, "out", "as_json")
-    past = unfinished(stages.VERB, out) if resume else None
+    past = resumed(context, stages.VERB)
     lanes, sizes = min(os.cpu_count() or 1, NETWORKS), scale.QUICK if quick else scale.FULL
     settings = {"seed": seed, "threads": threads, "lanes": lanes, "scale": sizes._asdict()}
     box = stages.box()

@@ -18,11 +18,14 @@ Boxes = Annotated[
     Path | None,
     typer.Option(help="Where people are, for a top-down network: JSON of {image_id, category_id, bbox, score}."),
 ]
+MinBoxScore = Annotated[float, typer.Option(help="Ignore boxes of --boxes below this score.")]
+Flip = Annotated[bool, typer.Option("--flip", help="Average with the mirrored picture.")]
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Amp = Annotated[str, typer.Option(help="Precision: auto, off, bf16 or fp16.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and stop.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest unfinished run, or the one in --out.")]
+Name = Annotated[str, typer.Option(help="The name of the run.")]
 Out = Annotated[Path | None, typer.Option(help="The folder of the run; a new one under runs/ if not given.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Length in steps.")]
 Epochs = Annotated[float | None, typer.Option(min=0.001, help="Length in passes over the pictures.")]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Data, Device, DryRun, Engine, Out, Resume, Seed, Workers, check_alone
-from litepose_nas.cli.session import open_data, running, unfinished
+from litepose_nas.cli.options import Data, Device, DryRun, Engine, Name, Out, Resume, Seed, Workers
+from litepose_nas.cli.session import open_data, resumed, running
 from litepose_nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def search(
     data: Data = None,
     seed: Seed = 0,
     device: Device = "auto",
-    name: Annotated[str, typer.Option(help="The name of the run.")] = "search",
+    name: Name = "search",
     out: Out = None,
     resume: Resume = False,
     dry_run: DryRun = False,
@@ -75,16 +75,14 @@ def search(
 
     executor = ExecutorOptions(engine or EXECUTORS[0], workers)  # not kept with the run: it may go on elsewhere
     executor.check()
-    if resume:
-        check_alone(context, "out", "device", "engine", "workers")
-        past = unfinished(step.VERB, out)
+    past = resumed(context, step.VERB, "engine", "workers")
+    if past:
         ready = search_plan.load(past, device, open_data, console.out)
     else:
         options = search_plan.SearchOptions(
             supernet or (), budget or (), mac_convention, evals, method, rank, objective or (), None, people,
             detector_macs, str(boxes) if boxes else None, min_box_score, data, seed, device,
         )  # fmt: skip
-        past = None
         ready, each = search_plan.sized(search_plan.plan(options, open_data, console.out))
         if ready.quick:
             console.out("quick preset for a processor: few networks on few pictures; a real search: --evals 200")

@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from litepose_nas import costs
 from litepose_nas.cli import console
+from litepose_nas.cli.options import check_alone
 from litepose_nas.costs import Cost
 from litepose_nas.errors import UserError
 
@@ -27,10 +30,17 @@ def open_data(what: str | None) -> Source:
         return open_or_draw(what, step)
 
 
-def unfinished(verb: str, out: Path | None) -> Run:
-    """Open the run that --resume continues: the one in --out, or the newest that has not ended."""
+def resumed(context: typer.Context, verb: str, *free: str) -> Run | None:
+    """Open the run that --resume continues: the one in --out, or the newest that has not ended.
+
+    Beside --resume only the options named, --out, --device and --json may be given.
+    """
     from litepose_nas.runs.run import Run
 
+    if not context.params["resume"]:
+        return None
+    check_alone(context, "out", "device", "as_json", *free)
+    out = context.params["out"]
     run = Run.open(out) if out is not None else Run.unfinished(verb)
     console.step(f"going on with {run.folder}")
     return run

@@ -7,38 +7,15 @@ from typing import Annotated
 
 import typer
 
-from litepose_nas.cli import console
-from litepose_nas.cli.options import (
-    Amp,
-    Data,
-    Device,
-    DryRun,
-    Epochs,
-    Hours,
-    Loaders,
-    Out,
-    Resume,
-    Seed,
-    Settings,
-    Steps,
-    check_alone,
-)
-from litepose_nas.cli.session import (
-    budget_near,
-    ends,
-    nothing_written,
-    open_data,
-    running,
-    training_reporter,
-    unfinished,
-)
+from litepose_nas.cli import console, options
+from litepose_nas.cli.session import budget_near, ends, nothing_written, open_data, resumed, running, training_reporter
 
 
 def train_supernet(
     context: typer.Context,
-    settings: Settings = None,
+    settings: options.Settings = None,
     space: Annotated[str, typer.Option(help="A name from `space list`, or a YAML file.")] = "litepose",
-    data: Data = None,
+    data: options.Data = None,
     init: Annotated[
         str | None, typer.Option(help="Start from weights: another program's, or a network or supernet of ours.")
     ] = None,
@@ -48,17 +25,17 @@ def train_supernet(
     recipe: Annotated[
         str, typer.Option(help="default, or as published: litepose (bottom-up), vipnas (top-down).")
     ] = "default",
-    steps: Steps = None,
-    epochs: Epochs = None,
-    hours: Hours = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    amp: Amp = "auto",
-    loaders: Loaders = None,
-    name: Annotated[str, typer.Option(help="The name of the run.")] = "supernet",
-    out: Out = None,
-    resume: Resume = False,
-    dry_run: DryRun = False,
+    steps: options.Steps = None,
+    epochs: options.Epochs = None,
+    hours: options.Hours = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    amp: options.Amp = "auto",
+    loaders: options.Loaders = None,
+    name: options.Name = "supernet",
+    out: options.Out = None,
+    resume: options.Resume = False,
+    dry_run: options.DryRun = False,
 ) -> None:
     """Train one supernet for a whole space.
 
@@ -70,17 +47,15 @@ def train_supernet(
     from litepose_nas.steps import train_supernet as step
     from litepose_nas.train.recipe import Length, changed, keys, named
 
-    past = None
-    if resume:
-        check_alone(context, "out", "device", "loaders")
-        past = unfinished(step.VERB, out)
+    past = resumed(context, step.VERB, "loaders")
+    if past:
         training = step.load(past, open_data(past.settings["data"]), device)
     else:
         settings, task = settings or [], Space.load(space).task
         length, how = Length(steps, epochs, hours), changed(named(recipe, task), settings, task)
-        options = step.TrainOptions(space, how, length, seed, device, amp, init, key, keys(settings))
-        options.check()
-        training = step.plan(options, open_data(data), console.out)
+        asked = step.TrainOptions(space, how, length, seed, device, amp, init, key, keys(settings))
+        asked.check()
+        training = step.plan(asked, open_data(data), console.out)
         if training.settings["quick"]:
             console.out("quick preset for a processor: it shows the whole path, it does not make a good supernet.")
             console.out("A real training: litepose-nas train-supernet --data YOURS.yaml --epochs 200, on a GPU.")

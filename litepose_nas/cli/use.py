@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Boxes, Data, Device, Json
+from litepose_nas.cli.options import Boxes, Data, Device, Flip, Json, MinBoxScore
 from litepose_nas.cli.session import open_data
 from litepose_nas.errors import UserError, nearest
 
@@ -22,9 +22,9 @@ def evaluate(
     target: Annotated[str | None, typer.Argument(help="A .safetensors file; the newest here if not given.")] = None,
     data: Data = None,
     split: Annotated[str, typer.Option(help="val; train, to see overfitting; test, to hand in (--save).")] = "val",
-    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored picture.")] = False,
+    flip: Flip = False,
     boxes: Boxes = None,
-    min_box_score: Annotated[float, typer.Option(help="Ignore boxes of --boxes below this score.")] = 0.0,
+    min_box_score: MinBoxScore = 0.0,
     save: Annotated[
         Path | None, typer.Option(help="Write the predictions: COCO results as .json, MPII's array as .mat.")
     ] = None,
@@ -136,9 +136,9 @@ def predict(
     target: Annotated[str, typer.Argument(help="A .safetensors file.")],
     pictures: Annotated[list[str], typer.Argument(help="Pictures, folders, videos, or patterns such as '*.jpg'.")],
     out: Annotated[Path, typer.Option(help="The folder for overlays and poses.")] = Path("predictions"),
-    flip: Annotated[bool, typer.Option("--flip", help="Average with the mirrored picture.")] = False,
+    flip: Flip = False,
     boxes: Boxes = None,
-    min_box_score: Annotated[float, typer.Option(help="Ignore boxes of --boxes below this score.")] = 0.0,
+    min_box_score: MinBoxScore = 0.0,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Drop detections below this score.")] = 0.1,
     video: Annotated[bool, typer.Option("--video", help="A folder of pictures is the frames of a video.")] = False,
     detector: Annotated[
