@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 from litepose_nas import __version__, resources
 from litepose_nas.errors import UserError
+from litepose_nas.runs.environment import version
 from litepose_nas.space import Space
 
 
@@ -36,19 +36,12 @@ def examine(folder: Path) -> list[MachineFinding]:
         *_devices(),
     ]
     for extra, packages in EXTRAS.items():
-        missing = [package for package in packages if not _version(package)]
-        have = ", ".join(f"{package} {_version(package)}" for package in packages if package not in missing)
+        missing = [package for package in packages if not version(package)]
+        have = ", ".join(f"{package} {version(package)}" for package in packages if package not in missing)
         hint = f"{', '.join(missing)} missing: pip install 'litepose-nas[{extra}]'"
         findings.append(MachineFinding(f"extra {extra}", hint if missing else have, None if missing else True))
     findings += [_spaces(), _folder(folder)]
     return findings
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _memory() -> str:

@@ -75,6 +75,14 @@ class Store:
         return {name: tensor.detach() for name, tensor in self.root.state_dict().items()}
 
     @torch.no_grad()
+    def copy_to(self, net: nn.Module, flat: Tensor) -> None:
+        """Give another network like the root the tensors of a flat one; what is frozen has none there."""
+        views = self.views(flat)
+        for name, param in net.named_parameters():
+            if name in views:
+                param.copy_(views[name])
+
+    @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Copy tensors of the same names and shapes into the store."""
         mine = self.state_dict()

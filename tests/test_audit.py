@@ -129,15 +129,16 @@ def test_lengths(room):
     _, source, trained = room
 
     def plan(**asked):
-        return planned(trained, source, **{"nets": 2, "seeds": None, "length": Length(), **asked})
+        ready = planned(trained, source, **{"nets": 2, "seeds": None, "length": Length(), **asked})
+        return len(ready.archs), ready.settings
 
-    assert plan().steps == trained.settings["steps"]
-    assert plan(length=Length(epochs=2)).steps == 22  # 22 pictures of 24, by two
-    short, long = (plan(length=Length(hours=hours)) for hours in (0.01, 0.1))
-    assert short.steps < long.steps
-    quick = plan(nets=None)
-    assert (quick.quick, len(quick.archs), quick.seeds) == (True, audit.QUICK_NETS, audit.SEEDS)
-    assert quick.steps <= trained.settings["steps"]
+    assert plan()[1]["steps"] == trained.settings["steps"]
+    assert plan(length=Length(epochs=2))[1]["steps"] == 22  # 22 pictures of 24, by two
+    (_, short), (_, long) = (plan(length=Length(hours=hours)) for hours in (0.01, 0.1))
+    assert short["steps"] < long["steps"]
+    nets, quick = plan(nets=None)
+    assert (quick["quick"], nets, quick["seeds"]) == (True, audit.QUICK_NETS, audit.SEEDS)
+    assert quick["steps"] <= trained.settings["steps"]
 
 
 def test_the_command(room, tmp_path, monkeypatch, capsys):

@@ -24,7 +24,7 @@ from litepose_nas.pose.targets import bottomup_targets
 from litepose_nas.resolve import subnet_of
 from litepose_nas.runs import metrics
 from litepose_nas.runs.run import Run
-from litepose_nas.steps.checkpoint_choice import is_best, rank
+from litepose_nas.steps.training import is_best, rank, seconds_a_step, steps_of
 from litepose_nas.store import Store
 from litepose_nas.supernet import extract
 from litepose_nas.train import checkpoint
@@ -195,7 +195,6 @@ def test_a_space_or_a_network_that_changed_is_refused(room, tmp_path):
 
 
 def test_timing_a_step_leaves_no_trace(room):
-    from litepose_nas.steps.training import seconds_a_step
 
     _, source, space = room
     pictures, arch = Pictures(source.read("train")), ln.Space.load(space).smallest
@@ -676,7 +675,6 @@ def test_every_setting_is_in_the_documentation():
 
 
 def test_the_lengths():
-    from litepose_nas.steps.training import steps_of
     from litepose_nas.train.recipe import Length
 
     recipe = Recipe(batch=4, accumulate=2)

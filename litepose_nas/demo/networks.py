@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 import torch
 
-from litepose_nas import devices, weights
+from litepose_nas import devices, files, weights
+from litepose_nas.data.loader import Pictures
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.demo.scale import DemoScale
 from litepose_nas.errors import UserError
 from litepose_nas.executors.base import Say, run_all
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
-from litepose_nas.files import replacing
+from litepose_nas.inference import batches
 from litepose_nas.runs import metrics
 from litepose_nas.steps import evaluate, extract, finetune
 from litepose_nas.steps.finetune import FinetuneOptions
@@ -122,7 +123,7 @@ def read(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _evaluate(weights_file: Path, source: Source, scale: DemoScale, out: Path) -> float:
-    scores, results, _ = evaluate.score(evaluate.load(str(weights_file), "cpu"), source, "val", scale.flip)
-    with replacing(out) as temporary:
-        temporary.write_text(json.dumps({"scores": scores._asdict(), "results": results}), encoding="utf-8")
+    net, task, _, size = evaluate.load(str(weights_file), "cpu")
+    scores, results = batches.evaluate(net, Pictures(source.read("val")), task, size, flip=scale.flip)
+    files.write(out, json.dumps({"scores": scores._asdict(), "results": results}))
     return scores.ap

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,7 @@ from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.inference import previews
 from litepose_nas.optional import need
-from litepose_nas.runs.run import COMMAND, ENV, Run
+from litepose_nas.runs.run import COMMAND, Run
 from litepose_nas.search.problem import Evaluated
 from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Space
@@ -207,8 +206,7 @@ class Demo:
             most_in_slice=scale.slice,
         )
         ready = search_plan.plan(options, lambda _: self._source(), lambda _: None)
-        settings = {"supernet": trained, "budget": list(scale.budgets), "evals": scale.evals}
-        run = Run.resume(place) if (place / ENV).is_file() else self._new(searching.VERB, place, settings)
+        run, _ = begin_or_resume(searching.VERB, place, lambda: ready, lambda _: ready)
 
         def report(_: str, one: Evaluated, number: int) -> None:
             line = f"{one.cost.macs / 1e6:.1f} MMAC  AP {one.result['ap']:.3f}  loss {one.result['loss']:.4f}"
@@ -291,10 +289,6 @@ class Demo:
 
     def _network(self, name: str) -> Path:
         return self.folder / "networks" / name
-
-    def _new(self, verb: str, place: Path, settings: dict[str, Any]) -> Run:
-        shutil.rmtree(place, ignore_errors=True)  # what a kill left while it was made
-        return Run.create(verb, settings=settings, out=place)
 
     def _planned(self) -> SupernetTraining:
         scale = self.scale

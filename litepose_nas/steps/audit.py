@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +23,7 @@ from litepose_nas.pose.people import DivergedError
 from litepose_nas.report import audit as report
 from litepose_nas.report.audit import Ranking
 from litepose_nas.runs.journal import Journal
-from litepose_nas.runs.run import ENV, Run
+from litepose_nas.runs.run import Run
 from litepose_nas.search.encoding import Genome
 from litepose_nas.search.pricing import Prices
 from litepose_nas.search.problem import Problem
@@ -29,7 +31,7 @@ from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Arch
 from litepose_nas.steps.common import MOST_IN_SLICE
 from litepose_nas.steps.search_plan import OpenData, SearchContext, WorkerSpec, context_of, find_supernet
-from litepose_nas.steps.training import seconds_a_step, steps_of
+from litepose_nas.steps.training import begin_or_resume, seconds_a_step, steps_of
 from litepose_nas.supernet import copy_frozen
 from litepose_nas.train.loop import Every, fit
 from litepose_nas.train.recipe import Length, Recipe, from_mapping
@@ -43,8 +45,6 @@ DRAWN = 4096  # networks whose costs tell where the strata are
 
 
 class AuditOptions(NamedTuple):
-    """What is asked of an audit."""
-
     supernet: str | None = None  # its run; None: the newest
     nets: int | None = None
     seeds: int | None = None
@@ -60,11 +60,8 @@ class Audit(NamedTuple):
     context: SearchContext
     recipe: Recipe
     archs: list[Arch]
-    seeds: int
-    steps: int
-    seconds: float  # an estimate of all
-    quick: bool
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # what its run keeps
+    seconds: float = 0.0  # an estimate of all, where that was made
 
 
 def plan(options: AuditOptions, open_data: OpenData = open_source) -> Audit:
@@ -79,23 +76,20 @@ def plan(options: AuditOptions, open_data: OpenData = open_source) -> Audit:
     seeds = options.seeds or SEEDS
     archs = spread_over_cost(context.problem, nets, options.seed)
     step, look = _seconds(context, recipe, archs, options.seed)
+    looking, as_supernet = look * (1 + seeds), int(trained.settings["steps"])
     length = Length(hours=QUICK_MINUTES / 60) if quick else options.length
     if length.hours is not None:
-        looking = look * (1 + seeds)
         steps = max(QUICK_STEPS, int((3600 * length.hours - looking) / (step * seeds)))
-        steps = min(steps, int(trained.settings["steps"])) if quick else steps
-    elif any(length):
-        steps = steps_of(
-            length, context.candidates.scorer.task.items(context.candidates.scorer.split.train), recipe, step
-        )
+        steps = min(steps, as_supernet) if quick else steps
     else:
-        steps = int(trained.settings["steps"])
+        scorer = context.candidates.scorer
+        length = length if any(length) else Length(steps=as_supernet)
+        steps = steps_of(length, scorer.task.items(scorer.split.train), recipe, step)
     settings = {
         "supernet": str(trained.folder), "data": source.name, "nets": nets, "seeds": seeds, "steps": steps,
         "seed": options.seed, "quick": quick,
     }  # fmt: skip
-    seconds = step * steps * seeds + look * (1 + seeds)
-    return Audit(context, recipe, archs, seeds, steps, seconds, quick, settings)
+    return Audit(context, recipe, archs, settings, step * steps * seeds + looking)
 
 
 def load(run: Run, device: str, open_data: OpenData = open_source) -> Audit:
@@ -103,33 +97,28 @@ def load(run: Run, device: str, open_data: OpenData = open_source) -> Audit:
     past = run.settings
     context, recipe = _opened(find_supernet(past["supernet"]), open_data(past["data"]), device)
     archs = spread_over_cost(context.problem, past["nets"], past["seed"])
-    return Audit(context, recipe, archs, past["seeds"], past["steps"], 0.0, past["quick"], dict(past))
+    return Audit(context, recipe, archs, dict(past))
 
 
-def audit(
-    run: Run,
-    ready: Audit,
-    tick: Callable[[int, int, str, str], None] | None = None,
-) -> Ranking:
+def audit(run: Run, ready: Audit, tick: Callable[[int, int, str, str], None] | None = None) -> Ranking:
     """Score every network with inherited weights and train it alone, but for what the journal has; compare, write.
 
     `tick` hears of steps done and to do, of what is under way, and a line of each network that is done.
     """
-    context = ready.context
-    space = context.problem.space
+    context, space, settings = ready.context, ready.context.problem.space, ready.settings
     header = {
-        "kind": VERB, "space": space.name, "tree": json.loads(space.source), "seed": ready.settings["seed"],
-        "supernet": context.info["supernet"]["sha256"], "steps": ready.steps, "seeds": ready.seeds,
+        "kind": VERB, "space": space.name, "tree": json.loads(space.source), "seed": settings["seed"],
+        "supernet": context.info["supernet"]["sha256"], "steps": settings["steps"], "seeds": settings["seeds"],
         "archs": [arch.to_dict() for arch in ready.archs],
     }  # fmt: skip
     journal = Journal(run.journal, header)
     known = {(record["net"], record.get("seed")) for record in journal.records}
-    total = len(ready.archs) * ready.seeds
+    total = len(ready.archs) * settings["seeds"]
     for at, arch in enumerate(ready.archs):
         if (at, None) not in known:
             cost = context.problem.cost(arch)._asdict()
             journal.append({"net": at, "cost": cost, "inherited": context.candidates(arch)})
-    for done, (seed, at) in enumerate((seed, at) for seed in range(ready.seeds) for at in range(len(ready.archs))):
+    for done, (seed, at) in enumerate(itertools.product(range(settings["seeds"]), range(len(ready.archs)))):
         if (at, seed) in known:
             continue
 
@@ -144,13 +133,13 @@ def audit(
         if tick:
             macs = context.problem.cost(ready.archs[at]).macs
             words = f"{macs / 1e6:.1f} MMAC trained alone: AP {scores['ap']:.3f}  loss {scores['loss']:.4f}"
-            tick((done + 1) * ready.steps, total * ready.steps, "", f"{done + 1}/{total}  {words}")
+            tick((done + 1) * settings["steps"], total * settings["steps"], "", f"{done + 1}/{total}  {words}")
     return conclude(run, ready, journal)
 
 
 def conclude(run: Run, ready: Audit, journal: Journal) -> Ranking:
     """Compare the rankings; write audit.csv, audit.json and audit.svg."""
-    nets = report.of_records(journal.records, ready.archs, ready.seeds)
+    nets = report.of_records(journal.records, ready.archs, ready.settings["seeds"])
     found = report.rank(nets)
     shutil.rmtree(run.folder / TRAININGS, ignore_errors=True)
     with files.replacing(run.folder / "audit.csv") as temporary:
@@ -158,7 +147,7 @@ def conclude(run: Run, ready: Audit, journal: Journal) -> Ranking:
     # The other truth goes along: an AP says what counts, a loss has less noise.
     both = {by: report.to_json(report.rank(nets, by)) for by in ("ap", "loss")}
     run.write("audit.json", json.dumps({"ranked_by": found.by, "against": both}, indent=2) + "\n")
-    title = f"{ready.context.problem.space.name}: {len(nets)} networks, {ready.steps:,} steps alone"
+    title = f"{ready.context.problem.space.name}: {len(nets)} networks, {ready.settings['steps']:,} steps alone"
     run.write("audit.svg", report.picture(found, title))
     return found
 
@@ -182,32 +171,24 @@ def train_alone(
     """Train a network from scratch as its supernet was, or go on; return its scores and keep its weights."""
     context, recipe = ready.context, ready.recipe
     arch, judge, joints = ready.archs[at], context.candidates.scorer, context.candidates.supernet.joints
-    drawn = ready.settings["seed"] + seed
+    drawn, steps = ready.settings["seed"] + seed, ready.settings["steps"]
     trainee = _trainee(context, recipe, arch, drawn)
 
     def stream(start: int) -> Any:
-        last, make = ready.steps * recipe.accumulate, judge.task.train_batch
+        last, make = steps * recipe.accumulate, judge.task.train_batch
         return batches(judge.split.train, arch.input, recipe.batch, drawn, recipe.augment, start, last, make_batch=make)
 
-    place = _place(run, at, seed)
-    if (place / ENV).is_file():
-        inner = Run.resume(place)
-    else:
-        shutil.rmtree(place, ignore_errors=True)  # killed while it was made
-        inner = Run.create(VERB, settings=ready.settings, out=place)
-    every = Every(report=max(1, ready.steps // 20), check=ready.steps, save=max(1, ready.steps // 5))
+    inner, _ = begin_or_resume(VERB, _place(run, at, seed), lambda: ready, lambda _: ready)
+    every = Every(report=max(1, steps // 20), check=steps, save=max(1, steps // 5))
     precision = devices.precision(context.info.get("amp", "auto"), judge.device)
     try:
         with inner:
-            average = fit(trainee, stream, inner, ready.steps, every=every, precision=precision, tick=tick)
+            average = fit(trainee, stream, inner, steps, every=every, precision=precision, tick=tick)
     except DivergedError:  # a finding, not a mishap: this recipe does not train this network
         return {"ap": 0.0, "loss": float("inf")}
     net = trainee.net
     if average is not None:
-        views = trainee.store.views(average)
-        with torch.no_grad():
-            for name, param in net.named_parameters():
-                param.copy_(views[name])
+        trainee.store.copy_to(net, average)
     scores = judge(net, arch.input)
     info = {**context.info, "score": {**scores, "of": "weights trained alone"}}
     weights.save(net, run.weights / f"{at:02}-{seed}.safetensors", Subnet(arch, joints, info))
@@ -215,7 +196,7 @@ def train_alone(
 
 
 def _opened(trained: Run, source: Source, device: str) -> tuple[SearchContext, Recipe]:
-    """Return what scores inherited weights, on the slice that the supernet never trained on, and its recipe."""
+    """What scores inherited weights, on the slice that the supernet never trained on, and its recipe."""
     # Not the quick ways of a search: few networks are scored, and the rest has to be what the supernet learned from.
     worker = WorkerSpec({"": str(trained.folder)}, source.name, device, Protocol(), MOST_IN_SLICE)
     context = context_of(worker, trained, source)
@@ -245,5 +226,5 @@ def _seconds(context: SearchContext, recipe: Recipe, archs: Sequence[Arch], seed
     return tuple(sum(low + share * (high - low) for share in shares) for low, high in (steps, looks))  # type: ignore[return-value]
 
 
-def _place(run: Run, at: int, seed: int) -> Any:
+def _place(run: Run, at: int, seed: int) -> Path:
     return run.folder / TRAININGS / f"{at:02}-{seed}"

@@ -14,9 +14,12 @@ from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.metrics.coco import read_truth
+from litepose_nas.pose.make_task import make_task
 from litepose_nas.pose.task import Task
 from litepose_nas.search.scoring import Split
+from litepose_nas.space import Arch
 from litepose_nas.task_kind import TaskKind
+from litepose_nas.train.recipe import Recipe
 
 Say = Callable[[str], None]
 SLICE = 0.1  # of the training pictures
@@ -42,6 +45,11 @@ def read_data(
     share = min(SLICE, most_in_slice / max(1, len(whole.records)))
     rest, held = split(whole, share, seed)
     return Data(Split(Pictures(rest), Pictures(held)), whole.skeleton)
+
+
+def task_of(arch: Arch, data: Data, recipe: Recipe) -> Task:
+    """What a network is trained and judged by on these pictures."""
+    return make_task(data.skeleton, recipe.task_info, arch.space.task, arch.clip_length)
 
 
 def needed(subnet: Subnet, where: str) -> dict[str, Any]:

@@ -19,8 +19,7 @@ from litepose_nas.data.loader import Pictures
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError, nearest
-from litepose_nas.inference.batches import check_joints, counted, evaluate, predict_batches
-from litepose_nas.metrics.coco import Scores
+from litepose_nas.inference.batches import check_joints, counted, predict_batches
 from litepose_nas.metrics.conditions import PredictionSettings
 from litepose_nas.metrics.reports import METRICS, MetricInput, MetricReport
 from litepose_nas.metrics.results import Result
@@ -103,15 +102,6 @@ def check_box_score(boxes: Path | None, least_score: float) -> None:
 
 def no_boxes(kind: TaskKind, option: str, path: Path) -> UserError:
     return UserError(f"{option} {path}: {kind.why_no_boxes}; leave it out")
-
-
-def score(
-    loaded: Loaded, source: Source, split: str, flip: bool, progress: Callable[[int, int], None] | None = None
-) -> tuple[Scores, list[dict[str, Any]], int]:
-    """Return the ten numbers, the results behind them, and how many pictures there were."""
-    dataset = source.read(split)
-    scores, results = evaluate(loaded.net, Pictures(dataset), loaded.task, loaded.size, flip=flip, progress=progress)
-    return scores, results, len(dataset.records)
 
 
 def predict_split(

@@ -14,9 +14,8 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
-from litepose_nas.pose.make_task import make_task
 from litepose_nas.search.scoring import Protocol, Scorer
-from litepose_nas.steps.common import Say, check_joints, needed, read_data
+from litepose_nas.steps.common import Say, check_joints, needed, read_data, task_of
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.train.recipe import from_mapping
 
@@ -60,13 +59,7 @@ def extract_subnet(
     recipe = from_mapping(info["recipe"])
     data = read_data(source, info["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
-    judge = Scorer(
-        data.split,
-        make_task(data.skeleton, recipe.task_info, subnet.arch.space.task, subnet.arch.clip_length),
-        recipe,
-        where,
-        Protocol(),
-    )
+    judge = Scorer(data.split, task_of(subnet.arch, data, recipe), recipe, where, Protocol())
     say(f"comparing and calibrating on {min(judge.protocol.calibration, len(data.split.train))} training pictures")
     batches = judge.calibration(subnet.input)
     with torch.no_grad():

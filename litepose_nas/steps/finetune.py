@@ -17,14 +17,12 @@ from litepose_nas.families.temporal import key_everywhere
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.inference import previews
 from litepose_nas.network import Network
-from litepose_nas.pose.make_task import make_task
 from litepose_nas.resolve import resolve, subnet_of
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer
-from litepose_nas.steps.checkpoint_choice import is_best
-from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data
+from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data, task_of
 from litepose_nas.steps.extract import known_supernet
-from litepose_nas.steps.training import check_options, run_training, seconds_a_step, steps_of
+from litepose_nas.steps.training import check_options, is_best, run_training, seconds_a_step, steps_of
 from litepose_nas.supernet import calibrate, extract
 from litepose_nas.train.loop import Every, Progress
 from litepose_nas.train.recipe import Length, Recipe, changed, from_mapping, kept
@@ -94,7 +92,7 @@ def plan(options: FinetuneOptions, source: Source) -> Finetuning:
         "data": source.name, "seed": options.seed, "steps": 0, "amp": options.amp, "teacher": options.teacher,
         "take": options.take, "recipe": kept(recipe, subnet.arch.space.task),
     }  # fmt: skip
-    training = _load(settings, source, options.device)
+    training = from_settings(settings, source, options.device)
     quick = not any(length) and training.trainee.store.flat.device.type == "cpu"
     if quick:
         length = Length(hours=QUICK_MINUTES / 60)
@@ -112,17 +110,17 @@ def load(run: Run, source: Source, device: str) -> Finetuning:
     known_weights(path)
     if files.sha256(path) != run.settings["sha256"]:
         raise UserError(f"{path}: changed since {run.folder} was begun; restore it, or start a new run")
-    return _load(dict(run.settings), source, device)
+    return from_settings(dict(run.settings), source, device)
 
 
-def _load(settings: dict[str, Any], source: Source, device: str) -> Finetuning:
+def from_settings(settings: dict[str, Any], source: Source, device: str) -> Finetuning:
     path, where, recipe = Path(settings["subnet"]), devices.pick(device), from_mapping(settings["recipe"])
     subnet = known_weights(path)
     teacher = _teacher(subnet, path, where) if settings["teacher"] else None
     data = read_data(source, needed(subnet, str(path))["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
     net = devices.place(weights.load(path), where)
-    task = make_task(data.skeleton, recipe.task_info, subnet.arch.space.task, subnet.arch.clip_length)
+    task = task_of(subnet.arch, data, recipe)
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, teacher, task)
     return Finetuning(net, subnet, data, trainee, settings)
 
@@ -170,11 +168,7 @@ def _as_it_ships(training: Finetuning, scorer: Scorer, average: Tensor | None) -
     """A copy of the network with its averaged weights, calibrated; the training goes on without noticing."""
     net = copy.deepcopy(training.net)
     if average is not None:
-        views = training.trainee.store.views(average)
-        with torch.no_grad():
-            for name, param in net.named_parameters():
-                if name in views:  # what is frozen has no average
-                    param.copy_(views[name])
+        training.trainee.store.copy_to(net, average)
     calibrate(net, scorer.calibration(training.subnet.input))
     return net
 

@@ -15,7 +15,6 @@ from litepose_nas.budget import Budget, Limit
 from litepose_nas.costs import Cost
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError, nearest
-from litepose_nas.pose.make_task import make_task
 from litepose_nas.pose.topdown import TopDown
 from litepose_nas.runs import metrics
 from litepose_nas.runs.run import Run
@@ -26,7 +25,7 @@ from litepose_nas.search.problem import RANKS, Problem
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.search.workload import ONE_PERSON, Workload, workload_of
 from litepose_nas.space import Arch, Space
-from litepose_nas.steps.common import MOST_IN_SLICE, Say, boxes_for, check_joints, describe, read_data
+from litepose_nas.steps.common import MOST_IN_SLICE, Say, boxes_for, check_joints, describe, read_data, task_of
 from litepose_nas.steps.train_supernet import VERB as TRAIN
 from litepose_nas.steps.train_supernet import WEIGHTS
 from litepose_nas.train.recipe import from_mapping
@@ -124,7 +123,7 @@ class WorkerSpec(NamedTuple):
         space = supernet.space
         data = read_data(source, kept["seed"], self.most_in_slice, task=space.task)
         check_joints(data, source, supernet.joints, path)
-        task = make_task(data.skeleton, recipe.task_info, space.task, space.widest.clip_length)
+        task = task_of(space.widest, data, recipe)
         seeing = None
         if self.boxes and space.task.once_a_person:
             file, least = self.boxes

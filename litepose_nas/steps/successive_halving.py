@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import json
 import math
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -30,12 +29,12 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.people import DivergedError
 from litepose_nas.resolve import subnet_of
 from litepose_nas.runs.journal import Journal
-from litepose_nas.runs.run import ENV, Run
+from litepose_nas.runs.run import Run
 from litepose_nas.search.problem import FAILED
 from litepose_nas.search.workload import workload_of
 from litepose_nas.steps import extract, finetune, search
-from litepose_nas.steps.checkpoint_choice import rank
 from litepose_nas.steps.finetune import FinetuneOptions, Finetuning
+from litepose_nas.steps.training import begin_or_resume, rank
 
 ETA = 3  # a third goes on, three times as long
 JOURNAL = "candidates.jsonl"
@@ -179,18 +178,19 @@ def _worth(scores: Mapping[str, Any]) -> tuple[float, float]:
 def _train(trials: Trials, source: Source, stretch: Stretch) -> dict[str, Any]:
     """Train a candidate up to a step, from where it stands; return its scores there."""
     settings, place = trials.settings, _place(trials.folder, stretch.candidate)
-    plain, folder = place / "subnet.safetensors", place / "finetune"
+    plain = place / "subnet.safetensors"
     if not plain.is_file():
         found = extract.extract_subnet(place / "subnet.json", source, trials.device)
         weights.save(found.net, plain, found.subnet)
-    if (folder / ENV).is_file():
-        run = Run.resume(folder)
-    else:
-        shutil.rmtree(folder, ignore_errors=True)  # what a kill left while the run was made
+
+    def begun() -> Finetuning:
         own = {"subnet": str(plain), "sha256": files.sha256(plain)}
         shared = {key: value for key, value in settings.items() if key not in COMMON}
-        run = Run.create(finetune.VERB, settings={**own, **shared}, out=folder)
-    training = finetune.load(run, source, trials.device)
+        return finetune.from_settings({**own, **shared}, source, trials.device)
+
+    run, training = begin_or_resume(
+        finetune.VERB, place / "finetune", begun, lambda run: finetune.load(run, source, trials.device)
+    )
     with run:
         try:
             finetune.finetune(run, training, until=stretch.until)

@@ -15,15 +15,12 @@ from litepose_nas.errors import UserError
 from litepose_nas.importers import starts
 from litepose_nas.importers.starts import Start
 from litepose_nas.inference import previews
-from litepose_nas.pose.make_task import make_task
-from litepose_nas.pose.task import Task
 from litepose_nas.runs.run import Run, digest
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.space import Space
-from litepose_nas.steps.checkpoint_choice import is_best
-from litepose_nas.steps.common import Data, Say, check_joints, duration, first_of, read_data
+from litepose_nas.steps.common import Data, Say, check_joints, duration, first_of, read_data, task_of
 from litepose_nas.steps.keyframe import check_key, load_key, space_with_key
-from litepose_nas.steps.training import check_options, run_training, seconds_a_step, steps_of
+from litepose_nas.steps.training import check_options, is_best, run_training, seconds_a_step, steps_of
 from litepose_nas.supernet import Supernet, extract
 from litepose_nas.train.loop import Every, Progress
 from litepose_nas.train.recipe import Length, Recipe, from_mapping, kept
@@ -87,17 +84,13 @@ def plan(options: TrainOptions, source: Source, say: Say) -> SupernetTraining:
         size, length = space.smallest.input, Length(hours=QUICK_MINUTES / 60)
     elif not any(length):
         length = Length(epochs=200)
-    task = _task(supernet, data, recipe)
-    measured = SupernetTrainee(supernet, recipe, 10, options.seed, size, task)
-    each = seconds_a_step(measured, data.split.train, recipe, options.seed, 10)
-    steps = steps_of(length, task.items(data.split.train), recipe, each)
-    settings = {
+    settings: dict[str, Any] = {
         "space": options.space,
         "space_digest": digest(space.source),
         "data": source.name,
         "joints": data.joints,
         "seed": options.seed,
-        "steps": steps,
+        "steps": 10,  # for measuring
         "size": list(size) if size else None,
         "amp": options.amp,
         "init": options.init,
@@ -105,32 +98,33 @@ def plan(options: TrainOptions, source: Source, say: Say) -> SupernetTraining:
         "quick": quick,
         "recipe": kept(recipe, space.task),
     }
-    trainee = SupernetTrainee(supernet, recipe, steps * recipe.accumulate, options.seed, size, task)
-    return SupernetTraining(supernet, data, trainee, settings, each * steps)
+    measured, pictures = _training(supernet, data, settings).trainee, data.split.train
+    each = seconds_a_step(measured, pictures, recipe, options.seed, 10 * recipe.accumulate)
+    settings["steps"] = steps_of(length, measured.task.items(pictures), recipe, each)
+    return _training(supernet, data, settings)._replace(seconds=each * settings["steps"])
 
 
 def load(run: Run, source: Source, device: str) -> SupernetTraining:
     """Build what an interrupted run was training."""
     past = run.settings
     try:
-        recipe, seed = from_mapping(past["recipe"]), past["seed"]
-        where, size = devices.pick(device), tuple(past["size"]) if past["size"] else None
-        space = space_with_key(Space.load(past["space"]), past.get("key"))
-        data = read_data(source, seed, task=space.task)
-        supernet, _ = _begun(space, past["joints"], seed, where, past["init"], past.get("key"))
-        batches, task = past["steps"] * recipe.accumulate, _task(supernet, data, recipe)
-        trainee = SupernetTrainee(supernet, recipe, batches, seed, size, task)
+        space, where = space_with_key(Space.load(past["space"]), past.get("key")), devices.pick(device)
+        data = read_data(source, past["seed"], task=space.task)
+        supernet, _ = _begun(space, past["joints"], past["seed"], where, past["init"], past.get("key"))
+        training = _training(supernet, data, dict(past))
     except KeyError as error:
         raise UserError(f"{run.folder}/config.yaml: no setting {error}; start a new run") from error
     check_joints(data, source, supernet.joints, run.folder)
     if digest(space.source) != past["space_digest"]:
         raise UserError(f"{past['space']}: changed since {run.folder} was begun; restore it, or start a new run")
-    return SupernetTraining(supernet, data, trainee, dict(past))
+    return training
 
 
-def _task(supernet: Supernet, data: Data, recipe: Recipe) -> Task:
-    space = supernet.space
-    return make_task(data.skeleton, recipe.task_info, space.task, space.widest.clip_length)
+def _training(supernet: Supernet, data: Data, settings: dict[str, Any]) -> SupernetTraining:
+    recipe, size = from_mapping(settings["recipe"]), settings["size"]
+    task, batches = task_of(supernet.space.widest, data, recipe), settings["steps"] * recipe.accumulate
+    trainee = SupernetTrainee(supernet, recipe, batches, settings["seed"], tuple(size) if size else None, task)
+    return SupernetTraining(supernet, data, trainee, settings)
 
 
 def _begun(

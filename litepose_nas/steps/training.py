@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.errors import UserError
 from litepose_nas.inference import previews
 from litepose_nas.runs.run import ENV, Run
+from litepose_nas.search.problem import MUTE_AP
 from litepose_nas.steps.common import Data
 from litepose_nas.train.loop import Check, Every, fit
 from litepose_nas.train.recipe import Length, Recipe
@@ -100,3 +102,16 @@ def steps_of(length: Length, items: int, recipe: Recipe, each: float) -> int:
     if length.hours is not None:
         return max(1, round(length.hours * 3600 / each))
     raise UserError("a length is missing: --steps, --epochs or --hours")
+
+
+def rank(scores: Mapping[str, float]) -> tuple[float, float]:
+    """What is greater for better scores: the AP, then less loss; an AP too low to tell anything counts none."""
+    ap, loss = float(scores["ap"]), float(scores["loss"])  # from the metrics, `inf` is a word
+    return (ap if ap >= MUTE_AP else 0.0, -loss if math.isfinite(loss) else -math.inf)
+
+
+def is_best(scores: Mapping[str, float], rows: Iterable[Mapping[str, float]], prefix: str) -> bool:
+    """Whether scores beat those of all earlier checks, which rows of metrics hold under prefix/ap and /loss."""
+    keys = f"{prefix}/ap", f"{prefix}/loss"
+    earlier = [rank({"ap": row[keys[0]], "loss": row[keys[1]]}) for row in rows if keys[1] in row]
+    return not earlier or rank(scores) > max(earlier)
