@@ -63,7 +63,6 @@ class Arch:
 
     @property
     def clip_length(self) -> int:
-        """How many frames the network sees at a time."""
         return max(1, len(self.clip))
 
     def plan(self, joints: int) -> list[Part]:
@@ -107,7 +106,6 @@ class Space:
 
     @property
     def task(self) -> TaskKind:
-        """What its networks see, as the family says."""
         return self.family.task
 
     def __hash__(self) -> int:

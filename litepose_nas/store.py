@@ -67,7 +67,6 @@ class Store:
         return dict(self.root.named_buffers())
 
     def zero_grad(self) -> None:
-        """Set every gradient to zero, in place."""
         self.grad.zero_()
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -84,7 +83,6 @@ class Store:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Copy tensors of the same names and shapes into the store."""
         mine = self.state_dict()
         if mine.keys() != state.keys():
             raise ValueError(f"tensors differ: {sorted(mine.keys() ^ state.keys())[:4]}")

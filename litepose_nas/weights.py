@@ -74,7 +74,6 @@ def load_supernet(
 
 
 def supernet_space(path: str | Path) -> Space:
-    """The space of the supernet in a file, as it was trained."""
     return _description(path)[0].arch.space
 
 

@@ -16,7 +16,7 @@ import litepose_nas as ln
 from litepose_nas import costs
 from litepose_nas.errors import UserError
 from litepose_nas.exporters.onnx import to_onnx
-from litepose_nas.families.levitpose.sandwich import ConvDownsample, DepthwiseFFN
+from litepose_nas.families.levitpose.convolutions import ConvDownsample, DepthwiseFFN
 from litepose_nas.network import Network
 from litepose_nas.resolve import resolve
 from litepose_nas.space import Arch, Space

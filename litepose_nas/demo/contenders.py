@@ -33,7 +33,6 @@ def contenders(found: Sequence[Evaluated], budgets: Sequence[str], space: Space,
 
 
 def label(name: str, budgets: Sequence[str]) -> str:
-    """What a network is called in a table."""
     if name.startswith("searched-"):
         return f"searched within {budgets[int(name.partition('-')[2]) - 1]}"
     return "scaled uniformly" if name == SCALED else name

@@ -79,7 +79,6 @@ def finetune_all(
 
 
 def done_share(folder: Path, scale: DemoScale) -> float:
-    """How much of a network's job is done."""
     if (folder / FINETUNED).is_file():
         return 1.0
     rows = metrics.read(folder / "finetune" / "metrics.jsonl")
@@ -118,7 +117,6 @@ def _now_and_then(watch: Callable[[], None]) -> Iterator[None]:
 
 
 def read(folder: Path, name: str) -> dict[str, Any]:
-    """The figures and results that an evaluation left."""
     return dict(json.loads((folder / name).read_text(encoding="utf-8")))
 
 

@@ -22,8 +22,6 @@ class ClipFrame(NamedTuple):
 
 @dataclass(frozen=True)
 class Family:
-    """A family of networks."""
-
     name: str  # in a space's YAML, under the key `family`
     plan: Callable[[Any, int], Iterable[Part]]  # (tree, joints) -> blocks; the only place where widths are decided
     forward: Callable[..., Any]  # (net, *inputs): the wiring of the attached blocks, the same for every architecture

@@ -155,7 +155,7 @@ def combine(
 
 
 def mirror_order(joints: int, flip_pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """Return for each joint the joint it becomes in a mirrored picture."""
+    """For each joint the joint it becomes in a mirrored picture."""
     order = list(range(joints))
     for left, right in flip_pairs:
         order[left], order[right] = right, left

@@ -146,6 +146,5 @@ def _blurred(maps: Tensor, x: Tensor, y: Tensor, room: Tensor) -> Tensor:
 
 
 def mirrored_back(heatmaps: Tensor, mirror: list[int], codec: Codec) -> Tensor:
-    """The heatmaps of mirrored pictures as those of the pictures themselves."""
     back = heatmaps.flip(-1)[:, mirror]
     return torch.cat([back[..., :1], back[..., :-1]], dim=-1) if codec.shift else back

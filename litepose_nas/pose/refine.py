@@ -52,7 +52,7 @@ def rounded_distance_(differences: Sequence[Tensor]) -> Tensor:
 
 
 def best_pixels(heat: Tensor, tag: Tensor, of_map: Tensor, wanted: Tensor) -> Tensor:
-    """Return for each row r the first pixel with the largest heat[m] - round(|tag[m] - wanted[r]|), m = of_map[r].
+    """For each row r the first pixel with the largest heat[m] - round(|tag[m] - wanted[r]|), m = of_map[r].
 
     heat (M, H, W), tag (D, M, H, W), of_map (R,), wanted (R, D). The answer is exact: the most promising squares of a
     row are looked at first, then only those that could hold a larger value than was found.

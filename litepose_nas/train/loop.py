@@ -100,8 +100,6 @@ def fit(
 
 
 class _State:
-    """Everything that a step changes."""
-
     def __init__(self, trainee: Trainee, path: Path, precision: torch.dtype | None):
         self.trainee, self.path = trainee, path
         self.store, self.recipe = trainee.store, trainee.recipe

@@ -138,7 +138,6 @@ class Length(NamedTuple):
     hours: float | None = None
 
     def check(self) -> None:
-        """Refuse more than one length."""
         given = [f"--{name}" for name, value in self._asdict().items() if value is not None]
         if len(given) > 1:
             raise UserError(f"{' and '.join(given)}: give one of them")

@@ -10,8 +10,6 @@ from types import FrameType
 
 
 class Stop:
-    """Whether somebody asked to stop."""
-
     def __init__(self) -> None:
         self.asked = False
 

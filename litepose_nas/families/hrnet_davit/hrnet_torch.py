@@ -1,17 +1,18 @@
-"""HRNet: convolutions, residual blocks, and the exchange between branches."""
+"""HRNet: convolutions, residual blocks, the exchange between branches, and what merges a side branch into one."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litepose_nas.blocks.conv_torch import conv_bn, dense
 
 if TYPE_CHECKING:
-    from litepose_nas.families.hrnet_davit.hrnet import BasicBlock, Bottleneck, Conv3x3, Fuse
+    from litepose_nas.families.hrnet_davit.hrnet import AddMerge, BasicBlock, Bottleneck, Conv3x3, Fuse, GateMerge
 
 
 class Conv3x3Module(nn.Sequential):
@@ -72,3 +73,23 @@ def _path(source: int, into: int, cin: int, cout: int) -> nn.Module:
     between = into - source - 1
     steps = [conv_bn(dense(cin, cin, 3, 2), cin, nn.ReLU(inplace=True)) for _ in range(between)]
     return nn.Sequential(*steps, conv_bn(dense(cin, cout, 3, 2), cout))
+
+
+class AddMergeModule(nn.Module):
+    def __init__(self, block: AddMerge):
+        super().__init__()
+        self.project = conv_bn(dense(block.side, block.width), block.width)
+
+    def forward(self, x: Tensor, side: Tensor) -> Tensor:
+        return x + self.project(side)
+
+
+class GateMergeModule(nn.Module):
+    def __init__(self, block: GateMerge):
+        super().__init__()
+        width, side = block
+        self.project = conv_bn(dense(side, width), width)
+        self.mine, self.theirs = dense(width, width), nn.Conv2d(side, width, 1)
+
+    def forward(self, x: Tensor, side: Tensor) -> Tensor:
+        return x + torch.sigmoid(self.mine(x) + self.theirs(side)) * self.project(side)

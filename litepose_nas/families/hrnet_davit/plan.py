@@ -16,8 +16,7 @@ from litepose_nas.blocks.fusion import FusionDeconv
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.families.family import Family
 from litepose_nas.families.hrnet_davit.davit import ChannelBlock, LayerNorm2d, PatchEmbed, PatchStem, WindowBlock
-from litepose_nas.families.hrnet_davit.hrnet import BasicBlock, Bottleneck, Conv3x3, Fuse
-from litepose_nas.families.hrnet_davit.merge import AddMerge, GateMerge
+from litepose_nas.families.hrnet_davit.hrnet import AddMerge, BasicBlock, Bottleneck, Conv3x3, Fuse, GateMerge
 from litepose_nas.families.shared import chain, check_list, cropped
 from litepose_nas.space_file import reach
 
@@ -159,7 +158,6 @@ def _joined(net: Any, i: int, x: Any, side: list[Any]) -> Any:
 
 
 def _check(tree: Any) -> None:
-    """Refuse a tree that is no network of this family."""
     davit = getattr(tree, "davit", None)
     kept = davit.blocks[: reach(davit.mask)] if davit is not None and reach(davit.mask) else []
     if davit is not None:

@@ -29,7 +29,6 @@ class WindowCascade(NamedTuple):
 
     @property
     def kernels(self) -> tuple[int, ...]:
-        """The kernel of each head."""
         return (self.kernel0, self.kernel1, self.kernel2, self.kernel3)[: self.heads]
 
     def ops(self, h: int, w: int) -> list[Op]:
@@ -104,7 +103,6 @@ class PooledCascade(NamedTuple):
 
     @property
     def kernels(self) -> tuple[int, ...]:
-        """The kernel of each head."""
         return (self.kernel0, self.kernel1, self.kernel2, self.kernel3)[: self.heads]
 
     def ops(self, h: int, w: int) -> list[Op]:

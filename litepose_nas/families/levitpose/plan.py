@@ -16,12 +16,14 @@ from litepose_nas.blocks.deconv import HeatmapConv, InterleavedDeconv, LightDeco
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.families.family import Family
 from litepose_nas.families.levitpose.attention import MOST_HEADS, PooledCascade, WindowCascade
-from litepose_nas.families.levitpose.embedding import ConvEmbedding, LightEmbedding, PatchEmbedding
-from litepose_nas.families.levitpose.sandwich import (
+from litepose_nas.families.levitpose.convolutions import (
     ConvDownsample,
+    ConvEmbedding,
     DepthwiseDownsample,
     DepthwiseFFN,
+    LightEmbedding,
     MergeDownsample,
+    PatchEmbedding,
 )
 from litepose_nas.families.shared import chain, check_list, cropped
 from litepose_nas.task_kind import TaskKind
