@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from litepose_nas.blocks.conv_torch import conv_bn, dense
 from litepose_nas.blocks.gates_torch import Context, Gate
-from litepose_nas.blocks.groups_torch import GroupConv, LaneConv, LaneNorm, LanePointwise
+from litepose_nas.blocks.groups_torch import LaneConv, LaneNorm, LanePointwise
 from litepose_nas.blocks.stem_torch import activation
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ class GroupedBottleneckModule(nn.Module):
         super().__init__()
         lanes, cin, mid, cout = block.grouping.lanes, block.cin, block.mid, block.cout
         self.reduce = nn.Sequential(OrderedDict(conv=LanePointwise((lanes, mid), (cin,)), bn=LaneNorm(lanes, mid)))
-        self.spatial = GroupConv(block.grouping, mid, mid, block.kernel, block.stride)
+        spatial = LaneConv(block.grouping, mid, mid, block.kernel, block.stride)
+        self.spatial = nn.Sequential(OrderedDict(conv=spatial, bn=LaneNorm(lanes, mid)))
         self.restore = conv_bn(LanePointwise((cout,), (lanes, mid)), cout)
         if block.hidden:
             self.context = Context(cout, block.hidden)
@@ -31,7 +32,7 @@ class GroupedBottleneckModule(nn.Module):
         self.attends, self.projects = bool(block.hidden), block.project
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.restore(self.spatial(F.relu(self.reduce(x))))
+        y = self.restore(F.relu(self.spatial(F.relu(self.reduce(x)))))
         if self.attends:
             y = self.context(y)
         return F.relu(y + (self.project(x) if self.projects else x))

@@ -146,15 +146,3 @@ def with_weights(module: nn.Module, **tensors: Tensor) -> nn.Module:
     state = {name: tensor.detach().reshape(shapes[name]).clone() for name, tensor in tensors.items()}
     module.load_state_dict(state, assign=True)
     return module
-
-
-class GroupConv(nn.Module):
-    """A grouped convolution, batch normalisation and ReLU."""
-
-    def __init__(self, grouping: LaneGroups, cin: int, cout: int, kernel: int, stride: int):
-        super().__init__()
-        self.conv = LaneConv(grouping, cin, cout, kernel, stride)
-        self.bn = LaneNorm(grouping.lanes, cout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.bn(self.conv(x)))

@@ -224,7 +224,7 @@ class _Clock:
         """Images a second, the share of waiting, and the seconds that are left."""
         passed = max(time.perf_counter() - self.start, 1e-9)
         speed, share = self.images / passed, self.waiting / passed
-        each = passed / max(step - self.steps, 1) if self.steps else passed / max(step, 1)
+        each = passed / max(step - self.steps, 1)
         self.start, self.images, self.waiting, self.steps = time.perf_counter(), 0, 0.0, step
         return speed, share, (steps - step) * each
 
