@@ -114,13 +114,12 @@ def test_draws_of_the_bootstrap_are_those_of_pycocotools():
     document, results = drawn_pair(11, images=6)
     truth = truth_from(document)
     drawn = bootstrap_ap(truth, results, resamples=20, seed=4)
-    assert drawn.ap == coco_ap(truth, results).ap
     judge = judged(truth, results)
     of_image = judge.evalImgs[:6]
     rng = np.random.default_rng(4)
     judge.params.areaRng = judge._paramsEval.areaRng = judge.params.areaRng[:1]
     judge.params.imgIds = judge._paramsEval.imgIds = list(range(6))
-    for sample in drawn.samples:
+    for sample in drawn:
         judge.evalImgs = [of_image[place] for place in rng.integers(6, size=6)]
         with contextlib.redirect_stdout(io.StringIO()):
             judge.accumulate()

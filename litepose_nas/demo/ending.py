@@ -15,7 +15,7 @@ from litepose_nas.demo.contenders import SCALED, SEARCHED, label
 from litepose_nas.demo.scale import DemoScale
 from litepose_nas.files import replacing
 from litepose_nas.formats import subnet_file
-from litepose_nas.metrics.coco import bootstrap_ap, read_truth
+from litepose_nas.metrics.coco import bootstrap_ap, coco_ap, read_truth
 from litepose_nas.report import plots
 
 Row = dict[str, Any]
@@ -49,12 +49,11 @@ def compare(folders: Mapping[str, Path], val: Dataset, scale: DemoScale) -> dict
     Both meet the same draws of pictures, so what makes a draw hard for either cancels.
     """
     truth = read_truth(val)
-    one, other = (
-        bootstrap_ap(truth, networks.read(folders[name], networks.FINETUNED)["results"], resamples=scale.resamples)
-        for name in (SEARCHED, SCALED)
-    )
-    low, high = np.quantile(one.samples - other.samples, [0.025, 0.975]).tolist()
-    return {"difference": one.ap - other.ap, "low": low, "high": high, "resamples": scale.resamples}
+    found = [networks.read(folders[name], networks.FINETUNED)["results"] for name in (SEARCHED, SCALED)]
+    one, other = (bootstrap_ap(truth, results, resamples=scale.resamples) for results in found)
+    low, high = np.quantile(one - other, [0.025, 0.975]).tolist()
+    one_ap, other_ap = (coco_ap(truth, results).ap for results in found)
+    return {"difference": one_ap - other_ap, "low": low, "high": high, "resamples": scale.resamples}
 
 
 def write_csv(rows: Sequence[Row], path: Path) -> None:

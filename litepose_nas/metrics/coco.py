@@ -46,15 +46,6 @@ class Truth(NamedTuple):
     filled: int = 0  # people whose area was missing or nothing, and is now a share of their box
 
 
-class Bootstrap(NamedTuple):
-    """An AP, the middle 95 % of the APs of pictures drawn again with replacement, and all of those."""
-
-    ap: float
-    low: float
-    high: float
-    samples: NDArray[np.float64]
-
-
 def read_truth(dataset: Dataset) -> Truth:
     """The truth of a dataset's pictures, those it still has after a split.
 
@@ -125,20 +116,18 @@ def ten_lines(scores: Scores) -> str:
     )
 
 
-def bootstrap_ap(truth: Truth, results: Sequence[Result], resamples: int = 200, seed: int = 0) -> Bootstrap:
-    """The AP and how far other pictures of the same kind would have moved it.
+def bootstrap_ap(truth: Truth, results: Sequence[Result], resamples: int = 200, seed: int = 0) -> NDArray[np.float64]:
+    """The APs of pictures drawn again with replacement: how far others of the same kind would have moved it.
 
-    Two networks judged with the same seed and pictures meet the same draws: subtract their samples to compare them.
+    Two networks judged with the same seed and pictures meet the same draws: subtract their APs to compare them.
     """
-    ap = coco_ap(truth, results).ap
     matches = oks.match(labels_of(truth), found_of(truth, results), areas=1)
     count = len(truth.image_ids)
     rng = np.random.default_rng(seed)
     samples = np.empty(resamples)
     for turn in range(resamples):
         samples[turn] = oks.known_mean(oks.curves(matches, rng.integers(count, size=count)).precision)
-    low, high = np.quantile(samples, [0.025, 0.975]).tolist()
-    return Bootstrap(ap, low, high, samples)
+    return samples
 
 
 def judged(truth: Truth, results: Sequence[Result]) -> COCOeval:

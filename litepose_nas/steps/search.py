@@ -96,7 +96,7 @@ def bootstrap(ready: Search, families: Sequence[FamilyResults], journal: Journal
     for one in comparison.choices:
         candidates = ready.families[one.family].candidates
         results = candidates.found(one.one.arch)
-        samples[one.family] = bootstrap_ap(candidates.scorer.truth, results, resamples=RESAMPLES).samples
+        samples[one.family] = bootstrap_ap(candidates.scorer.truth, results, resamples=RESAMPLES)
     ahead = []
     for one in others:
         lead = samples[winner.family] - samples[one.family]

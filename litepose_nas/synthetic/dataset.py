@@ -13,11 +13,10 @@ from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.files import new_folder
 from litepose_nas.synthetic.files import write_json
-from litepose_nas.synthetic.picture_dataset import MAX_PICTURES, DrawnCounts, Progress, picture_rng, write_pictures
+from litepose_nas.synthetic.picture_dataset import MAX_PICTURES, Progress, picture_rng, write_pictures
 from litepose_nas.synthetic.scene import SETTINGS
 from litepose_nas.synthetic.video import draw_video
 from litepose_nas.synthetic.video_dataset import write_videos
-from litepose_nas.synthetic.video_labels import VideoLabels
 from litepose_nas.synthetic.video_scene import VIDEO_CONFIGS
 
 SIZES = {"easy": 160, "standard": 160, "hard": 512}  # pixels, if not given
@@ -99,14 +98,15 @@ def write_toy(
         if videos:
             draw = functools.partial(draw_video, size=size, frames=frames, config=VIDEO_CONFIGS[setting])
             rng_of = functools.partial(picture_rng, seed)
-            counts = [_summed(part) for part in write_videos(partial, (train, val), frames, draw, rng_of, progress)]
+            counts = write_videos(partial, (train, val), frames, draw, rng_of, progress)
         else:
             counts = write_pictures(partial, (train, val), size, seed, setting, subject, skeleton, progress)
         write_json(partial / MARKER, settings)
     times = frames if videos else 1
-    people, crowds, hidden, tracks = zip(*counts, strict=True)
+    people, crowds, joints, hidden, tracks = zip(*counts, strict=True)
+    shares = (hidden[0] / max(joints[0], 1), hidden[1] / max(joints[1], 1))
     seconds = time.perf_counter() - started
-    return ToySummary(target, (train * times, val * times), people, crowds, hidden, seconds, tracks)
+    return ToySummary(target, (train * times, val * times), people, crowds, shares, seconds, tracks)
 
 
 def open_or_draw(what: str | None, progress: Progress | None = None) -> Source:
@@ -146,10 +146,3 @@ def _check_target(target: Path, force: bool) -> None:
         f"{target} holds something other than drawn people and stays as it is; "
         "name another folder, or force the replacement"
     )
-
-
-def _summed(videos: list[VideoLabels]) -> DrawnCounts:
-    people, tracks, regions, joints, hidden = (
-        sum(getattr(video, name) for video in videos) for name in ("people", "tracks", "regions", "joints", "hidden")
-    )
-    return DrawnCounts(people, regions, hidden / max(joints, 1), tracks)

@@ -1,10 +1,10 @@
-"""How drawn data is written: JPEG and JSON, the same bytes for the same content."""
+"""How drawn data is written, JPEG and JSON, the same bytes for the same content; and what it holds in numbers."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -12,6 +12,14 @@ import numpy as np
 from litepose_nas.errors import UserError
 
 QUALITY = 92
+
+
+class DrawnCounts(NamedTuple):
+    people: int
+    crowds: int
+    joints: int
+    hidden: int  # of the joints
+    tracks: int = 0  # of videos
 
 
 def write_jpeg(path: Path, image: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,20 +14,13 @@ from litepose_nas.data.layouts.building import category_for
 from litepose_nas.data.layouts.toy import ANNOTATIONS, SPLITS, YAML, toy_split
 from litepose_nas.synthetic import mpii, robot_arm
 from litepose_nas.synthetic.figure import JOINTS
-from litepose_nas.synthetic.files import write_jpeg, write_json
+from litepose_nas.synthetic.files import DrawnCounts, write_jpeg, write_json
 from litepose_nas.synthetic.scene import SETTINGS, DrawnCrowd, DrawnPerson, DrawnPicture, draw_picture
 
 MAX_PICTURES = 1_000_000  # a split: the ids of val begin above those of train
 _BOXES = "annotations/boxes_{}.json"
 
 Progress = Callable[[int, int], None]
-
-
-class DrawnCounts(NamedTuple):
-    people: int
-    crowds: int
-    hidden: float
-    tracks: int = 0
 
 
 def picture_rng(seed: int, split: str, index: int) -> np.random.Generator:
@@ -93,7 +86,7 @@ def write_pictures(
 
 def _counted(crowds: int, people: list[np.ndarray]) -> DrawnCounts:
     flags = np.concatenate(people) if people else np.zeros(0)
-    return DrawnCounts(len(people), crowds, int((flags == 1).sum()) / max(int((flags > 0).sum()), 1))
+    return DrawnCounts(len(people), crowds, int((flags > 0).sum()), int((flags == 1).sum()))
 
 
 def _category() -> dict[str, Any]:

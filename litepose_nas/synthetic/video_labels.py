@@ -7,13 +7,14 @@ People who show too little are not labelled but ignored, as far crowds are.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.data.layouts.building import labelled_box
 from litepose_nas.synthetic.figure import Floats
+from litepose_nas.synthetic.files import DrawnCounts
 from litepose_nas.synthetic.scene import outlines
 from litepose_nas.synthetic.video import DrawnFrame, DrawnFramePerson
 
@@ -30,19 +31,9 @@ def labelled_frames(frames: int) -> list[bool]:
     return [end <= frame < frames - end or frame % SPARSE == 0 for frame in range(frames)]
 
 
-class VideoLabels(NamedTuple):
-    document: dict[str, Any]
-    frames: int  # labelled
-    people: int
-    tracks: int
-    regions: int
-    joints: int
-    hidden: int  # of the joints
-
-
 def annotate(
     frames: Sequence[DrawnFrame], size: tuple[int, int], names: Sequence[str], video: int, category: dict[str, Any]
-) -> VideoLabels:
+) -> tuple[dict[str, Any], DrawnCounts]:
     """The annotations of one video, whose frames (width, height) lie in files of these names.
 
     Of the frames' pictures nothing is asked.
@@ -87,8 +78,8 @@ def annotate(
                 }
             )
     document = {"images": images, "annotations": annotations, "categories": [category]}
-    counts = labelled.sum(), len(annotations), shown.any(axis=0).sum(), len(found), placed.sum(), (placed & ~seen).sum()
-    return VideoLabels(document, *map(int, counts))
+    counts = len(annotations), len(found), placed.sum(), (placed & ~seen).sum(), shown.any(axis=0).sum()
+    return document, DrawnCounts(*map(int, counts))
 
 
 def _points(frames: Sequence[DrawnFrame]) -> tuple[Floats, NDArray[np.bool_]]:

@@ -1,1 +1,1 @@
-"""Foreign layouts of pose data, one file each: every one reads into a COCO-keypoints document."""
+"""Foreign layouts of pose data, every one reads into a COCO-keypoints document."""
