@@ -20,7 +20,7 @@ from litepose_nas.metrics.coco import coco_ap, truth_of
 from litepose_nas.metrics.crowdpose import crowd_truth, crowdpose_ap
 from litepose_nas.metrics.mpii import pckh
 from litepose_nas.metrics.posetrack import frames_of, posetrack_ap
-from litepose_nas.metrics.submission import write_coco
+from litepose_nas.metrics.results import write_coco
 from tests.helpers.coco_file import truth_at
 from tests.helpers.drawn_results import JOINTS, drawn_crowd, drawn_pair, drawn_truth, drawn_video, write_truth
 

@@ -10,8 +10,7 @@ from scipy.io import loadmat, savemat
 
 from litepose_nas.errors import UserError
 from litepose_nas.metrics import mpii
-from litepose_nas.metrics.mpii import HeadTruth, Pckh, pckh
-from litepose_nas.metrics.submission import write_mpii
+from litepose_nas.metrics.mpii import HeadTruth, Pckh, pckh, write_mpii
 from tests.helpers.drawn_results import drawn_truth, write_truth
 
 

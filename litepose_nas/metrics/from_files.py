@@ -79,16 +79,12 @@ def _mpii_truth(files: PredictionFiles) -> mpii.HeadTruth:
         return mpii.truth_of_mat(path)
     opened = _opened(files, "mpii")
     people = opened.document["annotations"]
-    beside = [opened.path.with_name(name) for name in _mat_names(opened.path.stem)]
+    stem = opened.path.stem  # valid.json has gt_valid.mat, and mpii_val.json mpii_gt_val.mat
+    beside = [opened.path.with_name(f"{name}.mat") for name in (f"gt_{stem}", stem.replace("mpii_", "mpii_gt_"))]
     there = next((file for file in beside if file.is_file()), None)
     if there is not None and not any("head_box" in person for person in people):
         return mpii.truth_of_document(mpii_format.read(LayoutFiles(opened.path, truth=there)), opened.path)
     return mpii.truth_of_document(opened.document, opened.path)
-
-
-def _mat_names(stem: str) -> tuple[str, ...]:
-    """Names of the .mat file with PCKh's ground truth that belongs to valid.json or mpii_val.json."""
-    return f"gt_{stem}.mat", f"{stem.replace('mpii_', 'mpii_gt_')}.mat"
 
 
 def _mpii_found(path: Path, truth: mpii.HeadTruth) -> mpii.Floats:

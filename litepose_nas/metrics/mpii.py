@@ -16,6 +16,7 @@ from litepose_nas.data.layouts.mpii import FIRST_PIXEL, load_mat, read_truth
 from litepose_nas.data.layouts.mpii import MAT_JOINTS as JOINTS
 from litepose_nas.data.person import head_size, points_of
 from litepose_nas.errors import UserError
+from litepose_nas.files import replacing
 from litepose_nas.metrics.oks import ratio
 from litepose_nas.metrics.results import Result, tabulate
 
@@ -159,6 +160,17 @@ def read_mat_found(path: Path) -> Floats:
         names = [name for name in arrays if not name.startswith("__")]
         raise UserError(f"{path} has no array 'preds' (it has {', '.join(names) or 'none'}); write one of (N, 16, 2)")
     return checked(arrays["preds"], path) - FIRST_PIXEL
+
+
+def write_mpii(joints: NDArray[np.floating], path: Path) -> None:
+    """Write joints (N, 16, 2) in COCO's pixels, person after person, as MPII's .mat file, which counts from 1."""
+    from scipy.io import savemat
+
+    if path.suffix.lower() != ".mat":
+        raise UserError(f"{path}: MPII takes a MATLAB file; let its name end in .mat")
+    found = checked(joints, path)
+    with replacing(path) as temporary:
+        savemat(temporary, {"preds": found + FIRST_PIXEL})
 
 
 def checked(value: Any, path: Path) -> Floats:

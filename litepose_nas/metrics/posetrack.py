@@ -200,11 +200,10 @@ def _without_ignored(
             there = there & ~inside(points.reshape(-1, 2), region).reshape(there.shape)
         return there
 
-    empty = np.zeros((0, len(JOINTS), 2))
-    joints = np.array([points for points, _, _ in truth]).reshape(empty.shape if not truth else (-1, *empty.shape[1:]))
+    joints = np.array([points for points, _, _ in truth]).reshape(-1, len(JOINTS), 2)
     present = seen(joints, np.array([there for _, there, _ in truth], bool).reshape(-1, len(JOINTS)))
     heads = np.array([head for _, _, head in truth], float)
-    places = np.array([points for points, _, _ in found]).reshape(-1, *empty.shape[1:])
+    places = np.array([points for points, _, _ in found]).reshape(-1, len(JOINTS), 2)
     claimed = seen(places, np.array([there for _, there, _ in found], bool).reshape(-1, len(JOINTS)))
     scores = np.array([score for _, _, score in found], float).reshape(-1, len(JOINTS))
     people, predictions = present.any(axis=1), claimed.any(axis=1)

@@ -1,7 +1,8 @@
-"""Predictions as COCO writes them, a list of objects, read and checked before any figure is made of them."""
+"""Predictions as COCO writes them, a list of objects: written, read, and checked before any figure is made of them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from litepose_nas.data.fields import is_id, load_json
 from litepose_nas.errors import UserError
+from litepose_nas.files import write
 
 Result = dict[str, Any]  # image_id, category_id, keypoints (x, y, value after each other; COCO's pixels), score
 
@@ -34,6 +36,31 @@ def read_results(path: Path) -> list[Result]:
             f"{path} holds no list of results; each is an object with image_id, category_id, keypoints and score"
         )
     return found
+
+
+def write_coco(results: Sequence[Result], path: Path) -> None:
+    """Write results as COCO takes them: a list of objects with four fields each.
+
+    Results that say whose they are (`annotation_id`, for MPII) go on saying it.
+    """
+    rows = []
+    for number, result in enumerate(results):
+        points = np.array(result["keypoints"], float)
+        if not np.isfinite(points).all() or not np.isfinite(result["score"]):
+            raise UserError(
+                f"result {number}, for image {result['image_id']}, has a NaN or an infinity; "
+                "a network that diverged gives those: nothing was written"
+            )
+        rows.append(
+            {
+                "image_id": int(result["image_id"]),
+                "category_id": int(result["category_id"]),
+                "keypoints": points.tolist(),
+                "score": float(result["score"]),
+                **({"annotation_id": result["annotation_id"]} if "annotation_id" in result else {}),
+            }
+        )
+    write(path, json.dumps(rows))
 
 
 def tabulate(

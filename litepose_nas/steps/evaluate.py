@@ -21,9 +21,9 @@ from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.inference.batches import check_joints, counted, predict_batches
 from litepose_nas.metrics.conditions import PredictionSettings
+from litepose_nas.metrics.mpii import write_mpii
 from litepose_nas.metrics.reports import METRICS, MetricInput, MetricReport
-from litepose_nas.metrics.results import Result
-from litepose_nas.metrics.submission import write_coco, write_mpii
+from litepose_nas.metrics.results import Result, write_coco
 from litepose_nas.network import Network
 from litepose_nas.pose.make_task import make_task
 from litepose_nas.pose.task import Task
