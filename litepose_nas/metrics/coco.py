@@ -121,7 +121,7 @@ def bootstrap_ap(truth: Truth, results: Sequence[Result], resamples: int = 200, 
 
     Two networks judged with the same seed and pictures meet the same draws: subtract their APs to compare them.
     """
-    matches = oks.match(labels_of(truth), found_of(truth, results), areas=1)
+    matches = oks.match(labels_of(truth), found_of(truth, results))
     count = len(truth.image_ids)
     rng = np.random.default_rng(seed)
     samples = np.empty(resamples)

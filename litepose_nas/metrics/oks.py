@@ -1,8 +1,8 @@
 """Average precision by object-keypoint similarity, from arrays: pycocotools' numbers to the last bits, but quick.
 
 pycocotools stays the judge of what is printed. Its rules in short: in each picture the twenty best-scored results
-choose, one after the other, the most similar labelled person that is free; crowds, people without joints and people of
-another size only excuse a result. The many thresholds, ranges of areas and pictures go through that choice together.
+choose, one after the other, the most similar labelled person that is free; crowds and people without joints only excuse
+a result. The many thresholds and pictures go through that choice together. People of all sizes count.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Flags = NDArray[np.bool_]
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
-AREAS = ((0.0, 1e10), (32.0**2, 96.0**2), (96.0**2, 1e10))  # all, medium, large
+LARGEST = 1e10  # area: people beyond it are of no size that COCO knows
 MAX_DETECTIONS = 20  # results a picture
 CHUNK = 50_000  # pairs of a result and a person that are compared at a time: the arrays stay in the cache
 
@@ -46,37 +46,35 @@ class Detections(NamedTuple):
 
 
 class Matches(NamedTuple):
-    """Which results are right, for each range of areas and threshold; those of a picture by falling score."""
+    """Which results are right, for each threshold; those of a picture by falling score."""
 
     image: Integers  # (N,): rising
     scores: Floats  # (N,)
-    right: Flags  # (A, T, N): found a person who counts
-    wrong: Flags  # (A, T, N): found no person, and nothing excuses it
-    people: Integers  # (A, I): how many of each picture count
+    right: Flags  # (T, N): found a person who counts
+    wrong: Flags  # (T, N): found no person, and nothing excuses it
+    people: Integers  # (I,): how many of each picture count
 
 
 class Curves(NamedTuple):
     """Precision at 101 recalls and the highest recall; -1 where no person counts."""
 
-    precision: Floats  # (A, T, 101)
-    recall: Floats  # (A, T)
+    precision: Floats  # (T, 101)
+    recall: Floats  # (T,)
 
 
 def average_precision(labels: Labels, found: Detections) -> float:
     """Only the AP; -1 where no person counts."""
-    return known_mean(curves(match(labels, found, areas=1)).precision)
+    return known_mean(curves(match(labels, found)).precision)
 
 
-def match(labels: Labels, found: Detections, areas: int = len(AREAS)) -> Matches:
-    """Match the results of every picture, for the first `areas` ranges of areas."""
+def match(labels: Labels, found: Detections) -> Matches:
+    """Match the results of every picture."""
     found = _best(found)
-    excuses = _excuses(labels, areas)
-    hit, excused = _choose(labels, found, excuses)
-    low, high = _bounds(areas)
-    outside = (found.areas < low) | (found.areas > high)  # (A, N)
-    people = np.stack([np.bincount(labels.image[~row], minlength=labels.images) for row in excuses])
-    wrong = ~hit & ~outside[:, None]
-    return Matches(found.image, found.scores, hit & ~excused, wrong, people)
+    counts = ~labels.ignored & (labels.areas <= LARGEST)
+    hit, excused = _choose(labels, found, counts)
+    outside = (found.areas < 0) | (found.areas > LARGEST)
+    people = np.bincount(labels.image[counts], minlength=labels.images)
+    return Matches(found.image, found.scores, hit & ~excused, ~hit & ~outside, people)
 
 
 def curves(matches: Matches, drawn: Integers | None = None) -> Curves:
@@ -85,24 +83,23 @@ def curves(matches: Matches, drawn: Integers | None = None) -> Curves:
     if drawn is not None:
         first, last = np.searchsorted(image, drawn, "left"), np.searchsorted(image, drawn, "right")
         rows = _ranges(first, last - first)
-        scores, people = scores[rows], people[:, drawn]
+        scores, people = scores[rows], people[drawn]
     by_score = np.argsort(-scores, kind="stable")
     rows = by_score if drawn is None else rows[by_score]
-    hits = np.cumsum(right[:, :, rows], axis=2).astype(float)
-    misses = np.cumsum(wrong[:, :, rows], axis=2).astype(float)
-    ranges, thresholds, count = hits.shape
-    precision, recall = -np.ones((ranges, thresholds, len(RECALLS))), -np.ones((ranges, thresholds))
-    totals = people.sum(axis=1)
+    hits = np.cumsum(right[:, rows], axis=1).astype(float)
+    misses = np.cumsum(wrong[:, rows], axis=1).astype(float)
+    thresholds, count = hits.shape
+    precision, recall = -np.ones((thresholds, len(RECALLS))), -np.ones(thresholds)
+    total = people.sum()
     highest = hits / (misses + hits + np.spacing(1))
-    highest = np.maximum.accumulate(highest[:, :, ::-1], axis=2)[:, :, ::-1]
-    for a in np.flatnonzero(totals):
-        for t in range(thresholds):
-            reached = hits[a, t] / totals[a]
-            at = np.searchsorted(reached, RECALLS, side="left")
-            inside = at < count
-            precision[a, t] = 0
-            precision[a, t, inside] = highest[a, t, at[inside]]
-            recall[a, t] = reached[-1] if count else 0
+    highest = np.maximum.accumulate(highest[:, ::-1], axis=1)[:, ::-1]
+    for t in range(thresholds if total else 0):
+        reached = hits[t] / total
+        at = np.searchsorted(reached, RECALLS, side="left")
+        inside = at < count
+        precision[t] = 0
+        precision[t, inside] = highest[t, at[inside]]
+        recall[t] = reached[-1] if count else 0
     return Curves(precision, recall)
 
 
@@ -159,19 +156,8 @@ def _best(found: Detections) -> Detections:
     return Detections(found.image[kept], found.joints[kept], found.scores[kept], found.areas[kept])
 
 
-def _bounds(areas: int) -> tuple[Floats, Floats]:
-    bounds = np.array(AREAS[:areas])
-    return bounds[:, :1], bounds[:, 1:]
-
-
-def _excuses(labels: Labels, areas: int) -> Flags:
-    """Who only excuses a result (A, G)."""
-    low, high = _bounds(areas)
-    return labels.ignored | (labels.areas < low) | (labels.areas > high)
-
-
-def _choose(labels: Labels, found: Detections, excuses: Flags) -> tuple[Flags, Flags]:
-    """Which results got a person, and which of those one who only excuses them (A, T, N)."""
+def _choose(labels: Labels, found: Detections, counts: Flags) -> tuple[Flags, Flags]:
+    """Which results got a person, and which of those one who does not count but excuses them (T, N)."""
     limits = np.minimum(THRESHOLDS, 1 - 1e-10)
     result, person, oks = close_pairs(labels, found, limits[0])
     first = np.searchsorted(found.image, found.image, "left")
@@ -179,30 +165,28 @@ def _choose(labels: Labels, found: Detections, excuses: Flags) -> tuple[Flags, F
     # Within the pairs of a result the best comes last, and of equal ones the later person: the last that fits is taken.
     order = np.lexsort((person, oks, result, rank))
     result, person, oks, rank = result[order], person[order], oks[order], rank[order]
-    ranges, thresholds = len(excuses), len(limits)
-    hit = np.zeros((len(found.image), ranges, thresholds), bool)
+    hit = np.zeros((len(found.image), len(limits)), bool)
     excused = np.zeros_like(hit)
-    taken = np.zeros((len(labels.image), ranges, thresholds), bool)
-    regular = ~excuses.T
+    taken = np.zeros((len(labels.image), len(limits)), bool)
     for turn in range(MAX_DETECTIONS):
         begin, end = np.searchsorted(rank, (turn, turn + 1))
         if begin == end:
             continue
         who, what = person[begin:end], result[begin:end]
         count = end - begin
-        place = np.arange(count, dtype=np.int32)[:, None, None]
-        fits = (oks[begin:end, None, None] >= limits) & ~taken[who]
-        wish = np.where(fits, place + np.int32(count) * regular[who][:, :, None], -1)
+        place = np.arange(count, dtype=np.int32)[:, None]
+        fits = (oks[begin:end, None] >= limits) & ~taken[who]
+        wish = np.where(fits, place + np.int32(count) * counts[who][:, None], -1)
         starts = np.flatnonzero(np.diff(what, prepend=-1))
         best = np.maximum.reduceat(wish, starts, axis=0)
         chooser = what[starts]
         hit[chooser] = best >= 0
         excused[chooser] = (best >= 0) & (best < count)
-        winner, of_range, at = np.nonzero(best >= 0)
-        got = who[best[winner, of_range, at] % count]
+        winner, at = np.nonzero(best >= 0)
+        got = who[best[winner, at] % count]
         free = ~labels.crowd[got]
-        taken[got[free], of_range[free], at[free]] = True
-    return np.ascontiguousarray(hit.transpose(1, 2, 0)), np.ascontiguousarray(excused.transpose(1, 2, 0))
+        taken[got[free], at[free]] = True
+    return np.ascontiguousarray(hit.T), np.ascontiguousarray(excused.T)
 
 
 def close_pairs(labels: Labels, found: Detections, min_similarity: float) -> tuple[Integers, Integers, Floats]:
