@@ -27,7 +27,7 @@ from litepose_nas.metrics.coco import (
 )
 from tests.helpers.coco_file import truth_at
 from tests.helpers.drawn_results import JOINTS, drawn_pair
-from tests.helpers.pycoco import judged_alone, of_all_sizes, six_numbers
+from tests.helpers.pycoco import judged_alone, three_numbers
 
 HERE = Path("drawn.json")
 REAL = os.environ.get("POSE_REAL_DATA")
@@ -45,8 +45,8 @@ def test_random_sets_are_judged_as_pycocotools_does(block):
         document, results = drawn_pair(seed, images=1 + seed % 6)
         alone, _ = judged_alone(document, results)
         truth = truth_from(document)
-        fast = six_numbers(labels_of(truth), found_of(truth, results))
-        np.testing.assert_allclose(fast, of_all_sizes(alone), rtol=0, atol=1e-9, err_msg=f"seed {seed}")
+        fast = three_numbers(labels_of(truth), found_of(truth, results))
+        np.testing.assert_allclose(fast, alone[:3], rtol=0, atol=1e-9, err_msg=f"seed {seed}")
         np.testing.assert_allclose(coco_ap(truth, results), alone, rtol=0, atol=0, err_msg=f"seed {seed}")
         assert fast_ap(truth, results) == fast[0]
         per_image = [sum(r["image_id"] == image["id"] for r in results) for image in document["images"]]
@@ -68,8 +68,8 @@ def test_results_with_boxes_and_of_other_categories():
         result["bbox"] = [0, 0, 20 + number % 100, 30]
     results.append({**results[0], "category_id": 7})
     alone, _ = judged_alone(document, results)
-    fast = six_numbers(labels_of(truth), found_of(truth, results))
-    np.testing.assert_allclose(fast, of_all_sizes(alone), rtol=0, atol=1e-9)
+    fast = three_numbers(labels_of(truth), found_of(truth, results))
+    np.testing.assert_allclose(fast, alone[:3], rtol=0, atol=1e-9)
     assert list(coco_ap(truth, results)) == alone
     assert coco_ap(truth, results)[3:5] != plain[3:5]
     del results[0]["bbox"]  # then none counts
@@ -88,17 +88,17 @@ def test_the_best_of_equally_similar_people_is_the_later():
     result = {"image_id": person["image_id"], "category_id": 1, "keypoints": points, "score": 0.5}
     truth = truth_from(document)
     for results in ([result], [result] * 2, [result] * 3):
-        fast = six_numbers(labels_of(truth), found_of(truth, results))
-        np.testing.assert_allclose(fast, of_all_sizes(judged_alone(document, results)[0]), rtol=0, atol=1e-9)
+        fast = three_numbers(labels_of(truth), found_of(truth, results))
+        np.testing.assert_allclose(fast, judged_alone(document, results)[0][:3], rtol=0, atol=1e-9)
 
 
 def test_nothing_found_and_nobody_to_find():
     document, results = drawn_pair(5, images=3)
     truth = truth_from(document)
-    assert six_numbers(labels_of(truth), found_of(truth, [])) == of_all_sizes(judged_alone(document, [])[0])
+    assert three_numbers(labels_of(truth), found_of(truth, [])) == judged_alone(document, [])[0][:3]
     nobody = {**document, "annotations": []}
     empty = truth_from(nobody)
-    assert six_numbers(labels_of(empty), found_of(empty, results)) == [-1.0] * 6
+    assert three_numbers(labels_of(empty), found_of(empty, results)) == [-1.0] * 3
     assert fast_ap(empty, []) == -1
     assert list(coco_ap(empty, results)) == [-1.0] * 10
 
@@ -107,8 +107,8 @@ def test_some_pictures_only():
     document, results = drawn_pair(8, images=6)
     ids = sorted(image["id"] for image in document["images"])[1:4]
     part = truth_of(document, HERE, sigmas_of(JOINTS), ids)
-    fast = six_numbers(labels_of(part), found_of(part, results))
-    assert fast == pytest.approx(of_all_sizes(coco_ap(part, results)), abs=1e-9)
+    fast = three_numbers(labels_of(part), found_of(part, results))
+    assert fast == pytest.approx(coco_ap(part, results)[:3], abs=1e-9)
     assert fast_ap(part, results) == coco_ap(part, results).ap
 
 
@@ -203,5 +203,5 @@ def test_the_real_pair():
     assert [round(value, 4) for value in (scores.ap, scores.ap50, scores.ar)] == [0.8609, 0.9931, 0.8750]
     alone, _ = judged_alone(json.loads(path.read_text()), results)
     assert list(scores) == pytest.approx(alone, abs=1e-9)
-    fast = six_numbers(labels_of(truth), found_of(truth, results))
-    assert fast == pytest.approx(of_all_sizes(alone), abs=1e-9)
+    fast = three_numbers(labels_of(truth), found_of(truth, results))
+    assert fast == pytest.approx(alone[:3], abs=1e-9)

@@ -126,7 +126,7 @@ def bootstrap_ap(truth: Truth, results: Sequence[Result], resamples: int = 200, 
     rng = np.random.default_rng(seed)
     samples = np.empty(resamples)
     for turn in range(resamples):
-        samples[turn] = oks.known_mean(oks.curves(matches, rng.integers(count, size=count)).precision)
+        samples[turn] = oks.known_mean(oks.precisions(matches, rng.integers(count, size=count)))
     return samples
 
 

@@ -55,16 +55,9 @@ class Matches(NamedTuple):
     people: Integers  # (I,): how many of each picture count
 
 
-class Curves(NamedTuple):
-    """Precision at 101 recalls and the highest recall; -1 where no person counts."""
-
-    precision: Floats  # (T, 101)
-    recall: Floats  # (T,)
-
-
 def average_precision(labels: Labels, found: Detections) -> float:
     """Only the AP; -1 where no person counts."""
-    return known_mean(curves(match(labels, found)).precision)
+    return known_mean(precisions(match(labels, found)))
 
 
 def match(labels: Labels, found: Detections) -> Matches:
@@ -77,8 +70,11 @@ def match(labels: Labels, found: Detections) -> Matches:
     return Matches(found.image, found.scores, hit & ~excused, ~hit & ~outside, people)
 
 
-def curves(matches: Matches, drawn: Integers | None = None) -> Curves:
-    """Precision and recall over all pictures, or over the places of those drawn (some more than once)."""
+def precisions(matches: Matches, drawn: Integers | None = None) -> Floats:
+    """Precision at 101 recalls for each threshold (T, 101), -1 where no person counts.
+
+    They are those over all pictures, or over the places of those drawn (some more than once).
+    """
     image, scores, right, wrong, people = matches
     if drawn is not None:
         first, last = np.searchsorted(image, drawn, "left"), np.searchsorted(image, drawn, "right")
@@ -89,18 +85,15 @@ def curves(matches: Matches, drawn: Integers | None = None) -> Curves:
     hits = np.cumsum(right[:, rows], axis=1).astype(float)
     misses = np.cumsum(wrong[:, rows], axis=1).astype(float)
     thresholds, count = hits.shape
-    precision, recall = -np.ones((thresholds, len(RECALLS))), -np.ones(thresholds)
     total = people.sum()
+    precision = np.zeros((thresholds, len(RECALLS))) if total else -np.ones((thresholds, len(RECALLS)))
     highest = hits / (misses + hits + np.spacing(1))
     highest = np.maximum.accumulate(highest[:, ::-1], axis=1)[:, ::-1]
     for t in range(thresholds if total else 0):
-        reached = hits[t] / total
-        at = np.searchsorted(reached, RECALLS, side="left")
+        at = np.searchsorted(hits[t] / total, RECALLS, side="left")
         inside = at < count
-        precision[t] = 0
         precision[t, inside] = highest[t, at[inside]]
-        recall[t] = reached[-1] if count else 0
-    return Curves(precision, recall)
+    return precision
 
 
 def known_mean(values: Floats) -> float:

@@ -91,7 +91,8 @@ def tabulate(
         )
     points = _numbers(results, "keypoints", (joints, 3))
     scores = _numbers(results, "score", ())
-    boxed = bool(results) and all(_is_box(result.get("bbox")) for result in results)
+    boxes = [result.get("bbox") for result in results]
+    boxed = bool(results) and all(isinstance(box, list | tuple) and len(box) == 4 for box in boxes)
     if boxed:
         sides = _numbers(results, "bbox", (4,))[:, 2:]
     else:
@@ -139,7 +140,3 @@ def _numbers(results: Sequence[Result], key: str, shape: tuple[int, ...]) -> NDA
             f"({len(bad)} such results); a network that diverged writes them: mend or leave out these results"
         )
     return values
-
-
-def _is_box(value: object) -> bool:
-    return isinstance(value, list | tuple) and len(value) == 4

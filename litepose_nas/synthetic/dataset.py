@@ -62,16 +62,17 @@ def write_toy(
     boxes; or video: then `train` and `val` count videos of `frames` frames, in PoseTrack18's layout. People have the
     joints and the layout of COCO or of MPII.
     """
-    if skeleton not in SKELETONS:
-        raise UserError(f"drawn people: skeleton {skeleton!r} is not one; {nearest(skeleton, SKELETONS)}")
+    for what, name, known in (
+        ("skeleton", skeleton, SKELETONS),
+        ("subject", subject, SUBJECTS),
+        ("setting", setting, tuple(SETTINGS)),
+    ):
+        if name not in known:
+            raise UserError(f"drawn pictures: {what} {name!r} is not one; {nearest(name, known)}")
     if skeleton != "coco" and subject != "people":
         raise UserError(f"drawn pictures: skeleton {skeleton!r} is one of people; leave it out for {subject}")
-    if subject not in SUBJECTS:
-        raise UserError(f"drawn pictures: subject {subject!r} is not one; {nearest(subject, SUBJECTS)}")
     if subject == "arm" and setting != "standard":
         raise UserError(f"drawn arms: setting {setting!r} is one of people; leave it out")
-    if setting not in SETTINGS:
-        raise UserError(f"drawn people: setting {setting!r} is not one; {nearest(setting, SETTINGS)}")
     if frames is not None and subject != "video":
         raise UserError(f"drawn pictures: {frames} frames are for videos; add --subject video, or leave them out")
     videos, (default_train, default_val) = subject == "video", NUMBERS[subject]

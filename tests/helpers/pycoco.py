@@ -12,7 +12,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from litepose_nas.metrics.oks import Detections, Labels, curves, known_mean, match
+from litepose_nas.metrics.oks import Detections, Labels, known_mean, match, precisions
 
 
 def judged_alone(
@@ -43,11 +43,7 @@ def judged_alone(
     return judge.stats.tolist(), [line for line in printed.getvalue().splitlines() if line.startswith(" Average")]
 
 
-def six_numbers(labels: Labels, found: Detections) -> list[float]:
-    """AP, AP50, AP75 and the same three of AR, by our own matching, which counts people of all sizes."""
-    return [known_mean(values) for table in curves(match(labels, found)) for values in (table, table[0], table[5])]
-
-
-def of_all_sizes(ten: Sequence[float]) -> list[float]:
-    """Those six of COCO's ten numbers."""
-    return [ten[place] for place in (0, 1, 2, 5, 6, 7)]
+def three_numbers(labels: Labels, found: Detections) -> list[float]:
+    """AP, AP50 and AP75 by our own matching, which counts people of all sizes."""
+    table = precisions(match(labels, found))
+    return [known_mean(values) for values in (table, table[0], table[5])]
