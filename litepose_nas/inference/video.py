@@ -70,7 +70,8 @@ def predict_video(
     known = _journal(places, settings or {}, follower) if resume else []
     people, size, stopped = known, (0, 0), False
     if not known:
-        _begin(places)
+        for path in (places.poses, places.journal, places.state):  # of an earlier time
+            path.unlink(missing_ok=True)
     since: list[str] = []
     with VideoWriter(places.overlay, rate or frames.rate) as writer:
         for place, image in enumerate(frames.images()):
@@ -110,11 +111,6 @@ def ended(out: Path, name: str) -> bool:
 
 def _places(out: Path, name: str) -> _Files:
     return _Files(*(out / f"{name}{end}" for end in (SUFFIX, ".json", ".frames.jsonl", ".state.npz")))
-
-
-def _begin(places: _Files) -> None:
-    for path in (places.poses, places.journal, places.state):  # of an earlier time
-        path.unlink(missing_ok=True)
 
 
 def _line(people: list[FramePerson]) -> str:
