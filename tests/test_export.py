@@ -92,3 +92,9 @@ def test_without_the_extra_the_way_out_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
     with pytest.raises(UserError, match=r"litepose-nas\[export\]"):
         to_onnx(torch.nn.Identity(), tmp_path / "net.onnx", (8, 8), ("out",), {})
+
+
+def test_versions_that_do_not_work_together_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "2.6.0+cpu")
+    with pytest.raises(UserError, match=r"torch 2\.6\.0\+cpu cannot export with onnxscript .*'onnxscript<0\.3'"):
+        to_onnx(torch.nn.Identity(), tmp_path / "net.onnx", (8, 8), ("out",), {})

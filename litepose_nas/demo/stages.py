@@ -19,11 +19,10 @@ from litepose_nas.demo import scale as scales
 from litepose_nas.demo.clock import Clock, forecast
 from litepose_nas.demo.networks import NetworkJob
 from litepose_nas.errors import UserError
-from litepose_nas.exporters.onnx import to_onnx
+from litepose_nas.exporters.onnx import onnx_package, to_onnx
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.inference import previews
-from litepose_nas.optional import need
 from litepose_nas.runs.run import COMMAND, Run
 from litepose_nas.search.problem import Evaluated
 from litepose_nas.search.scoring import Protocol
@@ -248,8 +247,7 @@ class Demo:
 
     def export(self) -> Found:
         try:
-            for module in ("onnx", "onnxscript", "onnxruntime"):
-                need(module, "export")
+            onnx_package()
         except UserError as missing:
             return {"line": f"left out: {missing}", "difference": None}
         folder = self._network(contenders.SEARCHED)

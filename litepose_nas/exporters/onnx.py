@@ -8,10 +8,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from litepose_nas.errors import UserError
 from litepose_nas.exporters.parity import Parity, compare, shape_of
 from litepose_nas.files import replacing
 from litepose_nas.optional import need
@@ -21,7 +23,7 @@ from litepose_nas.runtimes.onnxruntime import open_onnx
 
 def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Sequence[str], meta: dict) -> Parity:
     """Write the raw outputs as ONNX with a free batch size; a file that differs from torch is not kept."""
-    onnx, _, _ = need("onnx", "export"), need("onnxscript", "export"), need("onnxruntime", "export")
+    onnx = onnx_package()
     net = net.eval()
     written = with_ordinary_modules(net).eval()  # weights with axes of our own would become operations of the graph
     example = torch.zeros(2, *shape_of(input))  # a batch of one would be taken for a constant
@@ -45,6 +47,17 @@ def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Seq
         parity = compare(net, open_onnx(temporary), input)
         parity.check(path, "ONNX Runtime")
     return parity
+
+
+def onnx_package() -> Any:
+    """The package onnx, where all that an export needs is there and fits together."""
+    onnx, onnxscript, _ = (need(name, "export") for name in ("onnx", "onnxscript", "onnxruntime"))
+    if torch.__version__.startswith("2.6.") and tuple(map(int, onnxscript.__version__.split(".")[:2])) >= (0, 3):
+        raise UserError(
+            f"torch {torch.__version__} cannot export with onnxscript {onnxscript.__version__}; "
+            "pip install 'onnxscript<0.3', or a newer torch"
+        )
+    return onnx
 
 
 @contextmanager
