@@ -137,7 +137,7 @@ class Budget(NamedTuple):
 
     def _unreachable(self, space: Space, price: Price) -> str:
         """Why nothing fits: the limit and the range of the space, for each limit that cannot be kept alone."""
-        fixed = not any(gene.path == "resolution" for gene in space.genes)
+        fixed = len(space.resolutions) == 1
         lines = []
         for limit in self.limits:
             arch = lowest(space, lambda arch, field=limit.field: getattr(price(arch), field))  # type: ignore[misc]

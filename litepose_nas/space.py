@@ -241,6 +241,12 @@ class Space:
     # ── moving through the space ──
 
     @property
+    def resolutions(self) -> tuple[Value, ...]:
+        """The input sizes on offer, smallest picture first; a single one where there is no choice."""
+        found = self._tree["resolution"]
+        return tuple(found.choices) if isinstance(found, Gene) else (found,)
+
+    @property
     def widest(self) -> Arch:
         """The architecture of the last, largest choices."""
         return self._canonical([gene.choices[-1] for gene in self.genes])

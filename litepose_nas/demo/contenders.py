@@ -45,13 +45,13 @@ def scaled(space: Space, macs: int, joints: int) -> Arch:
     shares of its range, those that would step at once in the order of the space. A step of the resolution changes the
     cost by so much that no network near it would be met; so it may be off by one, as little as the cost allows.
     """
-    resolutions = next((gene.choices for gene in space.genes if gene.path == "resolution"), ())
+    resolutions = space.resolutions
     genes = [gene for gene in space.genes if gene.path != "resolution"]
     steps = sorted(
         ((number + 0.5) / (len(gene.choices) - 1), gene.at) for gene in genes for number in range(len(gene.choices) - 1)
     )
     found: list[tuple[float, float, Arch]] = []
-    for place, resolution in enumerate(resolutions or (None,)):
+    for place, resolution in enumerate(resolutions):
         own = place / max(1, len(resolutions) - 1)
         places = {gene.at: 0 for gene in genes}
         for taken in range(len(steps) + 1):

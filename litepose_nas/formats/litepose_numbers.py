@@ -44,8 +44,8 @@ def point(space: Space, net: Numbers) -> Arch:
     if space.family.name != "litepose":
         raise UserError(f"{space.name}: not a space of LitePose, so LitePose's numbers are no point of it")
     values = {gene.path: value(net, gene.path) for gene in space.genes}
-    if net.resolution is None:
-        values.update({gene.path: gene.choices[-1] for gene in space.genes if gene.path == "resolution"})
+    if net.resolution is None and "resolution" in values:
+        values["resolution"] = space.resolutions[-1]
     arch = space.arch(values)
     known = net.resolution is not None
     own = own_space(net := net if known else net._replace(resolution=arch.input[0]))

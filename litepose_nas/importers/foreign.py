@@ -168,11 +168,10 @@ def check_family(file: Foreign, space: Space) -> None:
 
 def _offered_size(space: Space, resolution: int | str) -> Value:
     wanted = input_size(resolution)
-    sizes = next((gene.choices for gene in space.genes if gene.path == "resolution"), (space.widest.tree.resolution,))
-    for value in sizes:
+    for value in space.resolutions:
         if input_size(value) == wanted:
             return value
-    raise UserError(f"resolution {resolution}: {space.name} offers {', '.join(map(str, sizes))}")
+    raise UserError(f"resolution {resolution}: {space.name} offers {', '.join(map(str, space.resolutions))}")
 
 
 def point(space: Space, values: Mapping[str, Value], where: str, free: Mapping[str, Value] | None = None) -> Arch:

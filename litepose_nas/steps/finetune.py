@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,8 +38,6 @@ RECIPE = {"lr": 3e-3, "ema": 0.998, "widest_first": 0.0}  # what fine-tuning cha
 
 
 class FinetuneOptions(NamedTuple):
-    """The options of the command."""
-
     subnet: Path
     changes: Sequence[str] = ()  # to the recipe, such as lr=0.003
     length: Length = Length()
@@ -190,21 +189,10 @@ def words(training: Finetuning) -> str:
     )
 
 
-class _KeyEverywhere(nn.Module):
-    """The frozen key network of a group on every frame of a clip."""
-
-    def __init__(self, group: Network):
-        super().__init__()
-        self.group = group
-
-    def forward(self, clips: Tensor) -> tuple[Tensor, ...]:
-        return key_everywhere(self.group, clips)
-
-
-def _teacher(subnet: Subnet, path: Path, where: torch.device) -> nn.Module:
+def _teacher(subnet: Subnet, path: Path, where: torch.device) -> Callable[[Tensor], Sequence[Tensor]]:
     """Who else a network learns from: the widest of its supernet, and of a group its own key network."""
     if subnet.arch.space.task.clips:
-        return _KeyEverywhere(devices.place(weights.load(path), where))
+        return functools.partial(key_everywhere, devices.place(weights.load(path), where))
     moved = "extract again with --supernet and its place, or leave out --teacher"
     changed = "restore it, search and extract again, or leave out --teacher"
     supernet = weights.load_supernet(known_supernet(needed(subnet, str(path)), path, moved, changed), device=where)

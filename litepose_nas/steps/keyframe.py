@@ -20,10 +20,8 @@ from litepose_nas.space import Space, input_size
 from litepose_nas.supernet import Supernet
 from litepose_nas.train.recipe import Recipe
 
-Given = str | None  # the file of a key network
 
-
-def space_with_key(space: Space, key: Given) -> Space:
+def space_with_key(space: Space, key: str | None) -> Space:
     """A temporal space with a trained network for its key frames; any other space as it is."""
     if not space.task.clips:
         if key is not None:
@@ -36,11 +34,10 @@ def space_with_key(space: Space, key: Given) -> Space:
         )
     subnet = key_network(key)
     arch, tree = subnet.arch, json.loads(space.source)
-    offered = next((gene.choices for gene in space.genes if gene.path == "resolution"), (tree["resolution"],))
-    fitting = [value for value in offered if input_size(value) == arch.input]
+    fitting = [value for value in space.resolutions if input_size(value) == arch.input]
     if not fitting:
-        h, w = arch.input
-        raise UserError(f"--key {key}: it takes {h}x{w}, {space.name} offers {', '.join(map(str, offered))}; use one")
+        (h, w), offered = arch.input, ", ".join(map(str, space.resolutions))
+        raise UserError(f"--key {key}: it takes {h}x{w}, {space.name} offers {offered}; use one")
     node = _plain(arch.tree)
     node.pop("resolution")
     tree["resolution"] = fitting[0]
@@ -57,7 +54,7 @@ def key_network(key: str) -> Subnet:
     return found.subnet
 
 
-def check_key(key: Given, skeleton: Skeleton, recipe: Recipe) -> None:
+def check_key(key: str | None, skeleton: Skeleton, recipe: Recipe) -> None:
     """Refuse a key network whose heatmaps are of other joints, or drawn in another way, than those of later frames."""
     if key is None:
         return
@@ -73,7 +70,7 @@ def check_key(key: Given, skeleton: Skeleton, recipe: Recipe) -> None:
             raise UserError(f"--key {key}: its {what} are {its} ones; train with {setting}={its}, not {asked}")
 
 
-def load_key(supernet: Supernet, key: Given) -> None:
+def load_key(supernet: Supernet, key: str | None) -> None:
     if key is None:
         return
     mine = supernet.store.state_dict()

@@ -40,8 +40,6 @@ QUICK = Recipe(
 
 
 class TrainOptions(NamedTuple):
-    """The options of the command."""
-
     space: str = "litepose"
     recipe: Recipe = Recipe()
     length: Length = Length()
@@ -206,12 +204,9 @@ def words(training: SupernetTraining) -> str:
 def _ends(space: Space, size: Sequence[int] | None) -> dict[str, Any]:
     """The widest and the smallest network, at the size that was trained."""
     ends = {WIDEST: space.widest, "smallest": space.smallest}
-    if size is None:
+    low, *others = space.resolutions
+    if size is None or not others:
         return ends
-    genes = [gene for gene in space.genes if gene.path == "resolution"]
-    if not genes:
-        return ends
-    low = genes[0].choices[0]
     return {name: space.arch({**arch.to_dict(), "resolution": low}) for name, arch in ends.items()}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -51,8 +52,7 @@ class SupernetTrainee:
         if self._size is not None:
             return self._size
         rng = random.Random(f"size {self._seed} {step}")
-        genes = [gene for gene in self._supernet.space.genes if gene.path == "resolution"]
-        return input_size(rng.choice(genes[0].choices)) if genes else self._supernet.space.widest.input
+        return input_size(rng.choice(self._supernet.space.resolutions))
 
     def archs(self, step: int) -> list[Arch]:
         space, rng = self._supernet.space, random.Random(f"archs {self._seed} {step}")
@@ -89,7 +89,7 @@ class NetTrainee:
 
     def __init__(
         self, net: nn.Module, recipe: Recipe, size: tuple[int, int], device: torch.device | str, joints: int,
-        teacher: nn.Module | None = None, task: Task | None = None,
+        teacher: Callable[[Tensor], Sequence[Tensor]] | None = None, task: Task | None = None,
     ):  # fmt: skip
         where = torch.device(device)
         self.store, self.recipe = Store(net, where, devices.layout(where)), recipe
