@@ -41,8 +41,9 @@ def python(code, *args):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_a_run_says_how_it_was_made(base):
-    with Run.create("train-supernet", base=base, settings=SETTINGS, argv=ARGV) as run:
+def test_a_run_says_how_it_was_made(base, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ARGV)
+    with Run.create("train-supernet", base=base, settings=SETTINGS) as run:
         run.log("first\nsecond")
         run.weights.joinpath("last").touch()
     assert run.folder == base / "train-supernet" / "run"
@@ -126,9 +127,10 @@ def test_a_place_of_ones_own_must_be_empty(tmp_path):
         Run.create("search", out=tmp_path / "here")
 
 
-def test_resuming_keeps_the_settings_and_notes_the_command(base):
+def test_resuming_keeps_the_settings_and_notes_the_command(base, monkeypatch):
     Run.create("train", base=base, settings=SETTINGS).close()
-    with Run.resume(base / "train" / "run", argv=["litepose-nas", "train", "--resume"]) as run:
+    monkeypatch.setattr(sys, "argv", ["litepose-nas", "train", "--resume"])
+    with Run.resume(base / "train" / "run") as run:
         assert run.settings == SETTINGS
     assert (run.folder / "command.txt").read_text().endswith("\nlitepose-nas train --resume\n")
 

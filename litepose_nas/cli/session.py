@@ -47,30 +47,26 @@ def resumed(context: typer.Context, verb: str, *free: str) -> Run | None:
 
 
 @contextmanager
-def resume_hint(run: Run, verb: str) -> Iterator[None]:
-    """On interrupt or user error, print the command that resumes."""
-    from litepose_nas.pose.people import DivergedError
+def running(verb: str, past: Run | None, settings: Mapping[str, Any], name: str, out: Path | None) -> Iterator[Run]:
+    """Continue the past run, or create one with these settings; note its end.
 
+    On interrupt or user error, print the command that resumes.
+    """
+    from litepose_nas.pose.people import DivergedError
+    from litepose_nas.runs.run import Run
+
+    run = Run.resume(past.folder) if past else Run.create(verb, name, settings=settings, out=out)
     again = f"litepose-nas {verb} --resume --out {run.folder}"
     try:
-        yield
+        with run:
+            yield run
+            run.end()
     except KeyboardInterrupt:
         raise console.StoppedError(f"stopped; go on with: {again}") from None
     except DivergedError:  # the resumed training would end in the same place
         raise
     except UserError as error:
         raise UserError(f"{error}; then go on with: {again}") from error
-
-
-@contextmanager
-def running(verb: str, past: Run | None, settings: Mapping[str, Any], name: str, out: Path | None) -> Iterator[Run]:
-    """Continue the past run, or create one with these settings; note its end, or print how to resume it."""
-    from litepose_nas.runs.run import Run
-
-    run = Run.resume(past.folder) if past else Run.create(verb, name, settings=settings, out=out)
-    with run, resume_hint(run, verb):
-        yield run
-        run.end()
 
 
 def training_reporter(run: Run, show: Callable[..., None]) -> Callable[[Progress], None]:
@@ -95,6 +91,7 @@ def budget_near(space: Space, joints: int) -> str:
 
 
 def ends(space: Space, joints: int) -> list[Cost]:
+    """What the cheapest and the dearest network of a space cost."""
     return [costs.cost(arch, joints=joints) for arch in (space.smallest, space.widest)]
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from litepose_nas import costs, resources
-from litepose_nas.cli import console
+from litepose_nas.cli import console, session
 from litepose_nas.cli.options import Json, Seed
 from litepose_nas.errors import UserError
 from litepose_nas.formats import subnet_file
@@ -41,7 +41,11 @@ def show(name: Name, joints: Joints = 17, as_json: Json = False) -> None:
     Example: litepose-nas space show litepose
     """
     space = Space.load(name)
-    ends = {label: costs.cost(arch, joints=joints) for label, arch in _ends(space)}
+    if not space.genes:
+        raise UserError(f"{space.name}: no list of choices in it, so there is nothing to search")
+    # Resolution is a choice like any other.
+    smallest, widest = session.ends(space, joints)
+    ends = {"smallest": smallest, "widest": widest}
     if as_json:
         genes = {gene.path: list(gene.choices) for gene in space.genes}
         span = {label: cost._asdict() for label, cost in ends.items()}
@@ -92,13 +96,6 @@ def count(name: Name, as_json: Json = False) -> None:
     """
     space = Space.load(name)
     console.as_json({"name": space.name, "size": space.size}) if as_json else console.out(f"{space.size}")
-
-
-def _ends(space: Space) -> list:
-    """The cheapest and the dearest architecture; resolution is a choice like any other."""
-    if not space.genes:
-        raise UserError(f"{space.name}: no list of choices in it, so there is nothing to search")
-    return [("smallest", space.smallest), ("widest", space.widest)]
 
 
 def _rows(space: Space) -> list[tuple[str, str]]:

@@ -17,14 +17,13 @@ from litepose_nas.optional import need
 
 STORE = 100 * 2**20  # bytes for objects on this machine: jobs and answers are small
 PATIENCE = 300.0  # seconds in which a cluster may have room for no actor at all
-EXTRA = "ray"
 
 
 class RayExecutor(WorkerPool):
     """One actor a processor or GPU, up to `workers`, of the cluster in RAY_ADDRESS or of this machine."""
 
     def __init__(self, make: Make, workers: int | None = None, gpu: bool = False, say: Say = lambda text: None):
-        self._ray = need("ray", EXTRA)
+        self._ray = need("ray", "ray")
         self._make, self._kind = make, "GPU" if gpu else "CPU"
         self._mine = not self._ray.is_initialized()
         self._born: dict[Any, Any] = {}  # reference that resolves when an actor is ready: the actor

@@ -20,8 +20,6 @@ Record = dict[str, Any]
 
 
 class Read(NamedTuple):
-    """What a journal file holds."""
-
     path: Path
     header: Record
     records: list[Record]

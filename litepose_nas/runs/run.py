@@ -9,7 +9,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,6 @@ class Run:
         base: str | Path = "runs",
         settings: Mapping[str, Any] | None = None,
         out: str | Path | None = None,
-        argv: Sequence[str] | None = None,
     ) -> Run:
         """Make a new folder base/verb/name, with -2, -3 ... if taken, or `out` itself, and hold it until `close`."""
         folder = _new_folder(Path(base) / verb, name or "run") if out is None else _empty_folder(Path(out))
@@ -55,7 +54,7 @@ class Run:
         try:
             run = cls(folder, kept, env, mine=True)
             run.write(CONFIG, _yaml(kept))
-            run.write(COMMAND, _command(argv))
+            run.write(COMMAND, _command())
             run.write(ENV, json.dumps(env, indent=2) + "\n")  # last: a folder without it is no run
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -82,13 +81,13 @@ class Run:
         return cls(folder, settings, env, mine=False)
 
     @classmethod
-    def resume(cls, path: str | Path, argv: Sequence[str] | None = None) -> Run:
+    def resume(cls, path: str | Path) -> Run:
         """Continue a run and hold it until `close`."""
         run = cls.open(path)
         lock.take(run.folder / LOCK)
         run._mine = True
         files.sweep(run.folder)
-        run._append(COMMAND, _command(argv))
+        run._append(COMMAND, _command())
         return run
 
     @classmethod
@@ -192,8 +191,8 @@ def _yaml(settings: Any) -> str:
     return yaml.safe_dump(settings, sort_keys=False)
 
 
-def _command(argv: Sequence[str] | None) -> str:
-    program, *rest = sys.argv if argv is None else argv
+def _command() -> str:
+    program, *rest = sys.argv
     name = Path(program).name
     return shlex.join(["litepose-nas" if name == "__main__.py" else name, *rest]) + "\n"
 
