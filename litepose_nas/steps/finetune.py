@@ -17,7 +17,6 @@ from litepose_nas.errors import UserError
 from litepose_nas.families.temporal import key_everywhere
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.inference import previews
-from litepose_nas.network import Network
 from litepose_nas.resolve import resolve, subnet_of
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer
@@ -56,7 +55,6 @@ class FinetuneOptions(NamedTuple):
 class Finetuning(NamedTuple):
     """A network about to be fine-tuned; `settings` is what its run keeps."""
 
-    net: Network
     subnet: Subnet
     data: Data
     trainee: NetTrainee
@@ -121,7 +119,7 @@ def from_settings(settings: dict[str, Any], source: Source, device: str) -> Fine
     net = devices.place(weights.load(path), where)
     task = task_of(subnet.arch, data, recipe)
     trainee = NetTrainee(net, recipe, subnet.input, where, subnet.joints, teacher, task)
-    return Finetuning(net, subnet, data, trainee, settings)
+    return Finetuning(subnet, data, trainee, settings)
 
 
 def finetune(
@@ -165,7 +163,7 @@ def finetune(
 
 def _as_it_ships(training: Finetuning, scorer: Scorer, average: Tensor | None) -> nn.Module:
     """A copy of the network with its averaged weights, calibrated; the training goes on without noticing."""
-    net = copy.deepcopy(training.net)
+    net = copy.deepcopy(training.trainee.net)
     if average is not None:
         training.trainee.store.copy_to(net, average)
     calibrate(net, scorer.calibration(training.subnet.input))
