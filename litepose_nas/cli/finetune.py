@@ -105,7 +105,7 @@ def finetune(
 
 def _compete(
     past: Run | None,
-    options: FinetuneOptions,
+    asked: FinetuneOptions,
     data: str | None,
     count: int,
     executor: ExecutorOptions,
@@ -113,7 +113,7 @@ def _compete(
     out: Path | None,
     dry_run: bool,
 ) -> None:
-    """Train the candidates of a search and ship the best; `options.subnet` is the search's run, or the default file."""
+    """Train the candidates of a search and ship the best; `asked.subnet` is the search's run, or the default file."""
     from litepose_nas import files
     from litepose_nas.runs.run import Run
     from litepose_nas.steps import finetune, search
@@ -124,8 +124,8 @@ def _compete(
     if past:
         settings, source = past.settings, open_data(past.settings["data"])
     else:
-        newest = options.subnet == Path("subnet.safetensors")
-        searched = Run.latest(search.VERB, having=search.CHOSEN) if newest else Run.open(options.subnet)
+        newest = asked.subnet == Path("subnet.safetensors")
+        searched = Run.latest(search.VERB, having=search.CHOSEN) if newest else Run.open(asked.subnet)
         where = searched.folder / search.CHOSEN
         if not where.is_file():
             raise UserError(f"{searched.folder}: no {search.CHOSEN} in it; name the folder of a search that has ended")
@@ -136,9 +136,9 @@ def _compete(
             console.out(
                 f"{len(subnets)} candidates and not {count}: {searched.folder} scored no more within its budget"
             )
-        options.check(subnets[0], str(where))
+        asked.check(subnets[0], str(where))
         source = open_data(data or needed(subnets[0], str(where))["data"])
-        training = step.plan(subnets[0], source, options)
+        training = step.plan(subnets[0], source, asked)
         settings = {**training.settings, "search": str(searched.folder), "candidates": len(subnets)}
         if training.quick:
             console.out(QUICK)
@@ -155,7 +155,7 @@ def _compete(
             run.log(text)
             say(text)
 
-        found = step.compete(run, source, options.device, executor, tell)
+        found = step.compete(run, source, asked.device, executor, tell)
         files.write(TARGET, found.weights.read_bytes())
     scores = found.scores
     first = ", which the search had chosen" if found.candidate == 1 else ", not the search's choice, which is number 1"

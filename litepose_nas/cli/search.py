@@ -80,8 +80,9 @@ def search(
         ready = search_plan.load(past, device, open_data, console.out)
     else:
         options = search_plan.SearchOptions(
-            supernet or (), budget or (), mac_convention, evals, method, rank, objective or (), None, people,
-            detector_macs, str(boxes) if boxes else None, min_box_score, data, seed, device,
+            supernet or (), budget or (), mac_convention, evals, method, rank, objective or (),
+            people=people, detector_macs=detector_macs, boxes=str(boxes) if boxes else None,
+            min_box_score=min_box_score, data=data, seed=seed, device=device,
         )  # fmt: skip
         ready, each = search_plan.sized(search_plan.plan(options, open_data, console.out))
         if ready.quick:

@@ -18,7 +18,7 @@ from litepose_nas.errors import UserError, nearest
 from litepose_nas.pose.topdown import TopDown
 from litepose_nas.runs import metrics
 from litepose_nas.runs.run import Run
-from litepose_nas.search.journal import family_name
+from litepose_nas.search.journal import RETIRED, family_name
 from litepose_nas.search.loop import ScoringJob
 from litepose_nas.search.methods import METHODS
 from litepose_nas.search.problem import RANKS, Problem
@@ -34,7 +34,6 @@ QUICK_MINUTES = 4.0
 EVALS = 200
 QUICK_EVALS = (14, 200)
 QUICK_PROTOCOL, QUICK_SLICE = Protocol(calibration=16, batch=8), 32
-RETIRED = {"first_look": 1.0, "eager": False}  # options that are gone, and their values where they were not used
 
 OpenData = Callable[[str], Source]
 
@@ -205,9 +204,10 @@ def load(run: Run, device: str, open_data: OpenData = open_source, say: Say = pr
     kept = run.settings
     for key, value in RETIRED.items():
         if kept.get(key, value) != value:
+            commit = f", commit {run.env['commit']}" if run.env["commit"] else ""
             raise UserError(
                 f"{run.folder}: begun with --{key.replace('_', '-')}, which is gone; resume it with the version that "
-                f"began it ({run.env['litepose_nas']}, commit {run.env['commit']}), or search again"
+                f"began it ({run.env['litepose_nas']}{commit}), or search again"
             )
     supernets = kept.get("supernets") or [kept.get("supernet")]  # until 0.1.0 one supernet was kept by itself
     fields = ("budget", "convention", "evals", "method", "rank", "objectives", "data", "seed")
