@@ -145,12 +145,12 @@ def compete(run: Run, source: Source, device: str, choice: ExecutorOptions, say:
     going_on = list(range(1, count + 1))
     with devices.one_thread():
         on_gpu = devices.pick(device).type == "cuda"
-        engine = open_executor(choice, trials.training(source), trials.work, on_gpu, run.log)
-        with closing(engine):
+        executor = open_executor(choice, trials.training(source), trials.work, on_gpu, run.log)
+        with closing(executor):
             for kept, until in rungs(count, steps):
                 going_on = going_on[:kept]
                 wanted = [Stretch(number, until) for number in going_on]
-                _do(engine, [one for one in wanted if one not in known], known, journal, say)
+                _do(executor, [one for one in wanted if one not in known], known, journal, say)
                 scores = {one.candidate: known[one] for one in wanted}
                 going_on = sorted(going_on, key=lambda number: _worth(scores[number]), reverse=True)
                 if "diverged" in scores[going_on[0]]:
@@ -162,8 +162,8 @@ def compete(run: Run, source: Source, device: str, choice: ExecutorOptions, say:
     return Shipped(best, path, subnet_of(path).info["score"])
 
 
-def _do(engine: Executor, jobs: list[Stretch], known: dict[Stretch, Any], journal: Journal, say: Say) -> None:
-    for done in run_all(engine, jobs):
+def _do(executor: Executor, jobs: list[Stretch], known: dict[Stretch, Any], journal: Journal, say: Say) -> None:
+    for done in run_all(executor, jobs):
         stretch: Stretch = done.job
         record = journal.append({**stretch._asdict(), "scores": done.result, "seconds": round(done.seconds, 2)})
         known[stretch] = scores = record["scores"]
