@@ -206,7 +206,8 @@ def _print_stats(found: dict[str, Any], who: str) -> None:
         console.out("categories: " + _spread(found["categories"]))
     console.out(f"{who} in a picture: " + _spread(found["people_per_picture"]) + f"; most {found['most_people']}")
     for key in ("joints_per_person", "box_widths", "box_heights"):
-        console.out(f"{key.replace('_', ' ')}, quantiles: " + _spread(found[key]))
+        title = key.replace("_", " ").replace("person", "person" if who == "people" else "subject")
+        console.out(f"{title}, quantiles: " + _spread(found[key]))
     console.out("areas: " + _spread(found["areas"]))
     console.out("picture sizes: " + (_spread(found["picture_sizes"]) or "not in the file"))
     for rule, counts in found.get("crowd_index", {}).items():

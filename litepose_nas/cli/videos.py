@@ -43,6 +43,7 @@ def video_option(options: PredictOptions) -> str:
 
 
 def predict_videos(target: str, sources: Sequence[Path], options: PredictOptions) -> None:
+    from litepose_nas.data.dataset import subjects
     from litepose_nas.data.video_frames import open_frames
     from litepose_nas.inference.pictures import overlay_names
     from litepose_nas.inference.video import ended, left_over, predict_video
@@ -66,14 +67,14 @@ def predict_videos(target: str, sources: Sequence[Path], options: PredictOptions
                 ready.follower(frames), frames, ready.loaded.skeleton, options.out, options.layout or "coco", settings,
                 options.resume, bar, lambda: stop.asked, name, options.rate,
             )  # fmt: skip
-        _say(made, options.out)
+        _say(made, options.out, subjects(ready.loaded.net.meta.get("category", "person")))
     console.out(f"next: litepose-nas export {target}")
 
 
-def _say(made: PredictedVideo, out: Path) -> None:
+def _say(made: PredictedVideo, out: Path, who: str) -> None:
     if made.warning:
         console.error(made.warning)
-    found = f"{made.people} people in {made.frames} frames, {made.tracks} tracks"
+    found = f"{made.people} {who} in {made.frames} frames, {made.tracks} tracks"
     words = f"{found}; {made.overlay.name} and {made.poses.name} in {out}"
     if made.stopped:
         raise console.StoppedError(f"stopped: {words}; the same command with --resume goes on")
