@@ -170,17 +170,17 @@ def train_alone(
 ) -> dict[str, float]:
     """Train a network from scratch as its supernet was, or go on; return its scores and keep its weights."""
     context, recipe = ready.context, ready.recipe
-    arch, judge, joints = ready.archs[at], context.candidates.scorer, context.candidates.supernet.joints
+    arch, scorer, joints = ready.archs[at], context.candidates.scorer, context.candidates.supernet.joints
     drawn, steps = ready.settings["seed"] + seed, ready.settings["steps"]
     trainee = _trainee(context, recipe, arch, drawn)
 
     def stream(start: int) -> Any:
-        last, make = steps * recipe.accumulate, judge.task.train_batch
-        return batches(judge.split.train, arch.input, recipe.batch, drawn, recipe.augment, start, last, make_batch=make)
+        images, last, make = scorer.split.train, steps * recipe.accumulate, scorer.task.train_batch
+        return batches(images, arch.input, recipe.batch, drawn, recipe.augment, start, last, make_batch=make)
 
     inner, _ = begin_or_resume(VERB, _place(run, at, seed), lambda: ready, lambda _: ready)
     every = Every(report=max(1, steps // 20), check=steps, save=max(1, steps // 5))
-    precision = devices.precision(context.info.get("amp", "auto"), judge.device)
+    precision = devices.precision(context.info.get("amp", "auto"), scorer.device)
     try:
         with inner:
             average = fit(trainee, stream, inner, steps, every=every, precision=precision, tick=tick)
@@ -189,7 +189,7 @@ def train_alone(
     net = trainee.net
     if average is not None:
         trainee.store.copy_to(net, average)
-    scores = judge(net, arch.input)
+    scores = scorer(net, arch.input)
     info = {**context.info, "score": {**scores, "of": "weights trained alone"}}
     weights.save(net, run.weights / f"{at:02}-{seed}.safetensors", Subnet(arch, joints, info))
     return scores
@@ -205,10 +205,10 @@ def _opened(trained: Run, source: Source, device: str) -> tuple[SearchContext, R
 
 
 def _trainee(context: SearchContext, recipe: Recipe, arch: Arch, seed: int) -> NetTrainee:
-    judge, joints = context.candidates.scorer, context.candidates.supernet.joints
+    scorer, joints = context.candidates.scorer, context.candidates.supernet.joints
     torch.manual_seed(seed)
-    net = devices.place(copy_frozen(context.candidates.supernet, build(arch, joints)), judge.device)
-    return NetTrainee(net, recipe, arch.input, judge.device, joints, task=judge.task)
+    net = devices.place(copy_frozen(context.candidates.supernet, build(arch, joints)), scorer.device)
+    return NetTrainee(net, recipe, arch.input, scorer.device, joints, task=scorer.task)
 
 
 def _seconds(context: SearchContext, recipe: Recipe, archs: Sequence[Arch], seed: int) -> tuple[float, float]:

@@ -59,9 +59,9 @@ def extract_subnet(
     recipe = from_mapping(info["recipe"])
     data = read_data(source, info["seed"], task=subnet.arch.space.task)
     check_joints(data, source, subnet.joints, path)
-    judge = Scorer(data.split, task_of(subnet.arch, data, recipe), recipe, where, Protocol())
-    say(f"comparing and calibrating on {min(judge.protocol.calibration, len(data.split.train))} training pictures")
-    batches = judge.calibration(subnet.input)
+    scorer = Scorer(data.split, task_of(subnet.arch, data, recipe), recipe, where, Protocol())
+    say(f"comparing and calibrating on {min(scorer.protocol.calibration, len(data.split.train))} training pictures")
+    batches = scorer.calibration(subnet.input)
     with torch.no_grad():
         pairs = list(zip(supernet.subnet(subnet.arch)(batches[0]), net.train()(batches[0]), strict=True))
     apart = max(float((one - other).abs().max()) for one, other in pairs)
@@ -70,4 +70,4 @@ def extract_subnet(
         raise RuntimeError(f"the extraction differs from the supernet by {apart}; please report {path}")
     calibrate(net, batches)
     say(f"scoring on {len(data.split.heldout)} held-out pictures")
-    return Extracted(net, subnet, judge(net, subnet.input, calibrated=True))
+    return Extracted(net, subnet, scorer(net, subnet.input, calibrated=True))
