@@ -14,8 +14,7 @@ from litepose_nas.blocks.groups import check_lanes
 from litepose_nas.blocks.stem import StemConv
 from litepose_nas.errors import UserError
 from litepose_nas.families.family import Family
-from litepose_nas.families.s_vipnas_res50 import head
-from litepose_nas.families.shared import check_stages, heatmaps, run_stages
+from litepose_nas.families.shared import check_stages, heatmaps, lane_head, run_stages
 from litepose_nas.task_kind import TaskKind
 
 STRIDES = (1, 2, 2, 2, 1, 2)
@@ -47,7 +46,7 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
             if j == 0:
                 width, down = cout, down * stride
     check_lanes(f"stages.{len(STRIDES) - 1}.width", width, tree.lanes)
-    yield from head(tree, width, down, joints)
+    yield from lane_head(tree, width, down, joints)
 
 
 def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:

@@ -9,16 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from litepose_nas.blocks.block import Part
-from litepose_nas.blocks.deconv import GroupDeconv, LaneHeatmapConv
 from litepose_nas.blocks.grouped import GroupedBottleneck
 from litepose_nas.blocks.groups import check_groups, check_lanes, group_lanes
 from litepose_nas.blocks.stem import MaxPool, StemConv
 from litepose_nas.families.family import Family
-from litepose_nas.families.shared import check_stages, heatmaps, run_stages
+from litepose_nas.families.shared import check_stages, heatmaps, lane_head, run_stages
 from litepose_nas.task_kind import TaskKind
 
 STRIDES = (1, 2, 2, 2)
-DECONVS = 3
 LEAST_HIDDEN = 16  # channels inside a global context; else a sixteenth of the block's
 
 
@@ -40,19 +38,7 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
             block = GroupedBottleneck(*grouping, width, mid, stage.width, stage.kernel, step, first, hidden)
             yield Part(f"stages.{i}.{j}", down, block)
             width, down = stage.width, down * step
-    yield from head(tree, width, down, joints)
-
-
-def head(tree: Any, width: Any, down: int, joints: int) -> Iterator[Part]:
-    """Yield three deconvs, alike but for what comes in, and the convolution whose output is the heatmaps."""
-    check_lanes("head.width", tree.head.width, tree.lanes)
-    check_groups("head.groups", tree.head.groups, tree.lanes, tree.fewest_groups)
-    each, cout = width // tree.lanes, tree.head.width // tree.lanes
-    for i in range(DECONVS):
-        grouping = group_lanes(tree.head.groups, tree.lanes, tree.fewest_groups, each, cout)
-        yield Part(f"head.{i}", down, GroupDeconv(*grouping, each, cout, tree.head.kernel, i == 0))
-        each, down = cout, down // 2
-    yield Part("heatmaps", down, LaneHeatmapConv(tree.lanes, cout, joints))
+    yield from lane_head(tree, width, down, joints)
 
 
 def forward(net: Any, image: Any, after: Callable[[int, Any], Any] | None = None) -> tuple[Any, ...]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 from litepose_nas.blocks.block import Part
 from litepose_nas.blocks.conv import MBConv
+from litepose_nas.blocks.deconv import GroupDeconv, LaneHeatmapConv
+from litepose_nas.blocks.groups import check_groups, check_lanes, group_lanes
 from litepose_nas.errors import UserError
+
+LANE_DECONVS = 3
 
 
 def check_list(key: str, found: Any, least: int, most: int | None = None) -> None:
@@ -45,6 +49,18 @@ def mbconv_stages(
             width, down = cout, down * step
         ends.append((f"stages.{i}.{stage.depth - 1}", width))
     return ends, down
+
+
+def lane_head(tree: Any, width: Any, down: int, joints: int) -> Iterator[Part]:
+    """Yield three deconvs, alike but for what comes in, and the convolution whose output is the heatmaps."""
+    check_lanes("head.width", tree.head.width, tree.lanes)
+    check_groups("head.groups", tree.head.groups, tree.lanes, tree.fewest_groups)
+    each, cout = width // tree.lanes, tree.head.width // tree.lanes
+    for i in range(LANE_DECONVS):
+        grouping = group_lanes(tree.head.groups, tree.lanes, tree.fewest_groups, each, cout)
+        yield Part(f"head.{i}", down, GroupDeconv(*grouping, each, cout, tree.head.kernel, i == 0))
+        each, down = cout, down // 2
+    yield Part("heatmaps", down, LaneHeatmapConv(tree.lanes, cout, joints))
 
 
 def chain(blocks: Any, x: Any) -> Any:
