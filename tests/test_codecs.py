@@ -32,14 +32,12 @@ def test_what_is_encoded_comes_back(codec, size, stride, share, sigma):
     """Every joint between the middles of the outermost pixels, in inputs that the heatmap divides or not."""
     input_size = tuple(round(count * stride) for count in size)
     x, y = grids(codec, input_size, size)
-    places = [
-        (x.first + x.step * (size[1] - 1) * across, y.first + y.step * (size[0] - 1) * down) for across, down in share
-    ]
+    places = [(x[0] + x[1] * (size[1] - 1) * across, y[0] + y[1] * (size[0] - 1) * down) for across, down in share]
     joints = torch.tensor([[(*place, 2.0) for place in places]])
     heatmaps, asked = encode(joints, input_size, size, CODECS[codec], sigma)
     assert asked.all()
     found = decode_heatmaps(heatmaps, input_size, CODECS[codec])
-    off = (found[..., :2] - joints[..., :2]).abs() / torch.tensor([x.step, y.step])
+    off = (found[..., :2] - joints[..., :2]).abs() / torch.tensor([x[1], y[1]])
     assert off.max() <= LIMIT[codec] + ERROR
     assert found[..., 2].min() > 0.5
 
@@ -50,10 +48,10 @@ def test_a_joint_in_the_outermost_half_pixel_comes_back(codec):
     size, input_size = (16, 12), (64, 48)
     x, y = grids(codec, input_size, size)
     for beyond in (0.1, 0.3, 0.49):
-        place = (x.first + x.step * (11 + beyond), y.first - y.step * beyond)
+        place = (x[0] + x[1] * (11 + beyond), y[0] - y[1] * beyond)
         joints = torch.tensor([[[*place, 1.0]]])
         found = decode_heatmaps(*_maps(joints, input_size, size, codec))
-        off = (found[..., :2] - joints[..., :2]).abs() / torch.tensor([x.step, y.step])
+        off = (found[..., :2] - joints[..., :2]).abs() / torch.tensor([x[1], y[1]])
         assert off.max() <= LIMIT[codec] + ERROR
 
 
@@ -77,7 +75,7 @@ def pair(size, codec, share):
     """A joint's place across and down as shares of the heatmap, in a picture and in the mirrored one."""
     input_size = (4 * size[0], 4 * size[1])
     x, y = grids(codec, input_size, size)
-    place = (x.first + x.step * (size[1] - 1) * share[0], y.first + y.step * (size[0] - 1) * share[1])
+    place = (x[0] + x[1] * (size[1] - 1) * share[0], y[0] + y[1] * (size[0] - 1) * share[1])
     return torch.tensor([[(*place, 2.0)], [(input_size[1] - place[0], place[1], 2.0)]]), input_size
 
 
@@ -99,7 +97,7 @@ def test_the_published_grid_needs_the_shift(size, share):
     heatmaps, _ = encode(joints, input_size, size, exact)
     unshifted, shifted = (mirrored_back(heatmaps[1:], [0], exact._replace(shift=shift)) for shift in (False, True))
     found = decode_heatmaps(torch.cat([heatmaps[:1], unshifted, shifted]), input_size, exact)[:, 0, 0]
-    step = exact.grid(input_size[1], size[1]).step
+    step = exact.grid(input_size[1], size[1])[1]
     assert ((found[1:] - found[0]) / step).tolist() == pytest.approx([-0.75, 0.25], abs=0.02)
 
 
@@ -137,8 +135,8 @@ def test_noise_and_flat_maps_stay_near_their_largest_pixel():
             found = decode_heatmaps(maps, size, codec)
             top = maps.flatten(2).argmax(2)
             grid_x, grid_y = codec.grid(size[1], width), codec.grid(size[0], height)
-            assert ((found[..., 0] - grid_x.first) / grid_x.step - top % width).abs().max() <= 1.001
-            assert ((found[..., 1] - grid_y.first) / grid_y.step - top // width).abs().max() <= 1.001
+            assert ((found[..., 0] - grid_x[0]) / grid_x[1] - top % width).abs().max() <= 1.001
+            assert ((found[..., 1] - grid_y[0]) / grid_y[1] - top // width).abs().max() <= 1.001
             assert torch.equal(found[..., 2], maps.amax((2, 3)))
 
 

@@ -95,7 +95,7 @@ def search(
         )
         if ready.needs_boxes:
             console.out(
-                f"a picture has {ready.workload.number} people ({ready.people}), each a run of a top-down network"
+                f"a top-down network runs {ready.workload.number} times a picture: for each in it ({ready.people})"
             )
         if dry_run:
             console.out("nothing was written")

@@ -13,6 +13,7 @@ import torch
 from litepose_nas import costs, devices, files, weights
 from litepose_nas.budget import Budget, Limit
 from litepose_nas.costs import Cost
+from litepose_nas.data.dataset import subjects
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.pose.topdown import TopDown
@@ -339,7 +340,7 @@ def people_in(trained: Run, source: Source, most: int, boxes: DetectionsFile | N
     count = len(heldout)
     if not looked:
         raise UserError(f"{source.name}: nobody has a box in {count} held-out pictures; say how many with --people")
-    whose = f"boxes of {boxes.path}" if boxes else "people"
+    whose = f"boxes of {boxes.path}" if boxes else subjects(heldout.dataset.category)
     return Fraction(looked, count), f"the mean: {looked} {whose} in {count} held-out pictures"
 
 
