@@ -12,15 +12,15 @@ from litepose_nas.errors import UserError
 LARGEST = 1 << 20  # bytes; an architecture takes a few thousand
 
 
-def read(path: str | Path, expected: str) -> Any:
+def read(path: str | Path, expected: str, largest: int = LARGEST) -> Any:
     """Return the data in a JSON file; `expected` says in a few words what the file should have been."""
     try:
         with open(path, "rb") as file:
-            raw = file.read(LARGEST + 1)
+            raw = file.read(largest + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
-    if len(raw) > LARGEST:
-        raise UserError(f"{path}: larger than {LARGEST >> 20} MB; expected {expected}")
+    if len(raw) > largest:
+        raise UserError(f"{path}: larger than {largest >> 20} MB; expected {expected}")
     try:
         return parse(raw.decode("utf-8-sig"), str(path), expected)
     except UnicodeDecodeError as error:

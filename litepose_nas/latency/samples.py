@@ -1,0 +1,169 @@
+"""samples.json: networks of one or more spaces, and how many milliseconds each took in one runtime on one device."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from litepose_nas import files
+from litepose_nas.errors import UserError
+from litepose_nas.formats import json_file
+from litepose_nas.formats.json_file import short
+from litepose_nas.formats.subnet_file import check_joints
+from litepose_nas.space import Arch, Space
+
+KIND, VERSION = "latency samples", 1
+MOST_NOISE = 0.05  # above it nothing is promised from such samples
+LARGEST = 64 << 20  # bytes of such a file: a network takes about one thousand
+EXPECTED = "a file that `litepose-nas latency measure` wrote"
+RANDOM, EXTREME, ANCHOR = ROLES = ("random", "extreme", "anchor")
+
+
+class Sample(NamedTuple):
+    """One network, asked in several rounds for the time of one picture."""
+
+    arch: Arch
+    ms: float  # the least of all rounds
+    median_ms: float
+    rounds: int
+    role: str  # an anchor is a network that is asked beside all others, to show the noise
+    cpu_ms: float | None = None  # processor time of a call, the least: what is left where others use the machine too
+
+
+class Samples(NamedTuple):
+    """What was measured in one runtime on one device: never a mixture."""
+
+    device: Mapping[str, Any]  # processor, cores, system, and what else is known
+    runtime: str
+    runtime_version: str
+    threads: int
+    dtype: str
+    batch: int
+    joints: int
+    noise: float  # the median relative spread of the anchors between rounds
+    samples: Sequence[Sample]
+
+    @property
+    def spaces(self) -> dict[str, Space]:
+        """The spaces of the networks by name, in the order in which they come."""
+        return {sample.arch.space.name: sample.arch.space for sample in self.samples}
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the device was too restless for any promise."""
+        return not self.noise <= MOST_NOISE
+
+    def to_json(self) -> dict[str, Any]:
+        spaces = self.spaces
+        fields = self._asdict()
+        rows = fields.pop("samples")
+        fields["device"] = dict(self.device)
+        described = {name: {"tree": json.loads(s.source), "digest": digest(s)} for name, s in spaces.items()}
+        return {"kind": KIND, "version": VERSION, **fields, "spaces": described, "samples": list(map(_row, rows))}
+
+
+def digest(space: Space) -> str:
+    """The fingerprint of a space's choices, whatever it is called and whatever is said about it."""
+    tree = {key: value for key, value in json.loads(space.source).items() if key != "about"}
+    return hashlib.sha256(json.dumps(tree).encode()).hexdigest()
+
+
+def write(path: str | Path, samples: Samples) -> None:
+    """Write a samples.json, one network a line."""
+    data = samples.to_json()
+    rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in data.pop("samples"))
+    head = json.dumps(data, indent=1, allow_nan=False)[:-2]
+    with files.replacing(path) as temporary:
+        temporary.write_text(f'{head},\n "samples": [\n  {rows}\n ]\n}}\n', encoding="utf-8")
+
+
+def read(path: str | Path) -> Samples:
+    return from_json(json_file.read(path, EXPECTED, LARGEST), str(path))
+
+
+def from_json(data: Any, where: str) -> Samples:
+    """What the data of a samples.json says; `where` begins every error."""
+    if not isinstance(data, dict) or data.get("kind") != KIND:
+        found = data.get("kind") if isinstance(data, dict) else data
+        raise UserError(f"{where}: expected {EXPECTED}, got {short(found)}")
+    if data.get("version") != VERSION:
+        version = short(data.get("version"))
+        raise UserError(f"{where}: {KIND} of version {version}, this program reads {VERSION}; update one of the two")
+    spaces = {name: _space(name, tree, where) for name, tree in _of(data, "spaces", dict, where).items()}
+    return Samples(
+        _of(data, "device", dict, where),
+        _of(data, "runtime", str, where),
+        _of(data, "runtime_version", str, where),
+        _of(data, "threads", int, where),
+        _of(data, "dtype", str, where),
+        _of(data, "batch", int, where),
+        check_joints(data.get("joints"), where),
+        _number(data, "noise", where, least=0.0),
+        [_sample(row, spaces, f"{where}: samples.{i}") for i, row in enumerate(_of(data, "samples", list, where))],
+    )
+
+
+def _row(sample: Sample) -> dict[str, Any]:
+    arch = sample.arch
+    measured = {key: value for key, value in sample._asdict().items() if key != "arch"}
+    row = {"space": arch.space.name, "arch": arch.to_dict(), "input": list(arch.input), **measured}
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _sample(row: Any, spaces: Mapping[str, Space], where: str) -> Sample:
+    if not isinstance(row, dict):
+        raise UserError(f"{where}: expected a mapping, got {short(row)}")
+    name = _of(row, "space", str, where)
+    if name not in spaces:
+        raise UserError(f"{where}: space {name!r} is not among `spaces` of the file; measure again")
+    try:
+        arch = spaces[name].arch(_of(row, "arch", dict, where))
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    if row.get("input") != list(arch.input):
+        raise UserError(
+            f"{where}: input is {short(row.get('input'))}, but its resolution means {list(arch.input)}; measure again"
+        )
+    role = _of(row, "role", str, where)
+    if role not in ROLES:
+        raise UserError(f"{where}: role: expected one of {', '.join(ROLES)}, got {short(role)}")
+    return Sample(
+        arch,
+        _number(row, "ms", where),
+        _number(row, "median_ms", where),
+        _of(row, "rounds", int, where),
+        role,
+        None if row.get("cpu_ms") is None else _number(row, "cpu_ms", where, least=0.0),
+    )
+
+
+def _space(name: str, described: Any, where: str) -> Space:
+    where = f"{where}: spaces.{short(name)[1:-1]}"
+    if not isinstance(described, dict):
+        raise UserError(f"{where}: expected a mapping with `tree` and `digest`, got {short(described)}")
+    try:
+        space = Space(_of(described, "tree", dict, where), name)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
+    if digest(space) != described.get("digest"):
+        raise UserError(f"{where}: its choices are not those that were measured, for the digest differs; measure again")
+    return space
+
+
+def _of(data: Mapping[str, Any], key: str, kind: type, where: str) -> Any:
+    value = data.get(key)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        words = {dict: "a mapping", list: "a list", str: "text", int: "a whole number"}[kind]
+        raise UserError(f"{where}: {key}: expected {words}, got {short(value)}")
+    return value
+
+
+def _number(data: Mapping[str, Any], key: str, where: str, least: float = 1e-9) -> float:
+    value = data.get(key)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (math.isfinite(value) and value >= least):
+        raise UserError(f"{where}: {key}: expected a number above zero, got {short(value)}")
+    return float(value)
