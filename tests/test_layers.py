@@ -18,7 +18,7 @@ ORDER = [
     {"data", "executors", "families", "runs"},
     {"metrics", "pose", "space", "synthetic"},
     {"costs", "doctor", "inference", "network"},
-    {"budget", "formats", "supernet"},
+    {"budget", "formats", "plan_files", "supernet"},
     {"latency", "resolve", "train"},
     {"api", "search", "weights"},
     {"importers", "report", "runtimes"},
@@ -31,7 +31,19 @@ RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 LONGEST_CHAIN = 14
 NO_TORCH = {
     *("errors", "resources", "files", "optional", "space_file", "task_kind", "runs", "blocks", "families", "space"),
-    *("costs", "budget", "formats", "executors", "search", "report", "resolve", "metrics", "latency", "cli"),
+    *(
+        "costs",
+        "budget",
+        "formats",
+        "executors",
+        "search",
+        "report",
+        "resolve",
+        "metrics",
+        "latency",
+        "plan_files",
+        "cli",
+    ),
 }
 # Those that know pictures and poses, and those that know networks, do not know each other.
 PICTURES = {"data", "pose", "synthetic", "metrics", "inference"}

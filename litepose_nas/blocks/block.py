@@ -28,6 +28,9 @@ class Block(Protocol):
     Its fields are the axes its tensors have, never quotients of them: the largest block of a supernet is the
     field-by-field maximum. Where a supernet keeps more than the largest block has, or keeps it in another arrangement,
     the block has `store()`, which returns that module.
+
+    With `emit(graph, *inputs)` (see graph.py) a block says its operations to runtimes: the files of a network of such
+    blocks are written in a moment, those of others by torch's exporter.
     """
 
     def ops(self, h: int, w: int) -> list[Op]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape
+from litepose_nas.blocks.graph import RELU, Feature, Graph
 from litepose_nas.blocks.ops import Op, conv
 
 
@@ -29,6 +30,10 @@ class ConcatConv(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
+
+    def emit(self, graph: Graph, first: Feature, second: Feature) -> Feature:
+        bands = graph.conv(first, "first", self.cout, self.kernel), graph.conv(second, "second", self.cout, self.kernel)
+        return graph.batch_norm(graph.add(bands[0], bands[1]), "bn", RELU if self.act else "")
 
     def build(self) -> Module:
         from litepose_nas.blocks.concat_torch import ConcatConvModule

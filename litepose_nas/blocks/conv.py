@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
+from litepose_nas.blocks.graph import RELU6, Feature, Graph
 from litepose_nas.blocks.ops import Op, conv
 
 
@@ -31,6 +32,12 @@ class MBConv(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        y = graph.conv_bn(x, "expand", self.mid, act=RELU6)
+        y = graph.conv_bn(y, "dw", self.mid, self.kernel, self.stride, self.mid, act=RELU6)
+        y = graph.conv_bn(y, "project", self.cout)
+        return graph.add(x, y) if self.residual else y
 
     def build(self) -> Module:
         """A mapped one carries the map of its own kernel size."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape
+from litepose_nas.blocks.graph import RELU, Feature, Graph
 from litepose_nas.blocks.groups import LaneGroups
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, deconv, flow, maybe
 
@@ -21,6 +22,9 @@ class Deconv(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.deconv(x, "up.conv", self.cout, self.kernel, norm="up.bn", act=RELU)
 
     def build(self) -> Module:
         from litepose_nas.blocks.deconv_torch import DeconvModule
@@ -39,6 +43,9 @@ class HeatmapConv(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.conv(x, "conv", self.cout, bias=True)
 
     def build(self) -> Module:
         from litepose_nas.blocks.deconv_torch import HeatmapConvModule
@@ -73,6 +80,11 @@ class GroupDeconv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.grouping.lanes * self.cout, 2 * h, 2 * w
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        lanes = self.grouping.lanes
+        x = graph.deal(x, lanes) if self.plain else x
+        return graph.deconv(x, "conv", lanes * self.cout, self.kernel, self.grouping.groups, "bn", RELU)
+
     def build(self) -> Module:
         from litepose_nas.blocks.deconv_torch import GroupDeconvModule
 
@@ -96,6 +108,9 @@ class LaneHeatmapConv(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.conv(x, "", self.cout, bias=True)
 
     def build(self) -> Module:
         from litepose_nas.blocks.groups_torch import LanePointwise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape
+from litepose_nas.blocks.graph import RELU, Feature, Graph
 from litepose_nas.blocks.ops import Op, conv, deconv
 
 
@@ -26,6 +27,11 @@ class FusionDeconv(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
+
+    def emit(self, graph: Graph, refined: Feature, raw: Feature) -> Feature:
+        one = graph.deconv(refined, "refined", self.cout, self.kernel)
+        other = graph.deconv(raw, "raw", self.cout, self.kernel)
+        return graph.batch_norm(graph.add(one, other), "bn", RELU)
 
     def build(self) -> Module:
         from litepose_nas.blocks.fusion_torch import FusionDeconvModule
@@ -52,6 +58,13 @@ class FusionHead(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
+
+    def emit(self, graph: Graph, refined: Feature, raw: Feature) -> Feature:
+        one, other = (
+            graph.conv(graph.conv_bn(x, f"{path}.dw", c, self.kernel, 1, c, RELU), f"{path}.project", self.cout)
+            for x, path, c in ((refined, "refined", self.refined), (raw, "raw", self.raw))
+        )
+        return graph.add(one, other)
 
     def build(self) -> Module:
         from litepose_nas.blocks.fusion_torch import FusionHeadModule

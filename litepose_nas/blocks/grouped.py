@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
+from litepose_nas.blocks.graph import GATE, HSWISH, RELU, Feature, Graph
 from litepose_nas.blocks.groups import LaneGroups
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow, linear, norm
 
@@ -47,6 +48,13 @@ class GroupedBottleneck(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        mid = self.grouping.lanes * self.mid
+        y = graph.conv_bn(x, "reduce", mid, act=RELU)
+        y = graph.conv_bn(y, "spatial", mid, self.kernel, self.stride, self.grouping.groups, RELU)
+        y = emit_context(graph, graph.conv_bn(y, "restore", self.cout), "context", self.hidden)
+        return graph.add(y, graph.conv_bn(x, "project", self.cout, 1, self.stride) if self.project else x, RELU)
 
     def build(self) -> Module:
         from litepose_nas.blocks.grouped_torch import GroupedBottleneckModule
@@ -98,6 +106,13 @@ class GroupedInvertedResidual(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        mid, act = self.grouping.lanes, HSWISH if self.hswish else RELU
+        y = graph.conv_bn(x, "expand", mid, act=act) if self.expands else x
+        y = graph.conv_bn(y, "spatial", mid, self.kernel, self.stride, self.grouping.groups, act)
+        y = graph.conv_bn(emit_gate(graph, y, "gate", self.hidden), "project", self.cout)
+        return graph.add(x, y) if self.residual else y
+
     def build(self) -> Module:
         from litepose_nas.blocks.grouped_torch import GroupedInvertedResidualModule
 
@@ -148,6 +163,23 @@ def gate(x: str, channels: Any, hidden: Any, h: int, w: int) -> list[Step]:
         Step("gate", channels, up._replace(params=up.params + channels * on), ("squeezed",)),
         Step("attended", channels * h * w, COPY, (x, "gate")),
     ]
+
+
+def emit_context(graph: Graph, x: Feature, path: str, hidden: int) -> Feature:
+    """The feature with its global context added."""
+    if not hidden:
+        return x
+    found = graph.total(graph.mul(x, graph.softmax(graph.conv(x, f"{path}.mask", 1, bias=True))))
+    found = graph.layer_norm(graph.linear(found, f"{path}.down", hidden), f"{path}.norm", RELU)
+    return graph.add(x, graph.linear(found, f"{path}.up", x.shape[0]))
+
+
+def emit_gate(graph: Graph, x: Feature, path: str, hidden: int) -> Feature:
+    """The feature with every channel gated."""
+    if not hidden:
+        return x
+    found = graph.linear(graph.mean(x), f"{path}.down", hidden, RELU)
+    return graph.mul(x, graph.linear(found, f"{path}.up", x.shape[0], GATE))
 
 
 def _off(hidden: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
+from litepose_nas.blocks.graph import HSWISH, RELU, Feature, Graph
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
 
 
@@ -26,6 +27,11 @@ class Stem(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2), ceil_div(w, 2)
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        x = graph.conv_bn(x, "conv", self.mid, 3, 2, act=RELU)
+        x = graph.conv_bn(x, "dw", self.mid, 3, 1, self.mid, act=RELU)
+        return graph.conv_bn(x, "project", self.cout)
+
     def build(self) -> Module:
         from litepose_nas.blocks.stem_torch import StemModule
 
@@ -45,6 +51,9 @@ class StemConv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2), ceil_div(w, 2)
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.conv_bn(x, "conv", self.cout, self.kernel, 2, act=HSWISH if self.hswish else RELU)
+
     def build(self) -> Module:
         from litepose_nas.blocks.stem_torch import StemConvModule
 
@@ -62,6 +71,9 @@ class MaxPool(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.channels, ceil_div(h, 2), ceil_div(w, 2)
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.max_pool(x)
 
     def build(self) -> Module:
         from torch import nn

@@ -1,0 +1,86 @@
+"""Files straight from a plan compute what the network computes: torch is the judge, on the same weights."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from litepose_nas.network import build
+from litepose_nas.plan_files.ncnn_file import write_ncnn
+from litepose_nas.plan_files.network_graph import network_graph, unwritten
+from litepose_nas.plan_files.onnx_file import write_onnx
+from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
+from litepose_nas.runtimes.onnxruntime import open_onnx
+from litepose_nas.space import Space
+
+SPACES = ("litepose", "litepose-blocks", "s_vipnas_mbv3", "s_vipnas_res50", "topdown-tiny")
+
+
+def network(space, seed, joints=5):
+    """Return a random architecture and its network, with statistics and weights that do something."""
+    arch = Space.load(space).sample(random.Random(seed))
+    torch.manual_seed(seed)
+    net = build(arch, joints)
+    for module in net.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+            torch.nn.init.normal_(module.bias, 0, 0.1)
+        if isinstance(module, torch.nn.Linear):
+            torch.nn.init.normal_(module.weight, 0, 0.1)  # attention starts as nearly nothing
+    return arch, net.eval()
+
+
+def state_of(net):
+    return {name: tensor.detach().numpy() for name, tensor in with_ordinary_modules(net).state_dict().items()}
+
+
+def compared(outputs, wanted):
+    assert len(outputs) == len(wanted)
+    for output, want in zip(outputs, wanted, strict=True):
+        assert output.shape == want.shape
+        assert np.abs(output - want.numpy()).max() < 1e-4 * max(1.0, float(want.abs().max()))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("space", SPACES)
+def test_onnx_computes_what_torch_computes(space, seed, tmp_path):
+    arch, net = network(space, seed)
+    path, image = tmp_path / "net.onnx", torch.randn(1, 3, *arch.input)
+    write_onnx(network_graph(arch, 5), path, arch.space.family.outputs, state_of(net))
+    with torch.no_grad():
+        compared([output.numpy() for output in open_onnx(path, 1)(image)], net(image))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("space", SPACES)
+def test_ncnn_computes_what_torch_computes(space, seed, tmp_path):
+    ncnn = pytest.importorskip("ncnn")
+    arch, net = network(space, seed)
+    image, graph = torch.randn(1, 3, *arch.input), network_graph(arch, 5)
+    write_ncnn(graph, tmp_path / "net.param", state_of(net))
+    opened = ncnn.Net()
+    opened.opt.use_fp16_packed = opened.opt.use_fp16_storage = opened.opt.use_fp16_arithmetic = False
+    assert opened.load_param(str(tmp_path / "net.param")) == 0
+    assert opened.load_model(str(tmp_path / "net.bin")) == 0
+    extractor = opened.create_extractor()
+    extractor.input("in0", ncnn.Mat(image[0].numpy()))
+    outputs = [np.array(extractor.extract(f"out{i}")[1])[None] for i in range(len(graph.outputs))]
+    with torch.no_grad():
+        compared(outputs, net(image))
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_random_numbers_give_finite_outputs_of_their_size(space, tmp_path):
+    arch = Space.load(space).widest
+    write_onnx(network_graph(arch, 17), tmp_path / "net.onnx", arch.space.family.outputs, seed=3)
+    outputs = open_onnx(tmp_path / "net.onnx", 1)(torch.randn(1, 3, *arch.input))
+    assert all(bool(output.isfinite().all()) for output in outputs)
+    assert all(1e-3 < float(output.abs().max()) < 1e6 for output in outputs)
+
+
+def test_blocks_that_do_not_say_their_operations_are_named():
+    assert unwritten(Space.load("litepose").widest.plan(17)) == []
+    assert unwritten(Space.load("mobilevitpose").widest.plan(17))
