@@ -7,7 +7,7 @@ import pytest
 
 from litepose_nas.errors import UserError
 from litepose_nas.latency import samples as samples_file
-from litepose_nas.latency.samples import Sample, Samples, digest
+from litepose_nas.latency.samples import LatencySample, LatencySamples, digest
 from litepose_nas.space import Space
 
 
@@ -17,9 +17,9 @@ def made():
         space = Space.load(name)
         for role in samples_file.ROLES:
             ms = rng.uniform(1, 50)
-            rows.append(Sample(space.sample(rng), ms, 1.1 * ms, 7, role, None if role == "random" else 0.9 * ms))
+            rows.append(LatencySample(space.sample(rng), ms, 1.1 * ms, 7, role, None if role == "random" else 0.9 * ms))
     device = {"processor": "simulated", "cores": 2, "system": "Linux"}
-    return Samples(device, "onnxruntime", "1.0", 1, "fp32", 1, 17, 0.013, rows)
+    return LatencySamples(device, "onnxruntime", "1.0", 1, "fp32", 1, 17, 0.013, rows)
 
 
 def test_what_is_written_is_read_back(tmp_path):

@@ -49,7 +49,7 @@ NO_TORCH = {
 PICTURES = {"data", "pose", "synthetic", "metrics", "inference"}
 NETWORKS = {
     *("blocks", "families", "space", "costs", "budget", "formats", "network", "store", "supernet", "weights", "api"),
-    *("resolve", "rewrites", "runtimes", "exporters", "importers"),
+    *("resolve", "rewrites", "runtimes", "exporters", "importers", "plan_files", "latency"),
 }
 
 

@@ -23,7 +23,7 @@ EXPECTED = "a file that `litepose-nas latency measure` wrote"
 RANDOM, EXTREME, ANCHOR = ROLES = ("random", "extreme", "anchor")
 
 
-class Sample(NamedTuple):
+class LatencySample(NamedTuple):
     """One network, asked in several rounds for the time of one picture."""
 
     arch: Arch
@@ -34,7 +34,7 @@ class Sample(NamedTuple):
     cpu_ms: float | None = None  # processor time of a call, the least: what is left where others use the machine too
 
 
-class Samples(NamedTuple):
+class LatencySamples(NamedTuple):
     """What was measured in one runtime on one device: never a mixture."""
 
     device: Mapping[str, Any]  # processor, cores, system, and what else is known
@@ -45,7 +45,7 @@ class Samples(NamedTuple):
     batch: int
     joints: int
     noise: float  # the median relative spread of the anchors between rounds
-    samples: Sequence[Sample]
+    samples: Sequence[LatencySample]
 
     @property
     def spaces(self) -> dict[str, Space]:
@@ -72,7 +72,7 @@ def digest(space: Space) -> str:
     return hashlib.sha256(json.dumps(tree).encode()).hexdigest()
 
 
-def write(path: str | Path, samples: Samples) -> None:
+def write(path: str | Path, samples: LatencySamples) -> None:
     """Write a samples.json, one network a line."""
     data = samples.to_json()
     rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in data.pop("samples"))
@@ -81,11 +81,11 @@ def write(path: str | Path, samples: Samples) -> None:
         temporary.write_text(f'{head},\n "samples": [\n  {rows}\n ]\n}}\n', encoding="utf-8")
 
 
-def read(path: str | Path) -> Samples:
+def read(path: str | Path) -> LatencySamples:
     return from_json(json_file.read(path, EXPECTED, LARGEST), str(path))
 
 
-def from_json(data: Any, where: str) -> Samples:
+def from_json(data: Any, where: str) -> LatencySamples:
     """What the data of a samples.json says; `where` begins every error."""
     if not isinstance(data, dict) or data.get("kind") != KIND:
         found = data.get("kind") if isinstance(data, dict) else data
@@ -94,7 +94,7 @@ def from_json(data: Any, where: str) -> Samples:
         version = short(data.get("version"))
         raise UserError(f"{where}: {KIND} of version {version}, this program reads {VERSION}; update one of the two")
     spaces = {name: _space(name, tree, where) for name, tree in _of(data, "spaces", dict, where).items()}
-    return Samples(
+    return LatencySamples(
         _of(data, "device", dict, where),
         _of(data, "runtime", str, where),
         _of(data, "runtime_version", str, where),
@@ -107,14 +107,14 @@ def from_json(data: Any, where: str) -> Samples:
     )
 
 
-def _row(sample: Sample) -> dict[str, Any]:
+def _row(sample: LatencySample) -> dict[str, Any]:
     arch = sample.arch
     measured = {key: value for key, value in sample._asdict().items() if key != "arch"}
     row = {"space": arch.space.name, "arch": arch.to_dict(), "input": list(arch.input), **measured}
     return {key: value for key, value in row.items() if value is not None}
 
 
-def _sample(row: Any, spaces: Mapping[str, Space], where: str) -> Sample:
+def _sample(row: Any, spaces: Mapping[str, Space], where: str) -> LatencySample:
     if not isinstance(row, dict):
         raise UserError(f"{where}: expected a mapping, got {short(row)}")
     name = _of(row, "space", str, where)
@@ -131,7 +131,7 @@ def _sample(row: Any, spaces: Mapping[str, Space], where: str) -> Sample:
     role = _of(row, "role", str, where)
     if role not in ROLES:
         raise UserError(f"{where}: role: expected one of {', '.join(ROLES)}, got {short(role)}")
-    return Sample(
+    return LatencySample(
         arch,
         _number(row, "ms", where),
         _number(row, "median_ms", where),
