@@ -3,14 +3,15 @@
 import json
 import random
 
+import numpy as np
 import pytest
 import torch
 
 from litepose_nas import Space, Subnet, UserError, build, save
 from litepose_nas.exporters.onnx import to_onnx
 from litepose_nas.exporters.parity import compare
-from litepose_nas.runtimes.onnxruntime import open_onnx
-from litepose_nas.runtimes.torch import open_weights
+from litepose_nas.runtimes import onnxruntime
+from litepose_nas.runtimes import torch as torch_runtime
 
 onnx = pytest.importorskip("onnx")
 NAMES = ("heatmaps_tags", "heatmaps")
@@ -33,7 +34,7 @@ def check(space, seed, tmp_path):
     parity = to_onnx(net, path, (96, 64), NAMES, {"joints": 17})
     assert set(parity.difference) == {1, 3}
     assert parity.scale > 0.1
-    assert max(compare(net, open_onnx(path), (96, 64), (1, 2, 5)).difference.values()) < 1e-4
+    assert max(compare(net, onnxruntime.open_session(path), (96, 64), (1, 2, 5)).difference.values()) < 1e-4
     return path
 
 
@@ -63,10 +64,11 @@ def test_both_runtimes_open_a_file_with_a_number_of_threads(tmp_path):
     net = trained_looking(arch)
     save(net, tmp_path / "net.safetensors", Subnet(arch, 17, {}))
     to_onnx(net, tmp_path / "net.onnx", (64, 64), NAMES, {})
-    image, threads = torch.randn(2, 3, 64, 64), torch.get_num_threads()
-    sessions = open_weights(tmp_path / "net.safetensors", threads=2), open_onnx(tmp_path / "net.onnx", threads=2)
-    for torchs, other in zip(*(session(image) for session in sessions), strict=True):
-        torch.testing.assert_close(torchs, other, rtol=1e-4, atol=1e-4)
+    image, threads = torch.randn(2, 3, 64, 64).numpy(), torch.get_num_threads()
+    one = torch_runtime.open_session(tmp_path / "net.safetensors", threads=2)
+    other = onnxruntime.open_session(tmp_path / "net.onnx", threads=2)
+    for wanted, output in zip(one(image), other(image), strict=True):
+        np.testing.assert_allclose(output, wanted, rtol=1e-4, atol=1e-4)
     assert torch.get_num_threads() == threads
 
 

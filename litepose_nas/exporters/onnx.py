@@ -18,7 +18,7 @@ from litepose_nas.exporters.parity import Parity, compare, shape_of
 from litepose_nas.files import replacing
 from litepose_nas.optional import need
 from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
-from litepose_nas.runtimes.onnxruntime import open_onnx
+from litepose_nas.runtimes.onnxruntime import open_session
 
 
 def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Sequence[str], meta: dict) -> Parity:
@@ -44,7 +44,7 @@ def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Seq
         onnx.helper.set_model_props(model, {"litepose_nas": json.dumps(meta)})
         onnx.checker.check_model(model)
         onnx.save(model, str(temporary))
-        parity = compare(net, open_onnx(temporary), input)
+        parity = compare(net, open_session(temporary), input)
         parity.check(path, "ONNX Runtime")
     return parity
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
+import numpy as np
 from torch import nn
 
 from litepose_nas.errors import UserError
 from litepose_nas.runtimes.base import Session
-from litepose_nas.runtimes.torch import session_of
+from litepose_nas.runtimes.torch import TorchSession
 
 TOLERANCE = 1e-4
 
@@ -37,20 +37,20 @@ def shape_of(input: tuple[int, ...]) -> tuple[int, ...]:
 
 def compare(net: nn.Module, session: Session, input: tuple[int, ...], batches: Sequence[int] = (1, 3)) -> Parity:
     """Run both on random pictures."""
-    reference, draw = session_of(net), torch.Generator().manual_seed(0)
+    reference, draw = TorchSession(net), np.random.default_rng(0)
     difference, scale = {}, 0.0
     for batch in batches:
-        image = torch.randn(batch, *shape_of(input), generator=draw)
+        image = draw.standard_normal((batch, *shape_of(input)), np.float32)
         wanted = reference(image)
-        if not all(output.isfinite().all() for output in wanted):
+        if not all(np.isfinite(output).all() for output in wanted):
             raise UserError(
                 "the network's outputs are not finite numbers; are its weights from a training that diverged?"
             )
-        difference[batch] = max(float((a - b).abs().max()) for a, b in zip(session(image), wanted, strict=True))
-        scale = max(scale, *(float(output.abs().max()) for output in wanted))
+        difference[batch] = max(float(np.abs(a - b).max()) for a, b in zip(session(image), wanted, strict=True))
+        scale = max(scale, *(float(np.abs(output).max()) for output in wanted))
     return Parity(difference, scale)
 
 
 def output_names(net: nn.Module, input: tuple[int, int], names: Sequence[str]) -> tuple[str, ...]:
     """The names of the outputs that a network has: some networks of a family leave out the last ones."""
-    return tuple(names[: len(session_of(net)(torch.zeros(1, 3, *input)))])
+    return tuple(names[: len(TorchSession(net)(np.zeros((1, 3, *input), np.float32)))])

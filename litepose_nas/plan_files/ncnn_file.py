@@ -66,7 +66,7 @@ class _Layers:
         if node.kind == "layer_norm":
             assert numbers is not None
             assert numbers.bias is not None
-            self._write(*numbers)
+            self._write(numbers.weight, numbers.bias)
             return self._act(node.act, self._add(f"LayerNorm 0={node.shape[0]} 1={EPSILON} 2=1", x))
         if node.kind in ("add", "mul"):
             x[1] = self._as_map(x[1], node.inputs[1])

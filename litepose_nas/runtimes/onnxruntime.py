@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-from litepose_nas.optional import need
-from litepose_nas.runtimes.base import Session
+    import numpy as np
 
 
-def open_onnx(path: str | Path, threads: int | None = None) -> Session:
-    ort = need("onnxruntime", "export")
+def version() -> str:
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
+def open_session(path: str | Path, threads: int | None = None) -> OnnxSession:
+    import onnxruntime as ort
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or 0  # 0: a thread for each core
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    (image,) = (each.name for each in session.get_inputs())
-    return lambda batch: [torch.from_numpy(output) for output in session.run(None, {image: batch.numpy()})]
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return OnnxSession(ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]))
+
+
+class OnnxSession:
+    keeps_time = False
+
+    def __init__(self, session: Any):
+        self._session = session
+        (self._image,) = (each.name for each in session.get_inputs())
+
+    def __call__(self, batch: np.ndarray) -> Sequence[np.ndarray]:
+        outputs: Sequence[np.ndarray] = self._session.run(None, {self._image: batch})
+        return outputs
+
+    def ready(self, batch: np.ndarray) -> Callable[[], Any]:
+        run, feed = self._session.run, {self._image: batch}
+        return lambda: run(None, feed)

@@ -1,26 +1,40 @@
-"""Torch itself: what the other runtimes are compared with."""
+"""Torch itself, on the processor: what the other runtimes are compared with. It needs the whole of this project."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from litepose_nas import devices, weights
-from litepose_nas.runtimes.base import Session
 
 
-def open_weights(path: str | Path, threads: int | None = None) -> Session:
-    return session_of(weights.load(path), threads)
+def version() -> str:
+    return str(torch.__version__)
 
 
-def session_of(net: nn.Module, threads: int | None = None) -> Session:
-    net = net.eval()
+def open_session(path: str | Path, threads: int | None = None) -> TorchSession:
+    return TorchSession(weights.load(path), threads)
 
-    def run(batch: Tensor) -> Sequence[Tensor]:
-        with torch.no_grad(), devices.threads(threads or torch.get_num_threads()):
-            return net(batch)
 
-    return run
+class TorchSession:
+    keeps_time = False
+
+    def __init__(self, net: nn.Module, threads: int | None = None):
+        self._net, self._threads = net.eval(), threads
+
+    def __call__(self, batch: np.ndarray) -> Sequence[np.ndarray]:
+        return [output.numpy() for output in self.ready(batch)()]
+
+    def ready(self, batch: np.ndarray) -> Callable[[], Any]:
+        image = torch.from_numpy(batch)
+
+        def run() -> Any:
+            with torch.no_grad(), devices.threads(self._threads or torch.get_num_threads()):
+                return self._net(image)
+
+        return run

@@ -1,0 +1,91 @@
+"""Files of untrained networks, to be measured: from the plan where the blocks say their operations, else from torch.
+
+Weights are random but finite: no runtime here is faster or slower for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from litepose_nas.errors import UserError
+from litepose_nas.plan_files.ncnn_file import write_ncnn
+from litepose_nas.plan_files.network_graph import network_graph, unwritten
+from litepose_nas.plan_files.onnx_file import write_onnx
+from litepose_nas.space import Arch
+
+if TYPE_CHECKING:
+    from litepose_nas.network import Network
+
+
+class MeasuredFormat(NamedTuple):
+    """`write` takes an architecture, its joints and the file; `slow` says, for a space, why a file takes long."""
+
+    suffix: str
+    write: Callable[[Arch, int, Path], None]
+    slow: Callable[[Arch, int], str]
+
+
+def _onnx(arch: Arch, joints: int, path: Path) -> None:
+    if not unwritten(arch.plan(joints)):
+        write_onnx(network_graph(arch, joints), path, arch.space.family.outputs)
+        return
+    from litepose_nas.exporters.onnx import to_onnx
+    from litepose_nas.exporters.parity import output_names
+
+    net = _network(arch, joints)
+    to_onnx(net, path, arch.input, output_names(net, arch.input, arch.space.family.outputs), {})
+
+
+def _ncnn(arch: Arch, joints: int, path: Path) -> None:
+    if missing := unwritten(arch.plan(joints)):
+        raise UserError(
+            f"{arch.space.name}: no files for ncnn, for it lacks operations of {', '.join(missing)}; "
+            "choose another --runtime"
+        )
+    write_ncnn(network_graph(arch, joints), path)
+
+
+def _weights(arch: Arch, joints: int, path: Path) -> None:
+    from litepose_nas import weights
+    from litepose_nas.formats.subnet_file import Subnet
+
+    weights.save(_network(arch, joints), path, Subnet(arch, joints))
+
+
+def _tflite(arch: Arch, joints: int, path: Path) -> None:
+    import torch
+
+    from litepose_nas.optional import need
+    from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
+
+    converter = need("litert_torch", "litert")
+    net, image = with_ordinary_modules(_network(arch, joints)), torch.zeros(1, 3, *arch.input)
+    with torch.no_grad():
+        outputs = list(range(len(net(image))))
+    last = converter.to_channel_last_io(net, args=[0], outputs=outputs).eval()
+    converter.convert(last, (image.permute(0, 2, 3, 1).contiguous(),)).export(str(path))
+
+
+def _network(arch: Arch, joints: int) -> Network:
+    import torch
+
+    from litepose_nas.network import build
+
+    torch.manual_seed(0)
+    return build(arch, joints).eval()
+
+
+def _through_torch(arch: Arch, joints: int) -> str:
+    missing = unwritten(arch.plan(joints))
+    words = f"{', '.join(missing)}: torch's exporter writes these blocks, and takes ten seconds and more a network"
+    return words if missing else ""
+
+
+MEASURED_FORMATS: Mapping[str, MeasuredFormat] = {
+    "onnx": MeasuredFormat(".onnx", _onnx, _through_torch),
+    "ncnn": MeasuredFormat(".param", _ncnn, lambda arch, joints: ""),
+    "weights": MeasuredFormat(".safetensors", _weights, lambda arch, joints: ""),
+    "tflite": MeasuredFormat(".tflite", _tflite, lambda arch, joints: "litert-torch takes 15 s a network"),
+}

@@ -1,0 +1,58 @@
+"""The runtimes of `latency measure`. A new one is a file in this folder, and a line here."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from litepose_nas.errors import UserError, nearest
+
+
+class KnownRuntime(NamedTuple):
+    """Where a runtime's code is, what it reads, and what it needs."""
+
+    name: str
+    file: str  # in this folder
+    reads: str  # a format of exporters/measured.py
+    package: str  # what is imported
+    pip: str  # what is installed for it
+    note: str = ""
+
+    @property
+    def path(self) -> Path:
+        return Path(__file__).with_name(f"{self.file}.py")
+
+    @property
+    def missing(self) -> str:
+        """What to say where its package is not installed."""
+        return f"{self.package} is not installed; get it with: pip install {self.pip}"
+
+    def check_installed(self) -> None:
+        if importlib.util.find_spec(self.package) is None:
+            raise UserError(self.missing)
+
+    def load(self) -> Any:
+        """Its module, in this process."""
+        self.check_installed()
+        return importlib.import_module(f"litepose_nas.runtimes.{self.file}")
+
+
+_ALL = (
+    KnownRuntime("onnxruntime", "onnxruntime", "onnx", "onnxruntime", "onnxruntime"),
+    KnownRuntime("openvino", "openvino", "onnx", "openvino", "openvino", "fp32, not the bf16 that it chooses itself"),
+    KnownRuntime("ncnn", "ncnn", "ncnn", "ncnn", "ncnn"),
+    KnownRuntime("litert", "litert", "tflite", "ai_edge_litert", "ai-edge-litert litert-torch"),
+    KnownRuntime("torch", "torch", "weights", "torch", "torch"),
+    KnownRuntime("torch-cuda", "torch_cuda", "weights", "torch", "torch", "timed by the GPU between two events"),
+    KnownRuntime("tensorrt", "tensorrt", "onnx", "onnxruntime", "onnxruntime-gpu", "never tried on such a machine"),
+)
+RUNTIMES: Mapping[str, KnownRuntime] = {runtime.name: runtime for runtime in _ALL}
+
+
+def runtime_of(name: str) -> KnownRuntime:
+    if name not in RUNTIMES:
+        raise UserError(f"--runtime {name!r}: {nearest(name, RUNTIMES)}")
+    return RUNTIMES[name]
