@@ -20,6 +20,7 @@ from litepose_nas.cli import (
     demo,
     doctor,
     finetune,
+    latency,
     profile,
     report,
     search,
@@ -50,6 +51,7 @@ app.command("extract")(search.extract)
 app.command("finetune")(finetune.finetune)
 app.command("evaluate")(use.evaluate)
 app.command("predict")(use.predict)
+app.add_typer(latency.app, name="latency")
 app.command("profile")(profile.profile)
 app.command("import")(weights.import_)
 app.command("export")(weights.export)

@@ -62,7 +62,7 @@ class LatencySamples(NamedTuple):
         fields = self._asdict()
         rows = fields.pop("samples")
         fields["device"] = dict(self.device)
-        described = {name: {"tree": json.loads(s.source), "digest": digest(s)} for name, s in spaces.items()}
+        described = {name: tree_of(space) for name, space in spaces.items()}
         return {"kind": KIND, "version": VERSION, **fields, "spaces": described, "samples": list(map(_row, rows))}
 
 
@@ -75,10 +75,12 @@ def digest(space: Space) -> str:
 def write(path: str | Path, samples: LatencySamples) -> None:
     """Write a samples.json, one network a line."""
     data = samples.to_json()
-    rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in data.pop("samples"))
-    head = json.dumps(data, indent=1, allow_nan=False)[:-2]
+    lines = {key: json.dumps(value, allow_nan=False) for key, value in data.items()}
+    rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in data["samples"])
+    lines["samples"] = f"[\n  {rows}\n ]"
+    body = ",\n".join(f' "{key}": {line}' for key, line in lines.items())
     with files.replacing(path) as temporary:
-        temporary.write_text(f'{head},\n "samples": [\n  {rows}\n ]\n}}\n', encoding="utf-8")
+        temporary.write_text(f"{{\n{body}\n}}\n", encoding="utf-8")
 
 
 def read(path: str | Path) -> LatencySamples:
@@ -93,7 +95,7 @@ def from_json(data: Any, where: str) -> LatencySamples:
     if data.get("version") != VERSION:
         version = short(data.get("version"))
         raise UserError(f"{where}: {KIND} of version {version}, this program reads {VERSION}; update one of the two")
-    spaces = {name: _space(name, tree, where) for name, tree in _of(data, "spaces", dict, where).items()}
+    spaces = {name: space_of(name, tree, where) for name, tree in _of(data, "spaces", dict, where).items()}
     return LatencySamples(
         _of(data, "device", dict, where),
         _of(data, "runtime", str, where),
@@ -141,7 +143,13 @@ def _sample(row: Any, spaces: Mapping[str, Space], where: str) -> LatencySample:
     )
 
 
-def _space(name: str, described: Any, where: str) -> Space:
+def tree_of(space: Space) -> dict[str, Any]:
+    """A space as such files have it."""
+    return {"tree": json.loads(space.source), "digest": digest(space)}
+
+
+def space_of(name: str, described: Any, where: str) -> Space:
+    """The space that such a file describes; `where` begins every error."""
     where = f"{where}: spaces.{short(name)[1:-1]}"
     if not isinstance(described, dict):
         raise UserError(f"{where}: expected a mapping with `tree` and `digest`, got {short(described)}")

@@ -18,21 +18,19 @@ class KnownRuntime(NamedTuple):
     file: str  # in this folder
     reads: str  # a format of exporters/measured.py
     package: str  # what is imported
-    pip: str  # what is installed for it
-    note: str = ""
+    wheels: str  # what pip installs for it
 
     @property
     def path(self) -> Path:
         return Path(__file__).with_name(f"{self.file}.py")
 
     @property
-    def missing(self) -> str:
-        """What to say where its package is not installed."""
-        return f"{self.package} is not installed; get it with: pip install {self.pip}"
+    def pip(self) -> str:
+        return f"pip install {self.wheels}"
 
     def check_installed(self) -> None:
         if importlib.util.find_spec(self.package) is None:
-            raise UserError(self.missing)
+            raise UserError(f"{self.package} is not installed; get it with: {self.pip}")
 
     def load(self) -> Any:
         """Its module, in this process."""
@@ -42,12 +40,12 @@ class KnownRuntime(NamedTuple):
 
 _ALL = (
     KnownRuntime("onnxruntime", "onnxruntime", "onnx", "onnxruntime", "onnxruntime"),
-    KnownRuntime("openvino", "openvino", "onnx", "openvino", "openvino", "fp32, not the bf16 that it chooses itself"),
+    KnownRuntime("openvino", "openvino", "onnx", "openvino", "openvino"),
     KnownRuntime("ncnn", "ncnn", "ncnn", "ncnn", "ncnn"),
     KnownRuntime("litert", "litert", "tflite", "ai_edge_litert", "ai-edge-litert litert-torch"),
     KnownRuntime("torch", "torch", "weights", "torch", "torch"),
-    KnownRuntime("torch-cuda", "torch_cuda", "weights", "torch", "torch", "timed by the GPU between two events"),
-    KnownRuntime("tensorrt", "tensorrt", "onnx", "onnxruntime", "onnxruntime-gpu", "never tried on such a machine"),
+    KnownRuntime("torch-cuda", "torch_cuda", "weights", "torch", "torch"),
+    KnownRuntime("tensorrt", "tensorrt", "onnx", "onnxruntime", "onnxruntime-gpu"),
 )
 RUNTIMES: Mapping[str, KnownRuntime] = {runtime.name: runtime for runtime in _ALL}
 

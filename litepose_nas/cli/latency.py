@@ -1,0 +1,180 @@
+"""litepose-nas latency: the milliseconds of networks."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from litepose_nas.cli import console
+from litepose_nas.cli.options import Seed, check_alone
+from litepose_nas.errors import UserError
+from litepose_nas.formats.subnet_file import MOST_JOINTS
+from litepose_nas.latency import samples as samples_file
+from litepose_nas.latency.samples import MOST_NOISE, LatencySamples
+from litepose_nas.space import Space
+
+if TYPE_CHECKING:
+    from litepose_nas.latency.networks import Chosen
+    from litepose_nas.runs.journal import Journal
+
+app = typer.Typer(help="Measure how long the networks of a space take.", no_args_is_help=True)
+BUSY = 1.2  # a call by the wall clock over its processor time
+
+
+@app.command()
+def measure(
+    context: typer.Context,
+    spaces: Annotated[list[str] | None, typer.Argument(help="Names from `space list`, or YAML files.")] = None,
+    runtime: Annotated[
+        str, typer.Option(help="onnxruntime, openvino, ncnn, litert, torch, torch-cuda or tensorrt.")
+    ] = "onnxruntime",
+    threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of a network.")] = 1,
+    nets: Annotated[int, typer.Option(min=1, max=10_000, help="Networks of each space.")] = 40,
+    minutes: Annotated[float, typer.Option(min=0.01, help="How long it may take; five rounds are the least.")] = 4.0,
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("samples.json"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished measurement of --out.")] = False,
+    joints: Annotated[int, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints of the skeleton.")] = 17,
+    python: Annotated[
+        str, typer.Option(help="Another interpreter, which has numpy and the runtime; nothing else is needed there.")
+    ] = "",
+    seed: Seed = 0,
+) -> None:
+    """Measure random networks of a space, and its extremes, in a runtime on this machine. Needs no supernet.
+
+    Leave the machine alone meanwhile: whatever else runs is noise.
+
+    Example: litepose-nas latency measure litepose --runtime onnxruntime --out samples.json
+    """
+    journal_path = out.with_name(f"{out.name}.journal")
+    if resume:
+        check_alone(context, "out")
+        journal = _unfinished(journal_path)
+    else:
+        journal = _begin(journal_path, out, spaces or [], runtime, threads, nets, minutes, joints, python, seed)
+    with console.live("measuring") as live:
+        try:
+            samples = _measure(journal, lambda done, total, text: live(int(done), int(total), text))
+        except KeyboardInterrupt:
+            again = f"litepose-nas latency measure --resume --out {out}"
+            raise console.StoppedError(f"stopped; go on with: {again}") from None
+        except UserError:
+            if not any("times" in record for record in journal.records):  # nothing to go on with
+                journal_path.unlink()
+            raise
+    samples_file.write(out, samples)
+    journal_path.unlink()
+    _summary(samples, out)
+
+
+def _begin(
+    path: Path,
+    out: Path,
+    names: list[str],
+    runtime: str,
+    threads: int,
+    nets: int,
+    minutes: float,
+    joints: int,
+    python: str,
+    seed: int,
+) -> Journal:
+    """Choose the networks and write them down."""
+    from litepose_nas.latency.measure import describe_device
+    from litepose_nas.latency.networks import choose
+    from litepose_nas.runs.journal import Journal
+    from litepose_nas.runtimes.table import runtime_of
+
+    if path.exists():
+        raise UserError(f"{out}: begun already; go on with --resume, or delete {path}")
+    if out.exists():
+        raise UserError(f"{out}: there is something already, and it stays as it is; name another file with --out")
+    if not names:
+        raise UserError("latency measure: name a space, such as litepose; `litepose-nas space list` lists them")
+    known = runtime_of(runtime)
+    if not python:
+        known.check_installed()
+    spaces = [Space.load(name) for name in dict.fromkeys(names)]
+    for space in spaces:
+        if space.task.clips:
+            raise UserError(f"{space.name}: networks of clips are not measured yet; measure the space of one frame")
+    chosen = choose(spaces, nets, joints, seed)
+    header = {
+        "measurement": 1,
+        "device": describe_device(),
+        **{"runtime": runtime, "threads": threads, "minutes": minutes, "joints": joints},
+        "python": python,
+        "spaces": {space.name: samples_file.tree_of(space) for space in spaces},
+        "networks": [[each.arch.space.name, each.arch.to_dict(), each.role] for each in chosen],
+    }
+    return Journal(path, header)
+
+
+def _unfinished(path: Path) -> Journal:
+    """The journal of a measurement that was stopped, if it is of this machine."""
+    from litepose_nas.latency.measure import describe_device
+    from litepose_nas.runs import journal
+
+    if not path.exists():
+        raise UserError(f"{path}: nothing to go on with; begin without --resume")
+    header = journal.read(path).header
+    if "measurement" not in header:
+        raise UserError(f"{path}: not the journal of a measurement; name another file with --out")
+    own = {key: value for key, value in header.items() if key not in ("journal", "notes")}
+    return journal.Journal(path, {**own, "device": describe_device()})
+
+
+def _measure(journal: Journal, show: Any) -> LatencySamples:
+    from litepose_nas.exporters.measured import MEASURED_FORMATS
+    from litepose_nas.latency.children import Target
+    from litepose_nas.latency.measure import measure as measure_networks
+    from litepose_nas.runtimes.table import runtime_of
+
+    header = journal.header
+    joints, known = header["joints"], runtime_of(header["runtime"])
+    target = Target(known.name, known.path, known.pip, header["python"] or sys.executable, header["threads"])
+    chosen, form = _networks(header), MEASURED_FORMATS[known.reads]
+    for space in {each.arch.space.name: each.arch for each in chosen}.values():
+        if why := form.slow(space, joints):
+            console.step(f"{space.space.name}: {why}")
+    return measure_networks(
+        chosen,
+        target,
+        lambda arch, path: form.write(arch, joints, path),
+        form.suffix,
+        journal,
+        header["minutes"],
+        joints,
+        console.step,
+        show,
+    )
+
+
+def _networks(header: dict[str, Any]) -> list[Chosen]:
+    from litepose_nas.latency.networks import Chosen
+
+    spaces = {name: samples_file.space_of(name, tree, "journal") for name, tree in header["spaces"].items()}
+    return [Chosen(spaces[name].arch(values), role) for name, values, role in header["networks"]]
+
+
+def _summary(samples: LatencySamples, out: Path) -> None:
+    rows = samples.samples
+    times = sorted(row.ms for row in rows)
+    rounds = f"{min(row.rounds for row in rows)} rounds and more"
+    console.out(
+        f"{len(rows)} networks in {samples.runtime} {samples.runtime_version}, {samples.threads} thread(s), fp32"
+    )
+    console.out(f"{times[0]:.2f} to {times[-1]:.2f} ms, median {statistics.median(times):.2f} ms; {rounds}")
+    console.out(f"noise {100 * samples.noise:.1f} %: how far rounds of the same network lie apart")
+    busy = [row.ms / row.cpu_ms for row in rows if row.cpu_ms]
+    if samples.threads == 1 and busy and statistics.median(busy) > BUSY:
+        console.out(f"the machine was busy: a call took {statistics.median(busy):.1f} times its processor time")
+    if samples.noisy:
+        console.out(
+            f"above {100 * MOST_NOISE:.0f} % nothing can be promised: let nothing else run, and measure again "
+            "(the file is written, and says so)"
+        )
+    console.out(f"written to {out}")
