@@ -10,7 +10,7 @@ import numpy as np
 
 from litepose_nas.blocks.graph import GATE, HSWISH, RELU, RELU6, Feature, Graph, Node
 from litepose_nas.files import replacing
-from litepose_nas.plan_files.numbers import EPSILON, Numbers, State, numbers_of
+from litepose_nas.plan_files.numbers import EPSILON, NodeNumbers, State, numbers_of
 
 MAGIC = 7767517
 FUSED = {RELU: " 9=1", RELU6: " 9=3 -23310=2,0.0,6.0", HSWISH: f" 9=6 -23310=2,{1 / 6:.8f},0.5"}
@@ -31,7 +31,7 @@ def write_ncnn(graph: Graph, path: str | Path, state: State | None = None, seed:
 class _Layers:
     """A layer's line: its kind, its name, how many tensors go in and come out, their names, its numbers."""
 
-    def __init__(self, graph: Graph, numbers: dict[int, Numbers]):
+    def __init__(self, graph: Graph, numbers: dict[int, NodeNumbers]):
         self.lines = ["Input in0 0 1 in0"]
         self.blobs = 1
         self.data: list[bytes] = []
@@ -52,7 +52,7 @@ class _Layers:
         self._line("Split", [blob], names, "")
         return names
 
-    def _node(self, i: int, node: Node, numbers: Numbers | None) -> str:
+    def _node(self, i: int, node: Node, numbers: NodeNumbers | None) -> str:
         x = [next(self.copies[feature.number]) for feature in node.inputs]
         if node.kind in ("conv", "deconv", "linear"):
             assert numbers is not None
@@ -85,7 +85,7 @@ class _Layers:
         c, h, w = node.shape
         return self._add(f"Crop 0=0 1=0 2=0 3={w} 4={h} 5={c}", x)
 
-    def _weighted(self, node: Node, x: list[str], numbers: Numbers) -> str:
+    def _weighted(self, node: Node, x: list[str], numbers: NodeNumbers) -> str:
         weight, bias = numbers
         if node.kind == "linear":
             line = f"InnerProduct 0={node.shape[0]} 1={int(bias is not None)} 2={weight.size}"

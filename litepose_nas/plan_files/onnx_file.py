@@ -11,7 +11,7 @@ import numpy as np
 from litepose_nas.blocks.graph import GATE, HSWISH, RELU, RELU6, Graph, Node
 from litepose_nas.files import replacing
 from litepose_nas.optional import need
-from litepose_nas.plan_files.numbers import EPSILON, Numbers, State, numbers_of
+from litepose_nas.plan_files.numbers import EPSILON, NodeNumbers, State, numbers_of
 
 OPSET, IR = 18, 10  # read by runtimes of the last two years
 
@@ -27,7 +27,7 @@ def write_onnx(
 
 
 class _Writer:
-    def __init__(self, graph: Graph, numbers: dict[int, Numbers]):
+    def __init__(self, graph: Graph, numbers: dict[int, NodeNumbers]):
         self.graph, self.numbers = graph, numbers
         self.nodes: list[Any] = []
         self.constants: dict[str, Any] = {}
