@@ -36,15 +36,16 @@ class _Writer:
     def model(self, outputs: Sequence[str]) -> Any:
         from onnx import TensorProto, helper
 
+        wanted = {feature.number: name for feature, name in zip(self.graph.outputs, outputs, strict=False)}
         for i, node in enumerate(self.graph.nodes):
             self.names[i] = self._act(node.act, self._node(i, node))
-        made = [
-            self._op("Identity", [self.names[f.number]], name=name)
-            for f, name in zip(self.graph.outputs, outputs, strict=False)
-        ]
+            if i in wanted:
+                self.nodes[-1].output[0] = self.names[i] = wanted[i]
         infos = [
             helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, *feature.shape])
-            for name, feature in zip(["image", *made], [self.graph.picture, *self.graph.outputs], strict=True)
+            for name, feature in zip(
+                ["image", *wanted.values()], [self.graph.picture, *self.graph.outputs], strict=True
+            )
         ]
         body = helper.make_graph(self.nodes, "network", infos[:1], infos[1:], list(self.constants.values()))
         return helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
@@ -98,10 +99,10 @@ class _Writer:
             return self._op("Clip", [x, self._scalar(0), self._scalar(1)])
         return x
 
-    def _op(self, kind: str, inputs: Sequence[str], name: str = "", **attributes: Any) -> str:
+    def _op(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
         from onnx import helper
 
-        name = name or f"t{len(self.nodes)}"
+        name = f"t{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
