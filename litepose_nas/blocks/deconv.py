@@ -143,6 +143,13 @@ class InterleavedDeconv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        """The normalisation stands alone: what interleaves is between it and the deconv."""
+        apart = self.groups > 1
+        x = graph.deal(x, self.groups) if apart else x
+        x = graph.deconv(x, "", self.cout, self.kernel, self.groups)
+        return graph.batch_norm(graph.deal(x, self.cout // self.groups) if apart else x, "bn", RELU)
+
     def build(self) -> Module:
         """The module has one small weight for each group."""
         from litepose_nas.blocks.deconv_torch import InterleavedDeconvModule

@@ -11,14 +11,16 @@ from typing import NamedTuple
 
 from litepose_nas.blocks.block import ceil_div
 
-RELU, RELU6, HSWISH, GATE = "relu", "relu6", "hswish", "gate"  # GATE: half of the input plus a half, from 0 to 1
+RELU, RELU6, HSWISH, SILU = "relu", "relu6", "hswish", "silu"
+GATE = "gate"  # half of the input plus a half, from 0 to 1
 
 
 class Feature(NamedTuple):
-    """A tensor of one picture: channels, height and width, or a vector of channels."""
+    """A tensor of one picture: channels, height and width; or a vector of channels; or sequences of tokens."""
 
     number: int  # of the node that makes it; -1: the picture
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # of tokens: sequences, tokens, channels
+    tokens: bool = False
 
 
 class Node(NamedTuple):
@@ -34,6 +36,7 @@ class Node(NamedTuple):
     stride: int = 1
     groups: int = 1
     act: str = ""
+    scale: float = 1.0  # of the products of queries and keys
 
 
 class Graph:
@@ -44,22 +47,31 @@ class Graph:
         self.nodes: list[Node] = []
         self.outputs: list[Feature] = []
         self.at = ""  # the part whose block is being written down
+        self.size = height, width  # of the picture that this part works on
 
     def conv_bn(
         self, x: Feature, path: str, cout: int, kernel: int = 1, stride: int = 1, groups: int = 1, act: str = ""
     ) -> Feature:
         """A padded convolution with batch normalisation, the modules `conv` and `bn` of a path."""
-        _, h, w = x.shape
-        shape = cout, ceil_div(h, stride), ceil_div(w, stride)
-        conv, norm = self._join(path, "conv"), self._join(path, "bn")
-        return self._add(Node("conv", (x,), shape, conv, norm, False, kernel, stride, groups, act))
+        return self.conv(x, f"{path}.conv", cout, kernel, stride, groups, act, f"{path}.bn")
 
     def conv(
-        self, x: Feature, path: str, cout: int, kernel: int = 1, groups: int = 1, act: str = "", bias: bool = False
+        self,
+        x: Feature,
+        path: str,
+        cout: int,
+        kernel: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        act: str = "",
+        norm: str = "",
+        bias: bool = False,
     ) -> Feature:
-        """A padded convolution of stride 1 with no normalisation."""
-        node = Node("conv", (x,), (cout, *x.shape[1:]), self._join(path), "", bias, kernel, 1, groups, act)
-        return self._add(node)
+        """A padded convolution; `norm` is the path of the batch normalisation behind it."""
+        _, h, w = x.shape
+        shape = cout, ceil_div(h, stride), ceil_div(w, stride)
+        norm = norm and self._join(norm)
+        return self._add(Node("conv", (x,), shape, self._join(path), norm, bias, kernel, stride, groups, act))
 
     def deconv(
         self, x: Feature, path: str, cout: int, kernel: int, groups: int = 1, norm: str = "", act: str = ""
@@ -99,25 +111,45 @@ class Graph:
         """Over the positions of a map of one channel."""
         return self._add(Node("softmax", (x,), x.shape))
 
-    def linear(self, x: Feature, path: str, cout: int, act: str = "") -> Feature:
-        """A linear map of a vector, with a bias."""
-        return self._add(Node("linear", (x,), (cout,), self._join(path), bias=True, act=act))
+    def linear(self, x: Feature, path: str, cout: int, act: str = "", bias: bool = True) -> Feature:
+        """A linear map of a vector, or of each token."""
+        return self._add(Node("linear", (x,), (*x.shape[:-1], cout), self._join(path), bias=bias, act=act))
 
     def layer_norm(self, x: Feature, path: str, act: str = "") -> Feature:
-        """Of a vector."""
+        """Of a vector, or of each token."""
         return self._add(Node("layer_norm", (x,), x.shape, self._join(path), act=act))
 
     def deal(self, x: Feature, lanes: int) -> Feature:
         """Channel c goes to lane c % lanes; the channels of a lane come to stand side by side."""
         return self._add(Node("deal", (x,), x.shape, groups=lanes))
 
+    def resize(self, x: Feature, h: int, w: int) -> Feature:
+        """Bilinear; corners are not aligned."""
+        return x if x.shape[1:] == (h, w) else self._add(Node("resize", (x,), (x.shape[0], h, w)))
+
+    def unfold(self, x: Feature, patch: int) -> Feature:
+        """Tokens: pixels at the same place of their patches are a sequence."""
+        c, h, w = x.shape
+        return self._add(Node("unfold", (x,), (patch * patch, h * w // patch**2, c), kernel=patch))
+
+    def fold(self, x: Feature, patch: int, h: int, w: int) -> Feature:
+        """The picture that tokens were cut from."""
+        return self._add(Node("fold", (x,), (x.shape[2], h, w), kernel=patch))
+
+    def attention(self, x: Feature, heads: int, scale: float) -> Feature:
+        """What tokens found in each other; queries, keys and values come packed, in heads side by side."""
+        sequences, length, packed = x.shape
+        return self._add(Node("attention", (x,), (sequences, length, packed // 3), groups=heads, scale=scale))
+
     def crop(self, x: Feature, h: int, w: int) -> Feature:
         """The upper left corner."""
-        return x if x.shape[1:] == (h, w) else self._add(Node("crop", (x,), (x.shape[0], h, w)))
+        same = x.tokens or x.shape[1:] == (h, w)
+        return x if same else self._add(Node("crop", (x,), (x.shape[0], h, w)))
 
     def _join(self, *path: str) -> str:
         return ".".join(filter(None, (self.at, *path)))
 
     def _add(self, node: Node) -> Feature:
         self.nodes.append(node)
-        return Feature(len(self.nodes) - 1, node.shape)
+        keeps = node.kind in ("add", "linear", "layer_norm") and node.inputs[0].tokens
+        return Feature(len(self.nodes) - 1, node.shape, keeps or node.kind in ("unfold", "attention"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from litepose_nas.errors import UserError
-from litepose_nas.plan_files.ncnn_file import write_ncnn
+from litepose_nas.plan_files.ncnn_file import lacking, write_ncnn
 from litepose_nas.plan_files.network_graph import network_graph, unwritten
 from litepose_nas.plan_files.onnx_file import write_onnx
 from litepose_nas.space import Arch
@@ -39,11 +39,10 @@ def _onnx(arch: Arch, joints: int, path: Path) -> None:
 
 
 def _ncnn(arch: Arch, joints: int, path: Path) -> None:
-    if missing := unwritten(arch.plan(joints)):
-        raise UserError(
-            f"{arch.space.name}: no files for ncnn, for it lacks operations of {', '.join(missing)}; "
-            "choose another --runtime"
-        )
+    missing = unwritten(arch.plan(joints)) or lacking(network_graph(arch, joints))
+    if missing:
+        what = ", ".join(missing)
+        raise UserError(f"{arch.space.name}: no files for ncnn, which has nothing for {what}; choose another --runtime")
     write_ncnn(network_graph(arch, joints), path)
 
 

@@ -8,14 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from litepose_nas.blocks.graph import GATE, HSWISH, RELU, RELU6, Feature, Graph, Node
+from litepose_nas.blocks.graph import GATE, HSWISH, RELU, RELU6, SILU, Feature, Graph, Node
 from litepose_nas.files import replacing
 from litepose_nas.plan_files.numbers import EPSILON, NodeNumbers, State, numbers_of
 
 MAGIC = 7767517
 FUSED = {RELU: " 9=1", RELU6: " 9=3 -23310=2,0.0,6.0", HSWISH: f" 9=6 -23310=2,{1 / 6:.8f},0.5"}
 ALONE = {RELU: "ReLU", RELU6: "Clip 0=0.0 1=6.0", HSWISH: f"HardSwish 0={1 / 6:.8f} 1=0.5"}
+ALONE[SILU] = "Swish"
 ALONE[GATE] = "HardSigmoid 0=0.5 1=0.5"
+LACKS = ("resize", "unfold", "fold", "attention")  # tensors of five axes are unknown to it
+
+
+def lacking(graph: Graph) -> list[str]:
+    """The operations of a network that ncnn has none for."""
+    return [kind for kind in LACKS if any(node.kind == kind for node in graph.nodes)]
 
 
 def write_ncnn(graph: Graph, path: str | Path, state: State | None = None, seed: int = 0) -> None:

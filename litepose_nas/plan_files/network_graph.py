@@ -24,7 +24,7 @@ def network_graph(arch: Arch, joints: int) -> Graph:
     for part, names in zip(plan, readers(plan), strict=True):
         # A deconv adds a row where an odd height was halved with rounding up; every reader takes it off.
         size = ceil_div(height, part.down), ceil_div(width, part.down)
-        graph.at = ""
+        graph.at, graph.size = "", size
         for name in names:
             features[name] = graph.crop(features[name], *size)
             unread.pop(name, None)

@@ -37,13 +37,15 @@ def weight_shape(node: Node) -> tuple[int, ...]:
     shapes = {
         "conv": (cout, cin // node.groups, k, k),
         "deconv": (cin, cout // node.groups, k, k),
-        "linear": (cout, cin),
+        "linear": (node.shape[-1], node.inputs[0].shape[-1]),
+        "layer_norm": node.shape[-1:],
     }
     return shapes.get(node.kind, (cout,))
 
 
 def _random(node: Node, rng: np.random.Generator) -> NodeNumbers:
-    shape, channels = weight_shape(node), node.shape[0]
+    shape = weight_shape(node)
+    channels = node.shape[-1] if node.kind in ("linear", "layer_norm") else node.shape[0]
     if node.kind in ("batch_norm", "layer_norm"):
         return NodeNumbers(np.ones(channels, np.float32), np.zeros(channels, np.float32))
     seen = math.prod(shape[1:]) if node.kind != "deconv" else shape[0] // node.groups * node.kernel**2 / 4

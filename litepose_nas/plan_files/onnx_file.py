@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from litepose_nas.blocks.graph import GATE, HSWISH, RELU, RELU6, Graph, Node
+from litepose_nas.blocks.graph import GATE, HSWISH, RELU, RELU6, SILU, Graph, Node
 from litepose_nas.files import replacing
 from litepose_nas.optional import need
 from litepose_nas.plan_files.numbers import EPSILON, NodeNumbers, State, numbers_of
 
+TOKENS = ("resize", "unfold", "fold", "attention")
 OPSET, IR = 18, 10  # read by runtimes of the last two years
 
 
@@ -76,15 +77,56 @@ class _Writer:
             flat = self._reshape(x[0], (1, sizes[0][1] * sizes[0][2]))
             return self._reshape(self._op("Softmax", [flat], axis=2), sizes[0])
         if node.kind == "linear":
-            return self._op("Gemm", [*x, *self._weights(i)], transB=1)
+            return self._tokens_linear(x[0], i) if node.inputs[0].tokens else self._gemm(x[0], i)
         if node.kind == "layer_norm":
             return self._op("LayerNormalization", [*x, *self._weights(i)], axis=-1, epsilon=EPSILON)
         if node.kind == "deal":
             c, h, w = node.shape
             apart = self._reshape(x[0], (c // node.groups, node.groups, h, w))
             return self._reshape(self._op("Transpose", [apart], perm=[0, 2, 1, 3, 4]), node.shape)
+        if node.kind in TOKENS:
+            return getattr(self, f"_{node.kind}")(x[0], node)
         assert node.kind == "crop", node.kind
         return self._op("Slice", [*x, self._whole(0, 0), self._whole(*node.shape[1:]), self._whole(2, 3)])
+
+    def _gemm(self, x: str, i: int) -> str:
+        return self._op("Gemm", [x, *self._weights(i)], transB=1)
+
+    def _tokens_linear(self, x: str, i: int) -> str:
+        weight, bias = self.numbers[i]
+        y = self._op("MatMul", [x, self._constant(f"weight{i}", np.ascontiguousarray(weight.T))])
+        return y if bias is None else self._op("Add", [y, self._constant(f"bias{i}", bias)])
+
+    def _resize(self, x: str, node: Node) -> str:
+        return self._op("Resize", [x, "", "", self._whole(1, *node.shape)], mode="linear")
+
+    def _unfold(self, x: str, node: Node) -> str:
+        c, h, w = node.inputs[0].shape
+        patch = node.kernel
+        apart = self._reshape(x, (c, h // patch, patch, w // patch, patch))
+        return self._op("Reshape", [self._op("Transpose", [apart], perm=[0, 3, 5, 2, 4, 1]), self._whole(*node.shape)])
+
+    def _fold(self, x: str, node: Node) -> str:
+        c, h, w = node.shape
+        patch = node.kernel
+        apart = self._reshape(x, (patch, patch, h // patch, w // patch, c))
+        picture = self._reshape(self._op("Transpose", [apart], perm=[0, 3, 1, 4, 2, 5]), (h, w, c))
+        return self._op("Transpose", [picture], perm=[0, 3, 1, 2])
+
+    def _attention(self, x: str, node: Node) -> str:
+        sequences, length, inner = node.shape
+        each = inner // node.groups
+        apart = self._op("Reshape", [x, self._whole(sequences, length, 3, node.groups, each)])
+        packed = self._op("Transpose", [apart], perm=[2, 0, 3, 1, 4])
+        queries, keys, values = (
+            self._op("Squeeze", [self._op("Slice", [packed, self._whole(k), self._whole(k + 1), zero]), zero])
+            for k, zero in ((k, self._whole(0)) for k in range(3))
+        )
+        root = self._scalar(node.scale**0.5)  # as torch does, on both sides
+        turned = self._op("Mul", [self._op("Transpose", [keys], perm=[0, 1, 3, 2]), root])
+        scores = self._op("MatMul", [self._op("Mul", [queries, root]), turned])
+        found = self._op("MatMul", [self._op("Softmax", [scores], axis=-1), values])
+        return self._op("Reshape", [self._op("Transpose", [found], perm=[0, 2, 1, 3]), self._whole(*node.shape)])
 
     def _act(self, act: str, x: str) -> str:
         if act == RELU:
@@ -93,6 +135,8 @@ class _Writer:
             return self._op("Clip", [x, self._scalar(0), self._scalar(6)])
         if act == HSWISH:
             return self._op("HardSwish", [x])
+        if act == SILU:
+            return self._op("Mul", [x, self._op("Sigmoid", [x])])
         if act == GATE:
             half = self._scalar(0.5)
             x = self._op("Add", [self._op("Mul", [x, half]), half])

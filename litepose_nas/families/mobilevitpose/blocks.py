@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
+from litepose_nas.blocks.graph import SILU, Feature, Graph
 from litepose_nas.blocks.ops import COPY, Op, Step, attention, conv, flow, linear, maybe, norm
 
 
@@ -24,6 +25,10 @@ class ConvUnit(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        bare, shape = self.bare, (self.cout, self.kernel, self.stride)
+        return graph.conv(x, "conv", *shape, act="" if bare else SILU, norm="" if bare else "behind.bn", bias=bare)
 
     def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import ConvUnitModule
@@ -61,6 +66,12 @@ class InvertedResidual(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        y = graph.conv_bn(x, "expand", self.mid, act="" if self.quiet else SILU)
+        y = graph.conv_bn(y, "dw", self.mid, self.kernel, self.stride, self.mid, SILU)
+        y = graph.conv_bn(y, "project", self.cout)
+        return graph.add(x, y) if self.residual else y
+
     def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import InvertedResidualModule
 
@@ -90,6 +101,14 @@ class Unfold(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return (self.dim, *patched(h, w, self.patch))
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        x = graph.conv_bn(x, "conv", self.cin, 3, act=SILU)
+        if self.normed:
+            x = graph.conv_bn(x, "wide", self.dim, act=SILU)
+        else:
+            x = graph.conv(x, "wide.conv", self.dim)
+        return graph.unfold(graph.resize(x, *patched(*graph.size, self.patch)), self.patch)
 
     def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import UnfoldModule
@@ -135,6 +154,13 @@ class TransformerLayer(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return (self.dim, *patched(h, w, self.patch))
 
+    def emit(self, graph: Graph, tokens: Feature) -> Feature:
+        x = graph.linear(graph.layer_norm(tokens, "norm1"), "attention.qkv", 3 * self.inner, bias=self.biased)
+        x = graph.attention(x, self.heads, self.scale**-0.5)
+        tokens = graph.add(tokens, graph.linear(x, "attention.out", self.dim, bias=self.biased))
+        x = graph.linear(graph.layer_norm(tokens, "norm2"), "up", self.hidden, SILU)
+        return graph.add(tokens, graph.linear(x, "down", self.dim))
+
     def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import TransformerLayerModule
 
@@ -161,6 +187,13 @@ class Fold(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
+
+    def emit(self, graph: Graph, tokens: Feature) -> Feature:
+        bare = self.bare
+        tokens = tokens if bare else graph.layer_norm(tokens, "norm")
+        x = graph.fold(tokens, self.patch, *patched(*graph.size, self.patch))
+        x = graph.resize(x, *graph.size)
+        return graph.conv(x, "conv", self.cout, act="" if bare else SILU, norm="" if bare else "behind.bn", bias=bare)
 
     def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import FoldModule
@@ -189,6 +222,11 @@ class MergeConv(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
+
+    def emit(self, graph: Graph, first: Feature, second: Feature) -> Feature:
+        one = graph.conv(first, "first", self.width, self.kernel)
+        joined = graph.add(one, graph.conv(second, "second", self.width, self.kernel, bias=self.bare))
+        return joined if self.bare else graph.batch_norm(joined, "behind.bn", SILU)
 
     def build(self) -> Module:
         from litepose_nas.families.mobilevitpose.blocks_torch import MergeConvModule
