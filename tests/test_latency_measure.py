@@ -249,5 +249,5 @@ def test_a_busy_machine_is_told(tmp_path, capsys):
     samples = samples_file.LatencySamples({}, "onnxruntime", "1", 1, "fp32", 1, 17, 0.08, [row])
     command._summary(samples, tmp_path / "samples.json")
     out = capsys.readouterr().out
-    assert "2.0 times its processor time" in out
+    assert "2.4 times their processor time" in out
     assert "above 5 % nothing can be promised" in out

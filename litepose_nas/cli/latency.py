@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from litepose_nas.runs.journal import Journal
 
 app = typer.Typer(help="Measure how long the networks of a space take.", no_args_is_help=True)
-BUSY = 1.2  # a call by the wall clock over its processor time
+BUSY = 1.2  # the median call by the wall clock over the least by the processor's
 
 
 @app.command()
@@ -169,9 +169,9 @@ def _summary(samples: LatencySamples, out: Path) -> None:
     )
     console.out(f"{times[0]:.2f} to {times[-1]:.2f} ms, median {statistics.median(times):.2f} ms; {rounds}")
     console.out(f"noise {100 * samples.noise:.1f} %: how far rounds of the same network lie apart")
-    busy = [row.ms / row.cpu_ms for row in rows if row.cpu_ms]
-    if samples.threads == 1 and busy and statistics.median(busy) > BUSY:
-        console.out(f"the machine was busy: a call took {statistics.median(busy):.1f} times its processor time")
+    busy = statistics.median([row.median_ms / row.cpu_ms for row in rows if row.cpu_ms] or [1.0])
+    if samples.threads == 1 and busy > BUSY:
+        console.out(f"the machine was busy: half of all calls took {busy:.1f} times their processor time and more")
     if samples.noisy:
         console.out(
             f"above {100 * MOST_NOISE:.0f} % nothing can be promised: let nothing else run, and measure again "

@@ -59,7 +59,8 @@ def measure(
     anchors = [i for i, each in enumerate(networks) if each.role == ANCHOR]
     others = [i for i, each in enumerate(networks) if each.role != ANCHOR]
     room = MOST_ALIVE - len(anchors)
-    parts = [others[i : i + room] for i in range(0, len(others), room)] or [[]]
+    count = max(1, -(-len(others) // room))
+    parts = [others[i::count] for i in range(count)]  # each as large, and from all of the space
     for number, part in enumerate(parts):
         if number in log.done:
             continue
