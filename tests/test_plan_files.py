@@ -12,6 +12,7 @@ from litepose_nas.network import build
 from litepose_nas.plan_files.ncnn_file import lacking, write_ncnn
 from litepose_nas.plan_files.network_graph import network_graph, unwritten
 from litepose_nas.plan_files.onnx_file import write_onnx
+from litepose_nas.rewrites.folded_norms import with_folded_norms
 from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 from litepose_nas.runtimes import ncnn as ncnn_runtime
 from litepose_nas.runtimes import onnxruntime
@@ -93,6 +94,16 @@ def test_random_numbers_give_finite_outputs_of_their_size(space, tmp_path):
     outputs = onnxruntime.open_session(tmp_path / "net.onnx", 1)(torch.randn(1, 3, *arch.input).numpy())
     assert all(np.isfinite(output).all() for output in outputs)
     assert all(1e-3 < np.abs(output).max() < 1e6 for output in outputs)
+
+
+@pytest.mark.parametrize("space", ["litepose-tiny", "s_vipnas_mbv3", "s_vipnas_res50"])
+def test_folded_normalisations_change_nothing(space):
+    arch, net = network(space, 0)
+    folded, image = with_folded_norms(with_ordinary_modules(net)), torch.randn(1, 3, *arch.input)
+    before, after = (sum(isinstance(m, torch.nn.BatchNorm2d) for m in n.modules()) for n in (net, folded))
+    assert after <= 3 < before or after == 0
+    with torch.no_grad():
+        compared([output.numpy() for output in folded(image)], net(image))
 
 
 def test_blocks_that_do_not_say_their_operations_are_named():

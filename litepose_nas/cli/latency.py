@@ -30,7 +30,7 @@ def measure(
     context: typer.Context,
     spaces: Annotated[list[str] | None, typer.Argument(help="Names from `space list`, or YAML files.")] = None,
     runtime: Annotated[
-        str, typer.Option(help="onnxruntime, openvino, ncnn, litert, torch, torch-cuda or tensorrt.")
+        str, typer.Option(help="onnxruntime, openvino, ncnn, litert, executorch, torch, torch-cuda or tensorrt.")
     ] = "onnxruntime",
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of a network.")] = 1,
     nets: Annotated[int, typer.Option(min=1, max=10_000, help="Networks of each space.")] = 40,

@@ -67,6 +67,23 @@ def _tflite(arch: Arch, joints: int, path: Path) -> None:
     converter.convert(last, (image.permute(0, 2, 3, 1).contiguous(),)).export(str(path))
 
 
+def _pte(arch: Arch, joints: int, path: Path) -> None:
+    import torch
+
+    from litepose_nas import files
+    from litepose_nas.optional import need
+    from litepose_nas.rewrites.folded_norms import with_folded_norms
+    from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
+
+    exir = need("executorch.exir", "executorch")
+    xnnpack = need("executorch.backends.xnnpack.partition.xnnpack_partitioner", "executorch")
+    # Its own folding fails behind a grouped deconv.
+    net = with_folded_norms(with_ordinary_modules(_network(arch, joints)))
+    program = torch.export.export(net, (torch.zeros(1, 3, *arch.input),))
+    edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
+    files.write(path, bytes(edge.to_executorch().buffer))
+
+
 def _network(arch: Arch, joints: int) -> Network:
     import torch
 
@@ -86,5 +103,6 @@ MEASURED_FORMATS: Mapping[str, MeasuredFormat] = {
     "onnx": MeasuredFormat(".onnx", _onnx, _through_torch),
     "ncnn": MeasuredFormat(".param", _ncnn, lambda arch, joints: ""),
     "weights": MeasuredFormat(".safetensors", _weights, lambda arch, joints: ""),
+    "pte": MeasuredFormat(".pte", _pte, lambda arch, joints: "ExecuTorch's converter takes half a minute a network"),
     "tflite": MeasuredFormat(".tflite", _tflite, lambda arch, joints: "litert-torch takes 15 s a network"),
 }

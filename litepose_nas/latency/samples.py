@@ -79,8 +79,7 @@ def write(path: str | Path, samples: LatencySamples) -> None:
     rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in data["samples"])
     lines["samples"] = f"[\n  {rows}\n ]"
     body = ",\n".join(f' "{key}": {line}' for key, line in lines.items())
-    with files.replacing(path) as temporary:
-        temporary.write_text(f"{{\n{body}\n}}\n", encoding="utf-8")
+    files.write(path, f"{{\n{body}\n}}\n")
 
 
 def read(path: str | Path) -> LatencySamples:

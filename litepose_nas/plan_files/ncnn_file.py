@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from litepose_nas import files
 from litepose_nas.blocks.graph import GATE, HSWISH, RELU, RELU6, SILU, Feature, Graph, Node
-from litepose_nas.files import replacing
 from litepose_nas.plan_files.numbers import EPSILON, NodeNumbers, State, numbers_of
 
 MAGIC = 7767517
@@ -28,11 +28,8 @@ def lacking(graph: Graph) -> list[str]:
 def write_ncnn(graph: Graph, path: str | Path, state: State | None = None, seed: int = 0) -> None:
     """Write PATH, which ends in .param, and the .bin beside it; the picture is in0, outputs are out0, out1 ..."""
     writer = _Layers(graph, numbers_of(graph, state, seed))
-    with replacing(Path(path).with_suffix(".bin")) as temporary, temporary.open("wb") as file:
-        for piece in writer.data:
-            file.write(piece)
-    with replacing(path) as temporary:
-        temporary.write_text("\n".join([str(MAGIC), f"{len(writer.lines)} {writer.blobs}", *writer.lines, ""]))
+    files.write(Path(path).with_suffix(".bin"), b"".join(writer.data))
+    files.write(path, "\n".join([str(MAGIC), f"{len(writer.lines)} {writer.blobs}", *writer.lines, ""]))
 
 
 class _Layers:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from litepose_nas import files
 from litepose_nas.blocks.graph import GATE, HSWISH, RELU, RELU6, SILU, Graph, Node
-from litepose_nas.files import replacing
 from litepose_nas.optional import need
 from litepose_nas.plan_files.numbers import EPSILON, NodeNumbers, State, numbers_of
 
@@ -22,9 +22,7 @@ def write_onnx(
 ) -> None:
     """Write a batch of one picture; `outputs` are names for the graph's outputs, in order."""
     need("onnx", "export")
-    model = _Writer(graph, numbers_of(graph, state, seed)).model(outputs)
-    with replacing(path) as temporary:
-        temporary.write_bytes(model.SerializeToString())
+    files.write(path, _Writer(graph, numbers_of(graph, state, seed)).model(outputs).SerializeToString())
 
 
 class _Writer:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from litepose_nas.errors import UserError, nearest
 
@@ -32,17 +31,13 @@ class KnownRuntime(NamedTuple):
         if importlib.util.find_spec(self.package) is None:
             raise UserError(f"{self.package} is not installed; get it with: {self.pip}")
 
-    def load(self) -> Any:
-        """Its module, in this process."""
-        self.check_installed()
-        return importlib.import_module(f"litepose_nas.runtimes.{self.file}")
-
 
 _ALL = (
     KnownRuntime("onnxruntime", "onnxruntime", "onnx", "onnxruntime", "onnxruntime"),
     KnownRuntime("openvino", "openvino", "onnx", "openvino", "openvino"),
     KnownRuntime("ncnn", "ncnn", "ncnn", "ncnn", "ncnn"),
     KnownRuntime("litert", "litert", "tflite", "ai_edge_litert", "ai-edge-litert litert-torch"),
+    KnownRuntime("executorch", "executorch", "pte", "executorch", "executorch"),
     KnownRuntime("torch", "torch", "weights", "torch", "torch"),
     KnownRuntime("torch-cuda", "torch_cuda", "weights", "torch", "torch"),
     KnownRuntime("tensorrt", "tensorrt", "onnx", "onnxruntime", "onnxruntime-gpu"),
