@@ -120,6 +120,28 @@ def test_networks_that_do_not_run_are_left_out_and_named(tmp_path, device):
         measured(tmp_path, networks, name="other")
 
 
+def test_what_a_converter_stumbles_over_is_left_out(tmp_path, device, monkeypatch):
+    device()
+    networks, said = choose([Space.load("topdown-tiny")], 6, 17, 0), []
+
+    def stumble(arch, path):
+        if arch == networks[2].arch:
+            raise RuntimeError("no such operation")
+        write_simulated(arch, path)
+
+    write_simulated = write
+    monkeypatch.setitem(globals(), "write", stumble)
+    assert len(measured(tmp_path, networks, said=said).samples) == 5
+    assert "not converted, RuntimeError: no such operation" in said[0]
+
+
+def test_without_an_anchor_the_noise_is_that_of_all(tmp_path, device, monkeypatch):
+    device(noise=2.0)
+    monkeypatch.setattr(measure_file, "LEAST_ROUNDS", 9)
+    networks = [each._replace(role="random") for each in choose([Space.load("topdown-tiny")], 4, 17, 0)]
+    assert measured(tmp_path, networks).noisy
+
+
 def test_processes_that_end_are_no_end(tmp_path, device):
     device(dies=60)  # in the second round
     networks, said = choose([Space.load("topdown-tiny")], 5, 17, 0), []

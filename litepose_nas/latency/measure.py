@@ -73,7 +73,7 @@ def measure(
     if not found:
         raise UserError(f"none of {len(networks)} networks ran in {target.runtime}; the reasons stand above")
     samples = [_sample(each, found[i]) for i, each in enumerate(networks) if i in found]
-    spread = noise([found[i] for i in anchors if i in found])
+    spread = noise([found[i] for i in anchors if i in found] or list(found.values()))
     return LatencySamples(
         describe_device(), target.runtime, log.version, target.threads, "fp32", 1, joints, spread, samples
     )
@@ -113,9 +113,10 @@ class _Log:
     def visits(self) -> dict[int, list[Visit]]:
         """By network; one that was lost on the way does not count."""
         found: dict[int, list[Visit]] = defaultdict(list)
+        lost = self.lost
         for record in self._journal.records:
             for i, visit in record.get("times", {}).items():
-                if int(i) not in self.lost:
+                if int(i) not in lost:
                     found[int(i)].append(Visit(record["part"], *visit))
         return dict(found)
 
@@ -135,12 +136,12 @@ class _Part:
         """Write files, open each in a process, and warm it up; in the end nothing of it is left."""
         try:
             for i in numbers:
-                path = folder / f"{i}{suffix}"
-                if i in self._log.lost:
-                    continue
-                if not path.exists():
-                    write(self._networks[i].arch, path)
-                self._children[i] = Child(self._target, path, (1, 3, *self._networks[i].arch.input))
+                path, arch = folder / f"{i}{suffix}", self._networks[i].arch
+                if i not in self._log.lost:
+                    with self._lost(i):
+                        if not path.exists():
+                            _written(write, arch, path)
+                        self._children[i] = Child(self._target, path, (1, 3, *arch.input))
             for i in list(self._children):
                 with self._lost(i):
                     self._check_version(self._children[i].opened())
@@ -176,9 +177,19 @@ class _Part:
         try:
             yield
         except LostError as error:
-            self._children.pop(i).close()
+            if i in self._children:
+                self._children.pop(i).close()
             self._log.add({"lost": i, "why": str(error)})
             self._say(f"left out, for it does not run: {self._networks[i].arch}: {error}")
+
+
+def _written(write: Write, arch: Arch, path: Path) -> None:
+    try:
+        write(arch, path)
+    except UserError:
+        raise
+    except Exception as error:  # a converter's: whatever it stumbled over, the other networks may go through
+        raise LostError(f"not converted, {type(error).__name__}: {error}"[:500]) from error
 
 
 def _sample(chosen: Chosen, visits: Sequence[Visit]) -> LatencySample:
