@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.graph import RELU6, Feature, Graph
-from litepose_nas.blocks.ops import Op, conv
+from litepose_nas.blocks.ops import Op, conv, move
 
 
 class MBConv(NamedTuple):
@@ -24,10 +24,12 @@ class MBConv(NamedTuple):
         """The input stays in memory where it is added at the end."""
         h2, w2 = ceil_div(h, self.stride), ceil_div(w, self.stride)
         mid, mid2, kept = h * w * self.mid, h2 * w2 * self.mid, (0,) if self.residual else ()
+        added = h2 * w2 * self.cout * self.residual
         return [
             conv(h, w, self.cin, self.mid, 1, inputs=(0,)),
             conv(h, w, self.mid, self.mid, self.kernel, self.stride, self.mid, held=mid, inputs=kept),
             conv(h2, w2, self.mid, self.cout, 1, act=False, held=mid2, inputs=kept),
+            move(2 * added, added),
         ]
 
     def out(self, h: int, w: int) -> Shape:

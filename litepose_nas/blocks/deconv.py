@@ -7,7 +7,7 @@ from typing import NamedTuple
 from litepose_nas.blocks.block import Module, Shape
 from litepose_nas.blocks.graph import RELU, Feature, Graph
 from litepose_nas.blocks.groups import LaneGroups
-from litepose_nas.blocks.ops import COPY, Op, Step, conv, deconv, flow, maybe
+from litepose_nas.blocks.ops import COPY, UNTIMED, Op, Step, conv, deconv, flow, maybe
 
 
 class Deconv(NamedTuple):
@@ -133,11 +133,11 @@ class InterleavedDeconv(NamedTuple):
         """Copies put the channels of a group side by side and back."""
         steps: list[Step] = []
         if maybe((self.groups > 1) & (self.groups < self.cin)):
-            steps, reads = [Step("grouped", self.cin * h * w, COPY, (reads,))], "grouped"
+            steps, reads = [Step("grouped", self.cin * h * w, UNTIMED, (reads,))], "grouped"
         op = deconv(h, w, self.cin, self.cout, self.kernel, self.groups, norm=True, act=True)
         steps.append(Step("result", 4 * self.cout * h * w, op, (reads,)))
         if maybe((self.groups > 1) & (self.groups < self.cout)):
-            steps.append(Step("interleaved", 4 * self.cout * h * w, COPY, ("result",)))
+            steps.append(Step("interleaved", 4 * self.cout * h * w, UNTIMED, ("result",)))
         return steps
 
     def out(self, h: int, w: int) -> Shape:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.graph import GATE, HSWISH, RELU, Feature, Graph
 from litepose_nas.blocks.groups import LaneGroups
-from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow, linear, norm
+from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow, linear, move, norm
 
 
 class GroupedBottleneck(NamedTuple):
@@ -140,13 +140,13 @@ def context(x: str, channels: Any, hidden: Any, h: int, w: int) -> list[Step]:
     up = linear(1, hidden, channels, bias=False)
     return [
         Step("logits", h * w, _times(mask, on), (x,)),
-        Step("weights", h * w, COPY, ("logits",)),
-        Step("weighed", size, COPY, (x, "weights")),
-        Step("context", channels, COPY, ("weighed",)),
+        Step("weights", h * w, move(h * w * on, h * w * on), ("logits",)),
+        Step("weighed", size, move(size * on, size * on), (x, "weights")),
+        Step("context", channels, move(size * on, channels * on), ("weighed",)),
         Step("squeezed", hidden, down, ("context",)),
         Step("normed", hidden, norm(hidden), ("squeezed",)),
         Step("found", channels, up._replace(params=up.params + channels * on), ("normed",)),
-        Step("attended", size, COPY, (x, "found")),
+        Step("attended", size, move(size * on, size * on), (x, "found")),
     ]
 
 
@@ -154,14 +154,14 @@ def gate(x: str, channels: Any, hidden: Any, h: int, w: int) -> list[Step]:
     """The flow of squeeze and excitation (2018) of a feature; the last step makes the new feature."""
     if _off(hidden):
         return []
-    on = hidden > 0
+    on, size = hidden > 0, channels * h * w
     down = linear(1, channels, hidden)._replace(act_elements=hidden)
     up = linear(1, hidden, channels, bias=False)
     return [
-        Step("mean", channels, COPY, (x,)),
+        Step("mean", channels, move(size * on, channels * on), (x,)),
         Step("squeezed", hidden, down, ("mean",)),
         Step("gate", channels, up._replace(params=up.params + channels * on), ("squeezed",)),
-        Step("attended", channels * h * w, COPY, (x, "gate")),
+        Step("attended", size, move(size * on, size * on), (x, "gate")),
     ]
 
 

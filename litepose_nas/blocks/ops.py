@@ -19,6 +19,13 @@ class Op(NamedTuple):
     extra_macs: int = 0  # what a deconvolution gains when counted on its output grid, as LitePose's paper does
     live: int = 0  # elements made inside the block that are in memory while this runs, its own output included
     inputs: tuple[int, ...] = ()  # which inputs of the block must still be in memory
+    kind: str = ""  # conv, deconv, linear, attention, or move; none: `flow` knows what is moved
+    kernel: int = 1
+    groups: int = 1
+    cin: int = 0
+    cout: int = 0
+    read: int = 0  # elements that go in, and that come out
+    made: int = 0
 
 
 def conv(
@@ -47,6 +54,13 @@ def conv(
         act_elements=out * cout * act,
         live=held + out * cout,
         inputs=inputs,
+        kind="conv",
+        kernel=kernel,
+        groups=groups,
+        cin=cin,
+        cout=cout,
+        read=h * w * cin,
+        made=out * cout,
     )
 
 
@@ -74,16 +88,26 @@ def deconv(
         extra_macs=3 * h * w * weights,
         live=held + 4 * h * w * cout,
         inputs=inputs,
+        kind="deconv",
+        kernel=kernel,
+        groups=groups,
+        cin=cin,
+        cout=cout,
+        read=h * w * cin,
+        made=4 * h * w * cout,
     )
 
 
 def linear(tokens: int, cin: int, cout: int, *, bias: bool = True) -> Op:
-    return Op(macs=tokens * cin * cout, params=cin * cout + cout * bias)
+    made = tokens * cout
+    params = cin * cout + cout * bias
+    return Op(tokens * cin * cout, params, kind="linear", cin=cin, cout=cout, read=tokens * cin, made=made)
 
 
 def attention(queries: int, keys: int, width: int, values: int) -> Op:
     """The two products of attention, fused: the scores of queries and keys are never in memory as a whole."""
-    return Op(macs=queries * keys * (width + values), params=0)
+    macs, read = queries * keys * (width + values), queries * width + keys * (width + values)
+    return Op(macs, 0, kind="attention", read=read, made=queries * values)
 
 
 def norm(channels: int) -> Op:
@@ -105,6 +129,12 @@ def maybe(condition: Any) -> bool:
 
 
 COPY = Op(macs=0, params=0)  # numbers are moved, padded, pooled or added, not multiplied with weights
+UNTIMED = COPY._replace(kind="untimed")  # a copy that in a column of networks only some may make
+
+
+def move(read: int, made: int) -> Op:
+    """Return a copy, a sum or a mean of so many elements."""
+    return COPY._replace(kind="move", read=read, made=made)
 
 
 class Step(NamedTuple):
@@ -123,9 +153,13 @@ def flow(steps: Sequence[Step]) -> list[Op]:
     reads the result names what lies below it.
     """
     last = {name: i for i, step in enumerate(steps) for name in step.reads}
+    sizes: dict[int | str, int] = {step.makes: step.elements for step in steps}
     ops = []
     for i, step in enumerate(steps):
         made = [other for other in steps[: i + 1] if last.get(other.makes, len(steps)) >= i]
         inputs = tuple(name for name, end in last.items() if isinstance(name, int) and end >= i)
-        ops.append(step.op._replace(live=sum(other.elements for other in made), inputs=inputs))
+        op = step.op._replace(live=sum(other.elements for other in made), inputs=inputs)
+        if not op.kind:  # of the block's inputs nobody knows here how large they are: about as large as what is made
+            op = op._replace(read=sum(sizes.get(name, step.elements) for name in step.reads), made=step.elements)
+        ops.append(op)
     return ops

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
-from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow, linear, maybe, norm
+from litepose_nas.blocks.ops import COPY, UNTIMED, Op, Step, conv, flow, linear, maybe, norm
 
 
 class PatchStem(NamedTuple):
@@ -44,7 +44,7 @@ class PatchEmbed(NamedTuple):
         _, h2, w2 = self.out(h, w)
         steps, last = [Step("normed", self.cin * h * w, norm(self.cin), (0,))], "normed"
         if maybe(self.kernel == 2) and maybe(4 * h2 * w2 != h * w):
-            steps, last = [*steps, Step("padded", self.cin * 4 * h2 * w2, COPY, (last,))], "padded"
+            steps, last = [*steps, Step("padded", self.cin * 4 * h2 * w2, UNTIMED, (last,))], "padded"
         cut = conv(h, w, self.cin, self.dim, self.kernel, 2, norm=False, act=False, bias=True)
         return flow([*steps, Step("patches", self.dim * h2 * w2, cut, (last,))])
 
@@ -74,22 +74,22 @@ class WindowBlock(NamedTuple):
         cut, rim = maybe(count > 1), maybe(padded > h * w)
         steps, x = [Step("normed", self.dim * h * w, norm(self.dim), ("placed",))], "normed"
         if rim:
-            steps, x = [*steps, Step("padded", self.dim * padded, COPY, (x,))], "padded"
+            steps, x = [*steps, Step("padded", self.dim * padded, UNTIMED, (x,))], "padded"
         if cut:
-            steps, x = [*steps, Step("windows", self.dim * padded, COPY, (x,))], "windows"
-        products = Op(macs=2 * count * each * each * inner, params=0)  # with queries, then with values; fused
+            steps, x = [*steps, Step("windows", self.dim * padded, UNTIMED, (x,))], "windows"
+        products = Op(macs=2 * count * each * each * inner, params=0, kind="attention")  # with queries, then with values; fused
         steps += [
             Step("qkv", 3 * inner * padded, linear(padded, self.dim, 3 * inner), (x,)),
             Step("found", inner * padded, products, ("qkv",)),
         ]
         found = "found"
         if maybe(inner > self.width):
-            steps, found = [*steps, Step("heads", inner * padded, COPY, (found,))], "heads"
+            steps, found = [*steps, Step("heads", inner * padded, UNTIMED, (found,))], "heads"
         steps, found = [*steps, Step("mixed", self.dim * padded, linear(padded, inner, self.dim), (found,))], "mixed"
         if cut:
-            steps, found = [*steps, Step("joined", self.dim * padded, COPY, (found,))], "joined"
+            steps, found = [*steps, Step("joined", self.dim * padded, UNTIMED, (found,))], "joined"
         if rim:
-            steps, found = [*steps, Step("cropped", self.dim * h * w, COPY, (found,))], "cropped"
+            steps, found = [*steps, Step("cropped", self.dim * h * w, UNTIMED, (found,))], "cropped"
         return _around(self, steps, found, h, w)
 
     def out(self, h: int, w: int) -> Shape:
@@ -112,7 +112,7 @@ class ChannelBlock(NamedTuple):
     def ops(self, h: int, w: int) -> list[Op]:
         """The scores of a head's channels are small, and in memory as a whole."""
         tokens, inner, scores = h * w, self.inner, self.inner * self.width
-        product = Op(macs=scores * tokens, params=0)
+        product = Op(macs=scores * tokens, params=0, kind="attention")
         steps = [
             Step("normed", self.dim * tokens, norm(self.dim), ("placed",)),
             Step("qkv", 3 * inner * tokens, linear(tokens, self.dim, 3 * inner), ("normed",)),

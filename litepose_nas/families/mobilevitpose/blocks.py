@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.graph import SILU, Feature, Graph
-from litepose_nas.blocks.ops import COPY, Op, Step, attention, conv, flow, linear, maybe, norm
+from litepose_nas.blocks.ops import COPY, UNTIMED, Op, Step, attention, conv, flow, linear, maybe, move, norm
 
 
 class ConvUnit(NamedTuple):
@@ -57,10 +57,12 @@ class InvertedResidual(NamedTuple):
         """The input stays in memory where it is added at the end."""
         h2, w2 = ceil_div(h, self.stride), ceil_div(w, self.stride)
         mid, mid2, kept = h * w * self.mid, h2 * w2 * self.mid, (0,) if maybe(self.residual) else ()
+        added = h2 * w2 * self.cout * self.residual
         return [
             conv(h, w, self.cin, self.mid, 1, act=False, inputs=(0,)),
             conv(h, w, self.mid, self.mid, self.kernel, self.stride, self.mid, act=False, held=mid, inputs=kept),
             conv(h2, w2, self.mid, self.cout, 1, act=False, held=mid2, inputs=kept),
+            move(2 * added, added),
         ]
 
     def out(self, h: int, w: int) -> Shape:
@@ -96,7 +98,7 @@ class Unfold(NamedTuple):
             Step("wide", dim * h * w, conv(h, w, self.cin, dim, 1, norm=self.normed, act=False), ("local",)),
         ]
         if maybe((rows != h) | (columns != w)):
-            steps.append(Step("resized", dim * rows * columns, COPY, ("wide",)))
+            steps.append(Step("resized", dim * rows * columns, UNTIMED, ("wide",)))
         return flow([*steps, Step("tokens", dim * rows * columns, COPY, (steps[-1].makes,))])
 
     def out(self, h: int, w: int) -> Shape:
@@ -138,7 +140,7 @@ class TransformerLayer(NamedTuple):
             Step("found", inner * tokens, products._replace(macs=sequences * products.macs), ("qkv",)),
         ]
         if maybe(self.heads > 1):
-            steps.append(Step("heads", inner * tokens, COPY, ("found",)))
+            steps.append(Step("heads", inner * tokens, UNTIMED, ("found",)))
         return flow(
             [
                 *steps,
@@ -181,7 +183,7 @@ class Fold(NamedTuple):
         steps: list[Step] = [] if bare else [Step("normed", dim * rows * columns, norm(dim), (0,))]
         steps.append(Step("picture", dim * rows * columns, COPY, (0 if bare else "normed",)))
         if maybe((rows != h) | (columns != w)):
-            steps.append(Step("resized", dim * h * w, COPY, ("picture",)))
+            steps.append(Step("resized", dim * h * w, UNTIMED, ("picture",)))
         op = conv(h, w, dim, self.cout, 1, norm=not bare, act=False, bias=bare)
         return flow([*steps, Step("result", self.cout * h * w, op, (steps[-1].makes,))])
 

@@ -1,0 +1,174 @@
+"""Milliseconds as a sum of features, each with a weight that cannot be negative, and how far such a sum is off.
+
+Few models are tried; which is kept is chosen by leaving networks out, and their errors give the upper bound: with the
+residuals of left-out networks in order, 95 % of further networks like them are below the prediction times one plus the
+residual at that place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from litepose_nas.latency.features import ALL_KINDS, DECONV, DECONV_GROUPED
+
+if TYPE_CHECKING:
+    import numpy as np
+
+COVERAGE = 0.95
+FEWEST = 10  # networks that a model can be fitted on
+FOLDS, REPEATS = 10, 3
+BASELINE = "MACs alone"
+ONE = "network"  # the feature that every network has one of
+
+Terms = Sequence[Sequence[str]]  # each term of a model is the sum of some features
+
+_PLAIN = [kind for kind in ALL_KINDS if not kind.startswith((DECONV, "depthwise"))]
+_DEPTHWISE = [kind for kind in ALL_KINDS if kind.startswith("depthwise")]
+_REST = [[ONE], ["operations"], ["moves"], ["bytes"]]
+_READ_AND_MADE = [
+    *([f"{kind}_{side}"] for kind in _PLAIN for side in ("read", "made")),
+    [f"{kind}_made" for kind in _DEPTHWISE],
+    [f"{kind}_made" for kind in (DECONV, DECONV_GROUPED)],
+    ["moved"],
+]
+MODELS: Mapping[str, Terms] = {
+    BASELINE: [[ONE], ["macs"]],
+    "six features": [
+        [ONE], ["operations"], ["bytes"],
+        [f"{kind}_macs" for kind in _PLAIN],
+        [f"{kind}_macs" for kind in _DEPTHWISE],
+        [f"{kind}_macs" for kind in (DECONV, DECONV_GROUPED)],
+    ],
+    "kinds": [*_REST, *([f"{kind}_macs"] for kind in ALL_KINDS)],
+    "kinds, padded channels": [*_REST, *([f"{kind}_padded"] for kind in ALL_KINDS), *_READ_AND_MADE],
+    "kinds, read and made": [*_REST, *([f"{kind}_macs"] for kind in ALL_KINDS), *_READ_AND_MADE],
+}  # fmt: skip
+
+
+class FitErrors(NamedTuple):
+    """How far predictions are off, relative to what was measured."""
+
+    mape: float  # mean of the absolute errors
+    within_5: float  # share of networks
+    within_10: float
+    worst: float
+    bias: float  # mean of the errors
+    tau: float  # Kendall's, with the measured order
+
+
+class LatencyFit(NamedTuple):
+    """What takes how long on one device, learned from the networks of one space."""
+
+    model: str
+    weights: dict[str, float]  # milliseconds for one of each feature
+    factor: float  # a prediction times it is the upper bound
+    covered: float  # the share of such networks that are below their bound
+    networks: int
+    errors: FitErrors  # of networks left out
+    baseline: FitErrors  # of the same, by MACs alone
+    extremes: FitErrors | None  # of the space's ends, each left out alone; None: none was measured
+    noise: float
+
+    @property
+    def no_better(self) -> bool:
+        """Whether MACs alone would do as well."""
+        return self.errors.mape >= self.baseline.mape
+
+    def ms(self, counts: Sequence[float]) -> float:
+        """Milliseconds from the counts of `weights`' features in their order; the same bits from a column of them."""
+        total = 0.0
+        for weight, count in zip(self.weights.values(), counts, strict=True):
+            total = total + weight * count
+        return total
+
+
+def fit(
+    features: Sequence[Mapping[str, int]], ms: Sequence[float], ends: Sequence[bool], noise: float, seed: int = 0
+) -> LatencyFit:
+    """Fit milliseconds; `ends` tells which networks are extremes of the space and not random ones.
+
+    The extremes are always among those fitted on, for a sum that has seen them need not guess beyond what it knows.
+    """
+    import numpy as np
+
+    rows = [{ONE: 1, **one} for one in features]
+    y, end = np.array(ms, dtype=float), np.array(ends, dtype=bool)
+    if (~end).sum() < FEWEST:
+        end[:] = False
+    drawn, fixed = np.flatnonzero(~end), np.flatnonzero(end)
+    folds = _folds(drawn, fixed, seed)
+    found: dict[str, tuple[float, np.ndarray]] = {}
+    for name, terms in MODELS.items():
+        x = _matrix(rows, terms)
+        guesses = np.zeros((REPEATS, len(y)))
+        for repeat, left, kept in folds:
+            guesses[repeat, left] = x[left] @ _nnls(x[kept], y[kept])
+        found[name] = float(np.abs(guesses[:, drawn] / y[drawn] - 1).mean()), guesses
+    name = min(found, key=lambda name: found[name][0])
+    terms, guesses = MODELS[name], found[name][1]
+    x = _matrix(rows, terms)
+    weights = _weights(terms, _nnls(x, y))
+    factor, covered = _bound(np.median(y[drawn] / guesses[:, drawn], axis=0))
+    far = None
+    if len(fixed):
+        others = np.arange(len(y))
+        alone = np.array([(x[[at]] @ _nnls(x[others != at], y[others != at]))[0] for at in fixed])
+        far = errors_of(alone, y[fixed])
+    baseline = found[BASELINE][1]
+    both = [errors_of(np.concatenate(g[:, drawn]), np.tile(y[drawn], REPEATS)) for g in (guesses, baseline)]
+    return LatencyFit(name, weights, factor, covered, len(y), both[0], both[1], far, noise)
+
+
+def errors_of(predicted: np.ndarray, measured: np.ndarray) -> FitErrors:
+    import numpy as np
+    from scipy.stats import kendalltau
+
+    off = predicted / measured - 1
+    size = np.abs(off)
+    tau = kendalltau(predicted, measured).statistic if len(off) > 1 else math.nan
+    shares = (float((size <= most).mean()) for most in (0.05, 0.10))
+    return FitErrors(float(size.mean()), *shares, float(size.max()), float(off.mean()), float(tau))
+
+
+def _bound(residuals: np.ndarray) -> tuple[float, float]:
+    """The factor of the upper bound, and what share of networks it covers: less than asked for where few are known."""
+    import numpy as np
+
+    count = len(residuals)
+    place = min(math.ceil((count + 1) * COVERAGE), count)
+    return float(np.sort(residuals)[place - 1]), min(COVERAGE, place / (count + 1))
+
+
+def _folds(drawn: np.ndarray, fixed: np.ndarray, seed: int) -> list[tuple[int, np.ndarray, np.ndarray]]:
+    """For each repeat the networks left out and those kept, every drawn network left out once."""
+    import numpy as np
+
+    found = []
+    for repeat in range(REPEATS):
+        mixed = np.random.default_rng([seed, repeat]).permutation(drawn)
+        for left in np.array_split(mixed, min(FOLDS, len(mixed))):
+            found.append((repeat, left, np.concatenate([np.setdiff1d(drawn, left), fixed])))
+    return found
+
+
+def _matrix(rows: Sequence[Mapping[str, int]], terms: Terms) -> np.ndarray:
+    import numpy as np
+
+    return np.array([[float(sum(row[name] for name in term)) for term in terms] for row in rows])
+
+
+def _nnls(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Weights that are not negative, of the least squared relative error."""
+    import numpy as np
+    from scipy.optimize import nnls
+
+    relative = x / y[:, None]
+    scale = np.maximum(np.abs(relative).max(axis=0), 1e-300)
+    found, _ = nnls(relative / scale, np.ones(len(y)))
+    return np.asarray(found / scale)
+
+
+def _weights(terms: Terms, found: np.ndarray) -> dict[str, float]:
+    return {name: float(weight) for term, weight in zip(terms, found, strict=True) if weight > 0 for name in term}
