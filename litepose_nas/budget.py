@@ -6,13 +6,14 @@
 | 2M, 2Mparams, 500kparams | parameters |
 | 8MB, 900KB, 8MiB | bytes of the saved weights in fp32 |
 | 512KBpeak, 4MBpeak | bytes of activations alive at once, fp32, one picture |
+| 25ms, 40fps, pi5:25ms | where latency profiles are given: the upper bound of the time of one picture |
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -32,13 +33,14 @@ _TEXT = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([a-zA-Z][
 _UNIT = re.compile(r"(ki|mi|gi|[kmgt])?(macs?|flops?|params?|parameters?|b[ _-]?peak|bytes[ _-]?peak|b|bytes)", re.I)
 _TIME = re.compile(r"[nuµm]?s|(milli|micro)?seconds?|fps", re.I)
 _MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+_LATENCY = re.compile(r"latency_ms(_bound)?(?:_(\w+))?")
+TIMES = {"": "latency_ms"}  # what 25ms limits where a function tells the time of a network
 _NAMES = {
     "macs": "MACs",
     "macs_litepose": "MACs (as LitePose counts)",
     "params": "parameters",
     "weight_bytes": "weights",
     "peak_bytes": "peak activations",
-    "latency_ms": "latency",
 }
 _SUFFIXES = {"macs": "MAC", "macs_litepose": "MAC", "params": "", "weight_bytes": "B", "peak_bytes": "B"}
 
@@ -51,24 +53,27 @@ class Limit(NamedTuple):
     text: str
 
     @classmethod
-    def of(cls, text: str, convention: str = "exact", timed: bool = False) -> Limit:
+    def of(
+        cls, text: str, convention: str = "exact", timed: bool = False, times: Mapping[str, str] | None = None
+    ) -> Limit:
         """The limit that a text such as 1.2GMAC stands for; MACs count in the convention.
 
-        A time such as 25ms is one only where something says the time of a network (`timed`).
+        A time such as 25ms is one only where something says the time of a network (`timed`); `times` are the fields of
+        a cost that times limit, by what stands before the colon of pi5:25ms.
         """
+        times = times or (TIMES if timed else {})
         if convention not in CONVENTIONS:
             raise UserError(f"--mac-convention {convention!r}: {nearest(convention, CONVENTIONS)}")
         given, text = text, text if len(text) < 40 else f"{text[:36]}..."
-        found = _TEXT.fullmatch(given)
+        name, colon, rest = given.rpartition(":")
+        found = _TEXT.fullmatch(rest)
         if found is None:
             raise UserError(f"budget {text!r}: expected a number and a unit; {EXAMPLES}")
         number, unit = found.groups()
-        if timed and unit.lower() in _MILLISECONDS and 0 < float(number) < LARGEST:
-            return cls("latency_ms", float(number) * _MILLISECONDS[unit.lower()], text.strip())
         if _TIME.fullmatch(unit):
-            raise UserError(
-                f"budget {text!r}: nothing here measures time yet; limit MACs, parameters or memory instead: {EXAMPLES}"
-            )
+            return cls(_time_field(text, name.strip(), times), _milliseconds(text, float(number), unit), text.strip())
+        if colon:
+            raise UserError(f"budget {text!r}: only a time is of one device; leave {name}: out")
         field, factor = _unit(text, unit, convention)
         # float() first: it turns 1e999999999 into inf, which Decimal would take at its word.
         if not 0 < float(number) * float(factor) < LARGEST:
@@ -79,7 +84,7 @@ class Limit(NamedTuple):
         return cls(field, most, text.strip())
 
     def __str__(self) -> str:
-        return f"{_NAMES[self.field]} <= {in_words(self.field, self.most)}"
+        return f"{_name(self.field)} <= {in_words(self.field, self.most)}"
 
 
 class Budget(NamedTuple):
@@ -89,14 +94,20 @@ class Budget(NamedTuple):
     convention: str = "exact"
 
     @classmethod
-    def of(cls, texts: Sequence[str], convention: str = "exact", timed: bool = False) -> Budget:
+    def of(
+        cls,
+        texts: Sequence[str],
+        convention: str = "exact",
+        timed: bool = False,
+        times: Mapping[str, str] | None = None,
+    ) -> Budget:
         """The budget that texts such as 1.2GMAC and 2Mparams make together, and 25ms where time is known."""
         limits: dict[str, Limit] = {}
-        for limit in (Limit.of(text, convention, timed) for text in texts):
+        for limit in (Limit.of(text, convention, timed, times) for text in texts):
             other = limits.setdefault(limit.field, limit)
             if other.most != limit.most:
                 raise UserError(
-                    f"budget: {other.text} and {limit.text} both limit {_NAMES[limit.field]}, and every limit has to be"
+                    f"budget: {other.text} and {limit.text} both limit {_name(limit.field)}, and every limit has to be"
                     " kept; give one of them, and search again for the other"
                 )
         return cls(tuple(limits.values()), convention)
@@ -119,8 +130,9 @@ class Budget(NamedTuple):
         limit = max(self.limits, key=lambda limit: getattr(cost, limit.field) / limit.most)
         used = getattr(cost, limit.field)
         left = abs(limit.most - used) / limit.most
-        state = f"{left:.1%} left" if used <= limit.most else f"{left:.1%} too many"
-        return f"{_NAMES[limit.field]}: {in_words(limit.field, used)} of {in_words(limit.field, limit.most)}, {state}"
+        over = "too long" if limit.field.startswith("latency_ms") else "too many"
+        state = f"{left:.1%} left" if used <= limit.most else f"{left:.1%} {over}"
+        return f"{_name(limit.field)}: {in_words(limit.field, used)} of {in_words(limit.field, limit.most)}, {state}"
 
     def check_reachable(self, space: Space, joints: int = 17, price: Price | None = None) -> Arch:
         """An architecture of the space within the budget; where there is none, the error says what the space can reach.
@@ -167,7 +179,7 @@ def lowest(space: Space, measure: Callable[[Arch], float]) -> Arch:
 
 def in_words(field: str, value: float) -> str:
     """A value of a cost as people write it: 1.2 GMAC, 1.68 M parameters, 8 MB."""
-    if field == "latency_ms":
+    if field.startswith("latency_ms"):
         return f"{value:.4g} ms"
     for factor, prefix in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if value >= factor:
@@ -176,10 +188,44 @@ def in_words(field: str, value: float) -> str:
     return f"{value} {_SUFFIXES[field]}".rstrip()
 
 
+def _name(field: str) -> str:
+    """What a field of a cost is called."""
+    found = _LATENCY.fullmatch(field)
+    if found is None:
+        return _NAMES[field]
+    return f"{'upper bound of the latency' if found[1] else 'latency'}{f' on {found[2]}' if found[2] else ''}"
+
+
+def _time_field(text: str, name: str, times: Mapping[str, str]) -> str:
+    """The field of a cost that a time limits."""
+    if not times:
+        raise UserError(
+            f"budget {text!r}: nothing here tells the time of a network; measure and fit once on the device: litepose-nas "
+            "latency measure SPACE --out samples.json, then litepose-nas latency fit samples.json --out profile.json; "
+            "then give --latency profile.json; or limit MACs, parameters or memory"
+        )
+    if name not in times:
+        names = ", ".join(f"{known}:{text.rpartition(':')[2].strip()}" for known in times if known)
+        whose = f"of no profile called {name!r}" if name else "of which of the profiles?"
+        raise UserError(f"budget {text!r}: {whose}; write {names}")
+    return times[name]
+
+
+def _milliseconds(text: str, number: float, unit: str) -> float:
+    """A time, or pictures a second, in milliseconds."""
+    unit = unit.lower().replace("µ", "u").removesuffix("econds").removesuffix("econd")
+    factor = {**_MILLISECONDS, "millis": 1.0, "micros": 1e-3, "ns": 1e-6}.get(unit, 1.0)
+    most = 1000 / number if unit == "fps" and number else number * factor
+    if not 0 < most < LARGEST:
+        raise UserError(f"budget {text!r}: expected a time above 0; write for example 25ms or 40fps")
+    return most
+
+
 def _allow(limit: Limit, least: float) -> str:
     """The smallest limit of this kind that can be kept, rounded up, in the spelling that is read."""
-    if limit.field == "latency_ms":
-        return f"{math.ceil(least * 100) / 100}ms"
+    if found := _LATENCY.fullmatch(limit.field):
+        prefix = f"{limit.text.rpartition(':')[0]}:" if found[2] else ""
+        return f"{prefix}{math.ceil(least * 100) / 100}ms"
     scales = ((10**9, "G"), (10**6, "M"), (10**3, "K"), (1, ""))
     factor, prefix = next(scale for scale in scales if least >= scale[0])
     hundredths = -(-least * 100 // factor)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import itertools
+from collections import defaultdict, namedtuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from litepose_nas.blocks.block import Block, Part, ceil_div
+from litepose_nas.blocks.ops import Op
 from litepose_nas.space import Arch, Space, input_size
 
 if TYPE_CHECKING:
@@ -40,6 +42,20 @@ class TimedCost(NamedTuple):
     latency_ms: float
 
 
+class TimesNetworks(Protocol):
+    """What knows the times of networks from whole numbers that the operations of their blocks add up to."""
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the times in a cost."""
+
+    def counts(self, ops: Sequence[Op]) -> tuple[Any, ...]:
+        """The numbers of one block, which may come as columns."""
+
+    def times(self, counts: Sequence[Any]) -> tuple[Any, ...]:
+        """The times that the sums over all blocks make, one for each field."""
+
+
 class Row(NamedTuple):
     """One line of a per-block table."""
 
@@ -69,6 +85,44 @@ def cost(arch: Arch, input: tuple[int, int] | None = None, joints: int = 17) -> 
 def timed(latency: Callable[[Arch], float], price: Callable[[Arch], Cost] = cost) -> Callable[[Arch], Any]:
     """A price that also says the milliseconds that some function of the architecture knows."""
     return lambda arch: TimedCost(*price(arch), latency_ms=float(latency(arch)))
+
+
+def with_times(cost: Cost, times: Mapping[str, float]) -> Any:
+    """A cost that also says these times; the cost alone where there are none."""
+    return _timed_type(tuple(times))(*cost, *times.values()) if times else cost
+
+
+def cost_of(values: Mapping[str, Any]) -> Any:
+    """The cost that a journal holds as a mapping."""
+    times = tuple([field for field in values if field not in Cost._fields])
+    if any(not field.startswith("latency_ms") for field in times):
+        raise TypeError(f"{', '.join(times)}: not a cost of a network")
+    return _timed_type(times)(**values) if times else Cost(**values)
+
+
+@lru_cache
+def _timed_type(fields: tuple[str, ...]) -> Any:
+    return TimedCost if fields == TimedCost._fields[-1:] else namedtuple("TimedCost", Cost._fields + fields)
+
+
+def timed_by(clocks: Sequence[TimesNetworks], joints: int = 17) -> Callable[[Arch], Any]:
+    """Return a price that also says the times that some clocks know."""
+
+    @lru_cache(maxsize=1 << 17, typed=True)
+    def counted(block: Block, h: int, w: int) -> list[tuple[int, ...]]:
+        ops = block.ops(h, w)
+        return [clock.counts(ops) for clock in clocks]
+
+    def price(arch: Arch) -> Any:
+        (h, w), plan = arch.input, arch.plan(joints)
+        blocks = [counted(part.block, ceil_div(h, part.down), ceil_div(w, part.down)) for part in plan]
+        times: dict[str, float] = {}
+        for clock, found in zip(clocks, zip(*blocks, strict=True), strict=True):
+            sums = [int(sum(column)) for column in zip(*found, strict=True)]
+            times.update(zip(clock.fields, clock.times(sums), strict=True))
+        return with_times(plan_cost(plan, h, w), times)
+
+    return price if clocks else lambda arch: cost(arch, joints=joints)
 
 
 def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
@@ -110,12 +164,12 @@ def many(archs: Sequence[Arch], joints: int = 17) -> np.ndarray:
     return out
 
 
-def columns(space: Space, joints: int = 17) -> Columns:
+def columns(space: Space, joints: int = 17, clocks: Sequence[TimesNetworks] = ()) -> Columns:
     """What prices rows of choice numbers (-1: a gene that does not count), a whole search round at once.
 
     A smaller depth drops blocks of the deepest plan and changes no other, so that plan is run once with a column for
     each gene, and each row sums the blocks it keeps. Rows whose words few others share are counted one by one, which is
-    quicker then; so are those of a family whose blocks do not take columns.
+    quicker then; so are those of a family whose blocks do not take columns. Clocks add the times that they know.
     """
     import numpy as np
 
@@ -126,6 +180,15 @@ def columns(space: Space, joints: int = 17) -> Columns:
     sizes = np.array([input_size(value) for value in (space.genes[size_at].choices if size_at is not None else ())])
     fixed = space.widest.input
     kept: dict[tuple[int, ...], frozenset[str]] = {}
+
+    def sums_of(block: Block, h: Any, w: Any) -> tuple[Any, ...]:
+        """The sums of a block, then what each clock counts in it."""
+        ops = block.ops(h, w)
+        return (*_op_sums(ops), *[number for clock in clocks for number in clock.counts(ops)])
+
+    ends = list(itertools.accumulate((len(clock.counts(())) for clock in clocks), initial=4))
+    width = ends[-1]
+    one_block = lru_cache(maxsize=1 << 17, typed=True)(sums_of) if clocks else _block_sums
 
     def tree_of(row: Sequence[int]) -> Any:
         return space.fill([None if i < 0 else gene.choices[i] for gene, i in zip(space.genes, row, strict=True)])
@@ -139,7 +202,10 @@ def columns(space: Space, joints: int = 17) -> Columns:
 
     def alone(row: list[int]) -> list[int]:
         tree = tree_of(row)
-        return _total(space.family.plan(tree, joints), *input_size(tree.resolution))
+        h, w = input_size(tree.resolution)
+        plan = space.family.plan(tree, joints)
+        sums = [one_block(part.block, -(-h // part.down), -(-w // part.down)) for part in plan]
+        return [sum(column) for column in zip(*sums, strict=True)]
 
     def alike(rows: np.ndarray) -> np.ndarray:
         """Sums of rows that have the same words."""
@@ -154,15 +220,15 @@ def columns(space: Space, joints: int = 17) -> Columns:
         h, w = fixed if size_at is None else sizes[rows[:, size_at]].T
         _, first, which = np.unique(rows[:, depths], axis=0, return_index=True, return_inverse=True)
         keeps = [names(rows[i].tolist()) for i in first]
-        total = np.zeros((4, len(rows)), dtype=np.int64)
+        total = np.zeros((width, len(rows)), dtype=np.int64)
         for part in space.family.plan(space.fill(values), joints):
             here = np.array([part.name in keep for keep in keeps])[which.reshape(-1)]
-            for out, number in zip(total, _sums(part.block, -(-h // part.down), -(-w // part.down)), strict=True):
+            for out, number in zip(total, sums_of(part.block, -(-h // part.down), -(-w // part.down)), strict=True):
                 out += number * here
         return total
 
     def price(rows: np.ndarray) -> dict[str, np.ndarray]:
-        total = np.zeros((4, len(rows)), dtype=np.int64)
+        total = np.zeros((width, len(rows)), dtype=np.int64)
         groups = [np.arange(len(rows))]
         if branches and len(rows):
             _, which = np.unique(rows[:, branches], axis=0, return_inverse=True)
@@ -173,10 +239,13 @@ def columns(space: Space, joints: int = 17) -> Columns:
                 with suppress(TypeError, ValueError):  # a block may need plain numbers, to repeat something so often
                     sums = alike(rows[group])
             if sums is None:
-                sums = np.array([alone(row) for row in rows[group].tolist()], dtype=np.int64).reshape(-1, 4).T
+                sums = np.array([alone(row) for row in rows[group].tolist()], dtype=np.int64).reshape(-1, width).T
             total[:, group] = sums
         total[3] *= FLOAT
-        return dict(zip(Cost._fields, total, strict=False))
+        found = dict(zip(Cost._fields, total[:4], strict=False))
+        for clock, (start, end) in zip(clocks, itertools.pairwise(ends), strict=True):
+            found.update(zip(clock.fields, clock.times(total[start:end]), strict=True))
+        return found
 
     return price
 
@@ -212,7 +281,10 @@ def plan_cost(plan: Sequence[Part], h: int, w: int) -> Cost:
 
 def _sums(block: Block, h: int, w: int) -> tuple[int, int, int, int]:
     """MACs in both conventions, parameters, and stored numbers of one block."""
-    ops = block.ops(h, w)
+    return _op_sums(block.ops(h, w))
+
+
+def _op_sums(ops: Sequence[Op]) -> tuple[int, int, int, int]:
     macs, params = sum(op.macs for op in ops), sum(op.params for op in ops)
     extra = sum(op.extra_macs + 2 * op.norm_elements + op.act_elements for op in ops)
     return macs, macs + extra, params, params + 2 * sum(op.norm for op in ops)

@@ -109,7 +109,7 @@ def fit(
     name = min(found, key=lambda name: found[name][0])
     terms, guesses = MODELS[name], found[name][1]
     x = _matrix(rows, terms)
-    weights = _weights(terms, _nnls(x, y))
+    weights = _weights(rows, terms, _nnls(x, y))
     factor, covered = _bound(np.median(y[drawn] / guesses[:, drawn], axis=0))
     far = None
     if len(fixed):
@@ -127,9 +127,9 @@ def errors_of(predicted: np.ndarray, measured: np.ndarray) -> FitErrors:
 
     off = predicted / measured - 1
     size = np.abs(off)
-    tau = kendalltau(predicted, measured).statistic if len(off) > 1 else math.nan
+    tau = float(kendalltau(predicted, measured).statistic) if len(off) > 1 else 0.0
     shares = (float((size <= most).mean()) for most in (0.05, 0.10))
-    return FitErrors(float(size.mean()), *shares, float(size.max()), float(off.mean()), float(tau))
+    return FitErrors(float(size.mean()), *shares, float(size.max()), float(off.mean()), tau if math.isfinite(tau) else 0.0)
 
 
 def _bound(residuals: np.ndarray) -> tuple[float, float]:
@@ -170,5 +170,7 @@ def _nnls(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.asarray(found / scale)
 
 
-def _weights(terms: Terms, found: np.ndarray) -> dict[str, float]:
-    return {name: float(weight) for term, weight in zip(terms, found, strict=True) if weight > 0 for name in term}
+def _weights(rows: Sequence[Mapping[str, int]], terms: Terms, found: np.ndarray) -> dict[str, float]:
+    """Those of features that any network has."""
+    pairs = [(name, float(weight)) for term, weight in zip(terms, found, strict=True) for name in term]
+    return {name: weight for name, weight in pairs if weight > 0 and any(row[name] for row in rows)}

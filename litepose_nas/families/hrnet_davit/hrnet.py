@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
-from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow, maybe
+from litepose_nas.blocks.ops import COPY, UNTIMED, Op, Step, conv, flow, maybe
 
 
 class Conv3x3(NamedTuple):
@@ -112,7 +112,7 @@ class Fuse(NamedTuple):
                 total = term
                 continue
             cropped = bool(path) and maybe(path[-1].elements != size)  # the sum does not fit over it
-            steps.append(Step(f"{i}.sum", size if cropped else 0, COPY, (total, term)))
+            steps.append(Step(f"{i}.sum", size if cropped else 0, UNTIMED, (total, term)))
             total = f"{i}.sum" if cropped else term if path else total
         return flow(steps)
 
