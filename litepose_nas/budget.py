@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -130,7 +130,7 @@ class Budget(NamedTuple):
         limit = max(self.limits, key=lambda limit: getattr(cost, limit.field) / limit.most)
         used = getattr(cost, limit.field)
         left = abs(limit.most - used) / limit.most
-        over = "too long" if limit.field.startswith("latency_ms") else "too many"
+        over = "too long" if is_time(limit.field) else "too many"
         state = f"{left:.1%} left" if used <= limit.most else f"{left:.1%} {over}"
         return f"{_name(limit.field)}: {in_words(limit.field, used)} of {in_words(limit.field, limit.most)}, {state}"
 
@@ -177,9 +177,28 @@ def lowest(space: Space, measure: Callable[[Arch], float]) -> Arch:
         arch, value = best, least
 
 
+def latency_fields(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The fields of a cost with the time and its upper bound, for each latency profile by name."""
+    names = list(names)
+    tails = {name: "_" + re.sub(r"\W", "_", name) if len(names) > 1 else "" for name in names}
+    return {name: (f"latency_ms{tail}", f"latency_ms_bound{tail}") for name, tail in tails.items()}
+
+
+def time_limits(names: Iterable[str]) -> dict[str, str]:
+    """What times limit where latency profiles are given, by what stands before the colon."""
+    fields = latency_fields(names)
+    found = {name: bound for name, (_, bound) in fields.items()}
+    return {"": next(iter(found.values())), **found} if len(found) == 1 else found
+
+
+def is_time(field: str) -> bool:
+    """Whether a field of a cost is a time."""
+    return _LATENCY.fullmatch(field) is not None
+
+
 def in_words(field: str, value: float) -> str:
     """A value of a cost as people write it: 1.2 GMAC, 1.68 M parameters, 8 MB."""
-    if field.startswith("latency_ms"):
+    if is_time(field):
         return f"{value:.4g} ms"
     for factor, prefix in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if value >= factor:
@@ -200,9 +219,9 @@ def _time_field(text: str, name: str, times: Mapping[str, str]) -> str:
     """The field of a cost that a time limits."""
     if not times:
         raise UserError(
-            f"budget {text!r}: nothing here tells the time of a network; measure and fit once on the device: litepose-nas "
-            "latency measure SPACE --out samples.json, then litepose-nas latency fit samples.json --out profile.json; "
-            "then give --latency profile.json; or limit MACs, parameters or memory"
+            f"budget {text!r}: nothing here tells the time of a network; measure and fit once on the device: "
+            "litepose-nas latency measure SPACE --out samples.json, then litepose-nas latency fit samples.json --out "
+            "profile.json; then give --latency profile.json; or limit MACs, parameters or memory"
         )
     if name not in times:
         names = ", ".join(f"{known}:{text.rpartition(':')[2].strip()}" for known in times if known)

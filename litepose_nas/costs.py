@@ -52,7 +52,7 @@ class TimesNetworks(Protocol):
     def counts(self, ops: Sequence[Op]) -> tuple[Any, ...]:
         """The numbers of one block, which may come as columns."""
 
-    def times(self, counts: Sequence[Any]) -> tuple[Any, ...]:
+    def times(self, counts: Any) -> tuple[Any, ...]:
         """The times that the sums over all blocks make, one for each field."""
 
 

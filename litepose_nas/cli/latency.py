@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from litepose_nas.cli import console
+from litepose_nas.cli import console, latency_fit
 from litepose_nas.cli.options import Seed, check_alone
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import MOST_JOINTS
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from litepose_nas.latency.networks import Chosen
     from litepose_nas.runs.journal import Journal
 
-app = typer.Typer(help="Measure how long the networks of a space take.", no_args_is_help=True)
+app = typer.Typer(help="Measure how long the networks of a space take, and learn from it.", no_args_is_help=True)
+app.command()(latency_fit.fit)
 BUSY = 1.2  # the median call by the wall clock over the least by the processor's
 
 

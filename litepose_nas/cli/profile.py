@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,7 @@ from litepose_nas import costs
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Json
 from litepose_nas.formats.subnet_file import MOST_JOINTS
+from litepose_nas.latency import profile as profile_file
 from litepose_nas.report.frame_costs import of_whom, per_frame
 from litepose_nas.resolve import resolve
 from litepose_nas.space import input_size
@@ -25,6 +27,9 @@ def profile(
     joints: Annotated[
         int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints, if not the target's own.")
     ] = None,
+    latency: Annotated[
+        Path | None, typer.Option(help="A profile of `latency fit`: the milliseconds of a picture too.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Print parameters, MACs, memory, and a table of blocks. Needs no weights and no torch.
@@ -35,13 +40,20 @@ def profile(
     h, w = subnet.input if input is None else input_size(input)
     cost = costs.cost(subnet.arch, (h, w), subnet.joints)
     rows = costs.table(subnet.arch, (h, w), subnet.joints)
+    times: dict[str, float] = {}
+    if latency is not None:
+        known = profile_file.read(latency)
+        clock = profile_file.clock(known, str(latency), subnet.arch.space)
+        found = profile_file.network_ms(clock, subnet.arch, subnet.joints, (h, w))
+        times = dict(zip(clock.fields, found, strict=True))
+        shown = found[0], clock.known.fit.covered, found[1]
     if as_json:
         blocks = [row._asdict() for row in rows]
         of = of_whom(subnet.arch).removeprefix("of one ") or "picture"
         made = {"of_one": of, "input": [h, w], "joints": subnet.joints, "blocks": blocks}
         if frames := costs.by_frame(subnet.arch, (h, w), subnet.joints):
             made["frames"] = [row._asdict() for row in frames]
-        console.as_json({**cost._asdict(), **made})
+        console.as_json({**cost._asdict(), **times, **made})
         return
     console.table(
         ("part", "block", "output", "MACs", "share", "params"),
@@ -64,5 +76,12 @@ def profile(
             ),
             ("weights in fp32", f"{cost.weight_bytes / 1e6:.2f} MB"),
             ("peak activations in fp32, batch 1", f"{cost.peak_bytes / 1e6:.2f} MB"),
+            *(
+                [("latency", "{:.2f} ms; {:.0%} of such networks take less than {:.2f} ms".format(*shown))]
+                if times
+                else []
+            ),
         ],
     )
+    if times:
+        console.out(f"the network alone, one picture, in {known.words}")

@@ -50,7 +50,7 @@ def report(
         alone = f"{what} is a search of one family, whose budget is of one run of a network"
         raise UserError(f"--people: {all_see if record.several else alone}; leave it out")
     texts = budget or [limit.text for limit in record.budget.limits]
-    limits = Budget.of(texts, mac_convention or record.budget.convention, timed=not budget)
+    limits = Budget.of(texts, mac_convention or record.budget.convention, times=record.times)
     workload = record.workload._replace(people=Fraction(str(people))) if people else record.workload
     found = summarise(record, limits, workload, models=True)
     folder = out or record.folder / "report"

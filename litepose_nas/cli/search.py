@@ -33,7 +33,13 @@ def search(
     ] = "auto",
     objective: Annotated[
         list[str] | None,
-        typer.Option(help="What the front keeps low: macs if not given, or params, weight_bytes, peak_bytes."),
+        typer.Option(
+            help="What the front keeps low: macs if not given, or params, weight_bytes, peak_bytes, latency_ms."
+        ),
+    ] = None,
+    latency: Annotated[
+        list[Path] | None,
+        typer.Option(help="A profile of `latency fit`: --budget 25ms or 40fps; of several: --budget PROFILE:25ms."),
     ] = None,
     engine: Engine = None,
     workers: Workers = None,
@@ -43,6 +49,9 @@ def search(
     ] = None,
     detector_macs: Annotated[
         str | None, typer.Option(help="Of several: what finding the people of a picture takes, such as 2GMAC.")
+    ] = None,
+    detector_ms: Annotated[
+        float | None, typer.Option(min=0, help="Of several: how long finding the people of a picture takes.")
     ] = None,
     boxes: Annotated[
         Path | None, typer.Option(help="Of several: where a detector found people; the true boxes.")
@@ -83,6 +92,7 @@ def search(
             supernet or (), budget or (), mac_convention, evals, method, rank, objective or (),
             people=people, detector_macs=detector_macs, boxes=str(boxes) if boxes else None,
             min_box_score=min_box_score, data=data, seed=seed, device=device,
+            latency=[str(path) for path in latency or ()], detector_ms=detector_ms,
         )  # fmt: skip
         ready, each = search_plan.sized(search_plan.plan(options, open_data, console.out))
         if ready.quick:

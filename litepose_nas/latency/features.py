@@ -51,7 +51,9 @@ def _padded_macs(op: Op) -> Number:
         return op.macs
     outputs = op.cout // _one(op.groups)
     alone = outputs == 1
-    channels = alone * _up(op.cout, PACKED) + (alone == 0) * op.groups * _up(outputs, GROUP_PACKED + (op.groups == 1) * (PACKED - GROUP_PACKED))
+    channels = alone * _up(op.cout, PACKED) + (alone == 0) * op.groups * _up(
+        outputs, GROUP_PACKED + (op.groups == 1) * (PACKED - GROUP_PACKED)
+    )
     return op.macs // _one(op.cout) * channels
 
 
@@ -110,5 +112,8 @@ def features(arch: Arch, joints: int, input: tuple[int, int] | None = None) -> d
     """How much of each feature a network is."""
     h, w = input or arch.input
     plan = arch.plan(joints)
-    sums = map(sum, zip(*[_block_counts(part.block, ceil_div(h, part.down), ceil_div(w, part.down)) for part in plan], strict=True))
+    sums = map(
+        sum,
+        zip(*[_block_counts(part.block, ceil_div(h, part.down), ceil_div(w, part.down)) for part in plan], strict=True),
+    )
     return dict(zip(FEATURES, map(int, sums), strict=True))

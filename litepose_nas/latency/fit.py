@@ -66,6 +66,7 @@ class LatencyFit(NamedTuple):
     factor: float  # a prediction times it is the upper bound
     covered: float  # the share of such networks that are below their bound
     networks: int
+    typical_ms: float  # the median of what was measured
     errors: FitErrors  # of networks left out
     baseline: FitErrors  # of the same, by MACs alone
     extremes: FitErrors | None  # of the space's ends, each left out alone; None: none was measured
@@ -118,7 +119,7 @@ def fit(
         far = errors_of(alone, y[fixed])
     baseline = found[BASELINE][1]
     both = [errors_of(np.concatenate(g[:, drawn]), np.tile(y[drawn], REPEATS)) for g in (guesses, baseline)]
-    return LatencyFit(name, weights, factor, covered, len(y), both[0], both[1], far, noise)
+    return LatencyFit(name, weights, factor, covered, len(y), float(np.median(y)), both[0], both[1], far, noise)
 
 
 def errors_of(predicted: np.ndarray, measured: np.ndarray) -> FitErrors:
@@ -128,8 +129,15 @@ def errors_of(predicted: np.ndarray, measured: np.ndarray) -> FitErrors:
     off = predicted / measured - 1
     size = np.abs(off)
     tau = float(kendalltau(predicted, measured).statistic) if len(off) > 1 else 0.0
-    shares = (float((size <= most).mean()) for most in (0.05, 0.10))
-    return FitErrors(float(size.mean()), *shares, float(size.max()), float(off.mean()), tau if math.isfinite(tau) else 0.0)
+    within_5, within_10 = (float((size <= most).mean()) for most in (0.05, 0.10))
+    return FitErrors(
+        float(size.mean()),
+        within_5,
+        within_10,
+        float(size.max()),
+        float(off.mean()),
+        tau if math.isfinite(tau) else 0.0,
+    )
 
 
 def _bound(residuals: np.ndarray) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from litepose_nas.budget import Budget
+from litepose_nas.budget import TIMES, Budget, time_limits
 from litepose_nas.costs import cost
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet, check_joints
@@ -51,6 +51,8 @@ class SearchRecord(NamedTuple):
     judged: Mapping[str, Any]  # how many images, where the number of people and the boxes come from
     ahead: Mapping[str, Any] | None  # the last comparison image by image
     cut: int  # bytes of a last line that was never finished
+    times: Mapping[str, str] = {}  # what a time limits, where one is known; see `Limit.of`
+    devices: Mapping[str, str] = {}  # what each latency profile was measured on, in words
 
     @property
     def folder(self) -> Path:
@@ -96,7 +98,8 @@ def load_search(what: str | Path) -> SearchRecord:
         if header.get("kind") != KIND:
             raise UserError(f"a journal of {header.get('kind', 'something else')}, and this reads one of a search")
         notes, workload = header["notes"], workload_of(header)
-        budget = Budget.of([str(text) for text in notes["budget"]], notes["convention"], timed=True)
+        times = time_limits(header.get("latency", {}))
+        budget = Budget.of([str(text) for text in notes["budget"]], notes["convention"], True, times)
         names = [str(entry["name"]) for entry in header["families"]]
         several = len(names) > 1
         judged = {key: notes["judged"][key] for key in ("pictures", "people", "boxes")} if several else {}
@@ -115,7 +118,10 @@ def load_search(what: str | Path) -> SearchRecord:
     if not families:
         raise UserError(f"{path}: nothing has been evaluated yet; go on with: litepose-nas search --resume")
     cut = max(path.stat().st_size - read.whole, 0)
-    return SearchRecord(path, families, several, budget, workload, judged, ahead, cut)
+    priced = next(iter(families.values())).found[0].cost
+    times = times or (TIMES if hasattr(priced, TIMES[""]) else {})
+    devices = notes.get("latency", {})
+    return SearchRecord(path, families, several, budget, workload, judged, ahead, cut, times, devices)
 
 
 def _family(header: Record, entry: Record, notes: Record, budget: Budget, workload: Workload) -> FamilyRecord:

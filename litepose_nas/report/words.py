@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from litepose_nas.budget import in_words
+from litepose_nas.budget import in_words, is_time
 from litepose_nas.report.summary import Summary, people_are
 from litepose_nas.search import baselines
 from litepose_nas.search.comparison import FamilyChoice, crossover_points
@@ -59,7 +59,9 @@ def verdict(found: Summary) -> list[str]:
     if found.people:
         lines.append(f"{crossover_points(found.people)} (of what was evaluated, the budget the same, APs as here)")
         searched = found.record.workload
-        if searched.people > 1 and any(limit.field in RUNS for limit in found.record.budget.limits):
+        if searched.people > 1 and any(
+            limit.field in RUNS or is_time(limit.field) for limit in found.record.budget.limits
+        ):
             lines.append(
                 f"with fewer than {searched.number} people, dearer top-down networks would fit than were looked at"
             )

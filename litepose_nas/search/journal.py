@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from litepose_nas.costs import Cost, TimedCost
+from litepose_nas.costs import cost_of
 from litepose_nas.errors import UserError
 from litepose_nas.runs.journal import Journal, Read, Record
 from litepose_nas.search.problem import Result
@@ -54,7 +54,7 @@ class Logged(NamedTuple):
     arch: Arch
     result: Result
     again: int  # 0, or the number of a repetition
-    cost: Any  # a Cost or TimedCost; None: it was not written down
+    cost: Any  # a Cost, with times or without; None: it was not written down
 
 
 def evaluations(space: Space, journal: AnyJournal) -> Iterator[Logged]:
@@ -63,7 +63,7 @@ def evaluations(space: Space, journal: AnyJournal) -> Iterator[Logged]:
         if record:  # an empty one stands for what is another family's
             try:
                 cost = record.get("cost")
-                priced = cost and (TimedCost if "latency_ms" in cost else Cost)(**cost)
+                priced = cost and cost_of(cost)
                 arch, again = space.arch(record["arch"]), record.get("again", 0)
                 yield Logged(record.get("n", line), arch, record["result"], again, priced)
             except (KeyError, TypeError, ValueError, UserError) as error:

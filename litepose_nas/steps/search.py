@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from litepose_nas import devices, files
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.formats import subnet_file
+from litepose_nas.latency import profile as profile_file
 from litepose_nas.metrics.coco import bootstrap_ap
 from litepose_nas.report import page, plots
 from litepose_nas.report.record import load_search
@@ -28,7 +30,7 @@ from litepose_nas.search.journal import JournalView, header, upgraded
 from litepose_nas.search.loop import search_on
 from litepose_nas.search.methods import searcher_of
 from litepose_nas.search.problem import Evaluated
-from litepose_nas.steps.search_plan import EVALS, Search, work_of
+from litepose_nas.steps.search_plan import EVALS, PROFILES, Search, work_of
 
 VERB = "search"
 CHOSEN = "subnet.json"  # in the folder of the run
@@ -48,6 +50,10 @@ def search(
     thread, so its scores are the same bits on every executor.
     """
     families, evals = ready.families, int(ready.options.evals or EVALS)
+    for profile in ready.profiles.values():
+        copy = run.folder / PROFILES / Path(profile.where).name
+        if not copy.exists():
+            profile_file.write(copy, profile.profile)
     journal = Journal(run.journal, _header(ready), _notes(ready), upgraded)
     scorers = {name: one.candidates for name, one in families.items()}
     on_gpu = next(iter(scorers.values())).scorer.device.type == "cuda"
@@ -145,6 +151,7 @@ def _header(ready: Search) -> dict[str, Any]:
         "method": asked.method,
         "objectives": next(iter(ready.families.values())).problem.low,
         "rank": asked.rank,
+        **({"latency": {name: one.profile.sha256 for name, one in ready.profiles.items()}} if ready.profiles else {}),
     }
     return header(supernets, asked.seed, **more)
 
@@ -163,4 +170,5 @@ def _notes(ready: Search) -> dict[str, Any]:
         "families": {
             name: {"joints": one.candidates.supernet.joints, "info": one.info} for name, one in ready.families.items()
         },
+        **({"latency": {name: one.profile.words for name, one in ready.profiles.items()}} if ready.profiles else {}),
     }

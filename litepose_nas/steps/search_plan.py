@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 import torch
 
 from litepose_nas import costs, devices, files, weights
-from litepose_nas.budget import Budget, Limit
+from litepose_nas.budget import Budget, Limit, is_time, latency_fields, time_limits
 from litepose_nas.costs import Cost
 from litepose_nas.data.dataset import subjects
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.latency import profile as profile_file
+from litepose_nas.latency.profile import LatencyClock
+from litepose_nas.latency.profiles import NamedProfile, clocks, open_profiles
 from litepose_nas.pose.topdown import TopDown
 from litepose_nas.runs import metrics
 from litepose_nas.runs.run import Run
@@ -35,6 +38,7 @@ QUICK_MINUTES = 4.0
 EVALS = 200
 QUICK_EVALS = (14, 200)
 QUICK_PROTOCOL, QUICK_SLICE = Protocol(calibration=16, batch=8), 32
+PROFILES = "latency"  # the folder of a run with the profiles that it goes by
 
 OpenData = Callable[[str], Source]
 
@@ -66,6 +70,8 @@ class SearchOptions(NamedTuple):
     device: str = "auto"
     protocol: Protocol | None = None
     most_in_slice: int | None = None
+    latency: Sequence[str] = ()  # files of latency profiles
+    detector_ms: float | None = None
 
     def check(self) -> None:
         """Raise a UserError where a name is unknown or no budget is given."""
@@ -76,15 +82,21 @@ class SearchOptions(NamedTuple):
         for option, value, known in (("method", self.method, METHODS), ("rank", self.rank, RANKS)):
             if value not in known:
                 raise UserError(f"--{option} {value!r}: {nearest(value, known)}")
+        times = [field for pair in latency_fields(Path(path).stem for path in self.latency).values() for field in pair]
         for field in self.objectives:
-            if field not in Cost._fields:
-                raise UserError(f"--objective {field!r}: {nearest(field, Cost._fields)}")
+            if is_time(field) and not self.latency:
+                raise UserError(
+                    f"--objective {field}: of which device? give its profile with --latency; make one with: "
+                    f"{profile_file.MAKE.format(space='SPACE', runtime='onnxruntime')}"
+                )
+            if field not in (*Cost._fields, *times):
+                raise UserError(f"--objective {field!r}: {nearest(field, (*Cost._fields, *times))}")
 
     def check_workload(self, families: int, needs_boxes: bool) -> None:
         """Refuse options about the people of an image that would be ignored."""
         values = {
             "--people": self.people, "--detector-macs": self.detector_macs,
-            "--boxes": self.boxes, "--min-box-score": self.min_box_score,
+            "--boxes": self.boxes, "--min-box-score": self.min_box_score, "--detector-ms": self.detector_ms,
         }  # fmt: skip
         for option in (option for option, value in values.items() if value is not None):
             if families == 1:
@@ -149,6 +161,7 @@ class Search(NamedTuple):
     workload: Workload
     people: str  # where their number comes from, in words
     quick: bool
+    profiles: Mapping[str, NamedProfile] = {}  # by the names that a budget has for them
 
     @property
     def several(self) -> bool:
@@ -167,12 +180,13 @@ class Search(NamedTuple):
     @property
     def settings(self) -> dict[str, Any]:
         """What a run keeps of it; `load` reads it."""
-        asked = self.options
+        asked, latency = self.options, [str(Path(one.where).resolve()) for one in self.profiles.values()]
         return {
             "budget": list(asked.budget), "convention": asked.convention, "seed": asked.seed, "method": asked.method,
             "objectives": list(asked.objectives), "rank": asked.rank, "supernets": list(asked.supernets),
             "data": asked.data, "evals": asked.evals, "quick": self.quick, **self.workload.plain(),
             "people_are": self.people, "boxes": list(self.worker.boxes) if self.worker.boxes else None,
+            **({"latency": latency} if latency else {}),
         }  # fmt: skip
 
 
@@ -192,10 +206,10 @@ def plan(options: SearchOptions, open_data: OpenData = open_source, say: Say = p
     if not needs_boxes:
         workload, people = ONE_PERSON, "it makes no difference"
     elif options.people:
-        workload, people = Workload(Fraction(str(options.people)), _macs(options.detector_macs)), "as asked for"
+        workload, people = _workload(Fraction(str(options.people)), options), "as asked for"
     else:
         number, people = people_in(trained[0], open_data(data), options.most_in_slice or slice_of(quick), boxes)
-        workload = Workload(number, _macs(options.detector_macs))
+        workload = _workload(number, options)
     asked = options._replace(supernets=[str(run.folder) for run in trained], data=data)
     return _open(asked, workload, people, boxes, quick, open_data, say)
 
@@ -212,7 +226,11 @@ def load(run: Run, device: str, open_data: OpenData = open_source, say: Say = pr
             )
     supernets = kept.get("supernets") or [kept.get("supernet")]  # until 0.1.0 one supernet was kept by itself
     fields = ("budget", "convention", "evals", "method", "rank", "objectives", "data", "seed")
-    options = SearchOptions(supernets, **{key: kept[key] for key in fields if key in kept}, device=device)
+    # The run has copies of the profiles that it was begun with, once it has begun to evaluate.
+    copies = [(run.folder / PROFILES / Path(path).name, path) for path in kept.get("latency", ())]
+    latency = [str(copy if copy.exists() else path) for copy, path in copies]
+    asked = {key: kept[key] for key in fields if key in kept}
+    options = SearchOptions(supernets, **asked, device=device, latency=latency)
     boxes = DetectionsFile(*kept["boxes"]) if kept.get("boxes") else None
     people = kept.get("people_are", "it makes no difference")
     return _open(options, workload_of(kept), people, boxes, kept.get("quick", False), open_data, say)
@@ -228,10 +246,12 @@ def _open(
     say: Say,
 ) -> Search:
     options.check()
-    budget = Budget.of(options.budget, options.convention)
+    profiles = open_profiles(options.latency)
+    budget = Budget.of(options.budget, options.convention, times=time_limits(profiles))
     trained = [find_supernet(name) for name in options.supernets]
     names = names_of([_space(run) for run in trained])
-    feasible = check_reachable(trained, budget, workload)
+    timing = [clocks(profiles, _space(run), budget) for run in trained]
+    feasible = check_reachable(trained, budget, workload, timing)
     for run in trained:
         rows, planned = metrics.read(run.folder / "metrics.jsonl"), int(run.settings["steps"])
         if (done := rows[-1]["step"] if rows else 0) < planned:
@@ -246,11 +266,11 @@ def _open(
         boxes,
     )
     families = {}
-    for name, run, arch in zip(names, trained, feasible, strict=True):
-        one = context_of(worker, run, source)
+    for name, run, arch, timed in zip(names, trained, feasible, timing, strict=True):
+        one = context_of(worker, run, source, timed)
         problem = one.problem._replace(
             budget=workload.budget(budget, one.problem.space.task),
-            objectives=tuple(options.objectives),
+            objectives=tuple(options.objectives) or _objectives(budget),
             scores=RANKS[options.rank],
             feasible=arch,
         )
@@ -258,15 +278,23 @@ def _open(
     heldout = [one.candidates.scorer.split.heldout.dataset.records for one in families.values()]
     if len({tuple(record.image_id for record in records) for records in heldout}) > 1:
         raise UserError(f"{source.name}: other pictures are held out for one supernet than for another")
-    return Search(options._replace(data=source.name), families, worker, budget, workload, people, quick)
+    return Search(options._replace(data=source.name), families, worker, budget, workload, people, quick, profiles)
 
 
-def context_of(worker: WorkerSpec, trained: Run, source: Source) -> SearchContext:
+def _objectives(budget: Budget) -> tuple[str, ...]:
+    """What is kept low where nobody said it: the time where a time is limited and MACs are not; none: the MACs."""
+    times = [limit.field.replace("_bound", "", 1) for limit in budget.limits if is_time(limit.field)]
+    return () if any(limit.field.startswith("macs") for limit in budget.limits) else tuple(times[:1])
+
+
+def context_of(
+    worker: WorkerSpec, trained: Run, source: Source, timed: Sequence[LatencyClock] = ()
+) -> SearchContext:
     """Load one supernet, to be searched without a budget."""
     path, candidates = trained.folder / WEIGHTS, worker.scorer(str(trained.folder), source)
     space, joints, scorer = candidates.supernet.space, candidates.supernet.joints, candidates.scorer
-    many, pictures = costs.columns(space, joints), scorer.split.heldout.dataset
-    problem = Problem(space, Budget(), lambda arch: costs.cost(arch, joints=joints), RANKS["auto"], many)
+    many, pictures = costs.columns(space, joints, timed), scorer.split.heldout.dataset
+    problem = Problem(space, Budget(), costs.timed_by(timed, joints), RANKS["auto"], many)
     info = {
         "supernet": {"path": str(path), "sha256": files.sha256(path)},
         "data": source.name,
@@ -300,18 +328,20 @@ def check_alike(trained: Sequence[Run], data: str | None = None) -> None:
                 )
 
 
-def check_reachable(trained: Sequence[Run], budget: Budget, workload: Workload) -> list[Arch]:
+def check_reachable(
+    trained: Sequence[Run], budget: Budget, workload: Workload, timing: Sequence[Sequence[LatencyClock]]
+) -> list[Arch]:
     """A network of each supernet within the budget of an image; refuse one that a supernet cannot keep."""
     found = []
-    for run in trained:
-        space = _space(run)
+    for run, timed in zip(trained, timing, strict=True):
+        space, joints = _space(run), run.settings["joints"]
         if len(trained) > 1 and space.task.clips:
             raise UserError(
                 f"{run.folder}: its networks see clips, and what they take is that of a clip; search it alone"
             )
         own = workload.budget(budget, space.task)
         try:
-            found.append(own.check_reachable(space, run.settings["joints"]))
+            found.append(own.check_reachable(space, joints, costs.timed_by(timed, joints)))
         except UserError as error:
             if len(trained) == 1:
                 raise
@@ -399,6 +429,10 @@ def _space(trained: Run) -> Space:
 
 def _same_place(one: str, other: str) -> bool:
     return Path(one).exists() and Path(one).resolve() == Path(other).resolve()
+
+
+def _workload(people: Fraction, options: SearchOptions) -> Workload:
+    return Workload(people, _macs(options.detector_macs), options.detector_ms or 0.0)
 
 
 def _macs(text: str | None) -> int:

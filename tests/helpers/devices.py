@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from litepose_nas.latency.samples import LatencySample, LatencySamples
@@ -22,7 +24,9 @@ class SimulatedDevice(NamedTuple):
     gmacs: float = 50.0  # a second, of a 1x1 convolution
     gigabytes: float = 12.0  # a second
     packed: int = 8  # channels are worked on so many at once
-    depthwise: dict[int, float] = {3: 2.2, 5: 1.5, 7: 1.2, 9: 1.4, 11: 1.5}  # noqa: RUF012: as dear per MAC as a 1x1
+    depthwise: Mapping[int, float] = MappingProxyType(
+        {3: 2.2, 5: 1.5, 7: 1.2, 9: 1.4, 11: 1.5}
+    )  # beside a 1x1, per MAC
     grouped: float = 2.5
     deconv: float = 1.7
     noise: float = 0.01  # standard deviation of the least of a few rounds

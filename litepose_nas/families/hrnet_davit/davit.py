@@ -77,7 +77,9 @@ class WindowBlock(NamedTuple):
             steps, x = [*steps, Step("padded", self.dim * padded, UNTIMED, (x,))], "padded"
         if cut:
             steps, x = [*steps, Step("windows", self.dim * padded, UNTIMED, (x,))], "windows"
-        products = Op(macs=2 * count * each * each * inner, params=0, kind="attention")  # with queries, then with values; fused
+        products = Op(
+            macs=2 * count * each * each * inner, params=0, kind="attention"
+        )  # with queries, then with values; fused
         steps += [
             Step("qkv", 3 * inner * padded, linear(padded, self.dim, 3 * inner), (x,)),
             Step("found", inner * padded, products, ("qkv",)),
