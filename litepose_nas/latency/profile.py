@@ -238,7 +238,7 @@ def from_json(data: Any, where: str) -> LatencyProfile:
             list(data["samples"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{where}: damaged ({short(error)}); fit again what was measured") from error
+        raise UserError(f"{where}: damaged ({error!r:.120}); fit again what was measured") from error
     if not spaces:
         raise UserError(f"{where}: no space in it; fit again what was measured")
     return profile
