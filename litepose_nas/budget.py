@@ -84,7 +84,7 @@ class Limit(NamedTuple):
         return cls(field, most, text.strip())
 
     def __str__(self) -> str:
-        return f"{_name(self.field)} <= {in_words(self.field, self.most)}"
+        return f"{field_name(self.field)} <= {in_words(self.field, self.most)}"
 
 
 class Budget(NamedTuple):
@@ -107,8 +107,8 @@ class Budget(NamedTuple):
             other = limits.setdefault(limit.field, limit)
             if other.most != limit.most:
                 raise UserError(
-                    f"budget: {other.text} and {limit.text} both limit {_name(limit.field)}, and every limit has to be"
-                    " kept; give one of them, and search again for the other"
+                    f"budget: {other.text} and {limit.text} both limit {field_name(limit.field)}, and every limit "
+                    "has to be kept; give one of them, and search again for the other"
                 )
         return cls(tuple(limits.values()), convention)
 
@@ -132,7 +132,9 @@ class Budget(NamedTuple):
         left = abs(limit.most - used) / limit.most
         over = "too long" if is_time(limit.field) else "too many"
         state = f"{left:.1%} left" if used <= limit.most else f"{left:.1%} {over}"
-        return f"{_name(limit.field)}: {in_words(limit.field, used)} of {in_words(limit.field, limit.most)}, {state}"
+        return (
+            f"{field_name(limit.field)}: {in_words(limit.field, used)} of {in_words(limit.field, limit.most)}, {state}"
+        )
 
     def check_reachable(self, space: Space, joints: int = 17, price: Price | None = None) -> Arch:
         """An architecture of the space within the budget; where there is none, the error says what the space can reach.
@@ -207,12 +209,18 @@ def in_words(field: str, value: float) -> str:
     return f"{value} {_SUFFIXES[field]}".rstrip()
 
 
-def _name(field: str) -> str:
+def field_name(field: str) -> str:
     """What a field of a cost is called."""
     found = _LATENCY.fullmatch(field)
     if found is None:
         return _NAMES[field]
     return f"{'upper bound of the latency' if found[1] else 'latency'}{f' on {found[2]}' if found[2] else ''}"
+
+
+def latency_in_words(cost: Cost) -> str:
+    """The times that a cost says, after a comma; nothing where it says none."""
+    fields = [field for field in cost._fields if is_time(field)]
+    return "".join(f", {field_name(field)} {in_words(field, getattr(cost, field))}" for field in fields)
 
 
 def _time_field(text: str, name: str, times: Mapping[str, str]) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from litepose_nas import Space, UserError, costs, resources
-from litepose_nas.budget import Budget, Limit, in_words, lowest
+from litepose_nas.budget import Budget, Limit, in_words, lowest, time_limits
 from litepose_nas.costs import Cost
 
 MEANINGS = {
@@ -57,8 +57,9 @@ def test_nonsense_gets_examples(text):
     ("text", "told"),
     [
         ("1.2GMAX", "unknown unit 'GMAX' .did you mean 'GMAC'"),
-        ("25ms", "nothing here measures time yet; limit MACs, parameters or memory"),
-        ("30fps", "nothing here measures time yet"),
+        ("25ms", "nothing here tells the time of a network; .*latency measure SPACE .*latency fit .*--latency"),
+        ("30fps", "nothing here tells the time of a network"),
+        ("pi5:2M", "only a time is of one device; leave pi5: out"),
         ("1.2G", "G of what"),
         ("1.2B", "B of what"),
         ("8Mb", "could mean bits; write MB"),
@@ -169,3 +170,22 @@ def test_nothing_sampled_is_below_the_lowest(field, seed):
 
 def _tree(name):
     return yaml.safe_load(resources.find(name, "search_spaces", ".yaml").read_text(encoding="utf-8"))
+
+
+def test_times_are_limits_of_the_profiles_that_are_given():
+    one, two = time_limits(["pi5"]), time_limits(["pi5", "server-1"])
+    for text in ("25ms", "40fps", "0.025 s", "25 milliseconds", "pi5:25ms", "pi5: 40 fps"):
+        assert Limit.of(text, times=one)[:2] == ("latency_ms_bound", pytest.approx(25))
+    assert Limit.of("server-1:3ms", times=two).field == "latency_ms_bound_server_1"
+    assert Limit.of("pi5:3ms", times=two).field == "latency_ms_bound_pi5"
+    assert str(Limit.of("pi5:3ms", times=two)) == "upper bound of the latency on pi5 <= 3 ms"
+    both = Budget.of(["pi5:25ms", "1GMAC", "server-1:3ms"], times=two)
+    assert [limit.most for limit in both.limits] == [25.0, 10**9, 3.0]
+    for text, told in (
+        ("25ms", "of which of the profiles.; write pi5:25ms, server-1:25ms"),
+        ("pi4:25ms", "of no profile called 'pi4'; write pi5:25ms"),
+        ("pi5:0ms", "expected a time above 0"),
+        ("pi5:0fps", "expected a time above 0"),
+    ):
+        with pytest.raises(UserError, match=told):
+            Limit.of(text, times=two)

@@ -43,7 +43,6 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.add_typer(space.app, name="space")
 app.add_typer(data.app, name="data")
-app.add_typer(latency.app, name="latency")
 app.command("train-supernet")(train_supernet.train_supernet)
 app.command("search")(search.search)
 app.command("audit")(audit.audit)

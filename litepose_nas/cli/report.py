@@ -78,6 +78,7 @@ def report(
 
 def _say(found: Summary, budget_given: bool) -> None:
     """Print what a search of one family found."""
+    from litepose_nas.budget import latency_in_words
     from litepose_nas.report.frame_costs import of_whom, per_frame
     from litepose_nas.report.summary import beyond
     from litepose_nas.search.baselines import in_words
@@ -97,10 +98,13 @@ def _say(found: Summary, budget_given: bool) -> None:
     whom = of_whom(chosen.arch)
     console.out(
         f"best within {', '.join(limit.text for limit in found.budget.limits)}: "
-        f"{console.short(chosen.cost.macs, 'MAC')} exact, {console.short(chosen.cost.params, 'params')}; "
+        f"{console.short(chosen.cost.macs, 'MAC')} exact, {console.short(chosen.cost.params, 'params')}"
+        f"{latency_in_words(chosen.cost)}; "
         f"{found.budget.binding(chosen.cost)}{f'; {whom}' if whom else ''}"
     )
     console.listed(per_frame(chosen.arch, found.subnet(chosen).joints))
+    for name, words in found.record.devices.items():
+        console.out(f"milliseconds of {name}: the network alone, one picture, in {words}")
 
 
 def _say_next(found: Summary) -> None:

@@ -164,6 +164,7 @@ def extract(
 
 
 def _conclude(folder: Path, found: Summary, rank: str) -> None:
+    from litepose_nas.budget import latency_in_words
     from litepose_nas.report import words
     from litepose_nas.report.frame_costs import of_whom, per_frame
     from litepose_nas.search.baselines import in_words
@@ -185,7 +186,8 @@ def _conclude(folder: Path, found: Summary, rank: str) -> None:
     console.out(f"front of {len(found.found)} networks: {folder / 'front.csv'}, {folder / 'front.svg'}")
     console.out(
         f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "
-        f"{console.short(cost.macs_litepose, 'MAC')} as LitePose counts, {console.short(cost.params, 'params')}; "
+        f"{console.short(cost.macs_litepose, 'MAC')} as LitePose counts, {console.short(cost.params, 'params')}"
+        f"{latency_in_words(cost)}; "
         f"{found.budget.binding(cost)}" + (f"; {whom}" if (whom := of_whom(found.chosen.arch)) else "")
     )
     console.listed(per_frame(found.chosen.arch, found.subnet(found.chosen).joints))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from litepose_nas import files
+from litepose_nas.budget import field_name, is_time
 from litepose_nas.costs import Cost
 from litepose_nas.report import choices, drawing, plots, words
 from litepose_nas.report.frame_costs import per_frame
@@ -69,7 +70,11 @@ def front_plot(found: Summary, score: str) -> str:
     if found.record.several:
         return plots.families(found)
     title = f"{found.chosen.arch.space.name}: {len(found.found)} networks"
-    return plots.picture(found.found, found.budget, found.chosen, title, score, found.selection.noise)
+    # On the axis of an objective that is a time stands its upper bound, which a budget limits.
+    kept_low = found.record.families[found.comparison.winner.family].problem.low[0]
+    bound = kept_low.replace("latency_ms", "latency_ms_bound", 1)
+    time = (bound if hasattr(found.chosen.cost, bound) else kept_low) if is_time(kept_low) else ""
+    return plots.picture(found.found, found.budget, found.chosen, title, score, found.selection.noise, time)
 
 
 def write_csv(path: str | Path, found: Sequence[Evaluated], more: Mapping[str, Sequence[object]] | None = None) -> None:
@@ -175,6 +180,7 @@ def _models(models: Fitted | None, drawn: dict[str, str], by: str) -> list[str]:
 
 def _front(found: Summary) -> str:
     expected, numbers = found.models.expected if found.models else {}, {}
+    times = list(filter(is_time, found.chosen.cost._fields))
     for at, one in enumerate(found.found):
         numbers[one.arch] = at
 
@@ -183,9 +189,11 @@ def _front(found: Summary) -> str:
         mark = " (chosen)" if one.arch == found.chosen.arch else ""
         size = "x".join(map(str, one.arch.input))
         cells = [f"{at + 1}{mark}", size, f"{found.budget.macs(one.cost) / 1e6:,.1f}", f"{one.cost.params:,}"]
+        cells += [f"{getattr(one.cost, field):.4g}" for field in times]
         return [*cells, f"{one.score:.4f}", "" if guess is None else f"{guess:.4f}"]
 
-    head = ["evaluation", "input", "MMAC", "params", "score", "expected by a model that has not seen it"]
+    heads = [f"ms, {field_name(field)}" for field in times]
+    head = ["evaluation", "input", "MMAC", "params", *heads, "score", "expected by a model that has not seen it"]
     return table(head, map(row, found.front))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from litepose_nas.budget import Budget
+from litepose_nas.budget import CONVENTIONS, Budget, latency_in_words
 from litepose_nas.report.summary import Summary
 from litepose_nas.search.pareto import front
 from litepose_nas.search.problem import FAILED, Evaluated
@@ -41,25 +41,32 @@ class Axis(NamedTuple):
 
 
 class _Plane:
-    """The plane of a search: scores upwards, MACs in the budget's convention to the right, the budget as a line."""
+    """The plane of a search: scores upwards, to the right MACs in the budget's convention, the budget as a line.
 
-    def __init__(self, shown: Sequence[Evaluated], budget: Budget, x_title: str, y_title: str):
-        limit = next((limit.most for limit in budget.limits if limit.field.startswith("macs")), None)
-        macs, scores = [budget.macs(one.cost) for one in shown] or [0], [one.score for one in shown] or [0.0, 1.0]
-        most = max([*macs, limit] if limit and limit <= 1.5 * max(macs) else macs)  # one far away squeezes the rest
-        units = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
-        self.unit, prefix = next(((unit, prefix) for unit, prefix in units if most >= unit), (1.0, ""))
-        self.budget = budget
-        self.x = scale(min(macs) / self.unit, most / self.unit, LEFT, WIDTH - RIGHT)
+    Of a search by time it is the time instead.
+    """
+
+    def __init__(self, shown: Sequence[Evaluated], budget: Budget, x_title: str, y_title: str, time: str = ""):
+        self.field = time or CONVENTIONS[budget.convention]
+        limit = next((limit.most for limit in budget.limits if limit.field == self.field), None)
+        xs, scores = [self.cost(one) for one in shown] or [0], [one.score for one in shown] or [0.0, 1.0]
+        most = max([*xs, limit] if limit and limit <= 1.5 * max(xs) else xs)  # one far away squeezes the rest
+        units = ((1e9, "GMAC"), (1e6, "MMAC"), (1e3, "kMAC"), (0.0, "MAC"))
+        unit, name = (1.0, "ms, the upper bound") if time else next(pair for pair in units if most >= pair[0])
+        self.unit = unit or 1.0
+        self.x = scale(min(xs) / self.unit, most / self.unit, LEFT, WIDTH - RIGHT)
         self.y = scale(min(scores), max(scores), HEIGHT - BOTTOM, TOP)
-        self.marks = axes(self.x, self.y, f"{prefix}MAC{x_title}", y_title)
+        self.marks = axes(self.x, self.y, f"{name}{x_title}", y_title)
         if limit and limit <= most:
             at = self.x.at(limit / self.unit)
             self.marks.append(f'<path d="M{at} {TOP}V{HEIGHT - BOTTOM}" stroke="{RED}" stroke-dasharray="6 4"/>')
             self.marks.append(text(at - 6, HEIGHT - BOTTOM - 8, "budget", "end", RED))
 
+    def cost(self, one: Evaluated) -> float:
+        return float(getattr(one.cost, self.field))
+
     def place(self, one: Evaluated) -> tuple[float, float]:
-        return self.x.at(self.budget.macs(one.cost) / self.unit), self.y.at(one.score)
+        return self.x.at(self.cost(one) / self.unit), self.y.at(one.score)
 
     def stairs(self, line: Sequence[Evaluated], colour: str, width: float, name: str) -> None:
         """Draw a front: what it dominates is below it."""
@@ -89,12 +96,14 @@ def picture(
     title: str = "Search",
     score: str = "score",
     noise: float | None = None,
+    time: str = "",
 ) -> str:
-    """Everything evaluated of one family, with the front and its noise."""
+    """Everything evaluated of one family, with the front and its noise, over MACs or over a time in the costs."""
     budget = budget or Budget()
     shown = [one for one in found if one.score != FAILED]
-    line = front(shown, budget)
-    plane = _Plane(shown, budget, "" if budget.convention == "exact" else f", as {budget.convention} counts", score)
+    line = front(shown, budget, (time,) if time else ())
+    counted = "" if time or budget.convention == "exact" else f", as {budget.convention} counts"
+    plane = _Plane(shown, budget, counted, score, time)
     marks = plane.marks
 
     def dot(one: Evaluated, radius: int, style: str) -> None:
@@ -251,4 +260,6 @@ def labels(wanted: Sequence[Label]) -> list[str]:
 
 
 def _hint(one: Evaluated, budget: Budget, score: str = "score") -> str:
-    return f"<title>{escape(f'{score} {one.score:.4g}, {budget.macs(one.cost):,} MACs')}</title>"
+    """What a browser shows when the pointer rests on a network."""
+    words = f"{score} {one.score:.4g}, {budget.macs(one.cost):,} MACs{latency_in_words(one.cost)}"
+    return f"<title>{escape(words)}</title>"

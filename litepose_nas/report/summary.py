@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from litepose_nas.budget import Budget, in_words
+from litepose_nas.budget import Budget, in_words, is_time
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.report.genes import Fitted, Matter, fitted
@@ -116,7 +116,7 @@ def beyond(record: SearchRecord, budget: Budget) -> list[str]:
             kept = f"the search kept to {own.text}" if own else "the search went no further"
             said.append(
                 f"{limit.text}: the dearest evaluated network has {in_words(limit.field, most)}, for {kept}; "
-                f"for the rest: litepose-nas search --budget {limit.text}"
+                f"for the rest: litepose-nas search --budget {limit.text}{' --latency PROFILE' * is_time(limit.field)}"
             )
     return said
 

@@ -287,9 +287,7 @@ def _objectives(budget: Budget) -> tuple[str, ...]:
     return () if any(limit.field.startswith("macs") for limit in budget.limits) else tuple(times[:1])
 
 
-def context_of(
-    worker: WorkerSpec, trained: Run, source: Source, timed: Sequence[LatencyClock] = ()
-) -> SearchContext:
+def context_of(worker: WorkerSpec, trained: Run, source: Source, timed: Sequence[LatencyClock] = ()) -> SearchContext:
     """Load one supernet, to be searched without a budget."""
     path, candidates = trained.folder / WEIGHTS, worker.scorer(str(trained.folder), source)
     space, joints, scorer = candidates.supernet.space, candidates.supernet.joints, candidates.scorer
