@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,9 @@ from litepose_nas.search import guided
 from litepose_nas.search.encoding import Genome
 from litepose_nas.search.loop import run_search
 from litepose_nas.search.problem import Problem
+from litepose_nas.search.workload import Workload, workload_of
 from litepose_nas.space import Space
+from litepose_nas.task_kind import TaskKind
 from tests.helpers.devices import SimulatedDevice
 from tests.helpers.worlds import world
 
@@ -240,3 +243,19 @@ def test_a_search_by_milliseconds_finds_faster_networks_of_equal_score():
             first, second = (min(ms for score, ms in found if score >= level) for found in pairs)
             ratios.append(first / second)
     assert np.exp(np.mean(np.log(ratios))) > 1.2
+
+
+def test_a_picture_takes_the_time_of_its_people_and_of_their_detector():
+    picture = Workload(Fraction(5, 2), detector_ms=3.0)
+    cost = costs.with_times(costs.Cost(1, 2, 3, 4, 5), {"latency_ms": 4.0, "latency_ms_bound": 5.0})
+    whole = picture.cost(cost, TaskKind.TOPDOWN)
+    assert (whole.latency_ms, whole.latency_ms_bound, whole.macs) == (13.0, 15.5, 3)
+    assert picture.cost(cost, TaskKind.BOTTOMUP) == cost
+    budget = Budget.of(["pi5:25ms"], times={"pi5": "latency_ms_bound"})
+    of_a_run = picture.budget(budget, TaskKind.TOPDOWN)
+    assert of_a_run.limits[0].most == pytest.approx(8.8)
+    assert Budget.of([of_a_run.limits[0].text], times={"pi5": "latency_ms_bound"}).limits == of_a_run.limits
+    with pytest.raises(UserError, match="nothing is left of it, for finding boxes takes 3 ms"):
+        picture.budget(Budget.of(["2ms"], times={"": "latency_ms_bound"}), TaskKind.TOPDOWN)
+    assert workload_of(picture.plain()) == picture
+    assert "detector_ms" not in Workload(Fraction(1)).plain()

@@ -94,6 +94,9 @@ def test_a_report_chooses_within_another_time(room, said):
     told = json.loads(said("profile subnet.json --latency pi5.json --json"))
     assert told["latency_ms"] < told["latency_ms_bound"] <= limit
     assert "such networks take less than" in said("profile subnet.json --latency pi5.json")
+    assert "are below the bound" in said("space show small.yaml --latency pi5.json")
+    ends = json.loads(said("space show small.yaml --latency pi5.json --json"))["cost"]
+    assert ends["smallest"]["latency_ms"] < ends["widest"]["latency_ms"]
 
 
 def test_several_profiles_limit_each_its_own(room, said):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from litepose_nas import costs
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Json
+from litepose_nas.cli.options import Json, Latency
 from litepose_nas.formats.subnet_file import MOST_JOINTS
 from litepose_nas.latency import profile as profile_file
 from litepose_nas.report.frame_costs import of_whom, per_frame
@@ -27,9 +26,7 @@ def profile(
     joints: Annotated[
         int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints, if not the target's own.")
     ] = None,
-    latency: Annotated[
-        Path | None, typer.Option(help="A profile of `latency fit`: the milliseconds of a picture too.")
-    ] = None,
+    latency: Latency = None,
     as_json: Json = False,
 ) -> None:
     """Print parameters, MACs, memory, and a table of blocks. Needs no weights and no torch.

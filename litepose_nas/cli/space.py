@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from litepose_nas import costs, resources
-from litepose_nas.cli import console, session
-from litepose_nas.cli.options import Json, Seed
+from litepose_nas.cli import console
+from litepose_nas.cli.options import Json, Latency, Seed
 from litepose_nas.errors import UserError
 from litepose_nas.formats import subnet_file
+from litepose_nas.latency import profile as profile_file
 from litepose_nas.space import Space
 
 app = typer.Typer(help="Look at search spaces: list, show, sample, count.", no_args_is_help=True)
@@ -35,7 +36,7 @@ def list_(as_json: Json = False) -> None:
 
 
 @app.command()
-def show(name: Name, joints: Joints = 17, as_json: Json = False) -> None:
+def show(name: Name, joints: Joints = 17, latency: Latency = None, as_json: Json = False) -> None:
     """Show the choices of a space and the costs they span.
 
     Example: litepose-nas space show litepose
@@ -43,9 +44,9 @@ def show(name: Name, joints: Joints = 17, as_json: Json = False) -> None:
     space = Space.load(name)
     if not space.genes:
         raise UserError(f"{space.name}: no list of choices in it, so there is nothing to search")
-    # Resolution is a choice like any other.
-    smallest, widest = session.ends(space, joints)
-    ends = {"smallest": smallest, "widest": widest}
+    clocks = [profile_file.clock(profile_file.read(latency), str(latency), space)] if latency else []
+    price = costs.timed_by(clocks, joints)
+    ends = {"smallest": price(space.smallest), "widest": price(space.widest)}  # resolution is a choice like any other
     if as_json:
         genes = {gene.path: list(gene.choices) for gene in space.genes}
         span = {label: cost._asdict() for label, cost in ends.items()}
@@ -56,7 +57,13 @@ def show(name: Name, joints: Joints = 17, as_json: Json = False) -> None:
     console.table(("gene", "choices"), _rows(space))
     console.out()
     rows = [(label, console.short(c.macs, "MAC"), console.short(c.params, "params")) for label, c in ends.items()]
-    console.table(("", "MACs", "parameters"), rows)
+    if not latency:
+        console.table(("", "MACs", "parameters"), rows)
+        return
+    times = [f"{c.latency_ms:.4g} ms, below {c.latency_ms_bound:.4g} ms" for c in ends.values()]
+    console.table(("", "MACs", "parameters", "latency"), [(*row, time) for row, time in zip(rows, times, strict=True)])
+    fit = clocks[0].known.fit
+    console.out(f"{clocks[0].profile.words}; mean error {fit.errors.mape:.1%}, {fit.covered:.0%} are below the bound")
 
 
 @app.command()
