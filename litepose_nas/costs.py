@@ -202,10 +202,7 @@ def columns(space: Space, joints: int = 17, clocks: Sequence[TimesNetworks] = ()
 
     def alone(row: list[int]) -> list[int]:
         tree = tree_of(row)
-        h, w = input_size(tree.resolution)
-        plan = space.family.plan(tree, joints)
-        sums = [one_block(part.block, -(-h // part.down), -(-w // part.down)) for part in plan]
-        return [sum(column) for column in zip(*sums, strict=True)]
+        return _total(space.family.plan(tree, joints), *input_size(tree.resolution), one_block)
 
     def alike(rows: np.ndarray) -> np.ndarray:
         """Sums of rows that have the same words."""
@@ -294,8 +291,8 @@ def _op_sums(ops: Sequence[Op]) -> tuple[int, int, int, int]:
 _block_sums = lru_cache(maxsize=1 << 17, typed=True)(_sums)
 
 
-def _total(plan: Iterable[Part], h: int, w: int) -> list[int]:
-    sums = [_block_sums(part.block, ceil_div(h, part.down), ceil_div(w, part.down)) for part in plan]
+def _total(plan: Iterable[Part], h: int, w: int, counted: Callable[..., tuple[int, ...]] = _block_sums) -> list[int]:
+    sums = [counted(part.block, ceil_div(h, part.down), ceil_div(w, part.down)) for part in plan]
     return [sum(column) for column in zip(*sums, strict=True)]
 
 

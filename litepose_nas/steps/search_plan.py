@@ -327,11 +327,11 @@ def check_alike(trained: Sequence[Run], data: str | None = None) -> None:
 
 
 def check_reachable(
-    trained: Sequence[Run], budget: Budget, workload: Workload, timing: Sequence[Sequence[LatencyClock]]
+    trained: Sequence[Run], budget: Budget, workload: Workload, timing: Sequence[Sequence[LatencyClock]] = ()
 ) -> list[Arch]:
     """A network of each supernet within the budget of an image; refuse one that a supernet cannot keep."""
     found = []
-    for run, timed in zip(trained, timing, strict=True):
+    for run, timed in zip(trained, timing or [()] * len(trained), strict=True):
         space, joints = _space(run), run.settings["joints"]
         if len(trained) > 1 and space.task.clips:
             raise UserError(
