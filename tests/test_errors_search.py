@@ -78,7 +78,7 @@ def refused(command):
         (["20MMAC", "1KBpeak"], ["fits peak activations <= 1 KB"]),
         (["10MMAC", "20MMAC"], ["10MMAC and 20MMAC both limit MACs", "give one of them"]),
         (["10MMAC", "10 MFLOPs"], ["both limit MACs"]),
-        (["20ms"], ["nothing here measures time yet"]),
+        (["20ms"], ["litepose-nas latency measure"]),
     ],
     ids=str,
 )

@@ -83,7 +83,7 @@ def test_an_unreachable_budget_ends_before_weights_or_data_are_read(command):
     refused(command("search --budget 20MMAC"), "people")  # a budget that can be kept asks for the pictures ...
     fine(command("data toy people --train 24 --val 6 --size 64"))
     refused(command("search --budget 20MMAC"), str(file))  # ... and for the weights
-    refused(command("search --budget 20ms"), "nothing here measures time yet")
+    refused(command("search --budget 20ms"), "litepose-nas latency measure")
     refused(command("search --budget 1.2G"), "1.2G")
     refused(command("search"), "--budget is missing")
 
