@@ -67,7 +67,7 @@ def _version(wanted: bool) -> None:
 def _let_waiting_threads_sleep() -> None:
     """Keep OpenMP's waiting threads from taking the cores that another run on this machine needs.
 
-    By default they spin for seconds, and two runs at once take six times as long as one after the other
+    By default they spin for seconds, and two runs at once take two to six times as long as one after the other
     (benchmarks/spinning.py). OpenMP reads this once, when torch is loaded, so it is set here and never in the library.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
