@@ -150,7 +150,7 @@ def test_what_was_measured_elsewhere_makes_no_common_profile(change, words):
         profile_file.make([("a.json", one), ("b.json", one._replace(**change))])
 
 
-def test_a_profile_serves_no_other_space_runtime_batch_or_size(profile):
+def test_a_profile_serves_no_other_space_batch_or_size(profile):
     litepose = Space.load("litepose")
     tree = json.loads(litepose.source)
     with pytest.raises(UserError, match=r"p.json: knows networks of litepose, s_vipnas_mbv3, and none of levitpose; "):
@@ -159,8 +159,6 @@ def test_a_profile_serves_no_other_space_runtime_batch_or_size(profile):
         profile_file.clock(profile, "p.json", Space({**tree, "stem": [8, 16]}, "litepose"))
     with pytest.raises(UserError, match="measured with 4 pictures at once"):
         profile_file.clock(profile._replace(batch=4), "p.json", litepose)
-    with pytest.raises(UserError, match="measured in onnxruntime, not in ncnn"):
-        profile_file.check_runtime(profile, "p.json", "ncnn")
     clock = profile_file.clock(profile, "p.json", litepose)
     with pytest.raises(UserError, match="and 1024x1024 is beyond them"):
         profile_file.network_ms(clock, litepose.smallest, 17, (1024, 1024))

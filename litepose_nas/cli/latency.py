@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from litepose_nas.cli import console, latency_fit
-from litepose_nas.cli.options import Seed, check_alone
+from litepose_nas.cli.options import check_alone
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import MOST_JOINTS
 from litepose_nas.latency import samples as samples_file
@@ -42,7 +42,7 @@ def measure(
     python: Annotated[
         str, typer.Option(help="Another interpreter, which has numpy and the runtime; nothing else is needed there.")
     ] = "",
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same networks.")] = 0,
 ) -> None:
     """Measure random networks of a space, and its extremes, in a runtime on this machine. Needs no supernet.
 

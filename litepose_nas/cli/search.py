@@ -45,20 +45,18 @@ def search(
     workers: Workers = None,
     people: Annotated[
         float | None,
-        typer.Option(min=0.01, max=1000, help="Of several: people a picture; the mean of the held-out ones."),
+        typer.Option(min=0.01, max=1000, help="Several supernets: people in an image (default: the held-out mean)."),
     ] = None,
     detector_macs: Annotated[
-        str | None, typer.Option(help="Of several: what finding the people of a picture takes, such as 2GMAC.")
+        str | None, typer.Option(help="Several supernets: MACs of the person detector per image, such as 2GMAC.")
     ] = None,
     detector_ms: Annotated[
-        float | None, typer.Option(min=0, help="Of several: how long finding the people of a picture takes.")
+        float | None, typer.Option(min=0, help="Several supernets: milliseconds of the person detector per image.")
     ] = None,
     boxes: Annotated[
-        Path | None, typer.Option(help="Of several: where a detector found people; the true boxes.")
+        Path | None, typer.Option(help="Several supernets: a file of detected boxes (default: the true boxes).")
     ] = None,
-    min_box_score: Annotated[
-        float | None, typer.Option(help="Of these, take boxes from this score on; all if not given.")
-    ] = None,
+    min_box_score: Annotated[float | None, typer.Option(help="Minimum score of boxes to use (default: all).")] = None,
     data: Data = None,
     seed: Seed = 0,
     device: Device = "auto",

@@ -179,12 +179,6 @@ def clock(
     )
 
 
-def check_runtime(profile: LatencyProfile, where: str, runtime: str) -> None:
-    """Refuse a profile of another runtime."""
-    if profile.runtime != runtime:
-        raise UserError(f"{where}: measured in {profile.runtime}, not in {runtime}; measure there")
-
-
 def network_ms(
     clock: LatencyClock, arch: Arch, joints: int, input: tuple[int, int] | None = None
 ) -> tuple[float, float]:
