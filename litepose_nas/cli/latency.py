@@ -169,7 +169,7 @@ def _summary(samples: LatencySamples, out: Path) -> None:
         f"{len(rows)} networks in {samples.runtime} {samples.runtime_version}, {samples.threads} thread(s), fp32"
     )
     console.out(f"{times[0]:.2f} to {times[-1]:.2f} ms, median {statistics.median(times):.2f} ms; {rounds}")
-    console.out(f"noise {100 * samples.noise:.1f} %: how far rounds of the same network lie apart")
+    console.out(f"noise {100 * samples.noise:.1f} %: how far a second measurement of a network would be off")
     busy = statistics.median([row.median_ms / row.cpu_ms for row in rows if row.cpu_ms] or [1.0])
     if samples.threads == 1 and busy > BUSY:
         console.out(f"the machine was busy: half of all calls took {busy:.1f} times their processor time and more")

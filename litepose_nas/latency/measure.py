@@ -73,7 +73,7 @@ def measure(
     if not found:
         raise UserError(f"none of {len(networks)} networks ran in {target.runtime}; the reasons stand above")
     samples = [_sample(each, found[i]) for i, each in enumerate(networks) if i in found]
-    spread = noise([found[i] for i in anchors if i in found] or list(found.values()))
+    spread = noise(list(found.values()), [found[i] for i in anchors if i in found])
     return LatencySamples(
         describe_device(), target.runtime, log.version, target.threads, "fp32", 1, joints, spread, samples
     )
@@ -203,21 +203,23 @@ def _sample(chosen: Chosen, visits: Sequence[Visit]) -> LatencySample:
     )
 
 
-def noise(anchors: Sequence[Sequence[Visit]]) -> float:
-    """How restless the device was, as a share of the time: the larger of two medians over the anchors.
+def noise(networks: Sequence[Sequence[Visit]], anchors: Sequence[Sequence[Visit]]) -> float:
+    """How far a second measurement would be off, as a share of the time: the larger of two.
 
-    One is how far a round is from the median round; the other half of what lies between the leasts of the parts, for
-    networks of different parts can be compared only as far as the anchors stayed the same.
+    One is how far the least of every second round is from the least of the others, the mean over all networks. The other
+    is half of what lies between the leasts of the parts, the median over the anchors: networks of different parts can be
+    compared only as far as the anchors stayed the same.
     """
-    rounds, parts = [0.0], [0.0]
+    halves, parts = [0.0], [0.0]
+    for visits in networks:
+        leasts = [min(visit.ms for visit in half) for half in (visits[::2], visits[1::2]) if half]
+        halves.append(max(leasts) / min(leasts) - 1)
     for visits in anchors:
-        middle = statistics.median(visit.ms for visit in visits)
-        rounds.append(statistics.median(abs(visit.ms - middle) for visit in visits) / middle)
         by_part: dict[int, float] = {}
         for visit in visits:
             by_part[visit.part] = min(visit.ms, by_part.get(visit.part, visit.ms))
         parts.append((max(by_part.values()) / min(by_part.values()) - 1) / 2)
-    return max(statistics.median(rounds[1:] or rounds), statistics.median(parts[1:] or parts))
+    return max(statistics.fmean(halves[1:] or halves), statistics.median(parts[1:] or parts))
 
 
 def describe_device() -> dict[str, Any]:

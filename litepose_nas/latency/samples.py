@@ -30,7 +30,7 @@ class LatencySample(NamedTuple):
     ms: float  # the least of all rounds
     median_ms: float
     rounds: int
-    role: str  # an anchor is a network that is asked beside all others, to show the noise
+    role: str  # an anchor is a network that is asked beside all others, to show drift
     cpu_ms: float | None = None  # processor time of a call, the least: what is left where others use the machine too
 
 
@@ -44,7 +44,7 @@ class LatencySamples(NamedTuple):
     dtype: str
     batch: int
     joints: int
-    noise: float  # the median relative spread of the anchors between rounds
+    noise: float  # how far a second measurement would be off, relative; see measure.noise
     samples: Sequence[LatencySample]
 
     @property
