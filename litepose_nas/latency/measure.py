@@ -206,9 +206,9 @@ def _sample(chosen: Chosen, visits: Sequence[Visit]) -> LatencySample:
 def noise(networks: Sequence[Sequence[Visit]], anchors: Sequence[Sequence[Visit]]) -> float:
     """How far a second measurement would be off, as a share of the time: the larger of two.
 
-    One is how far the least of every second round is from the least of the others, the mean over all networks. The other
-    is half of what lies between the leasts of the parts, the median over the anchors: networks of different parts can be
-    compared only as far as the anchors stayed the same.
+    One is how far the least of every second round is from the least of the others, the mean over all networks. The
+    other is half of what lies between the leasts of the parts, the median over the anchors: networks of different parts
+    can be compared only as far as the anchors stayed the same.
     """
     halves, parts = [0.0], [0.0]
     for visits in networks:
