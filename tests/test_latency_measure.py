@@ -14,39 +14,17 @@ from litepose_nas.cli import latency as command
 from litepose_nas.errors import UserError
 from litepose_nas.latency import measure as measure_file
 from litepose_nas.latency import samples as samples_file
-from litepose_nas.latency.children import Target
 from litepose_nas.latency.measure import measure
 from litepose_nas.latency.networks import choose, extremes, stratified
-from litepose_nas.plan_files.network_graph import network_graph
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runtimes.table import RUNTIMES
 from litepose_nas.space import Space
 from tests.helpers import simulated_runtime
 from tests.helpers.commands import run
+from tests.helpers.simulated_here import operations, target, write
 from tests.helpers.tiny import start
 
 PACKAGE = Path(measure_file.__file__).parents[1]
-
-
-def operations(arch):
-    """The multiplications of each operation of a network, the bytes it moves, and whether it is depthwise."""
-    found = []
-    for node in network_graph(arch, 17).nodes:
-        cin, (cout, *size) = node.inputs[0].shape[0], node.shape
-        positions = size[0] * size[1] if size else 1
-        macs = cout * (cin // node.groups) * node.kernel**2 * positions if node.path else 0
-        moved = 4 * (sum(each.shape[0] * (each.shape[1:] or [1])[0] ** 2 for each in node.inputs) + cout * positions)
-        found.append((macs, moved, node.groups > 1))
-    return found
-
-
-def write(arch, path):
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(operations(arch)))
-
-
-def target(threads=1):
-    return Target("simulated", Path(simulated_runtime.__file__), "pip install nothing", sys.executable, threads)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from litepose_nas.cli import console, latency_fit
+from litepose_nas.cli import console, latency_check, latency_fit
 from litepose_nas.cli.options import check_alone
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import MOST_JOINTS
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Measure how long the networks of a space take, and learn from it.", no_args_is_help=True)
 app.command()(latency_fit.fit)
+app.command()(latency_check.check)
 BUSY = 1.2  # the median call by the wall clock over the least by the processor's
 
 

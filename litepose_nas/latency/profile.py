@@ -54,6 +54,7 @@ class LatencyProfile(NamedTuple):
     batch: int
     spaces: tuple[SpaceProfile, ...]
     samples: Sequence[Mapping[str, Any]]  # each samples.json as it was, so that nothing need be measured again
+    processor_time: bool = False  # what calls took of the processor was fitted, and not of the clock
 
     @property
     def words(self) -> str:
@@ -66,6 +67,8 @@ class LatencyProfile(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         fields = self._asdict()
+        if not self.processor_time:
+            del fields["processor_time"]
         described = [one._asdict() | {"fit": _fit_to_json(one.fit)} for one in self.spaces]
         return {"kind": KIND, "version": VERSION, **fields, "device": dict(self.device), "spaces": described}
 
@@ -126,7 +129,7 @@ def make(measured: Sequence[tuple[str, LatencySamples]], processor_time: bool = 
     spaces = tuple(_fitted(found, group, processor_time) for found, group in groups.items())
     raw = [one.to_json() for _, one in measured]
     version, threads, dtype, batch = head.runtime_version, head.threads, head.dtype, head.batch
-    return LatencyProfile(head.device, head.runtime, version, threads, dtype, batch, spaces, raw)
+    return LatencyProfile(head.device, head.runtime, version, threads, dtype, batch, spaces, raw, processor_time)
 
 
 def _fitted(
@@ -205,8 +208,17 @@ def read_samples(path: str | Path) -> list[LatencySamples]:
         kept = data.get("samples")
         if not isinstance(kept, list) or not kept:
             raise UserError(f"{path}: samples: expected a list, got {short(kept)}")
-        return [samples_file.from_json(one, f"{path}: samples.{i}") for i, one in enumerate(kept)]
+        return _kept_samples(kept, str(path))
     return [samples_file.from_json(data, str(path))]
+
+
+def samples_of(profile: LatencyProfile, where: str) -> list[LatencySamples]:
+    """What was measured for a profile; `where` begins every error."""
+    return _kept_samples(profile.samples, where)
+
+
+def _kept_samples(kept: Sequence[Any], where: str) -> list[LatencySamples]:
+    return [samples_file.from_json(one, f"{where}: samples.{i}") for i, one in enumerate(kept)]
 
 
 def from_json(data: Any, where: str) -> LatencyProfile:
@@ -230,6 +242,7 @@ def from_json(data: Any, where: str) -> LatencyProfile:
             int(data["batch"]),
             spaces,
             list(data["samples"]),
+            bool(data.get("processor_time", False)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{where}: damaged ({error!r:.120}); fit again what was measured") from error

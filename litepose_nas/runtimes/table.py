@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from litepose_nas.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from litepose_nas.runtimes.base import Runtime
 
 
 class KnownRuntime(NamedTuple):
@@ -30,6 +34,11 @@ class KnownRuntime(NamedTuple):
     def check_installed(self) -> None:
         if importlib.util.find_spec(self.package) is None:
             raise UserError(f"{self.package} is not installed; get it with: {self.pip}")
+
+    def version(self) -> str:
+        """The version of its package, which must be installed."""
+        runtime: Runtime = importlib.import_module(f"litepose_nas.runtimes.{self.file}")  # type: ignore[assignment]
+        return runtime.version()
 
 
 _ALL = (

@@ -2,7 +2,8 @@
 
 A network's file is JSON: see write_simulated. The environment variable SIMULATED says what the device is like:
 `noise` (how much the device is disturbed, another time every 25 calls), `slow` (how much slower than it should be),
-`dies` (the process ends at this call), `refuses` (networks of more operations are not opened).
+`dies` (the process ends at this call), `refuses` (networks of more operations are not opened), `surprises` (how many
+times as long the networks take whose true times it names).
 """
 
 import json
@@ -34,7 +35,8 @@ def open_session(path, threads=None):
     device = json.loads(os.environ.get("SIMULATED", "{}"))
     if len(operations) > device.get("refuses", 10**9):
         raise ValueError("too many operations for this device")
-    return SimulatedSession(truth(operations) / (threads or 1), device, path)
+    surprise = device.get("surprises", {}).get(f"{truth(operations):.9f}", 1.0)
+    return SimulatedSession(surprise * truth(operations) / (threads or 1), device, path)
 
 
 class SimulatedSession:
