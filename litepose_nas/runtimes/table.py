@@ -37,7 +37,7 @@ class KnownRuntime(NamedTuple):
 
     def version(self) -> str:
         """The version of its package, which must be installed."""
-        runtime: Runtime = importlib.import_module(f"litepose_nas.runtimes.{self.file}")  # type: ignore[assignment]
+        runtime: Runtime = importlib.import_module(f"litepose_nas.runtimes.{self.file}")
         return runtime.version()
 
 
