@@ -16,6 +16,7 @@ from litepose_nas.latency import measure as measure_file
 from litepose_nas.latency import samples as samples_file
 from litepose_nas.latency.measure import measure
 from litepose_nas.latency.networks import choose, extremes, stratified
+from litepose_nas.latency.standalone import conditions, rounds
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runtimes.table import RUNTIMES
 from litepose_nas.space import Space
@@ -30,8 +31,8 @@ PACKAGE = Path(measure_file.__file__).parents[1]
 @pytest.fixture
 def device(monkeypatch):
     """Return a function that says what the simulated device is like; visits are short."""
-    monkeypatch.setattr(measure_file, "VISIT", 0.001)
-    monkeypatch.setattr(measure_file, "LEAST_ROUNDS", 3)
+    monkeypatch.setattr(rounds, "VISIT", 0.001)
+    monkeypatch.setattr(rounds, "LEAST_ROUNDS", 3)
     return lambda **wishes: monkeypatch.setenv("SIMULATED", json.dumps(wishes))
 
 
@@ -61,7 +62,7 @@ def test_the_truth_is_found(tmp_path, device):
 @pytest.mark.parametrize(("wishes", "noisy"), [({"noise": 0.03}, False), ({"noise": 2.0}, True)])
 def test_noise_is_seen(tmp_path, device, monkeypatch, wishes, noisy):
     device(**wishes)
-    monkeypatch.setattr(measure_file, "LEAST_ROUNDS", 9)
+    monkeypatch.setattr(rounds, "LEAST_ROUNDS", 9)
     networks = choose([Space.load("topdown-tiny")], 8, 17, 0)
     samples = measured(tmp_path, networks)
     assert samples.noisy is noisy, samples.noise
@@ -83,6 +84,9 @@ def test_a_device_that_throttles_between_the_parts_promises_nothing(tmp_path, de
     samples = measured(tmp_path, networks, show=show)
     assert samples.noise == pytest.approx(0.15, rel=0.01)
     assert samples.noisy
+    assert samples.drift == pytest.approx(0.3)
+    (line,) = conditions.complaints(samples.conditions, samples.drift, samples.noise)
+    assert line == "drift: the anchors took 30.0% longer in the last rounds than in the first"
 
 
 def test_networks_that_do_not_run_are_left_out_and_named(tmp_path, device):
@@ -115,7 +119,7 @@ def test_what_a_converter_stumbles_over_is_left_out(tmp_path, device, monkeypatc
 
 def test_without_an_anchor_the_noise_is_that_of_all(tmp_path, device, monkeypatch):
     device(noise=2.0)
-    monkeypatch.setattr(measure_file, "LEAST_ROUNDS", 9)
+    monkeypatch.setattr(rounds, "LEAST_ROUNDS", 9)
     networks = [each._replace(role="random") for each in choose([Space.load("topdown-tiny")], 4, 17, 0)]
     assert measured(tmp_path, networks).noisy
 
@@ -176,7 +180,7 @@ def test_networks_are_spread_and_reach_the_ends(name):
 
 def test_what_runs_elsewhere_stands_alone():
     """In Python 3.8, and with nothing of this project but torch's own runtimes, which need all of it."""
-    alone = [PACKAGE / "latency" / "worker.py"]
+    alone = sorted((PACKAGE / "latency" / "standalone").glob("*.py"))
     alone += [known.path for known in RUNTIMES.values() if known.package != "torch"]
     for path in alone:
         tree = ast.parse(path.read_text(), feature_version=(3, 8))

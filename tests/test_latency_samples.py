@@ -19,7 +19,8 @@ def made():
             ms = rng.uniform(1, 50)
             rows.append(LatencySample(space.sample(rng), ms, 1.1 * ms, 7, role, None if role == "random" else 0.9 * ms))
     device = {"processor": "simulated", "cores": 2, "system": "Linux"}
-    return LatencySamples(device, "onnxruntime", "1.0", 1, "fp32", 1, 17, 0.013, rows)
+    told = ({"governor": "ondemand", "mhz": [600, 1800], "celsius": 61.5}, {"celsius": 70, "pi_throttled": 5})
+    return LatencySamples(device, "onnxruntime", "1.0", 1, "fp32", 1, 17, 0.013, rows, -0.02, told)
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -30,6 +31,14 @@ def test_what_is_written_is_read_back(tmp_path):
     assert list(data)[:2] == ["kind", "version"]
     assert set(data["spaces"]) == {"litepose", "s_vipnas_mbv3"}
     assert data["samples"][0].keys() == {"space", "arch", "input", "ms", "median_ms", "rounds", "role"}
+
+
+def test_files_without_drift_and_conditions_are_read():
+    data = made().to_json()
+    del data["drift"], data["conditions"]
+    samples = samples_file.from_json(json.loads(json.dumps(data)), "here")
+    assert (samples.drift, samples.conditions) == (0.0, ())
+    assert "conditions" not in samples.to_json()
 
 
 def test_a_digest_knows_choices_not_words():
@@ -52,6 +61,9 @@ def test_a_digest_knows_choices_not_words():
         (lambda d: d["samples"][1]["arch"].update(stem=7), "`stem` is 7"),
         (lambda d: d["samples"].append(3), "samples.6: expected a mapping"),
         (lambda d: d["samples"][0].update(role="other"), "one of random, extreme, anchor"),
+        (lambda d: d.update(drift="much"), "drift: expected a number"),
+        (lambda d: d["conditions"][1].update(pi_throttled="0x5"), "conditions.1: expected what the device told"),
+        (lambda d: d["conditions"][0].update(mhz=[600]), "conditions.0: expected what the device told"),
     ],
 )
 def test_what_is_wrong_is_named(change, words):

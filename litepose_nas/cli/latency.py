@@ -15,6 +15,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import MOST_JOINTS
 from litepose_nas.latency import samples as samples_file
 from litepose_nas.latency.samples import MOST_NOISE, LatencySamples
+from litepose_nas.latency.standalone import conditions
 from litepose_nas.space import Space
 
 if TYPE_CHECKING:
@@ -85,7 +86,6 @@ def _begin(
     seed: int,
 ) -> Journal:
     """Choose the networks and write them down."""
-    from litepose_nas.latency.measure import describe_device
     from litepose_nas.latency.networks import choose
     from litepose_nas.runs.journal import Journal
     from litepose_nas.runtimes.table import runtime_of
@@ -106,7 +106,7 @@ def _begin(
     chosen = choose(spaces, nets, joints, seed)
     header = {
         "measurement": 1,
-        "device": describe_device(),
+        "device": conditions.describe_device(),
         **{"runtime": runtime, "threads": threads, "minutes": minutes, "joints": joints},
         "python": python,
         "spaces": {space.name: samples_file.tree_of(space) for space in spaces},
@@ -117,7 +117,6 @@ def _begin(
 
 def _unfinished(path: Path) -> Journal:
     """The journal of a measurement that was stopped, if it is of this machine."""
-    from litepose_nas.latency.measure import describe_device
     from litepose_nas.runs import journal
 
     if not path.exists():
@@ -126,13 +125,13 @@ def _unfinished(path: Path) -> Journal:
     if "measurement" not in header:
         raise UserError(f"{path}: not the journal of a measurement; name another file with --out")
     own = {key: value for key, value in header.items() if key not in ("journal", "notes")}
-    return journal.Journal(path, {**own, "device": describe_device()})
+    return journal.Journal(path, {**own, "device": conditions.describe_device()})
 
 
 def _measure(journal: Journal, show: Any) -> LatencySamples:
     from litepose_nas.exporters.measured import MEASURED_FORMATS
-    from litepose_nas.latency.children import Target
     from litepose_nas.latency.measure import measure as measure_networks
+    from litepose_nas.latency.standalone.children import Target
     from litepose_nas.runtimes.table import runtime_of
 
     header = journal.header
@@ -171,6 +170,10 @@ def _summary(samples: LatencySamples, out: Path) -> None:
     )
     console.out(f"{times[0]:.2f} to {times[-1]:.2f} ms, median {statistics.median(times):.2f} ms; {rounds}")
     console.out(f"noise {100 * samples.noise:.1f} %: how far a second measurement of a network would be off")
+    if told := conditions.in_words(samples.conditions):
+        console.out(f"the device: {told}")
+    for line in conditions.complaints(samples.conditions, samples.drift, samples.noise):
+        console.out(line)
     busy = statistics.median([row.median_ms / row.cpu_ms for row in rows if row.cpu_ms] or [1.0])
     if samples.threads == 1 and busy > BUSY:
         console.out(f"the machine was busy: half of all calls took {busy:.1f} times their processor time and more")

@@ -9,6 +9,7 @@ import typer
 
 from litepose_nas.cli import console
 from litepose_nas.latency.samples import MOST_NOISE
+from litepose_nas.latency.standalone import conditions
 
 if TYPE_CHECKING:
     from litepose_nas.latency.fit import FitErrors
@@ -34,6 +35,9 @@ def fit(
     profile = profile_file.make(read, processor_time)
     profile_file.write(out, profile)
     console.out(f"{profile.words}, one picture at a time")
+    for path, one in read:
+        for line in conditions.complaints(one.conditions, one.drift, one.noise):
+            console.out(f"{path}: {line}")
     for space in profile.spaces:
         _say(space)
     console.out(f"written to {out}")

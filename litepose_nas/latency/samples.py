@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,8 +44,10 @@ class LatencySamples(NamedTuple):
     dtype: str
     batch: int
     joints: int
-    noise: float  # how far a second measurement would be off, relative; see measure.noise
+    noise: float  # how far a second measurement would be off, relative; see standalone/rounds.py
     samples: Sequence[LatencySample]
+    drift: float = 0.0  # by what share the anchors took longer in the last rounds than in the first
+    conditions: Sequence[Mapping[str, Any]] = ()  # clocks, temperature and the like of each round, where known
 
     @property
     def spaces(self) -> dict[str, Space]:
@@ -63,6 +65,8 @@ class LatencySamples(NamedTuple):
         rows = fields.pop("samples")
         fields["device"] = dict(self.device)
         described = {name: tree_of(space) for name, space in spaces.items()}
+        if not fields["conditions"]:
+            del fields["conditions"]
         return {"kind": KIND, "version": VERSION, **fields, "spaces": described, "samples": list(map(_row, rows))}
 
 
@@ -105,6 +109,8 @@ def from_json(data: Any, where: str) -> LatencySamples:
         check_joints(data.get("joints"), where),
         _number(data, "noise", where, least=0.0),
         [_sample(row, spaces, f"{where}: samples.{i}") for i, row in enumerate(_of(data, "samples", list, where))],
+        _number(data, "drift", where, least=-1.0) if "drift" in data else 0.0,
+        _conditions(_of(data, "conditions", list, where) if "conditions" in data else [], where),
     )
 
 
@@ -140,6 +146,32 @@ def _sample(row: Any, spaces: Mapping[str, Space], where: str) -> LatencySample:
         role,
         None if row.get("cpu_ms") is None else _number(row, "cpu_ms", where, least=0.0),
     )
+
+
+def _conditions(rounds: Sequence[Any], where: str) -> tuple[dict[str, Any], ...]:
+    for i, one in enumerate(rounds):
+        if not isinstance(one, dict) or not all(is_one(one[key]) for key, is_one in CONDITIONS.items() if key in one):
+            raise UserError(f"{where}: conditions.{i}: expected what the device told in a round, got {short(one)}")
+    return tuple(rounds)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))
+
+
+CONDITIONS: Mapping[str, Callable[[Any], bool]] = {  # what standalone/conditions.py may have found
+    "governor": lambda value: isinstance(value, str),
+    "mhz": _is_range,
+    "mhz_limits": _is_range,
+    "celsius": lambda value: type(value) in (int, float),
+    "cooling": _is_count,
+    "throttle_count": _is_count,
+    "pi_throttled": _is_count,
+}
 
 
 def tree_of(space: Space) -> dict[str, Any]:

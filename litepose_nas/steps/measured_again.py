@@ -11,13 +11,14 @@ from typing import NamedTuple
 from litepose_nas.errors import UserError
 from litepose_nas.exporters.measured import MEASURED_FORMATS
 from litepose_nas.latency import samples as samples_file
-from litepose_nas.latency.children import Target
 from litepose_nas.latency.drift import Drift, choose_anchors, drift
-from litepose_nas.latency.measure import describe_device, measure
+from litepose_nas.latency.measure import measure
 from litepose_nas.latency.networks import Chosen
 from litepose_nas.latency.profile import LatencyProfile, samples_of
 from litepose_nas.latency.profiles import NamedProfile
 from litepose_nas.latency.samples import ANCHOR, RANDOM, LatencySample
+from litepose_nas.latency.standalone.children import Target
+from litepose_nas.latency.standalone.conditions import describe_device
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runtimes.table import runtime_of
 from litepose_nas.space import Arch

@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 from litepose_nas.exporters.measured import MEASURED_FORMATS, MeasuredFormat
-from litepose_nas.latency import measure as measure_file
 from litepose_nas.latency import profile as profile_file
-from litepose_nas.latency.children import Target
-from litepose_nas.latency.measure import describe_device
 from litepose_nas.latency.samples import LatencySample, LatencySamples
+from litepose_nas.latency.standalone import rounds
+from litepose_nas.latency.standalone.children import Target
+from litepose_nas.latency.standalone.conditions import describe_device
 from litepose_nas.plan_files.network_graph import network_graph
 from litepose_nas.runtimes.table import RUNTIMES, KnownRuntime
 from tests.helpers import simulated_runtime
@@ -54,8 +54,8 @@ def target(threads=1):
 
 def install(monkeypatch, name="simulated"):
     """Put the runtime on the list of those that are installed; return a function that says what its device is like."""
-    monkeypatch.setattr(measure_file, "VISIT", 0.001)
-    monkeypatch.setattr(measure_file, "LEAST_ROUNDS", 3)
+    monkeypatch.setattr(rounds, "VISIT", 0.001)
+    monkeypatch.setattr(rounds, "LEAST_ROUNDS", 3)
     monkeypatch.setitem(RUNTIMES, name, SimulatedRuntime(name, "", "simulated", "json", "nothing"))
     files = MeasuredFormat(".json", lambda arch, joints, path: write(arch, path), lambda arch, joints: "")
     monkeypatch.setitem(MEASURED_FORMATS, "simulated", files)

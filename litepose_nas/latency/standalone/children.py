@@ -10,10 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from litepose_nas.errors import UserError
+from .errors import LostError, MeasuringError
 
 WORKER = Path(__file__).with_name("worker.py")
-ROOT = Path(__file__).parents[2]  # the runtimes of torch import this project
 
 
 class Target(NamedTuple):
@@ -24,10 +23,7 @@ class Target(NamedTuple):
     pip: str  # how its package is installed
     python: str  # the interpreter
     threads: int
-
-
-class LostError(Exception):
-    """A network that the runtime does not run, or a process that has ended."""
+    imports: str = ""  # a folder that its code imports from
 
 
 class Child:
@@ -37,7 +33,7 @@ class Child:
         self._target = target
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
         words = [target.python, WORKER, target.file, network, target.threads, "x".join(map(str, shape))]
-        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = filter(None, [target.imports, os.environ.get("PYTHONPATH")])
         try:
             self._process = subprocess.Popen(
                 list(map(str, words)),
@@ -54,13 +50,13 @@ class Child:
                 start_new_session=True,  # Ctrl-C is for this process alone
             )
         except OSError as error:
-            raise UserError(f"--python {target.python}: cannot be started ({error.strerror})") from error
+            raise MeasuringError(f"--python {target.python}: cannot be started ({error.strerror})") from error
 
     def opened(self) -> str:
         """Wait until the network is open; return the version of the runtime."""
         said = self._reply()
         if "missing" in said:
-            raise UserError(f"{said['missing']}: {self._target.runtime} needs {self._target.pip}")
+            raise MeasuringError(f"{said['missing']}: {self._target.runtime} needs {self._target.pip}")
         if "failed" in said:
             raise LostError(said["failed"])
         return str(said["ready"])
