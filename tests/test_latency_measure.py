@@ -193,7 +193,7 @@ def test_the_command_says_what_it_measured_and_refuses_to_lose_it(tmp_path, monk
     words = "litepose-nas latency measure topdown-tiny --nets 5 --minutes 0.02"
     assert run(words, monkeypatch) == 0
     out = capsys.readouterr().out
-    assert "5 networks in onnxruntime" in out
+    assert "5 networks, and 32 blocks alone, in onnxruntime" in out
     assert "noise" in out
     assert [path.name for path in tmp_path.iterdir()] == ["samples.json"]
     assert len(samples_file.read("samples.json").samples) == 5

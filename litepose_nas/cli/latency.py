@@ -151,6 +151,7 @@ def _measure(journal: Journal, show: Any) -> LatencySamples:
         joints,
         console.step,
         show,
+        form.write_graph,
     )
 
 
@@ -164,10 +165,9 @@ def _networks(header: dict[str, Any]) -> list[Chosen]:
 def _summary(samples: LatencySamples, out: Path) -> None:
     rows = samples.samples
     times = sorted(row.ms for row in rows)
+    what = f"{len(rows)} networks{f', and {len(samples.blocks)} blocks alone,' if samples.blocks else ''}"
     rounds = f"{min(row.rounds for row in rows)} rounds and more"
-    console.out(
-        f"{len(rows)} networks in {samples.runtime} {samples.runtime_version}, {samples.threads} thread(s), fp32"
-    )
+    console.out(f"{what} in {samples.runtime} {samples.runtime_version}, {samples.threads} thread(s), fp32")
     console.out(f"{times[0]:.2f} to {times[-1]:.2f} ms, median {statistics.median(times):.2f} ms; {rounds}")
     console.out(f"noise {100 * samples.noise:.1f} %: how far a second measurement of a network would be off")
     if told := conditions.in_words(samples.conditions):

@@ -46,7 +46,8 @@ def fit(
 
 def _say(space: SpaceProfile) -> None:
     fit = space.fit
-    console.out(f"\n{space.space}: {fit.networks} networks; model: {fit.model}")
+    blocks = f" and {fit.blocks} blocks alone" if fit.blocks else ""
+    console.out(f"\n{space.space}: {fit.networks} networks{blocks}; model: {fit.model}")
     rows = [_row("this model", fit.errors), _row("MACs alone", fit.baseline)]
     if fit.extremes:
         rows.append(_row("ends of the space", fit.extremes))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from litepose_nas.blocks.graph import Graph
 from litepose_nas.errors import UserError
 from litepose_nas.plan_files.ncnn_file import lacking, write_ncnn
 from litepose_nas.plan_files.network_graph import network_graph, unwritten
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
 
 class MeasuredFormat(NamedTuple):
-    """`write` takes an architecture, its joints and the file; `slow` says, for a space, why a file takes long."""
+    """`write` takes an architecture, its joints and the file; `slow` says, for a space, why a file takes long.
+
+    `write_graph` writes a part of a network alone; None: only whole networks are converted.
+    """
 
     suffix: str
     write: Callable[[Arch, int, Path], None]
     slow: Callable[[Arch, int], str]
+    write_graph: Callable[[Graph, Path], None] | None = None
 
 
 def _onnx(arch: Arch, joints: int, path: Path) -> None:
@@ -100,8 +105,8 @@ def _through_torch(arch: Arch, joints: int) -> str:
 
 
 MEASURED_FORMATS: Mapping[str, MeasuredFormat] = {
-    "onnx": MeasuredFormat(".onnx", _onnx, _through_torch),
-    "ncnn": MeasuredFormat(".param", _ncnn, lambda arch, joints: ""),
+    "onnx": MeasuredFormat(".onnx", _onnx, _through_torch, lambda graph, path: write_onnx(graph, path, ["out"])),
+    "ncnn": MeasuredFormat(".param", _ncnn, lambda arch, joints: "", write_ncnn),
     "weights": MeasuredFormat(".safetensors", _weights, lambda arch, joints: ""),
     "pte": MeasuredFormat(".pte", _pte, lambda arch, joints: "ExecuTorch's converter takes half a minute a network"),
     "tflite": MeasuredFormat(".tflite", _tflite, lambda arch, joints: "litert-torch takes 15 s a network"),

@@ -6,15 +6,17 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from litepose_nas import costs
 from litepose_nas.latency.samples import ANCHOR, EXTREME, RANDOM
+from litepose_nas.plan_files.part_graph import LonePart, lone_parts
 from litepose_nas.space import Arch, Gene, Space
 
 ANCHORS = 4
 EXTREMES = 0.4  # of all networks, at most
 DRAWN = 12  # random networks for each that is kept
+LEAST_OF_A_KIND = 4  # blocks
 
 
 class Chosen(NamedTuple):
@@ -40,6 +42,20 @@ def choose(spaces: Sequence[Space], nets: int, joints: int, seed: int) -> list[C
     return [chosen[i]._replace(role=ANCHOR) for i in sorted(anchors)] + [
         each for i, each in enumerate(chosen) if i not in anchors
     ]
+
+
+def choose_blocks(chosen: Sequence[Chosen], joints: int, count: int, seed: int) -> list[tuple[Arch, LonePart]]:
+    """So many different blocks of these networks, each kind as often as there are different ones of it."""
+    kinds: dict[str, dict[tuple[Any, ...], tuple[Arch, LonePart]]] = defaultdict(dict)
+    for each in chosen:
+        for part in lone_parts(each.arch, joints):
+            kinds[type(part.block).__name__].setdefault((part.block, part.size, part.reads), (each.arch, part))
+    rng, total = random.Random(f"{seed} blocks"), sum(map(len, kinds.values()))
+    kept: list[tuple[Arch, LonePart]] = []
+    for found in kinds.values():
+        share = min(len(found), max(LEAST_OF_A_KIND, round(count * len(found) / total)))
+        kept += rng.sample(list(found.values()), share)
+    return kept
 
 
 def stratified(space: Space, count: int, joints: int, rng: random.Random, without: Sequence[Arch] = ()) -> list[Arch]:

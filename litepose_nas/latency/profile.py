@@ -148,7 +148,16 @@ def _fitted(
     ms = [sample.cpu_ms if processor_time and sample.cpu_ms else sample.ms for sample, _ in rows]
     ends = [sample.role == samples_file.EXTREME for sample, _ in rows]
     noise = max(one.noise for _, one, _ in group)
-    fitted = fit([features.features(sample.arch, joints) for sample, joints in rows], ms, ends, noise)
+    alone = [(block, one.joints) for _, one, _ in group for block in one.blocks if block.arch.space.name == name]
+    blocks = [
+        (
+            features.part_features(block.arch, joints, block.part),
+            block.cpu_ms if processor_time and block.cpu_ms else block.ms,
+        )
+        for block, joints in alone
+    ]
+    networks = [features.features(sample.arch, joints) for sample, joints in rows]
+    fitted = fit(networks, ms, ends, noise, blocks=blocks)
     inputs = sorted({sample.arch.input for sample, _ in rows})
     return SpaceProfile(name, found, head.joints, tuple(inputs), fitted)
 
@@ -272,9 +281,9 @@ def _fit_from_json(data: Mapping[str, Any]) -> LatencyFit:
     errors, baseline = (FitErrors(**data[key]) for key in ("errors", "baseline"))
     extremes = FitErrors(**data["extremes"]) if data["extremes"] else None
     factor, covered, typical, noise = (_number(data[key]) for key in ("factor", "covered", "typical_ms", "noise"))
-    networks = int(data["networks"])
+    networks, blocks = int(data["networks"]), int(data.get("blocks", 0))
     return LatencyFit(
-        str(data["model"]), weights, factor, covered, networks, typical, errors, baseline, extremes, noise
+        str(data["model"]), weights, factor, covered, networks, typical, errors, baseline, extremes, noise, blocks
     )
 
 

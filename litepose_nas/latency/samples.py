@@ -14,6 +14,8 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file
 from litepose_nas.formats.json_file import short
 from litepose_nas.formats.subnet_file import check_joints
+from litepose_nas.latency import block_samples
+from litepose_nas.latency.block_samples import BlockSample
 from litepose_nas.space import Arch, Space
 
 KIND, VERSION = "latency samples", 1
@@ -48,6 +50,7 @@ class LatencySamples(NamedTuple):
     samples: Sequence[LatencySample]
     drift: float = 0.0  # by what share the anchors took longer in the last rounds than in the first
     conditions: Sequence[Mapping[str, Any]] = ()  # clocks, temperature and the like of each round, where known
+    blocks: Sequence[BlockSample] = ()
 
     @property
     def spaces(self) -> dict[str, Space]:
@@ -62,12 +65,16 @@ class LatencySamples(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         spaces = self.spaces
         fields = self._asdict()
-        rows = fields.pop("samples")
+        rows, blocks = fields.pop("samples"), fields.pop("blocks")
         fields["device"] = dict(self.device)
         described = {name: tree_of(space) for name, space in spaces.items()}
         if not fields["conditions"]:
             del fields["conditions"]
-        return {"kind": KIND, "version": VERSION, **fields, "spaces": described, "samples": list(map(_row, rows))}
+        lists = {
+            "samples": list(map(_row, rows)),
+            **({"blocks": list(map(block_samples.row, blocks))} if blocks else {}),
+        }
+        return {"kind": KIND, "version": VERSION, **fields, "spaces": described, **lists}
 
 
 def digest(space: Space) -> str:
@@ -80,8 +87,10 @@ def write(path: str | Path, samples: LatencySamples) -> None:
     """Write a samples.json, one network a line."""
     data = samples.to_json()
     lines = {key: json.dumps(value, allow_nan=False) for key, value in data.items()}
-    rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in data["samples"])
-    lines["samples"] = f"[\n  {rows}\n ]"
+    for key in ("samples", "blocks"):
+        if key in data:
+            rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in data[key])
+            lines[key] = f"[\n  {rows}\n ]"
     body = ",\n".join(f' "{key}": {line}' for key, line in lines.items())
     files.write(path, f"{{\n{body}\n}}\n")
 
@@ -111,6 +120,7 @@ def from_json(data: Any, where: str) -> LatencySamples:
         [_sample(row, spaces, f"{where}: samples.{i}") for i, row in enumerate(_of(data, "samples", list, where))],
         _number(data, "drift", where, least=-1.0) if "drift" in data else 0.0,
         _conditions(_of(data, "conditions", list, where) if "conditions" in data else [], where),
+        block_samples.from_rows(_of(data, "blocks", list, where) if "blocks" in data else [], spaces, where),
     )
 
 

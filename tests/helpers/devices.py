@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
+from litepose_nas.blocks.graph import Graph
 from litepose_nas.latency.samples import LatencySample, LatencySamples
 from litepose_nas.plan_files.network_graph import network_graph
 from litepose_nas.space import Arch, Space
@@ -33,8 +34,11 @@ class SimulatedDevice(NamedTuple):
 
     def true(self, arch: Arch, joints: int = 17) -> float:
         """Milliseconds without noise."""
+        return self.of_graph(network_graph(arch, joints))
+
+    def of_graph(self, graph: Graph) -> float:
         total = 0.0
-        for node in network_graph(arch, joints).nodes:
+        for node in graph.nodes:
             made = math.prod(node.shape)
             read = sum(math.prod(one.shape) for one in node.inputs)
             moving = 4 * (read + made) / self.gigabytes / 1e6

@@ -28,9 +28,13 @@ class SimulatedRuntime(KnownRuntime):
 
 
 def operations(arch):
-    """The multiplications of each operation of a network, the bytes it moves, and whether it is depthwise."""
+    return node_operations(network_graph(arch, 17))
+
+
+def node_operations(graph):
+    """The multiplications of each operation, the bytes it moves, and whether it is depthwise."""
     found = []
-    for node in network_graph(arch, 17).nodes:
+    for node in graph.nodes:
         cin, (cout, *size) = node.inputs[0].shape[0], node.shape
         positions = size[0] * size[1] if size else 1
         macs = cout * (cin // node.groups) * node.kernel**2 * positions if node.path else 0
@@ -46,6 +50,11 @@ def truth(arch):
 def write(arch, path):
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(operations(arch)))
+
+
+def write_nodes(graph, path):
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(node_operations(graph)))
 
 
 def target(threads=1):

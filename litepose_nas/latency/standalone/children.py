@@ -1,4 +1,4 @@
-"""Processes with one open network each, on this machine: see worker.py."""
+"""Processes with an open network each, or with a few small ones, on this machine: see worker.py."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ class Target(NamedTuple):
 
 
 class Child:
-    """A process with an open network; it ends when this one does, however that ends."""
+    """A process with open networks; it ends when this one does, however that ends."""
 
-    def __init__(self, target: Target, network: Path, shape: tuple[int, ...]):
+    def __init__(self, target: Target, *networks: tuple[Path, tuple[int, ...]]):
         self._target = target
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
-        words = [target.python, WORKER, target.file, network, target.threads, "x".join(map(str, shape))]
+        words: list[Any] = [target.python, WORKER, target.file, target.threads]
+        for path, shape in networks:
+            words += [path, "x".join(map(str, shape))]
         paths = filter(None, [target.imports, os.environ.get("PYTHONPATH")])
         try:
             self._process = subprocess.Popen(
@@ -53,7 +55,7 @@ class Child:
             raise MeasuringError(f"--python {target.python}: cannot be started ({error.strerror})") from error
 
     def opened(self) -> str:
-        """Wait until the network is open; return the version of the runtime."""
+        """Wait until all are open; return the version of the runtime."""
         said = self._reply()
         if "missing" in said:
             raise MeasuringError(f"{said['missing']}: {self._target.runtime} needs {self._target.pip}")
@@ -61,11 +63,11 @@ class Child:
             raise LostError(said["failed"])
         return str(said["ready"])
 
-    def visit(self, seconds: float) -> tuple[list[float], list[float]]:
+    def visit(self, seconds: float, which: int = 0) -> tuple[list[float], list[float]]:
         """The milliseconds of calls, by the wall clock and by the processor's."""
         assert self._process.stdin is not None
         with suppress(OSError):  # it has ended, and the reply says so
-            self._process.stdin.write(f"{seconds}\n")
+            self._process.stdin.write(f"{seconds} {which}\n")
             self._process.stdin.flush()
         said = self._reply()
         return said["ms"], said["cpu_ms"]

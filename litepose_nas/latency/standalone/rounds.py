@@ -165,7 +165,7 @@ class _Part:
                     with self._lost(i):
                         if not path.exists():
                             write(i, path)
-                        self._children[i] = Child(self._target, path, self._subjects[i].shape)
+                        self._children[i] = Child(self._target, (path, self._subjects[i].shape))
             for i in list(self._children):
                 with self._lost(i):
                     self._check_version(self._children[i].opened())

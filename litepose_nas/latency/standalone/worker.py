@@ -1,10 +1,10 @@
 """One network in a process of its own: opened once, then asked for its time again and again.
 
-    python worker.py RUNTIME_FILE NETWORK THREADS SHAPE        such as 1x3x256x256
+    python worker.py RUNTIME_FILE THREADS NETWORK SHAPE [NETWORK SHAPE ...]        such as 1x3x256x256
 
 It needs Python 3.8, numpy and the runtime, and nothing of this project, so that any interpreter can run it. It says one
-line of JSON when the network is open. Each line that comes in is a number of seconds: it runs the network for about so
-long, and answers with the milliseconds of each call, by the wall clock and by the processor's.
+line of JSON when the network is open. Each line that comes in is a number of seconds, and which network: it runs it for
+about so long, and answers with the milliseconds of each call, by the wall clock and by the processor's.
 """
 
 from __future__ import annotations
@@ -32,16 +32,21 @@ def main() -> None:
         replies.write(json.dumps(value) + "\n")
         replies.flush()
 
-    runtime_file, network, threads, shape = sys.argv[1:]
+    runtime_file, threads, *rest = sys.argv[1:]
     try:
-        run, keeps_time, version = _open(runtime_file, network, int(threads), [int(n) for n in shape.split("x")])
+        opened = [
+            _open(runtime_file, rest[at], int(threads), [int(n) for n in rest[at + 1].split("x")])
+            for at in range(0, len(rest), 2)
+        ]
     except ImportError as error:
         return reply({"missing": str(error)})
     except Exception as error:
         return reply({"failed": f"{type(error).__name__}: {error}"[:500]})
-    reply({"ready": version})
+    reply({"ready": opened[0][2]})
     for line in sys.stdin:
-        reply(_visit(run, keeps_time, float(line)))
+        seconds, which = line.split()
+        run, keeps_time, _ = opened[int(which)]
+        reply(_visit(run, keeps_time, float(seconds)))
 
 
 def _open(runtime_file: str, network: str, threads: int, shape: list[int]) -> tuple[Callable[[], Any], bool, str]:
