@@ -198,6 +198,22 @@ def is_time(field: str) -> bool:
     return _LATENCY.fullmatch(field) is not None
 
 
+def is_bound(field: str) -> bool:
+    """Whether a field of a cost is the upper bound of a time."""
+    found = _LATENCY.fullmatch(field)
+    return found is not None and found[1] is not None
+
+
+def predicted_field(bound: str) -> str:
+    """The field of a cost with the time that such a field is the upper bound of."""
+    return bound.replace("_bound", "", 1)
+
+
+def measured_field(bound: str) -> str:
+    """What the time is called in tables that was measured in place of its upper bound."""
+    return bound.replace("_bound", "_measured", 1)
+
+
 def in_words(field: str, value: float) -> str:
     """A value of a cost as people write it: 1.2 GMAC, 1.68 M parameters, 8 MB."""
     if is_time(field):

@@ -78,7 +78,7 @@ def report(
 
 def _say(found: Summary, budget_given: bool) -> None:
     """Print what a search of one family found."""
-    from litepose_nas.budget import latency_in_words
+    from litepose_nas.report import times
     from litepose_nas.report.frame_costs import of_whom, per_frame
     from litepose_nas.report.summary import beyond
     from litepose_nas.search.baselines import in_words
@@ -95,11 +95,14 @@ def _say(found: Summary, budget_given: bool) -> None:
             f"a model of choices and costs explains {models.explained:.0%} of the scores, costs alone "
             f"{models.by_cost:.0%}; beside the costs most is told by: {most}"
         )
+    for line in times.in_words(found):
+        console.out(line)
+    console.listed(times.table(found))
     whom = of_whom(chosen.arch)
     console.out(
         f"best within {', '.join(limit.text for limit in found.budget.limits)}: "
         f"{console.short(chosen.cost.macs, 'MAC')} exact, {console.short(chosen.cost.params, 'params')}"
-        f"{latency_in_words(chosen.cost)}; "
+        f"{times.of_network(found, chosen)}; "
         f"{found.budget.binding(chosen.cost)}{f'; {whom}' if whom else ''}"
     )
     console.listed(per_frame(chosen.arch, found.subnet(chosen).joints))

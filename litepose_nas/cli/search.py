@@ -41,6 +41,13 @@ def search(
         list[Path] | None,
         typer.Option(help="A profile of `latency fit`: --budget 25ms or 40fps; of several: --budget PROFILE:25ms."),
     ] = None,
+    measure: Annotated[
+        bool | None,
+        typer.Option("--measure/--no-measure", help="Measure the finalists where a profile's device is this one."),
+    ] = None,
+    measure_minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="How long that may take for each profile (default: 1).")
+    ] = None,
     engine: Engine = None,
     workers: Workers = None,
     people: Annotated[
@@ -91,6 +98,7 @@ def search(
             people=people, detector_macs=detector_macs, boxes=str(boxes) if boxes else None,
             min_box_score=min_box_score, data=data, seed=seed, device=device,
             latency=[str(path) for path in latency or ()], detector_ms=detector_ms,
+            measure=measure, measure_minutes=measure_minutes,
         )  # fmt: skip
         ready, each = search_plan.sized(search_plan.plan(options, open_data, console.out))
         if ready.quick:
@@ -122,9 +130,12 @@ def search(
         run.log(line)
         show(number, total, words, line)
 
+    def measured(done: float, most: float, text: str) -> None:
+        show(int(done), int(most), f"measuring again, {text}")
+
     with running(step.VERB, past, ready.settings, name, out) as run:
         with console.live("searching") as show:
-            found = step.search(run, ready, report, executor)
+            found = step.search(run, ready, report, executor, console.out, measured)
         subnet_file.write("subnet.json", found.subnet(found.chosen))
     _conclude(run.folder, found, ready.options.rank)
     console.out("written to subnet.json")
@@ -162,8 +173,7 @@ def extract(
 
 
 def _conclude(folder: Path, found: Summary, rank: str) -> None:
-    from litepose_nas.budget import latency_in_words
-    from litepose_nas.report import words
+    from litepose_nas.report import times, words
     from litepose_nas.report.frame_costs import of_whom, per_frame
     from litepose_nas.search.baselines import in_words
 
@@ -171,21 +181,24 @@ def _conclude(folder: Path, found: Summary, rank: str) -> None:
         words.say(found, console.out, console.table)
         console.out(f"all {len(found.found)} networks: {folder / 'front.csv'}; the best of each: {folder / 'best'}")
         return
-    cost, finalists = found.chosen.cost, found.selection.finalists
+    cost, again = found.chosen.cost, list(found.record.families[found.comparison.winner.family].again.values())
     if found.by == "loss" and rank != "loss":
         console.out("ranked by loss: more than half of the networks have an AP below 0.02, which tells nothing yet")
     if found.selection.noise is not None:
         console.out(
-            f"the best {len(finalists)} were calibrated and scored {len(finalists[0].scores)} times again; of what "
+            f"the best {len(again)} were calibrated and scored {len(again[0])} times again; of what "
             "noise cannot tell apart the cheapest is chosen"
         )
+    for line in times.in_words(found):
+        console.out(line)
+    console.listed(times.table(found))
     for line in in_words(found.baselines, found.by):
         console.out(f"  {line}")
     console.out(f"front of {len(found.found)} networks: {folder / 'front.csv'}, {folder / 'front.svg'}")
     console.out(
         f"best within the budget: {console.short(cost.macs, 'MAC')} exact, "
         f"{console.short(cost.macs_litepose, 'MAC')} as LitePose counts, {console.short(cost.params, 'params')}"
-        f"{latency_in_words(cost)}; "
+        f"{times.of_network(found, found.chosen)}; "
         f"{found.budget.binding(cost)}" + (f"; {whom}" if (whom := of_whom(found.chosen.arch)) else "")
     )
     console.listed(per_frame(found.chosen.arch, found.subnet(found.chosen).joints))

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from litepose_nas import files
-from litepose_nas.budget import field_name, is_time
+from litepose_nas.budget import is_bound, measured_field
 from litepose_nas.costs import Cost
-from litepose_nas.report import choices, drawing, plots, words
+from litepose_nas.report import choices, drawing, plots, times, words
 from litepose_nas.report.frame_costs import per_frame
 from litepose_nas.report.genes import Fitted
 from litepose_nas.report.summary import Summary, to_json
@@ -70,29 +70,36 @@ def front_plot(found: Summary, score: str) -> str:
     if found.record.several:
         return plots.families(found)
     title = f"{found.chosen.arch.space.name}: {len(found.found)} networks"
-    # On the axis of an objective that is a time stands its upper bound, which a budget limits.
-    kept_low = found.record.families[found.comparison.winner.family].problem.low[0]
-    bound = kept_low.replace("latency_ms", "latency_ms_bound", 1)
-    time = (bound if hasattr(found.chosen.cost, bound) else kept_low) if is_time(kept_low) else ""
-    return plots.picture(found.found, found.budget, found.chosen, title, score, found.selection.noise, time)
+    time = times.axis(found)
+    measured = times.measured_by(found, time)
+    noise = found.selection.noise
+    return plots.picture(found.found, found.budget, found.chosen, title, score, noise, time, measured)
 
 
-def write_csv(path: str | Path, found: Sequence[Evaluated], more: Mapping[str, Sequence[object]] | None = None) -> None:
+def write_csv(
+    path: str | Path,
+    found: Sequence[Evaluated],
+    more: Mapping[str, Sequence[object]] | None = None,
+    measured: Sequence[Mapping[str, float]] | None = None,
+) -> None:
     """Write networks as a table: costs, score, each number that the evaluations found, and the architecture as JSON.
 
-    The columns of `more` come first.
+    The columns of `more` come first. `measured` are the times of each network that were measured, by the field with
+    their upper bound; where costs have such bounds they have columns of their own.
     """
-    more = more or {}
+    more, measured = more or {}, measured or [{}] * len(found)
     keys = (key for one in found for key, value in one.result.items() if not isinstance(value, Mapping))
     extra = [key for key in dict.fromkeys(keys) if key != "score"]
     with files.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         fields = found[0].cost._fields if found else Cost._fields
-        table.writerow([*more, *fields, "score", *extra, "arch"])
+        bounds = list(filter(is_bound, fields))
+        table.writerow([*more, *fields, *map(measured_field, bounds), "score", *extra, "arch"])
         for number, one in enumerate(found):
             values = [one.result.get(key, "") for key in extra]
             first = [column[number] for column in more.values()]
-            table.writerow([*first, *one.cost, one.score, *values, json.dumps(one.arch.to_dict())])
+            took = [measured[number].get(field, "") for field in bounds]
+            table.writerow([*first, *one.cost, *took, one.score, *values, json.dumps(one.arch.to_dict())])
 
 
 def family_page(found: Summary, drawn: dict[str, str]) -> str:
@@ -107,6 +114,7 @@ def family_page(found: Summary, drawn: dict[str, str]) -> str:
         bullets(baselines.in_words(found.baselines, found.by)),
         "<h2>The front</h2>",
         _front(found),
+        *_measured(found),
         "<h2>What the budget buys</h2>",
         f'<div class="wide">{drawn["choices.svg"]}</div>',
         "<h2>What matters</h2>",
@@ -127,17 +135,19 @@ def families_page(found: Summary, drawn: dict[str, str], told: dict[str, Any]) -
     fronts = []
     for one, line in zip(found.front, told["front"], strict=True):
         macs = [f"{number / 1e6:,.1f}" for number in (found.budget.macs(one.cost), line["macs_of_a_run"])]
-        fronts.append([escape(line["family"]), *macs, f"{one.cost.params:,}", f"{one.score:.4f}"])
+        params, took = f"{one.cost.params:,}", times.cells(found, one)
+        fronts.append([escape(line["family"]), *macs, params, *took, f"{one.score:.4f}"])
     body = [
         f"<h1>{title}</h1>",
         f"<p>{len(found.found)} networks, budget {escape(limits)} a picture; {escape(words.rule(found))}. "
         f"{_source(found)}</p>",
         bullets(words.verdict(found)),
-        table(words.HEAD, [[escape(cell) for cell in row] for row in words.table(found)]),
+        table(words.head(found), [[escape(cell) for cell in row] for row in words.table(found)]),
         drawn["front.svg"],
         *(["<h2>How many people are in a picture?</h2>", drawn["people.svg"]] if found.people else []),
         "<h2>The front</h2>",
-        table(["family", "MMAC of a picture", "of a run", "params", "AP"], fronts),
+        table(["family", "MMAC of a picture", "of a run", "params", *times.heads(found), "AP"], fronts),
+        *_measured(found),
         "<h2>The chosen network</h2>",
         f'<div class="wide">{drawn["architecture.svg"]}</div>',
         f"<p>What matters in each family: {', '.join(links)}</p>",
@@ -180,7 +190,6 @@ def _models(models: Fitted | None, drawn: dict[str, str], by: str) -> list[str]:
 
 def _front(found: Summary) -> str:
     expected, numbers = found.models.expected if found.models else {}, {}
-    times = list(filter(is_time, found.chosen.cost._fields))
     for at, one in enumerate(found.found):
         numbers[one.arch] = at
 
@@ -189,12 +198,23 @@ def _front(found: Summary) -> str:
         mark = " (chosen)" if one.arch == found.chosen.arch else ""
         size = "x".join(map(str, one.arch.input))
         cells = [f"{at + 1}{mark}", size, f"{found.budget.macs(one.cost) / 1e6:,.1f}", f"{one.cost.params:,}"]
-        cells += [f"{getattr(one.cost, field):.4g}" for field in times]
-        return [*cells, f"{one.score:.4f}", "" if guess is None else f"{guess:.4f}"]
+        return [*cells, *times.cells(found, one), f"{one.score:.4f}", "" if guess is None else f"{guess:.4f}"]
 
-    heads = [f"ms, {field_name(field)}" for field in times]
-    head = ["evaluation", "input", "MMAC", "params", *heads, "score", "expected by a model that has not seen it"]
+    head = [
+        "evaluation",
+        "input",
+        "MMAC",
+        "params",
+        *times.heads(found),
+        "score",
+        "expected by a model that has not seen it",
+    ]
     return table(head, map(row, found.front))
+
+
+def _measured(found: Summary) -> list[str]:
+    said, (head, rows) = times.in_words(found), times.table(found)
+    return ["<h2>Measured again</h2>", bullets(said), *([table(head, rows)] if rows else [])] if said else []
 
 
 def _frames(found: Summary) -> list[str]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
-from litepose_nas.budget import CONVENTIONS, Budget, latency_in_words
+from litepose_nas.budget import CONVENTIONS, Budget, is_bound, latency_in_words, predicted_field
+from litepose_nas.report import times
 from litepose_nas.report.summary import Summary
 from litepose_nas.search.pareto import front
 from litepose_nas.search.problem import FAILED, Evaluated
+from litepose_nas.space import Arch
 
 WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 76, 24, 56, 60  # margins, for titles and numbers
 LINE = 14  # height of a line of text
-GREY, BLUE, RED = "#9aa5b1", "#1f6fb4", "#c8402f"  # told apart by lightness and by shape too
+GREY, BLUE, RED, GREEN = "#9aa5b1", "#1f6fb4", "#c8402f", "#2e7d4f"  # told apart by lightness and by shape too
 COLOURS = (BLUE, "#c77b1e", "#3c8d5a", "#8a5aa8", "#7a6a58")  # of families
 # Told apart by shape too: a circle, a square, a triangle, one upside down, a diamond.
 SHAPES = (
@@ -46,13 +48,24 @@ class _Plane:
     Of a search by time it is the time instead.
     """
 
-    def __init__(self, shown: Sequence[Evaluated], budget: Budget, x_title: str, y_title: str, time: str = ""):
+    def __init__(
+        self,
+        shown: Sequence[Evaluated],
+        budget: Budget,
+        x_title: str,
+        y_title: str,
+        time: str = "",
+        measured: Mapping[Arch, float] | None = None,
+    ):
         self.field = time or CONVENTIONS[budget.convention]
         limit = next((limit.most for limit in budget.limits if limit.field == self.field), None)
+        self.measured = {arch: ms for arch, ms in (measured or {}).items() if ms < math.inf}
         xs, scores = [self.cost(one) for one in shown] or [0], [one.score for one in shown] or [0.0, 1.0]
+        xs = [*xs, *(self.predicted(one) for one in shown), *self.measured.values()] if time else xs
         most = max([*xs, limit] if limit and limit <= 1.5 * max(xs) else xs)  # one far away squeezes the rest
         units = ((1e9, "GMAC"), (1e6, "MMAC"), (1e3, "kMAC"), (0.0, "MAC"))
-        unit, name = (1.0, "ms, the upper bound") if time else next(pair for pair in units if most >= pair[0])
+        bound = ", the upper bound" if is_bound(time) else ""
+        unit, name = (1.0, f"ms{bound}") if time else next(pair for pair in units if most >= pair[0])
         self.unit = unit or 1.0
         self.x = scale(min(xs) / self.unit, most / self.unit, LEFT, WIDTH - RIGHT)
         self.y = scale(min(scores), max(scores), HEIGHT - BOTTOM, TOP)
@@ -64,6 +77,9 @@ class _Plane:
 
     def cost(self, one: Evaluated) -> float:
         return float(getattr(one.cost, self.field))
+
+    def predicted(self, one: Evaluated) -> float:
+        return float(getattr(one.cost, predicted_field(self.field)))
 
     def place(self, one: Evaluated) -> tuple[float, float]:
         return self.x.at(self.cost(one) / self.unit), self.y.at(one.score)
@@ -82,6 +98,20 @@ class _Plane:
         bar = f"M{x - 4} {top}h8M{x - 4} {bottom}h8M{x} {top}V{bottom}"
         self.marks.append(f'<path d="{bar}" stroke="{colour}" class="noise"/>')
 
+    def error(self, one: Evaluated, colour: str) -> None:
+        """Draw a bar from the time predicted to its upper bound."""
+        x, y = self.place(one)
+        bar = f"M{self.x.at(self.predicted(one))} {y - 4}v8m0-4H{x}"
+        self.marks.append(f'<path d="{bar}" fill="none" stroke="{colour}" class="error"/>')
+
+    def took(self, one: Evaluated) -> None:
+        """Draw a cross at the time that was measured, if it was."""
+        if one.arch in self.measured:
+            x, y = self.x.at(self.measured[one.arch]), self.y.at(one.score)
+            cross, hint = f"M{x - 4} {y - 4}l8 8m0-8l-8 8", f"<title>measured {self.measured[one.arch]:.4g} ms</title>"
+            style = f'fill="none" stroke="{GREEN}" stroke-width="2" class="measured"'
+            self.marks.append(f'<path d="{cross}" {style}>{hint}</path>')
+
     def chosen(self, one: Evaluated, size: int, hint: str = "") -> None:
         x, y = self.place(one)
         shape = f"M{x} {y - size}L{x + size} {y}L{x} {y + size}L{x - size} {y}Z"
@@ -97,13 +127,18 @@ def picture(
     score: str = "score",
     noise: float | None = None,
     time: str = "",
+    measured: Mapping[Arch, float] | None = None,
 ) -> str:
-    """Everything evaluated of one family, with the front and its noise, over MACs or over a time in the costs."""
+    """Everything evaluated of one family, with the front and its noise, over MACs or over a time in the costs.
+
+    Where that time is an upper bound, bars begin at the prediction; `measured` are the times of networks that were
+    measured.
+    """
     budget = budget or Budget()
     shown = [one for one in found if one.score != FAILED]
     line = front(shown, budget, (time,) if time else ())
     counted = "" if time or budget.convention == "exact" else f", as {budget.convention} counts"
-    plane = _Plane(shown, budget, counted, score, time)
+    plane = _Plane(shown, budget, counted, score, time, measured)
     marks = plane.marks
 
     def dot(one: Evaluated, radius: int, style: str) -> None:
@@ -116,7 +151,11 @@ def picture(
     for one in line:
         if noise:
             plane.noise(one, noise, BLUE)
+        if is_bound(time):
+            plane.error(one, BLUE)
         dot(one, 4, f'fill="{BLUE}"')
+    for one in shown:
+        plane.took(one)
     if chosen:
         plane.chosen(chosen, 9, _hint(chosen, budget))
     failed = f", {len(found) - len(shown)} failed" if len(shown) < len(found) else ""
@@ -125,6 +164,7 @@ def picture(
         (GREY, f"● {len(shown)} evaluated{failed}"),
         (BLUE, f"● front of {len(line)}{', ± noise' if noise else ''}"),
         (RED, "◇ chosen" if chosen else ""),
+        *([(GREEN, "× measured")] if plane.measured else []),
     ]
     for i, (colour, words) in enumerate(parts):
         marks.append(text(LEFT + 170 * i, 42, words, "start", colour))
@@ -136,22 +176,28 @@ def families(found: Summary) -> str:
     budget, record = found.budget, found.record
     shown = [one for one in found.found if one.score != FAILED]
     people = f" with {found.workload.number} people" if record.needs_boxes else ""
-    plane = _Plane(shown, budget, f" of a picture{people}", "AP")
+    time = times.axis(found)
+    plane = _Plane(shown, budget, f" of a picture{people}", "AP", time, times.measured_by(found, time))
     plane.stairs(found.front, "#c9d1d9", 6, "front")
     noise = {one.family: one.noise for one in found.comparison.choices if one.noise}
     for one in found.front:
         if spread := noise.get(record.family_of(one)):
             plane.noise(one, spread, GREY)
+        if is_bound(time):
+            plane.error(one, GREY)
     for name, (colour, shape) in _styles(found).items():
         own = [one for one in shown if record.family_of(one) == name]
-        plane.stairs(front(own, budget), colour, 1.5, "of-a-family")
+        plane.stairs(front(own, budget, (time,) if time else ()), colour, 1.5, "of-a-family")
         for one in own:
             where = "translate({:g} {:g})".format(*plane.place(one))
             style = f'transform="{where}" fill="{colour}" class="evaluated"'
             plane.marks.append(f'<path d="{shape}" {style}>{_hint(one, budget, "AP")}</path>')
+    for one in shown:
+        plane.took(one)
     plane.chosen(found.chosen, 10)
     title = text(LEFT, 22, f"{len(found.found)} networks of {len(record.families)} families", "start", "#111", 16)
-    return svg([*plane.marks, title, *_key(found, "◇", "grey: front of all")])
+    more = f"{'× measured, ' if plane.measured else ''}grey: front of all"
+    return svg([*plane.marks, title, *_key(found, "◇", more)])
 
 
 def crossing(found: Summary) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from litepose_nas.budget import TIMES, Budget, time_limits
+from litepose_nas.budget import TIMES, Budget, latency_fields, time_limits
 from litepose_nas.costs import cost
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet, check_joints
@@ -17,6 +17,7 @@ from litepose_nas.search.comparison import FamilyResults
 from litepose_nas.search.finalists import repeats
 from litepose_nas.search.journal import KIND, JournalView, evaluations, upgraded
 from litepose_nas.search.loop import replay
+from litepose_nas.search.measured import MEASURED, MeasuredBatch, batches, times_of
 from litepose_nas.search.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
 from litepose_nas.search.workload import ONE_PERSON, Workload, workload_of
 from litepose_nas.space import Arch, Space
@@ -33,6 +34,7 @@ class FamilyRecord(NamedTuple):
     by: str  # ap or loss: what the networks are ranked by
     joints: int
     info: dict[str, Any]  # goes into a subnet.json
+    times: Mapping[Arch, Mapping[str, float]] = {}  # of networks that were measured at the end; see measured.Times
 
     def subnet(self, one: Evaluated) -> Subnet:
         result = one.result
@@ -53,6 +55,7 @@ class SearchRecord(NamedTuple):
     cut: int  # bytes of a last line that was never finished
     times: Mapping[str, str] = {}  # what a time limits, where one is known; see `Limit.of`
     devices: Mapping[str, str] = {}  # what each latency profile was measured on, in words
+    measured: Sequence[MeasuredBatch] = ()
 
     @property
     def folder(self) -> Path:
@@ -72,6 +75,7 @@ class SearchRecord(NamedTuple):
                 one.problem._replace(budget=budget, objectives=one.problem.objectives if same else ()),
                 one.found,
                 one.again,
+                one.times,
             )
             for name, one in self.families.items()
         ]
@@ -111,17 +115,23 @@ def load_search(what: str | Path) -> SearchRecord:
     for line, record in enumerate(read.records, 2):
         if "ahead" in record:
             ahead = record
-        elif several and record.get("family") not in names:
+        elif several and MEASURED not in record and record.get("family") not in names:
             raise UserError(f"{path}: line {line} is of no family of this search: {', '.join(names)}")
     filled = {name: _filled(family, JournalView(read, name), header) for name, family in zip(names, empty, strict=True)}
-    families = {name: family for name, family in filled.items() if family.found}
+    measured = batches(read.records, path)
+    bounds = {name: fields[1] for name, fields in latency_fields(header.get("latency", {})).items()}
+    families = {
+        name: family._replace(times=times_of(measured, bounds, name, family.problem.space))
+        for name, family in filled.items()
+        if family.found
+    }
     if not families:
         raise UserError(f"{path}: nothing has been evaluated yet; go on with: litepose-nas search --resume")
     cut = max(path.stat().st_size - read.whole, 0)
     priced = next(iter(families.values())).found[0].cost
     times = times or (TIMES if hasattr(priced, TIMES[""]) else {})
     devices = notes.get("latency", {})
-    return SearchRecord(path, families, several, budget, workload, judged, ahead, cut, times, devices)
+    return SearchRecord(path, families, several, budget, workload, judged, ahead, cut, times, devices, measured)
 
 
 def _family(header: Record, entry: Record, notes: Record, budget: Budget, workload: Workload) -> FamilyRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from litepose_nas.budget import Budget, in_words, is_time
+from litepose_nas.budget import Budget, in_words, is_bound, is_time, measured_field
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.report.genes import Fitted, Matter, fitted
@@ -65,6 +65,11 @@ class Summary(NamedTuple):
         more = {**self.workload.plain(), "macs": cost.macs, "macs_litepose": cost.macs_litepose}
         return found._replace(info={**found.info, "score": score, "family": family, "picture": more})
 
+    def measured(self, one: Evaluated) -> dict[str, float]:
+        """What one of `found` takes as measured, by the field with its upper bound; infinity: it does not run."""
+        times = self.record.families[self.record.family_of(one)].times.get(one.arch, {})
+        return {field: self.workload.time(ms, one.arch.space.task) for field, ms in times.items()}
+
     def of_family(self, family: str) -> Summary:
         task = self.record.families[family].problem.space.task
         return summarise(self.record.only(family), self.workload.budget(self.budget, task), models=True)
@@ -122,7 +127,21 @@ def beyond(record: SearchRecord, budget: Budget) -> list[str]:
 
 
 def to_json(found: Summary) -> dict[str, Any]:
-    return dict(plain(_several_to_json(found) if found.record.several else _one_to_json(found)))
+    told = _several_to_json(found) if found.record.several else _one_to_json(found)
+    if found.record.measured:
+        told["measured"] = [
+            {"profile": one.profile, "networks": len(one.networks), **one.drift._asdict(), "doubt": one.drift.doubt}
+            for one in found.record.measured
+        ]
+    return dict(plain(told))
+
+
+def _costs(found: Summary, one: Evaluated) -> dict[str, Any]:
+    """The costs of a network, and its times as measured where a profile predicts them."""
+    measured = found.measured(one)
+    return one.cost._asdict() | {
+        measured_field(field): measured.get(field) for field in one.cost._fields if is_bound(field)
+    }
 
 
 def _one_to_json(found: Summary) -> dict[str, Any]:
@@ -134,7 +153,7 @@ def _one_to_json(found: Summary) -> dict[str, Any]:
         at = number[one.arch]
         return {
             "n": at + 1,
-            **one.cost._asdict(),
+            **_costs(found, one),
             "score": one.score,
             "expected": expected.get(at),
             **{key: one.result.get(key) for key in ("ap", "loss")},
@@ -176,7 +195,7 @@ def _several_to_json(found: Summary) -> dict[str, Any]:
         family = record.family_of(one)
         return {
             "family": family,
-            **one.cost._asdict(),
+            **_costs(found, one),
             "macs_of_a_run": record.families[family].problem.cost(one.arch).macs,
             "ap": one.score,
             "loss": one.result.get("loss"),

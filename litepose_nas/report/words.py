@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from litepose_nas.budget import in_words, is_time
+from litepose_nas.report import times
 from litepose_nas.report.summary import Summary, people_are
 from litepose_nas.search import baselines
 from litepose_nas.search.comparison import FamilyChoice, crossover_points
 from litepose_nas.search.workload import RUNS
 
-HEAD = ("family", "sees", "AP", "a picture", "a run", "params", "evaluated", "ranked by")
+HEAD = ("family", "sees", "AP", "a picture", "a run", "params")
 
 
 def say(found: Summary, line: Callable[[str], None], lines: Callable[[Sequence[str], list[list[str]]], None]) -> None:
     """Print it, with what prints a line and what prints a table."""
     line(rule(found))
-    lines(HEAD, table(found))
-    for text in verdict(found):
+    lines(head(found), table(found))
+    for text in [*times.in_words(found), *verdict(found)]:
         line(text)
 
 
@@ -76,8 +77,12 @@ def _beside(found: Summary, winner: FamilyChoice) -> str:
     return f"{words}, which noise cannot tell apart: the cheaper is chosen" if found.comparison.tied else words
 
 
+def head(found: Summary) -> list[str]:
+    return [*HEAD, *times.heads(found), "evaluated", "ranked by"]
+
+
 def table(found: Summary) -> list[list[str]]:
-    """The best of each family, a row each under HEAD."""
+    """The best of each family, a row each under the head."""
     rows = []
     field = "macs" if found.budget.convention == "exact" else "macs_litepose"
     for one in found.comparison.choices:
@@ -85,5 +90,6 @@ def table(found: Summary) -> list[list[str]]:
         sees = "one person" if family.problem.space.task.once_a_person else "pictures"
         costs = [in_words(field, getattr(cost, field)) for cost in (one.cost, one.one.cost)]
         ap = f"{one.ap:.3f}" + (f" ± {one.noise:.3f}" if one.noise is not None else "")
-        rows.append([one.family, sees, ap, *costs, f"{one.cost.params:,}", str(len(family.found)), family.by])
+        took = times.cells(found, one.one._replace(cost=one.cost))
+        rows.append([one.family, sees, ap, *costs, f"{one.cost.params:,}", *took, str(len(family.found)), family.by])
     return rows

@@ -32,6 +32,7 @@ class FamilyResults(NamedTuple):
     problem: Problem
     found: Sequence[Evaluated]
     again: Mapping[Arch, Sequence[Result]]
+    times: Mapping[Arch, Mapping[str, float]] = {}  # of networks that were measured; see measured.Times
 
     @property
     def task(self) -> TaskKind:
@@ -68,7 +69,8 @@ class Comparison(NamedTuple):
 
 def choice(family: FamilyResults, budget: Budget, workload: Workload) -> FamilyChoice | None:
     """A family's best network within the budget of an image; None where nothing fits."""
-    selection = select(family.problem, family.found, family.again, workload.budget(budget, family.task))
+    own = workload.budget(budget, family.task)
+    selection = select(family.problem, family.found, family.again, own, family.times)
     if selection is None:
         return None
     one = selection.chosen

@@ -14,6 +14,7 @@ from litepose_nas.budget import Budget
 from litepose_nas.executors.base import Executor, run_all
 from litepose_nas.search.journal import AnyJournal, evaluations
 from litepose_nas.search.loop import ScoringJob
+from litepose_nas.search.measured import Times, eligible
 from litepose_nas.search.problem import FAILED, Evaluated, Problem, Result
 from litepose_nas.space import Arch
 
@@ -85,11 +86,16 @@ def _numbered(problem: Problem, journal: AnyJournal) -> dict[Arch, dict[int, Res
 
 
 def select(
-    problem: Problem, found: Sequence[Evaluated], again: Mapping[Arch, Sequence[Result]], budget: Budget | None = None
+    problem: Problem,
+    found: Sequence[Evaluated],
+    again: Mapping[Arch, Sequence[Result]],
+    budget: Budget | None = None,
+    times: Times | None = None,
 ) -> Selection | None:
     """Return the choice within a budget: of the finalists within noise of the best, the cheapest; None if none is.
 
-    Within noise is within one standard error of the difference of two means.
+    Within noise is within one standard error of the difference of two means. Finalists that were measured to take too
+    long are none.
     """
     budget = budget or problem.budget
     # Scored together, for whether AP or loss counts is decided by all of them.
@@ -99,11 +105,12 @@ def select(
     for (arch, _), score in zip(new, scores, strict=True):
         by_arch[arch].append(score)
     best = finalists(found, budget, len(found))
-    finals = [Finalist(one, tuple(by_arch[one.arch])) for one in best if by_arch.get(one.arch)]
-    finals = finals or [Finalist(one, ()) for one in best[:1]]
+    noise = spread([by_arch[one.arch] for one in best if by_arch.get(one.arch)])
+    kept = eligible(best, budget, times or {})
+    finals = [Finalist(one, tuple(by_arch[one.arch])) for one in kept if by_arch.get(one.arch)]
+    finals = finals or [Finalist(one, ()) for one in kept[:1]]
     if not finals:
         return None
-    noise = spread([final.scores for final in finals])
     top = max(finals, key=lambda final: final.mean)
     tied = [top, *(final for final in finals if top.mean - final.mean <= _margin(noise, final, top))]
     chosen = min(tied, key=lambda final: (problem.objectives_of(final.one.cost), -final.mean))

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 from litepose_nas.costs import cost_of
 from litepose_nas.errors import UserError
 from litepose_nas.runs.journal import Journal, Read, Record
+from litepose_nas.search.measured import MEASURED
 from litepose_nas.search.problem import Result
 from litepose_nas.search.workload import ONE_PERSON
 from litepose_nas.space import Arch, Space
@@ -89,8 +90,8 @@ class JournalView:
     def records(self) -> list[Record]:
         """Its own records at the places of their lines, empty ones at those of others."""
         own, whole = self._family, self._whole.records
-        # One without a family is of the only one, or compares several.
-        return [one if "ahead" not in one and one.get("family", own) == own else {} for one in whole]
+        # One without a family is of the only one; or it compares several, or holds times of some of each.
+        return [one if not {"ahead", MEASURED} & one.keys() and one.get("family", own) == own else {} for one in whole]
 
     def append(self, record: Mapping[str, Any]) -> Record:
         assert isinstance(self._whole, Journal)

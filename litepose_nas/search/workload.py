@@ -32,8 +32,12 @@ class Workload(NamedTuple):
             field: math.ceil(self.people * getattr(cost, field)) + self.detector_macs for field in RUNS
         }
         for field in filter(is_time, cost._fields):
-            more[field] = float(self.people) * getattr(cost, field) + self.detector_ms
+            more[field] = self.time(getattr(cost, field), task)
         return cost._replace(**more)
+
+    def time(self, ms: float, task: TaskKind) -> float:
+        """Return the time of an image from that of one run of a network."""
+        return float(self.people) * ms + self.detector_ms if task.once_a_person else ms
 
     def budget(self, budget: Budget, task: TaskKind) -> Budget:
         """Return the budget of one run that a network keeps exactly when an image keeps this one."""

@@ -30,6 +30,9 @@ from litepose_nas.search.journal import JournalView, header, upgraded
 from litepose_nas.search.loop import search_on
 from litepose_nas.search.methods import searcher_of
 from litepose_nas.search.problem import Evaluated
+from litepose_nas.steps.common import Say
+from litepose_nas.steps.measured_again import Show
+from litepose_nas.steps.measured_finalists import measure_finalists
 from litepose_nas.steps.search_plan import EVALS, PROFILES, Search, work_of
 
 VERB = "search"
@@ -43,11 +46,14 @@ def search(
     ready: Search,
     on_result: Callable[[str, Evaluated, int], None] | None = None,
     options: ExecutorOptions = ExecutorOptions(),  # noqa: B008
+    say: Say = lambda text: None,
+    on_measured: Show = lambda done, total, text: None,
 ) -> Summary:
     """Search, from the run's journal if it has one; write what was found and return it.
 
     `on_result` gets each result with its family and the number of results so far. An architecture is evaluated by one
-    thread, so its scores are the same bits on every executor.
+    thread, so its scores are the same bits on every executor. With latency profiles, finalists are measured at the end:
+    `on_measured` gets the seconds.
     """
     families, evals = ready.families, int(ready.options.evals or EVALS)
     for profile in ready.profiles.values():
@@ -68,6 +74,8 @@ def search(
                 best = finalists.finalists(found, problem.budget, few)
                 again = finalists.score_again(problem, best, executor, JournalView(journal, name), family=name)
                 results.append(FamilyResults(name, problem, found, again))
+        # Not before the executor has let go of the cores.
+        results = measure_finalists(ready, results, run, journal, say, on_measured)
         bootstrap(ready, results, journal)
     return conclude(run)
 
@@ -124,7 +132,7 @@ def conclude(run: Run) -> Summary:
         more = {"family": [name for name, _ in own], "macs_of_a_run": [one.cost.macs for _, one in own]}
     # `score` is what its own family ranks by; `ap`, beside it, is what compares.
     scored = [one._replace(score=mine.score) for one, (_, mine) in zip(found.found, own, strict=True)]
-    page.write_csv(run.folder / "front.csv", scored, more)
+    page.write_csv(run.folder / "front.csv", scored, more, [found.measured(one) for one in found.found])
     run.write("front.svg", page.front_plot(found, found.by))
     if found.people:
         run.write("people.svg", plots.crossing(found))

@@ -72,6 +72,8 @@ class SearchOptions(NamedTuple):
     most_in_slice: int | None = None
     latency: Sequence[str] = ()  # files of latency profiles
     detector_ms: float | None = None
+    measure: bool | None = None  # the finalists, where a profile's device and runtime are at hand; None: yes
+    measure_minutes: float | None = None
 
     def check(self) -> None:
         """Raise a UserError where a name is unknown or no budget is given."""
@@ -82,6 +84,8 @@ class SearchOptions(NamedTuple):
         for option, value, known in (("method", self.method, METHODS), ("rank", self.rank, RANKS)):
             if value not in known:
                 raise UserError(f"--{option} {value!r}: {nearest(value, known)}")
+        if not self.latency and (self.measure is not None or self.measure_minutes is not None):
+            raise UserError("--measure, --no-measure and --measure-minutes: are for --latency; give a profile with it")
         times = [field for pair in latency_fields(Path(path).stem for path in self.latency).values() for field in pair]
         for field in self.objectives:
             if is_time(field) and not self.latency:
@@ -187,6 +191,7 @@ class Search(NamedTuple):
             "data": asked.data, "evals": asked.evals, "quick": self.quick, **self.workload.plain(),
             "people_are": self.people, "boxes": list(self.worker.boxes) if self.worker.boxes else None,
             **({"latency": latency} if latency else {}),
+            **({"measure": asked.measure, "measure_minutes": asked.measure_minutes} if latency else {}),
         }  # fmt: skip
 
 
@@ -225,7 +230,9 @@ def load(run: Run, device: str, open_data: OpenData = open_source, say: Say = pr
                 f"began it ({run.env['litepose_nas']}{commit}), or search again"
             )
     supernets = kept.get("supernets") or [kept.get("supernet")]  # until 0.1.0 one supernet was kept by itself
-    fields = ("budget", "convention", "evals", "method", "rank", "objectives", "data", "seed")
+    fields = (
+        "budget", "convention", "evals", "method", "rank", "objectives", "data", "seed", "measure", "measure_minutes",
+    )  # fmt: skip
     # The run has copies of the profiles that it was begun with, once it has begun to evaluate.
     copies = [(run.folder / PROFILES / Path(path).name, path) for path in kept.get("latency", ())]
     latency = [str(copy if copy.exists() else path) for copy, path in copies]
