@@ -208,7 +208,8 @@ def test_the_command_says_what_it_measured_and_refuses_to_lose_it(tmp_path, monk
     assert "nothing to go on with" in capsys.readouterr().err
     assert run("litepose-nas latency measure --out new.json", monkeypatch) == 2
     assert "name a space" in capsys.readouterr().err
-    assert run("litepose-nas latency measure t_vipnas-tiny --out new.json", monkeypatch) == 2
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)
+    assert run("litepose-nas latency measure t_vipnas-tiny --runtime litert --out new.json", monkeypatch) == 2
     assert "clips" in capsys.readouterr().err
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run("litepose-nas latency measure topdown-tiny --out new.json --runtime ncnn", monkeypatch) == 2

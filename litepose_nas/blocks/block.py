@@ -50,6 +50,7 @@ class Part(NamedTuple):
     reads: tuple[str, ...] = ()  # the parts whose outputs it takes; none: the one before it, or the picture
     shared: str = ""  # where its tensors live in a supernet, if not under its name: parts of one net may share them
     frozen: bool = False  # trained before, elsewhere: nothing changes its tensors any more
+    answers: bool = False  # the network returns its output, and other parts read it too
 
     @property
     def home(self) -> str:

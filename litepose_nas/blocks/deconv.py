@@ -180,6 +180,11 @@ class LightDeconv(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, 2 * h, 2 * w
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        x = graph.conv_bn(x, "lift", self.cout, act=RELU)
+        with graph.inside("up"):
+            return self.deconv.emit(graph, x)
+
     def build(self) -> Module:
         from litepose_nas.blocks.deconv_torch import LightDeconvModule
 

@@ -7,12 +7,16 @@ takes its normalisation with it, as every runtime folds it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import ceil_div
 
-RELU, RELU6, HSWISH, SILU = "relu", "relu6", "hswish", "silu"
+RELU, RELU6, HSWISH, SILU, GELU, SIGMOID = "relu", "relu6", "hswish", "silu", "gelu", "sigmoid"
 GATE = "gate"  # half of the input plus a half, from 0 to 1
+TOKENS = ("tokens", "cut", "join", "unfold", "attention", "channel_attention", "attend")  # what makes tokens
+KEEPS = ("add", "linear", "layer_norm")  # what comes out of tokens is tokens
 
 
 class Feature(NamedTuple):
@@ -21,6 +25,11 @@ class Feature(NamedTuple):
     number: int  # of the node that makes it; -1: the picture
     shape: tuple[int, ...]  # of tokens: sequences, tokens, channels
     tokens: bool = False
+    count: int = 1  # of windows, each a feature of this shape by itself
+
+    @property
+    def channels(self) -> int:
+        return self.shape[-1 if self.tokens else 0]
 
 
 class Node(NamedTuple):
@@ -37,17 +46,27 @@ class Node(NamedTuple):
     groups: int = 1
     act: str = ""
     scale: float = 1.0  # of the products of queries and keys
+    size: tuple[int, int] = (0, 0)  # of the picture that tokens are of
+    first: int = 0  # of the channels or frames that are taken
 
 
 class Graph:
     """The nodes of a network in the order in which they run."""
 
-    def __init__(self, height: int, width: int):
-        self.picture = Feature(-1, (3, height, width))
+    def __init__(self, height: int, width: int, frames: int = 0):
+        """Without a number of frames it works on a picture, else on a clip of so many."""
+        self.picture = Feature(-1, (3, height, width) if not frames else (frames, 3, height, width))
         self.nodes: list[Node] = []
         self.outputs: list[Feature] = []
         self.at = ""  # the part whose block is being written down
         self.size = height, width  # of the picture that this part works on
+
+    @contextmanager
+    def inside(self, path: str) -> Iterator[None]:
+        """What is written down meanwhile belongs to this module of the block."""
+        at, self.at = self.at, self._join(path)
+        yield
+        self.at = at
 
     def conv_bn(
         self, x: Feature, path: str, cout: int, kernel: int = 1, stride: int = 1, groups: int = 1, act: str = ""
@@ -96,12 +115,27 @@ class Graph:
         return self._add(Node("add", (x, y), x.shape, act=act))
 
     def mul(self, x: Feature, y: Feature) -> Feature:
-        """A product with a feature as large, a vector, or a map of one channel."""
+        """A product with a feature as large, a vector, a single position, or a map of one channel."""
         return self._add(Node("mul", (x, y), x.shape))
 
-    def mean(self, x: Feature) -> Feature:
-        """The mean over all positions, a vector."""
-        return self._add(Node("mean", (x,), x.shape[:1]))
+    def concat(self, features: Sequence[Feature], act: str = "") -> Feature:
+        """Channels behind one another."""
+        _, h, w = features[0].shape
+        joined = Node("concat", tuple(features), (sum(each.channels for each in features), h, w), act=act)
+        return self._add(joined) if len(features) > 1 or act else features[0]
+
+    def band(self, x: Feature, first: int, channels: int) -> Feature:
+        """So many channels from one on."""
+        band = Node("band", (x,), (channels, *x.shape[1:]), first=first)
+        return x if channels == x.channels else self._add(band)
+
+    def mean(self, x: Feature, position: bool = False) -> Feature:
+        """The mean over all positions, a vector or a single position."""
+        return self._add(Node("mean", (x,), (x.channels, 1, 1) if position else x.shape[:1]))
+
+    def averages(self, x: Feature, h: int, w: int) -> Feature:
+        """Means of h x w areas, which overlap by a row or a column where the size is no multiple."""
+        return x if x.shape[1:] == (h, w) else self._add(Node("averages", (x,), (x.channels, h, w)))
 
     def total(self, x: Feature) -> Feature:
         """The sum over all positions, a vector."""
@@ -116,7 +150,7 @@ class Graph:
         return self._add(Node("linear", (x,), (*x.shape[:-1], cout), self._join(path), bias=bias, act=act))
 
     def layer_norm(self, x: Feature, path: str, act: str = "") -> Feature:
-        """Of a vector, or of each token."""
+        """Of a vector, of each token, or of each position of a feature."""
         return self._add(Node("layer_norm", (x,), x.shape, self._join(path), act=act))
 
     def deal(self, x: Feature, lanes: int) -> Feature:
@@ -126,6 +160,31 @@ class Graph:
     def resize(self, x: Feature, h: int, w: int) -> Feature:
         """Bilinear; corners are not aligned."""
         return x if x.shape[1:] == (h, w) else self._add(Node("resize", (x,), (x.shape[0], h, w)))
+
+    def repeat(self, x: Feature, times: int) -> Feature:
+        """Every position so many times in both directions."""
+        c, h, w = x.shape
+        return self._add(Node("repeat", (x,), (c, times * h, times * w), kernel=times))
+
+    def tokens(self, x: Feature) -> Feature:
+        """The positions of a feature as a sequence."""
+        c, h, w = x.shape
+        return self._add(Node("tokens", (x,), (x.count, h * w, c)))
+
+    def feature(self, x: Feature, h: int, w: int) -> Feature:
+        """The feature that each sequence is the positions of."""
+        return self._add(Node("feature", (x,), (x.channels, h, w)), count=x.shape[0])
+
+    def cut(self, x: Feature, h: int, w: int, side: int) -> Feature:
+        """Square windows of a picture of h x w tokens, padded with zeros; each is a sequence."""
+        count, c = ceil_div(h, side) * ceil_div(w, side), x.channels
+        same = count == 1 and h == w == side
+        return x if same else self._add(Node("cut", (x,), (count, side * side, c), kernel=side, size=(h, w)))
+
+    def join(self, x: Feature, h: int, w: int, side: int) -> Feature:
+        """The tokens of the picture of h x w that was cut into windows."""
+        same = x.shape[:2] == (1, h * w)
+        return x if same else self._add(Node("join", (x,), (1, h * w, x.channels), kernel=side, size=(h, w)))
 
     def unfold(self, x: Feature, patch: int) -> Feature:
         """Tokens: pixels at the same place of their patches are a sequence."""
@@ -141,15 +200,32 @@ class Graph:
         sequences, length, packed = x.shape
         return self._add(Node("attention", (x,), (sequences, length, packed // 3), groups=heads, scale=scale))
 
+    def channel_attention(self, x: Feature, heads: int, scale: float) -> Feature:
+        """What the channels of each head found in each other, packed as for attention between tokens."""
+        sequences, length, packed = x.shape
+        return self._add(Node("channel_attention", (x,), (sequences, length, packed // 3), groups=heads, scale=scale))
+
+    def attend(self, q: Feature, k: Feature, v: Feature, scale: float, bias: str = "") -> Feature:
+        """What tokens found in others, with one head; `bias` is the path of what is added to the scores."""
+        shape = *q.shape[:2], v.channels
+        return self._add(Node("attend", (q, k, v), shape, self._join(bias) if bias else "", scale=scale))
+
     def crop(self, x: Feature, h: int, w: int) -> Feature:
         """The upper left corner."""
-        same = x.tokens or x.shape[1:] == (h, w)
-        return x if same else self._add(Node("crop", (x,), (x.shape[0], h, w)))
+        return x if x.shape[1:] == (h, w) else self._add(Node("crop", (x,), (x.channels, h, w)))
+
+    def frame(self, number: int) -> Feature:
+        """A picture of the clip."""
+        return self._add(Node("frame", (self.picture,), self.picture.shape[1:], first=number))
+
+    def stack(self, features: Sequence[Feature]) -> Feature:
+        """What was found in each frame of the clip."""
+        return self._add(Node("stack", tuple(features), (len(features), *features[0].shape)))
 
     def _join(self, *path: str) -> str:
         return ".".join(filter(None, (self.at, *path)))
 
-    def _add(self, node: Node) -> Feature:
+    def _add(self, node: Node, count: int = 0) -> Feature:
         self.nodes.append(node)
-        keeps = node.kind in ("add", "linear", "layer_norm") and node.inputs[0].tokens
-        return Feature(len(self.nodes) - 1, node.shape, keeps or node.kind in ("unfold", "attention"))
+        tokens = node.kind in TOKENS or (node.kind in KEEPS and node.inputs[0].tokens)
+        return Feature(len(self.nodes) - 1, node.shape, tokens, 1 if tokens else count or node.inputs[0].count)

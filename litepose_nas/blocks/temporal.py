@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape
+from litepose_nas.blocks.concat import ConcatConv
+from litepose_nas.blocks.graph import RELU, Feature, Graph
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
 
 ADD, MULTIPLY, CONCAT = range(3)
@@ -35,6 +37,14 @@ class TemporalFuse(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
+
+    def emit(self, graph: Graph, x: Feature, heatmaps: Feature) -> Feature:
+        lifted = graph.conv_bn(graph.resize(heatmaps, *x.shape[1:]), "lift.conv", self.width, act=RELU)
+        if self.way == CONCAT:
+            with graph.inside("mix"):
+                return ConcatConv(self.width, self.width, self.width, 1).emit(graph, x, lifted)
+        joined = graph.add(x, lifted) if self.way == ADD else graph.mul(x, lifted)
+        return graph.conv_bn(joined, "mix", self.width, act=RELU)
 
     def build(self) -> Module:
         from litepose_nas.blocks import temporal_torch

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from litepose_nas.blocks.graph import Graph
 from litepose_nas.errors import UserError
-from litepose_nas.plan_files.ncnn_file import lacking, write_ncnn
+from litepose_nas.plan_files.ncnn_file import write_ncnn
 from litepose_nas.plan_files.network_graph import network_graph, unwritten
 from litepose_nas.plan_files.onnx_file import write_onnx
 from litepose_nas.space import Arch
@@ -44,10 +44,9 @@ def _onnx(arch: Arch, joints: int, path: Path) -> None:
 
 
 def _ncnn(arch: Arch, joints: int, path: Path) -> None:
-    missing = unwritten(arch.plan(joints)) or lacking(network_graph(arch, joints))
-    if missing:
+    if missing := unwritten(arch.plan(joints)):
         what = ", ".join(missing)
-        raise UserError(f"{arch.space.name}: no files for ncnn, which has nothing for {what}; choose another --runtime")
+        raise UserError(f"{arch.space.name}: no files for ncnn: {what} have no `emit`; choose another --runtime")
     write_ncnn(network_graph(arch, joints), path)
 
 

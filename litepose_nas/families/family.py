@@ -18,6 +18,7 @@ class ClipFrame(NamedTuple):
     name: str
     parts: str  # how the names of its parts begin
     choices: str = ""  # how the paths of its choices begin; empty where it has none
+    added: bool = False  # its network gives what is to be added to the heatmaps of the frame before
 
 
 @dataclass(frozen=True)

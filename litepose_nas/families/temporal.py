@@ -110,7 +110,8 @@ def family_of(tree: Mapping[str, Any], known: Mapping[str, Family]) -> Family:
 
 def clip(tree: Any) -> list[ClipFrame]:
     """The frames of a group: the key frame, whose network is fixed, then those with networks of their own."""
-    later = (ClipFrame(str(n + 1), f"{FRAMES}.{n}.", f"{FRAMES}.blocks.{n}.") for n in range(tree.frames.depth))
+    added = ANSWERS[tree.answer]
+    later = (ClipFrame(str(n + 1), f"{FRAMES}.{n}.", f"{FRAMES}.blocks.{n}.", added) for n in range(tree.frames.depth))
     return [ClipFrame(KEY, f"{KEY}."), *later]
 
 

@@ -48,7 +48,7 @@ def measure(
     write_graph: WriteGraph | None = None,
 ) -> LatencySamples:
     """Measure what the journal does not hold yet, and return all of it; with `write_graph` blocks alone as well."""
-    subjects = [Subject(str(each.arch), (1, 3, *each.arch.input), each.role == ANCHOR) for each in networks]
+    subjects = [Subject(str(each.arch), (1, *_shape(each.arch)), each.role == ANCHOR) for each in networks]
 
     def written(i: int, path: Path) -> None:
         try:
@@ -83,6 +83,11 @@ def measure(
         tuple(found.conditions),
         tuple(blocks),
     )
+
+
+def _shape(arch: Arch) -> tuple[int, ...]:
+    """Of a picture, or of a clip."""
+    return *((arch.clip_length,) if arch.clip else ()), 3, *arch.input
 
 
 def _blocks(

@@ -6,9 +6,11 @@ network are the first ones of a wider, and narrower heads are parts of wider one
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
+from litepose_nas.blocks.graph import GELU, Feature, Graph
 from litepose_nas.blocks.ops import COPY, UNTIMED, Op, Step, conv, flow, linear, maybe, norm
 
 
@@ -25,6 +27,9 @@ class PatchStem(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.dim, ceil_div(h, 4), ceil_div(w, 4)
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.layer_norm(graph.conv(x, "conv", self.dim, 7, 4, bias=True), "norm")
 
     def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.davit_torch import PatchStemModule
@@ -50,6 +55,9 @@ class PatchEmbed(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.dim, ceil_div(h, 2), ceil_div(w, 2)
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.conv(graph.layer_norm(x, "norm"), "conv", self.dim, self.kernel, 2, bias=True)
 
     def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.davit_torch import PatchEmbedModule
@@ -97,6 +105,14 @@ class WindowBlock(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return _emit_around(self, graph, x, self._emit_mix)
+
+    def _emit_mix(self, graph: Graph, tokens: Feature) -> Feature:
+        tokens = graph.linear(graph.cut(tokens, *graph.size, self.window), "qkv", 3 * self.inner)
+        found = graph.attention(tokens, self.inner // self.width, self.width**-0.5)
+        return graph.join(graph.linear(found, "out", self.dim), *graph.size, self.window)
+
     def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.davit_torch import WindowBlockModule
 
@@ -128,6 +144,14 @@ class ChannelBlock(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return _emit_around(self, graph, x, self._emit_mix)
+
+    def _emit_mix(self, graph: Graph, tokens: Feature) -> Feature:
+        packed = graph.linear(tokens, "qkv", 3 * self.inner)
+        found = graph.channel_attention(packed, self.inner // self.width, self.width**-0.5)
+        return graph.linear(found, "out", self.dim)
+
     def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.davit_torch import ChannelBlockModule
 
@@ -154,6 +178,19 @@ def _around(block: WindowBlock | ChannelBlock, steps: list[Step], found: str, h:
     )
 
 
+def _emit_around(
+    block: WindowBlock | ChannelBlock, graph: Graph, x: Feature, mix: Callable[[Graph, Feature], Feature]
+) -> Feature:
+    x = graph.add(x, graph.conv(x, "place1", block.dim, 3, groups=block.dim, bias=True))
+    tokens = graph.tokens(x)
+    tokens = graph.add(tokens, mix(graph, graph.layer_norm(tokens, "norm1")))
+    x = graph.feature(tokens, *graph.size)
+    x = graph.add(x, graph.conv(x, "place2", block.dim, 3, groups=block.dim, bias=True))
+    tokens = graph.tokens(x)
+    hidden = graph.linear(graph.layer_norm(tokens, "norm2"), "feed.up", block.hidden, GELU)
+    return graph.feature(graph.add(tokens, graph.linear(hidden, "feed.down", block.dim)), *graph.size)
+
+
 class LayerNorm2d(NamedTuple):
     """A normalisation of each place over its channels."""
 
@@ -164,6 +201,9 @@ class LayerNorm2d(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.layer_norm(x, "norm")
 
     def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.davit_torch import LayerNorm2dModule

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
+from litepose_nas.blocks.graph import RELU, SIGMOID, Feature, Graph
 from litepose_nas.blocks.ops import COPY, UNTIMED, Op, Step, conv, flow, maybe
 
 
@@ -23,6 +24,9 @@ class Conv3x3(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.conv_bn(x, "mix", self.cout, 3, self.stride, act=RELU)
 
     def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.hrnet_torch import Conv3x3Module
@@ -42,6 +46,10 @@ class BasicBlock(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        y = graph.conv_bn(x, "first", self.width, 3, act=RELU)
+        return graph.add(graph.conv_bn(y, "second", self.width, 3), x, RELU)
 
     def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.hrnet_torch import BasicBlockModule
@@ -71,6 +79,11 @@ class Bottleneck(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, h, w
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        y = graph.conv_bn(graph.conv_bn(x, "reduce", self.mid, act=RELU), "mix", self.mid, 3, act=RELU)
+        y = graph.conv_bn(y, "expand", self.cout)
+        return graph.add(y, graph.conv_bn(x, "project", self.cout) if self.projected else x, RELU)
 
     def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.hrnet_torch import BottleneckModule
@@ -134,6 +147,26 @@ class Fuse(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return (self.widths[self.into], *_halved(h, w, self.into))
 
+    def emit(self, graph: Graph, *branches: Feature) -> Feature:
+        present = [i for i, width in enumerate(self.widths) if width]
+        own = branches[present.index(self.into)]
+        total: Feature | None = None
+        for i, branch in zip(present, branches, strict=True):
+            term = branch if i == self.into else graph.crop(self._emit_path(graph, branch, i), *own.shape[1:])
+            total = term if total is None else graph.add(total, term, RELU if i == present[-1] else "")
+        assert total is not None
+        return total
+
+    def _emit_path(self, graph: Graph, x: Feature, i: int) -> Feature:
+        cin, cout = self.widths[i], self.widths[self.into]
+        if i > self.into:
+            x = graph.conv(x, f"paths.{i}.0", cout, norm=f"paths.{i}.1")
+            return graph.repeat(x, 2 ** (i - self.into))
+        last = self.into - i - 1
+        for k in range(last):
+            x = graph.conv_bn(x, f"paths.{i}.{k}", cin, 3, 2, act=RELU)
+        return graph.conv_bn(x, f"paths.{i}.{last}", cout, 3, 2)
+
     def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.hrnet_torch import FuseModule
 
@@ -157,6 +190,9 @@ class AddMerge(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
+
+    def emit(self, graph: Graph, x: Feature, side: Feature) -> Feature:
+        return graph.add(x, graph.conv_bn(side, "project", self.width))
 
     def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.hrnet_torch import AddMergeModule
@@ -190,6 +226,11 @@ class GateMerge(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
+
+    def emit(self, graph: Graph, x: Feature, side: Feature) -> Feature:
+        mine, theirs = graph.conv(x, "mine", self.width), graph.conv(side, "theirs", self.width, bias=True)
+        gate = graph.add(mine, theirs, SIGMOID)
+        return graph.add(x, graph.mul(gate, graph.conv_bn(side, "project", self.width)))
 
     def build(self) -> Module:
         from litepose_nas.families.hrnet_davit.hrnet_torch import GateMergeModule

@@ -69,7 +69,7 @@ def plan(tree: Any, joints: int) -> Iterator[Part]:
 
 
 def _head(tree: Any, joints: int, last: str, width: int) -> Iterator[Part]:
-    yield Part("head.out.0", 4, HeatmapConv(width, 2 * joints), (last,))
+    yield Part("head.out.0", 4, HeatmapConv(width, 2 * joints), (last,), answers=True)
     outputs, down = 2 * joints, 4
     for i, scale in enumerate(tree.head.blocks[: tree.head.depth]):
         # A deconv of the feature and its heatmaps side by side, each with its band of the weight.
@@ -79,7 +79,7 @@ def _head(tree: Any, joints: int, last: str, width: int) -> Iterator[Part]:
         for j in range(scale.depth):
             yield Part(f"head.mix.{i}.{j}", down, BasicBlock(width), (last,))
             last = f"head.mix.{i}.{j}"
-        yield Part(f"head.out.{i + 1}", down, HeatmapConv(width, joints), (last,))
+        yield Part(f"head.out.{i + 1}", down, HeatmapConv(width, joints), (last,), answers=True)
 
 
 def _side(tree: Any, i: int, main: str, width: int) -> Generator[Part, None, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
+from litepose_nas.blocks.graph import RELU, Feature, Graph
 from litepose_nas.blocks.ops import COPY, Op, Step, attention, conv, flow, norm, weights
 
 MOST_HEADS = 4
@@ -78,6 +79,22 @@ class WindowCascade(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        (h, w), side = graph.size, self.window
+        fits = h <= side and w <= side
+        windows = x if fits else graph.feature(graph.cut(graph.tokens(x), h, w, side), side, side)
+        parts, found = _parts(graph, windows, self.heads, self.chunk), []  # type: list[Feature], list[Feature]
+        for j, (part, kernel) in enumerate(zip(parts, self.kernels, strict=True)):
+            part = graph.add(part, found[-1]) if found else part
+            q = graph.conv_bn(part, f"heads.{j}.q", self.key)
+            q = graph.conv_bn(q, f"heads.{j}.dw", self.key, kernel, groups=self.key)
+            k = graph.conv_bn(part, f"heads.{j}.k", self.key)
+            q, k, v = map(graph.tokens, (q, k, graph.conv_bn(part, f"heads.{j}.v", self.chunk)))
+            y = graph.attend(q, k, v, self.scale**-0.5, f"heads.{j}.bias")
+            found.append(graph.feature(y, *part.shape[1:]))
+        mixed = graph.conv(graph.concat(found, RELU), "project", self.dim, norm="project.bn")
+        return graph.add(x, mixed if fits else graph.feature(graph.join(graph.tokens(mixed), h, w, side), h, w))
+
     def build(self) -> Module:
         from litepose_nas.families.levitpose.attention_torch import WindowCascadeModule
 
@@ -136,6 +153,20 @@ class PooledCascade(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        (h, w), found = graph.size, []  # type: tuple[int, int], list[Feature]
+        parts = _parts(graph, x, self.heads, self.chunk)
+        for j, (part, kernel) in enumerate(zip(parts, self.kernels, strict=True)):
+            part = graph.add(part, found[-1]) if found else part
+            q = _emit_normed(graph, part, f"heads.{j}.q", self.key, kernel)
+            averages = graph.averages(part, min(self.side, h), min(self.side, w))
+            reduced = _emit_normed(graph, averages, f"heads.{j}.reduce", self.chunk)
+            k = _emit_normed(graph, reduced, f"heads.{j}.k", self.key, kernel)
+            q, k, v = map(graph.tokens, (q, k, _emit_normed(graph, reduced, f"heads.{j}.v", self.chunk, kernel)))
+            y = graph.linear(graph.attend(q, k, v, self.key**-0.5), f"heads.{j}.out.0", self.chunk, bias=False)
+            found.append(graph.feature(graph.layer_norm(y, f"heads.{j}.out.1"), h, w))
+        return graph.add(x, graph.conv(graph.concat(found), "project", self.dim, norm="project.bn"))
+
     def build(self) -> Module:
         from litepose_nas.families.levitpose.attention_torch import PooledCascadeModule
 
@@ -152,3 +183,14 @@ def _normed(makes: str, reads: int | str, tokens: int, cin: int, cout: int, kern
         depthwise = conv(tokens, 1, cout, cout, kernel, groups=cout, norm=False, act=False)
         steps.append(Step(makes, size, depthwise, (last,)))
     return steps
+
+
+def _parts(graph: Graph, x: Feature, heads: int, chunk: int) -> list[Feature]:
+    """The channels of each head."""
+    dealt = graph.deal(graph.band(x, 0, heads * chunk), heads) if heads > 1 else x
+    return [graph.band(dealt, j * chunk, chunk) for j in range(heads)]
+
+
+def _emit_normed(graph: Graph, x: Feature, path: str, cout: int, kernel: int = 0) -> Feature:
+    x = graph.layer_norm(graph.conv(x, f"{path}.0", cout), f"{path}.1")
+    return graph.conv(x, f"{path}.2", cout, kernel, groups=cout) if kernel else x

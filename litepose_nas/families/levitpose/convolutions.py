@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
+from litepose_nas.blocks.graph import RELU, SIGMOID, Feature, Graph
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow
 
 
@@ -32,6 +33,11 @@ class ConvEmbedding(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2**self.number), ceil_div(w, 2**self.number)
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        for i, width in enumerate(self.widths):
+            x = graph.conv_bn(x, str(i), width, 3, 2, act="" if width == self.cout else RELU)
+        return x
+
     def build(self) -> Module:
         from litepose_nas.families.levitpose.convolutions_torch import ConvEmbeddingModule
 
@@ -49,6 +55,9 @@ class PatchEmbedding(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 4), ceil_div(w, 4)
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.conv_bn(x, "project", self.cout, self.kernel, 4)
 
     def build(self) -> Module:
         from litepose_nas.families.levitpose.convolutions_torch import PatchEmbeddingModule
@@ -82,6 +91,16 @@ class LightEmbedding(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return 2 * self.half, ceil_div(h, 4), ceil_div(w, 4)
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        x = graph.conv_bn(x, "conv", self.mid, 3, 2, act=RELU)
+        small, large = (
+            graph.conv_bn(
+                graph.conv_bn(x, f"{path}.0", self.mid, kernel, 2, self.mid), f"{path}.1", self.half, act=RELU
+            )
+            for path, kernel in (("small", 3), ("large", 5))
+        )
+        return graph.conv_bn(graph.deal(graph.concat([small, large]), self.half), "mix", 2 * self.half)
+
     def build(self) -> Module:
         from litepose_nas.families.levitpose.convolutions_torch import LightEmbeddingModule
 
@@ -109,6 +128,10 @@ class DepthwiseFFN(NamedTuple):
     def out(self, h: int, w: int) -> Shape:
         return self.dim, h, w
 
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        x = graph.add(x, graph.conv_bn(x, "dw", self.dim, 3, 1, self.dim))
+        return graph.add(x, graph.conv_bn(graph.conv_bn(x, "up", self.hidden, act=RELU), "down", self.dim))
+
     def build(self) -> Module:
         from litepose_nas.families.levitpose.convolutions_torch import DepthwiseFFNModule
 
@@ -126,6 +149,9 @@ class ConvDownsample(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2), ceil_div(w, 2)
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.conv_bn(x, "project", self.cout, 3, 2)
 
     def build(self) -> Module:
         from litepose_nas.families.levitpose.convolutions_torch import ConvDownsampleModule
@@ -148,6 +174,9 @@ class DepthwiseDownsample(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2), ceil_div(w, 2)
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        return graph.conv_bn(graph.conv_bn(x, "dw", self.cin, 3, 2, self.cin), "project", self.cout)
 
     def build(self) -> Module:
         from litepose_nas.families.levitpose.convolutions_torch import DepthwiseDownsampleModule
@@ -183,6 +212,12 @@ class MergeDownsample(NamedTuple):
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2), ceil_div(w, 2)
+
+    def emit(self, graph: Graph, x: Feature) -> Feature:
+        x = graph.conv_bn(graph.conv_bn(x, "up", self.mid, act=RELU), "dw", self.mid, 3, 2, self.mid, RELU)
+        gate = graph.conv(graph.mean(x, position=True), "squeeze", self.squeezed, act=RELU, bias=True)
+        gate = graph.conv(gate, "excite", self.mid, act=SIGMOID, bias=True)
+        return graph.conv_bn(graph.mul(x, gate), "down", self.cout)
 
     def build(self) -> Module:
         from litepose_nas.families.levitpose.convolutions_torch import MergeDownsampleModule
