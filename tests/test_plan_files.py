@@ -44,6 +44,8 @@ def space_of(name):
     if "branches" in tree:
         for node in (*tree["branches"], *tree["davit"]["blocks"]):
             node["width"] = node["width"][:2]
+        for stage in tree["stages"]:
+            stage["depth"], stage["blocks"]["depth"] = [1, 2], [1, 2]
     return Space({**tree, "resolution": SIZES[name]}, name)
 
 
