@@ -156,7 +156,7 @@ def multiplications(node):
     """What an operation multiplies; of attention, both products."""
     made, cin = math.prod(node.shape), node.inputs[0].channels
     if node.kind == "conv":
-        return node.inputs[0].count * made * (cin // node.groups) * node.kernel**2
+        return node.inputs[0].windows * made * (cin // node.groups) * node.kernel**2
     if node.kind == "deconv":
         return made // 4 * cin // node.groups * node.kernel**2
     if node.kind == "linear":

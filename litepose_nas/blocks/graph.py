@@ -25,7 +25,7 @@ class Feature(NamedTuple):
     number: int  # of the node that makes it; -1: the picture
     shape: tuple[int, ...]  # of tokens: sequences, tokens, channels
     tokens: bool = False
-    count: int = 1  # of windows, each a feature of this shape by itself
+    windows: int = 1  # so many, each a feature of this shape by itself
 
     @property
     def channels(self) -> int:
@@ -169,11 +169,11 @@ class Graph:
     def tokens(self, x: Feature) -> Feature:
         """The positions of a feature as a sequence."""
         c, h, w = x.shape
-        return self._add(Node("tokens", (x,), (x.count, h * w, c)))
+        return self._add(Node("tokens", (x,), (x.windows, h * w, c)))
 
     def feature(self, x: Feature, h: int, w: int) -> Feature:
         """The feature that each sequence is the positions of."""
-        return self._add(Node("feature", (x,), (x.channels, h, w)), count=x.shape[0])
+        return self._add(Node("feature", (x,), (x.channels, h, w)), windows=x.shape[0])
 
     def cut(self, x: Feature, h: int, w: int, side: int) -> Feature:
         """Square windows of a picture of h x w tokens, padded with zeros; each is a sequence."""
@@ -225,7 +225,7 @@ class Graph:
     def _join(self, *path: str) -> str:
         return ".".join(filter(None, (self.at, *path)))
 
-    def _add(self, node: Node, count: int = 0) -> Feature:
+    def _add(self, node: Node, windows: int = 0) -> Feature:
         self.nodes.append(node)
         tokens = node.kind in TOKENS or (node.kind in KEEPS and node.inputs[0].tokens)
-        return Feature(len(self.nodes) - 1, node.shape, tokens, 1 if tokens else count or node.inputs[0].count)
+        return Feature(len(self.nodes) - 1, node.shape, tokens, 1 if tokens else windows or node.inputs[0].windows)

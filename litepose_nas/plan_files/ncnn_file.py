@@ -83,11 +83,11 @@ class _Writer:
         if node.kind == "deal":
             return layers.add(f"ShuffleChannel 0={c // node.groups} 1=0", x)
         assert node.kind in ("crop", "band"), node.kind
-        return layers.add(f"Crop 0=0 1=0 2={node.first} 3={w} 4={node.inputs[0].count * h} 5={c}", x)
+        return layers.add(f"Crop 0=0 1=0 2={node.first} 3={w} 4={node.inputs[0].windows * h} 5={c}", x)
 
     def _weighted(self, node: Node, x: list[str], numbers: NodeNumbers) -> str:
         (weight, bias), cout, groups = numbers, node.shape[0], node.groups
-        windows = node.inputs[0].count if node.kernel > 1 else 1
+        windows = node.inputs[0].windows if node.kernel > 1 else 1
         if windows > 1:  # each channel of each window becomes a channel
             assert groups == cout == node.inputs[0].channels
             x = [self.layers.shaped(x[0], windows * cout, *node.inputs[0].shape[1:])]
@@ -123,9 +123,9 @@ class _Writer:
         if node.inputs[0].tokens or len(node.shape) == 1:
             return layers.add(line, x)
         c, h, w = node.shape
-        flat = layers.shaped(x[0], c, node.inputs[0].count * h * w)
+        flat = layers.shaped(x[0], c, node.inputs[0].windows * h * w)
         normed = layers.turned(layers.add(line, [layers.turned(flat, 1)]), 1)
-        return layers.shaped(normed, c, node.inputs[0].count * h, w)
+        return layers.shaped(normed, c, node.inputs[0].windows * h, w)
 
     def _as_map(self, blob: str, feature: Feature) -> str:
         """A vector as a map of one position, which ncnn spreads over all."""

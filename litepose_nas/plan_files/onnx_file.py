@@ -107,9 +107,9 @@ class _Writer:
         if node.kind == "max_pool":
             return ops.op("MaxPool", [x], kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4)
         if node.kind == "deal":
-            count = node.inputs[0].count
-            apart = ops.shaped(x, count, c // node.groups, node.groups, h, w)
-            return ops.shaped(ops.turned(apart, 0, 2, 1, 3, 4), count, c, h, w)
+            windows = node.inputs[0].windows
+            apart = ops.shaped(x, windows, c // node.groups, node.groups, h, w)
+            return ops.shaped(ops.turned(apart, 0, 2, 1, 3, 4), windows, c, h, w)
         if node.kind == "band":
             return ops.part(x, (node.first,), (node.first + c,), (1,))
         if node.kind == "resize":
