@@ -23,12 +23,12 @@ ALONE |= {GATE: "HardSigmoid 0=0.5 1=0.5", GELU: "GELU 0=0", SIGMOID: "Sigmoid"}
 def write_ncnn(graph: Graph, path: str | Path, state: State | None = None, seed: int = 0) -> None:
     """Write PATH, which ends in .param, and the .bin beside it; the picture is in0, outputs are out0, out1 ..."""
     layers = NcnnLayers()
-    _Writer(layers, numbers_of(graph, state, seed)).write(graph)
+    _NcnnWriter(layers, numbers_of(graph, state, seed)).write(graph)
     files.write(Path(path).with_suffix(".bin"), b"".join(layers.data))
     files.write(path, "\n".join([str(MAGIC), f"{len(layers.lines)} {layers.blobs}", *layers.lines, ""]))
 
 
-class _Writer:
+class _NcnnWriter:
     def __init__(self, layers: NcnnLayers, numbers: dict[int, NodeNumbers]):
         self.layers, self.numbers = layers, numbers
 

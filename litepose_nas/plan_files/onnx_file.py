@@ -24,10 +24,10 @@ def write_onnx(
 ) -> None:
     """Write a batch of one picture, or of one clip; `outputs` are names for the graph's outputs, in order."""
     need("onnx", "export")
-    files.write(path, _Writer(graph, numbers_of(graph, state, seed)).model(outputs).SerializeToString())
+    files.write(path, _OnnxWriter(graph, numbers_of(graph, state, seed)).model(outputs).SerializeToString())
 
 
-class _Writer:
+class _OnnxWriter:
     def __init__(self, graph: Graph, numbers: dict[int, NodeNumbers]):
         self.graph, self.numbers, self.ops = graph, numbers, OnnxOps()
         self.names = {-1: "image"}
