@@ -50,6 +50,10 @@ def test_fit_says_how_good_it_is(room, said):
     assert "next: litepose-nas search --latency again.json --budget" in text
     assert profile_file.read("again.json").spaces == profile_file.read("pi5.json").spaces
     measured = samples_file.read("pi5-samples.json")
+    samples_file.write("warm.json", measured._replace(drift=0.2, conditions=({"cooling": 1}, {"cooling": 0})))
+    text = said("latency fit warm.json --out warm-fit.json")
+    assert "warm.json: drift: the anchors took 20.0% longer in the last rounds than in the first" in text
+    assert "warm.json: in 1 of 2 rounds the clock was held down against heat" in text
     samples_file.write("restless.json", measured._replace(noise=0.2))
     assert "a search refuses a budget in ms" in said("latency fit restless.json --out restless-fit.json")
     assert "so no budget can be promised" in said(f"{SEARCH} --budget 1ms --latency restless-fit.json", 2)

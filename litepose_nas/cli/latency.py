@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from litepose_nas.cli import console, latency_check, latency_fit
+from litepose_nas.cli import console, latency_check, latency_fit, latency_kit
 from litepose_nas.cli.options import check_alone
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import MOST_JOINTS
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Measure how long the networks of a space take, and learn from it.", no_args_is_help=True)
 app.command()(latency_fit.fit)
 app.command()(latency_check.check)
-PICTURES_ALONE = ("tflite", "pte")  # formats whose converters get one picture
+app.command()(latency_kit.kit)
 BUSY = 1.2  # the median call by the wall clock over the least by the processor's
 
 
@@ -87,6 +87,7 @@ def _begin(
     seed: int,
 ) -> Journal:
     """Choose the networks and write them down."""
+    from litepose_nas.exporters.measured import check_clips
     from litepose_nas.latency.networks import choose
     from litepose_nas.runs.journal import Journal
     from litepose_nas.runtimes.table import runtime_of
@@ -101,9 +102,7 @@ def _begin(
     if not python:
         known.check_installed()
     spaces = [Space.load(name) for name in dict.fromkeys(names)]
-    for space in spaces:
-        if space.task.clips and known.reads in PICTURES_ALONE:
-            raise UserError(f"{space.name}: networks of clips are not measured in {runtime}; choose another --runtime")
+    check_clips(spaces, known)
     chosen = choose(spaces, nets, joints, seed)
     header = {
         "measurement": 1,

@@ -5,7 +5,7 @@ Weights are random but finite: no runtime here is faster or slower for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,7 +14,8 @@ from litepose_nas.errors import UserError
 from litepose_nas.plan_files.ncnn_file import write_ncnn
 from litepose_nas.plan_files.network_graph import network_graph, unwritten
 from litepose_nas.plan_files.onnx_file import write_onnx
-from litepose_nas.space import Arch
+from litepose_nas.runtimes.table import KnownRuntime
+from litepose_nas.space import Arch, Space
 
 if TYPE_CHECKING:
     from litepose_nas.network import Network
@@ -110,3 +111,12 @@ MEASURED_FORMATS: Mapping[str, MeasuredFormat] = {
     "pte": MeasuredFormat(".pte", _pte, lambda arch, joints: "ExecuTorch's converter takes half a minute a network"),
     "tflite": MeasuredFormat(".tflite", _tflite, lambda arch, joints: "litert-torch takes 15 s a network"),
 }
+PICTURES_ALONE = ("tflite", "pte")  # formats whose converters get one picture
+
+
+def check_clips(spaces: Iterable[Space], runtime: KnownRuntime) -> None:
+    """Refuse spaces of networks that see clips where no file of such networks can be written."""
+    for space in spaces:
+        if space.task.clips and runtime.reads in PICTURES_ALONE:
+            name = runtime.name
+            raise UserError(f"{space.name}: networks of clips are not measured in {name}; choose another --runtime")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,10 +25,6 @@ if TYPE_CHECKING:
 
 ROOT = str(Path(__file__).parents[2])  # the runtimes of torch import this project
 
-BLOCKS, BLOCKS_OF_A_NETWORK = 250, 6  # measured alone, at most: in all, and for each network
-BLOCK_ROUNDS = 3  # at least
-BLOCKS_TIME = 0.2  # of all the time
-
 Write = Callable[[Arch, Path], None]  # a network's file
 WriteGraph = Callable[[Graph, Path], None]
 
@@ -48,7 +42,7 @@ def measure(
     write_graph: WriteGraph | None = None,
 ) -> LatencySamples:
     """Measure what the journal does not hold yet, and return all of it; with `write_graph` blocks alone as well."""
-    subjects = [Subject(str(each.arch), (1, *_shape(each.arch)), each.role == ANCHOR) for each in networks]
+    subjects = [Subject(str(each.arch), (1, *input_shape(each.arch)), each.role == ANCHOR) for each in networks]
 
     def written(i: int, path: Path) -> None:
         try:
@@ -85,7 +79,7 @@ def measure(
     )
 
 
-def _shape(arch: Arch) -> tuple[int, ...]:
+def input_shape(arch: Arch) -> tuple[int, ...]:
     """Of a picture, or of a clip."""
     return *((arch.clip_length,) if arch.clip else ()), 3, *arch.input
 
@@ -100,22 +94,15 @@ def _blocks(
     joints: int,
     show: Show,
 ) -> list[BlockSample]:
-    """Blocks of the networks, each alone. A measurement that is stopped here begins with them again."""
-    chosen = choose_blocks(networks, joints, min(BLOCKS, BLOCKS_OF_A_NETWORK * len(networks)), 0)
-    times = next((record["blocks"] for record in journal.records if "blocks" in record), None)
-    if times is None:
-        seconds, folder, begun = BLOCKS_TIME * 60 * minutes, journal.path.with_suffix(".blocks"), time.perf_counter()
-        try:
-            files = [(folder / f"{i}{suffix}", (1, *part.reads)) for i, (_, part) in enumerate(chosen)]
-            for (path, _), (_, part) in zip(files, chosen, strict=True):
-                write(part_graph(part), path)
-
-            def shown(done: int) -> None:
-                show(time.perf_counter() - begun, 60 * minutes, f"{len(chosen)} blocks alone, round {done}")
-
-            found = measure_blocks(files, target, seconds - (time.perf_counter() - begun), BLOCK_ROUNDS, shown)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        times = {str(i): list(took) for i, took in found.items()}
-        journal.append({"blocks": times, "seconds": time.perf_counter() - begun})
-    return [BlockSample(arch, part.name, *times[str(i)]) for i, (arch, part) in enumerate(chosen) if str(i) in times]
+    """Blocks of the networks, each alone."""
+    chosen = choose_blocks(networks, joints)
+    times = measure_blocks(
+        [(1, *part.reads) for _, part in chosen],
+        target,
+        lambda i, path: write(part_graph(chosen[i][1]), path),
+        suffix,
+        journal,
+        minutes,
+        lambda seconds, done: show(seconds, 60 * minutes, f"{len(chosen)} blocks alone, round {done}"),
+    )
+    return [BlockSample(chosen[i][0], chosen[i][1].name, *took) for i, took in times.items()]

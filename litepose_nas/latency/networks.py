@@ -16,6 +16,7 @@ from litepose_nas.space import Arch, Gene, Space
 ANCHORS = 4
 EXTREMES = 0.4  # of all networks, at most
 DRAWN = 12  # random networks for each that is kept
+BLOCKS, BLOCKS_OF_A_NETWORK = 250, 6  # measured alone, at most: in all, and for each network
 LEAST_OF_A_KIND = 4  # blocks
 
 
@@ -28,12 +29,21 @@ class Chosen(NamedTuple):
 
 def choose(spaces: Sequence[Space], nets: int, joints: int, seed: int) -> list[Chosen]:
     """So many networks of each space; anchors, which are asked beside all others, come first."""
+    return with_anchors(choose_of_spaces(spaces, nets, joints, seed), joints)
+
+
+def choose_of_spaces(spaces: Sequence[Space], nets: int, joints: int, seed: int) -> list[Chosen]:
     chosen: list[Chosen] = []
     for number, space in enumerate(spaces):
         rng = random.Random(f"{seed} {number}")
         found = list(dict.fromkeys(extremes(space)))[: int(EXTREMES * nets)]
         drawn = stratified(space, nets - len(found), joints, rng, without=found)
         chosen += [Chosen(arch, EXTREME) for arch in found] + [Chosen(arch, RANDOM) for arch in drawn]
+    return chosen
+
+
+def with_anchors(chosen: Sequence[Chosen], joints: int) -> list[Chosen]:
+    """The networks, with some of them as anchors, which come first."""
     inner = [i for i, each in enumerate(chosen) if each.role == RANDOM] or list(range(len(chosen)))
     inner.sort(key=lambda i: costs.cost(chosen[i].arch, joints=joints).macs)
     # From the lower half: they are asked most often, and a small network shows what disturbs as well as a large one.
@@ -44,8 +54,11 @@ def choose(spaces: Sequence[Space], nets: int, joints: int, seed: int) -> list[C
     ]
 
 
-def choose_blocks(chosen: Sequence[Chosen], joints: int, count: int, seed: int) -> list[tuple[Arch, LonePart]]:
+def choose_blocks(
+    chosen: Sequence[Chosen], joints: int, count: int | None = None, seed: int = 0
+) -> list[tuple[Arch, LonePart]]:
     """So many different blocks of these networks, each kind as often as there are different ones of it."""
+    count = min(BLOCKS, BLOCKS_OF_A_NETWORK * len(chosen)) if count is None else count
     kinds: dict[str, dict[tuple[Any, ...], tuple[Arch, LonePart]]] = defaultdict(dict)
     for each in chosen:
         for part in lone_parts(each.arch, joints):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +15,12 @@ from litepose_nas.formats.json_file import short
 from litepose_nas.formats.subnet_file import check_joints
 from litepose_nas.latency import block_samples
 from litepose_nas.latency.block_samples import BlockSample
+from litepose_nas.latency.standalone.rounds import MOST_NOISE
+from litepose_nas.latency.standalone.samples_format import KIND, VERSION, samples_text, tree_digest
 from litepose_nas.space import Arch, Space
 
-KIND, VERSION = "latency samples", 1
-MOST_NOISE = 0.05  # above it nothing is promised from such samples
 LARGEST = 64 << 20  # bytes of such a file: a network takes about one thousand
-EXPECTED = "a file that `litepose-nas latency measure` wrote"
+EXPECTED = "a file that `litepose-nas latency measure` or a kit wrote"
 RANDOM, EXTREME, ANCHOR = ROLES = ("random", "extreme", "anchor")
 
 
@@ -79,20 +78,11 @@ class LatencySamples(NamedTuple):
 
 def digest(space: Space) -> str:
     """The fingerprint of a space's choices, whatever it is called and whatever is said about it."""
-    tree = {key: value for key, value in json.loads(space.source).items() if key != "about"}
-    return hashlib.sha256(json.dumps(tree).encode()).hexdigest()
+    return tree_digest(json.loads(space.source))
 
 
 def write(path: str | Path, samples: LatencySamples) -> None:
-    """Write a samples.json, one network a line."""
-    data = samples.to_json()
-    lines = {key: json.dumps(value, allow_nan=False) for key, value in data.items()}
-    for key in ("samples", "blocks"):
-        if key in data:
-            rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in data[key])
-            lines[key] = f"[\n  {rows}\n ]"
-    body = ",\n".join(f' "{key}": {line}' for key, line in lines.items())
-    files.write(path, f"{{\n{body}\n}}\n")
+    files.write(path, samples_text(samples.to_json()))
 
 
 def read(path: str | Path) -> LatencySamples:

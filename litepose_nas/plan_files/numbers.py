@@ -85,7 +85,8 @@ def _random(node: Node, rng: np.random.Generator, gain: float) -> NodeNumbers:
     if node.kind in ("batch_norm", "layer_norm"):
         return NodeNumbers(np.ones(channels, np.float32), np.zeros(channels, np.float32))
     seen = math.prod(shape[1:]) if node.kind != "deconv" else shape[0] // node.groups * node.kernel**2 / 4
-    weight = rng.standard_normal(shape, np.float32) * np.float32(gain * ((2 if node.act else 1) / seen) ** 0.5)
+    size = np.float32(gain * ((2 if node.act else 1) / seen) ** 0.5)
+    weight = np.where(rng.integers(0, 2, shape, dtype=bool), size, -size)  # a kit packs signs well
     biased = node.bias or node.norm
     return NodeNumbers(weight, rng.standard_normal(channels, np.float32) * np.float32(0.1) if biased else None)
 

@@ -21,7 +21,7 @@ class KnownRuntime(NamedTuple):
     file: str  # in this folder
     reads: str  # a format of exporters/measured.py
     package: str  # what is imported
-    wheels: str  # what pip installs for it
+    wheels: str  # what pip installs for it; the first of them runs networks, the others convert them
 
     @property
     def path(self) -> Path:
@@ -30,6 +30,11 @@ class KnownRuntime(NamedTuple):
     @property
     def pip(self) -> str:
         return f"pip install {self.wheels}"
+
+    @property
+    def device_wheel(self) -> str:
+        """What pip installs where networks are only run."""
+        return self.wheels.split()[0]
 
     def check_installed(self) -> None:
         if importlib.util.find_spec(self.package) is None:

@@ -98,7 +98,8 @@ def _pi_throttled() -> int | None:
         return None
     try:
         told = subprocess.run([program, "get_throttled"], stdout=subprocess.PIPE, timeout=5, check=True).stdout
-        return int(told.decode().partition("=")[2], 16)  # throttled=0x50005
+        key, _, value = told.decode().partition("=")  # throttled=0x50005
+        return int(value, 16) if key == "throttled" else None
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 MOST_ALIVE = 24
 LEAST_ROUNDS = 5
+MOST_NOISE = 0.05  # above it nothing is promised
 VISIT = 0.05  # seconds, at least, that a network is run when its turn comes
 
 
@@ -103,19 +104,19 @@ class _Log:
     """The journal as it is needed here: what was measured, and the seconds that went by, stops left out."""
 
     def __init__(self, journal: MeasuringJournal):
-        self._journal, self._last = journal, time.perf_counter()
+        self.journal, self._last = journal, time.perf_counter()
         self.seconds = float(sum(record.get("seconds", 0.0) for record in journal.records))
 
     def add(self, record: Mapping[str, Any]) -> None:
         now = time.perf_counter()
-        self._journal.append({**record, "seconds": now - self._last})
+        self.journal.append({**record, "seconds": now - self._last})
         self.seconds, self._last = self.seconds + now - self._last, now
 
     def tick(self) -> float:
         return self.seconds + time.perf_counter() - self._last
 
     def _all(self, key: str) -> list[Any]:
-        return [record[key] for record in self._journal.records if key in record]
+        return [record[key] for record in self.journal.records if key in record]
 
     @property
     def done(self) -> set[int]:
@@ -138,7 +139,7 @@ class _Log:
         """By network; one that was lost on the way does not count."""
         found: dict[int, list[Visit]] = defaultdict(list)
         lost = self.lost
-        for record in self._journal.records:
+        for record in self.journal.records:
             for i, visit in record.get("times", {}).items():
                 if int(i) not in lost:
                     found[int(i)].append(Visit(record["part"], *visit))
@@ -168,7 +169,7 @@ class _Part:
                         self._children[i] = Child(self._target, (path, self._subjects[i].shape))
             for i in list(self._children):
                 with self._lost(i):
-                    self._check_version(self._children[i].opened())
+                    check_version(self._log.journal, self._target, self._children[i].opened())
                     self._children[i].visit(0.0)
             yield self
         finally:
@@ -189,13 +190,6 @@ class _Part:
             self._log.add({"part": part, "times": times, **({"conditions": told} if told else {})})
             show(f"part {part + 1}, round {self._log.rounds(part)}")
 
-    def _check_version(self, version: str) -> None:
-        if not self._log.version:
-            self._log.add({"version": version})
-        if version != self._log.version:
-            before = f"{self._target.runtime} {self._log.version}"
-            raise MeasuringError(f"begun with {before}, and this is {version}; measure again from the start")
-
     @contextmanager
     def _lost(self, i: int) -> Iterator[None]:
         """Go on without a network that does not run."""
@@ -206,6 +200,16 @@ class _Part:
                 self._children.pop(i).close()
             self._log.add({"lost": i, "why": str(error)})
             self._say(f"left out, for it does not run: {self._subjects[i].name}: {error}")
+
+
+def check_version(journal: MeasuringJournal, target: Target, version: str) -> None:
+    """Refuse to go on with another version of the runtime."""
+    begun = next((record["version"] for record in journal.records if "version" in record), None)
+    if begun is None:
+        journal.append({"version": version})
+    elif version != begun:
+        before = f"{target.runtime} {begun}"
+        raise MeasuringError(f"begun with {before}, and this is {version}; measure again from the start")
 
 
 def times_of(visits: Sequence[Visit]) -> dict[str, Any]:
