@@ -13,6 +13,7 @@ from typing import NamedTuple
 from litepose_nas import __version__, resources
 from litepose_nas.errors import UserError
 from litepose_nas.runs.environment import version
+from litepose_nas.runtimes.table import RUNTIMES
 from litepose_nas.space import Space
 
 
@@ -40,7 +41,7 @@ def examine(folder: Path) -> list[MachineFinding]:
         have = ", ".join(f"{package} {version(package)}" for package in packages if package not in missing)
         hint = f"{', '.join(missing)} missing: pip install 'litepose-nas[{extra}]'"
         findings.append(MachineFinding(f"extra {extra}", hint if missing else have, None if missing else True))
-    findings += [_spaces(), _folder(folder)]
+    findings += [_runtimes(folder), _spaces(), _folder(folder)]
     return findings
 
 
@@ -72,6 +73,14 @@ def _devices() -> list[MachineFinding]:
     return [
         MachineFinding("accelerators", ", ".join(names) or "none: everything runs on the processor, training slowly")
     ]
+
+
+def _runtimes(folder: Path) -> MachineFinding:
+    """What `latency measure` can run here, and in the environments that scripts/runtimes made in this folder."""
+    packages = {name: runtime.wheels.split()[0] for name, runtime in RUNTIMES.items() if runtime.package != "torch"}
+    here = [f"{name} {found}" for name, package in packages.items() if (found := version(package))]
+    elsewhere = [str(path.parent.relative_to(folder)) for path in sorted(folder.glob(".runtimes/*/.installed"))]
+    return MachineFinding("runtimes", ", ".join(["torch", *here, *elsewhere]))
 
 
 def _spaces() -> MachineFinding:

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from litepose_nas import Space, Subnet, build, cost, save
+from litepose_nas import Space, Subnet, build, cost, doctor, save
 from litepose_nas.resolve import published, resolve
 from tests.helpers.released import formula_state, released_shapes
 
@@ -116,6 +116,15 @@ def test_doctor(command):
     assert code == 0
     assert "litepose-tiny" in out
     assert all(finding["ok"] is not False for finding in json.loads(command("doctor --json")[1]))
+
+
+def test_doctor_lists_runtimes_here_and_in_environments_of_their_own(tmp_path, monkeypatch):
+    for name in ("litert", "half"):
+        (tmp_path / ".runtimes" / name).mkdir(parents=True)
+    (tmp_path / ".runtimes" / "litert" / ".installed").touch()
+    monkeypatch.setattr("litepose_nas.doctor.version", {"onnxruntime": "1.2.3"}.get)
+    (found,) = (each for each in doctor.examine(tmp_path) if each.what == "runtimes")
+    assert found.state == "torch, onnxruntime 1.2.3, .runtimes/litert"
 
 
 def test_data_toy(command):
