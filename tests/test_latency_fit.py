@@ -133,6 +133,11 @@ def test_a_profile_is_read_as_it_was_written_and_can_be_fitted_again(profile, tm
     assert profile_file.read(path).sha256 == profile.sha256
     again = [(str(path), one) for one in profile_file.read_samples(path)]
     assert profile_file.make(again) == profile
+    rewritten = profile._replace(rewrites=("cut_kernels",))
+    profile_file.write(path, rewritten)
+    assert profile_file.read(path) == rewritten
+    assert "(cut_kernels)" in rewritten.words
+    assert rewritten.sha256 != profile.sha256
 
 
 @pytest.mark.parametrize(
@@ -141,6 +146,7 @@ def test_a_profile_is_read_as_it_was_written_and_can_be_fitted_again(profile, tm
         ({"threads": 2}, r"b.json: measured with threads 2, and a.json with 1; a profile is of one device"),
         ({"runtime": "ncnn"}, "measured with runtime 'ncnn'"),
         ({"batch": 4}, "measured with batch 4"),
+        ({"rewrites": ("cut_kernels",)}, r"measured with rewrites \('cut_kernels',\), and a.json with \(\)"),
         ({"device": {"processor": "other"}}, "measured with processor 'other'"),
     ],
 )

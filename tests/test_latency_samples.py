@@ -27,6 +27,10 @@ def test_what_is_written_is_read_back(tmp_path):
     path, samples = tmp_path / "samples.json", made()
     samples_file.write(path, samples)
     assert samples_file.read(path) == samples
+    rewritten = samples._replace(rewrites=("cut_kernels",))
+    samples_file.write(path, rewritten)
+    assert samples_file.read(path) == rewritten
+    samples_file.write(path, samples)
     data = json.loads(path.read_text())
     assert list(data)[:2] == ["kind", "version"]
     assert set(data["spaces"]) == {"litepose", "s_vipnas_mbv3"}
@@ -54,6 +58,7 @@ def test_a_digest_knows_choices_not_words():
         (lambda d: d.update(version=2), "this program reads 1"),
         (lambda d: d.update(noise=float("1e999")), "noise"),
         (lambda d: d.pop("threads"), "threads: expected a whole number"),
+        (lambda d: d.update(rewrites="cut_kernels"), "rewrites: expected a list of names"),
         (lambda d: d["spaces"]["litepose"]["tree"].update(stem=[8, 16]), "the digest differs"),
         (lambda d: d["spaces"].pop("litepose"), "not among `spaces`"),
         (lambda d: d["samples"][1].update(ms=0), "samples.1: ms: expected a number above zero"),

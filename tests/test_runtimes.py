@@ -2,6 +2,9 @@
 
 import importlib
 import random
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.exporters.measured import MEASURED_FORMATS
 from litepose_nas.runtimes.table import RUNTIMES, KnownRuntime, runtime_of
 from litepose_nas.space import Space
+from tests.helpers.commands import ROOT
 
 
 def opened(name, path, threads=1):
@@ -63,3 +67,40 @@ def test_what_is_missing_is_named_with_what_installs_it():
     with pytest.raises(UserError, match="did you mean 'ncnn'"):
         runtime_of("ncn")
     assert all(known.path.is_file() and known.reads in MEASURED_FORMATS for known in RUNTIMES.values())
+
+
+def test_the_script_makes_environments_with_what_a_runtime_needs(tmp_path):
+    """With an interpreter whose environments only write down what would be installed."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "runtimes", tmp_path / "scripts")
+    (tmp_path / "constraints.txt").touch()
+    python = tmp_path / "python"
+    python.write_text(
+        f"""#!/bin/sh
+case "$2" in
+    venv) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+    pip) echo "$@" >> "{tmp_path}/log" ;;
+    *) exec "{sys.executable}" "$@" ;;
+esac
+"""
+    )
+    python.chmod(0o755)
+
+    def run(*names):
+        command = [str(tmp_path / "scripts" / "runtimes"), *names]
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={"PYTHON": str(python), "PATH": "/usr/bin:/bin"}, check=False
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    names = [name for name, known in RUNTIMES.items() if known.package != "torch" and name != "tensorrt"]
+    code, out, err = run(*names)
+    assert code == 0, err
+    for name, line, installed in zip(names, out.splitlines(), (tmp_path / "log").read_text().splitlines(), strict=True):
+        assert f"--runtime {name} --python {tmp_path}/.runtimes/{name}/bin/python" in line
+        assert {"-c", "constraints.txt", "numpy", *RUNTIMES[name].wheels.split()} <= set(installed.split())
+        assert ("torch" in installed.split()) == (name in ("litert", "executorch"))
+    assert run(*names) == (0, out, "")
+    assert len((tmp_path / "log").read_text().splitlines()) == len(names)  # nothing is installed twice
+    assert run("ncn") == (2, "", f"error: no runtime ncn; known are: {' '.join(names)}\n")
+    assert run()[0] == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,14 +39,19 @@ def measure(
     ] = "onnxruntime",
     threads: Annotated[int, typer.Option(min=1, max=256, help="Threads of a network.")] = 1,
     nets: Annotated[int, typer.Option(min=1, max=10_000, help="Networks of each space.")] = 40,
-    minutes: Annotated[float, typer.Option(min=0.01, help="How long it may take; five rounds are the least.")] = 4.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="How long it may take, slow converters aside; five rounds are the least.")
+    ] = 4.0,
     out: Annotated[Path, typer.Option(help="The file to write.")] = Path("samples.json"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the unfinished measurement of --out.")] = False,
     joints: Annotated[int, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints of the skeleton.")] = 17,
     python: Annotated[
-        str, typer.Option(help="Another interpreter, which has numpy and the runtime; nothing else is needed there.")
+        str, typer.Option(help="Another interpreter, which has numpy and the runtime; it converts, too, if it can.")
     ] = "",
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same networks.")] = 0,
+    rewrites: Annotated[
+        bool, typer.Option(help="Cut depthwise kernels above 5x5 into smaller ones: for litert and executorch.")
+    ] = False,
 ) -> None:
     """Measure random networks of a space, and its extremes, in a runtime on this machine. Needs no supernet.
 
@@ -58,7 +64,8 @@ def measure(
         check_alone(context, "out")
         journal = _unfinished(journal_path)
     else:
-        journal = _begin(journal_path, out, spaces or [], runtime, threads, nets, minutes, joints, python, seed)
+        how = (runtime, threads, nets, minutes, joints, python, seed, rewrites)
+        journal = _begin(journal_path, out, spaces or [], *how)
     with console.live("measuring") as live:
         try:
             samples = _measure(journal, lambda done, total, text: live(int(done), int(total), text))
@@ -85,9 +92,10 @@ def _begin(
     joints: int,
     python: str,
     seed: int,
+    rewrites: bool,
 ) -> Journal:
     """Choose the networks and write them down."""
-    from litepose_nas.exporters.measured import check_clips
+    from litepose_nas.exporters.measured import REWRITES, check_clips, reading
     from litepose_nas.latency.networks import choose
     from litepose_nas.runs.journal import Journal
     from litepose_nas.runtimes.table import runtime_of
@@ -98,7 +106,8 @@ def _begin(
         raise UserError(f"{out}: there is something already, and it stays as it is; name another file with --out")
     if not names:
         raise UserError("latency measure: name a space, such as litepose; `litepose-nas space list` lists them")
-    known = runtime_of(runtime)
+    known, rewritten = runtime_of(runtime), list(REWRITES if rewrites else ())
+    reading(known, rewritten)
     if not python:
         known.check_installed()
     spaces = [Space.load(name) for name in dict.fromkeys(names)]
@@ -108,7 +117,7 @@ def _begin(
         "measurement": 1,
         "device": conditions.describe_device(),
         **{"runtime": runtime, "threads": threads, "minutes": minutes, "joints": joints},
-        "python": python,
+        **{"python": python, "rewrites": rewritten},
         "spaces": {space.name: samples_file.tree_of(space) for space in spaces},
         "networks": [[each.arch.space.name, each.arch.to_dict(), each.role] for each in chosen],
     }
@@ -129,30 +138,35 @@ def _unfinished(path: Path) -> Journal:
 
 
 def _measure(journal: Journal, show: Any) -> LatencySamples:
-    from litepose_nas.exporters.measured import MEASURED_FORMATS
+    from litepose_nas.exporters.conversion import Converter
+    from litepose_nas.exporters.measured import MEASURED_FORMATS, reading
     from litepose_nas.latency.measure import measure as measure_networks
     from litepose_nas.latency.standalone.children import Target
     from litepose_nas.runtimes.table import runtime_of
 
     header = journal.header
-    joints, known = header["joints"], runtime_of(header["runtime"])
+    joints, rewrites = header["joints"], header.get("rewrites", [])
+    known = reading(runtime_of(header["runtime"]), rewrites)
     target = Target(known.name, known.path, known.pip, header["python"] or sys.executable, header["threads"])
     chosen, form = _networks(header), MEASURED_FORMATS[known.reads]
-    for space in {each.arch.space.name: each.arch for each in chosen}.values():
-        if why := form.slow(space, joints):
-            console.step(f"{space.space.name}: {why}")
-    return measure_networks(
-        chosen,
-        target,
-        lambda arch, path: form.write(arch, joints, path),
-        form.suffix,
-        journal,
-        header["minutes"],
-        joints,
-        console.step,
-        show,
-        form.write_graph,
-    )
+    with closing(Converter(known, target.python)) as converter:
+        slow = converter.slow([each.arch for each in chosen], joints)
+        for name, why in slow.items():
+            console.step(f"{name}: {why}; files are kept in {converter.kept.folder}")
+        samples = measure_networks(
+            chosen,
+            target,
+            lambda arch, path: converter.write(arch, joints, path),
+            form.suffix,
+            journal,
+            header["minutes"],
+            joints,
+            console.step,
+            show,
+            form.write_graph,
+            bool(slow),
+        )
+    return samples._replace(rewrites=tuple(rewrites))
 
 
 def _networks(header: dict[str, Any]) -> list[Chosen]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +35,7 @@ def kit(
         int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints of the skeleton: 17, or those of --front.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same networks.")] = 0,
+    python: Annotated[str, typer.Option(help="Another interpreter, which has a slow converter.")] = "",
 ) -> None:
     """Make a folder to copy to a Pi, a Jetson or another computer, which measures networks there.
 
@@ -42,6 +45,7 @@ def kit(
 
     Example: litepose-nas latency kit litepose --runtime ncnn --threads 4 --out pi5
     """
+    from litepose_nas.exporters.conversion import Converter
     from litepose_nas.exporters.measured import MEASURED_FORMATS, check_clips
     from litepose_nas.latency.fit import FEWEST
     from litepose_nas.latency.kit import write_kit
@@ -59,18 +63,20 @@ def kit(
     networks, joints = _networks(spaces or [], front, nets, joints, seed)
     check_clips({each.chosen.arch.space for each in networks}, known)
     form = MEASURED_FORMATS[known.reads]
-    for name, arch in {each.chosen.arch.space.name: each.chosen.arch for each in networks}.items():
-        if why := form.slow(arch, joints):
-            console.step(f"{name}: {why}")
     target = Target(known.name, known.path, f"pip install numpy {known.device_wheel}", "", threads)
-    with console.progress("writing networks", "networks/s") as show:
+    with (
+        closing(Converter(known, python or sys.executable)) as converter,
+        console.progress("writing networks", "networks/s") as show,
+    ):
+        for name, why in converter.slow([each.chosen.arch for each in networks], joints).items():
+            console.step(f"{name}: {why}; files are kept in {converter.kept.folder}")
         size = write_kit(
             out,
             networks,
             target,
             joints,
             minutes,
-            lambda arch, path: form.write(arch, joints, path),
+            lambda arch, path: converter.write(arch, joints, path),
             form.write_graph,
             form.suffix,
             console.step,

@@ -5,7 +5,8 @@ Weights are random but finite: no runtime here is faster or slower for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from litepose_nas.network import Network
 
 
+WRITTEN = 1  # raise it when a block or `write` changes what is in a file: slow ones are kept, see conversion.py
+
+
 class MeasuredFormat(NamedTuple):
     """`write` takes an architecture, its joints and the file; `slow` says, for a space, why a file takes long.
 
@@ -31,6 +35,7 @@ class MeasuredFormat(NamedTuple):
     write: Callable[[Arch, int, Path], None]
     slow: Callable[[Arch, int], str]
     write_graph: Callable[[Graph, Path], None] | None = None
+    converter: tuple[str, ...] = ()  # the packages that write a file where that is slow
 
 
 def _onnx(arch: Arch, joints: int, path: Path) -> None:
@@ -58,25 +63,30 @@ def _weights(arch: Arch, joints: int, path: Path) -> None:
     weights.save(_network(arch, joints), path, Subnet(arch, joints))
 
 
-def _tflite(arch: Arch, joints: int, path: Path) -> None:
+def _tflite(arch: Arch, joints: int, path: Path, cut: bool = False) -> None:
     import torch
 
     from litepose_nas.optional import need
+    from litepose_nas.rewrites.cut_kernels import with_cut_kernels
+    from litepose_nas.rewrites.folded_norms import with_folded_norms
     from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 
     converter = need("litert_torch", "litert")
     net, image = with_ordinary_modules(_network(arch, joints)), torch.zeros(1, 3, *arch.input)
+    if cut:  # the converter folds a normalisation into one convolution, not into several pieces of one
+        net = with_cut_kernels(with_folded_norms(net))
     with torch.no_grad():
         outputs = list(range(len(net(image))))
     last = converter.to_channel_last_io(net, args=[0], outputs=outputs).eval()
     converter.convert(last, (image.permute(0, 2, 3, 1).contiguous(),)).export(str(path))
 
 
-def _pte(arch: Arch, joints: int, path: Path) -> None:
+def _pte(arch: Arch, joints: int, path: Path, cut: bool = False) -> None:
     import torch
 
     from litepose_nas import files
     from litepose_nas.optional import need
+    from litepose_nas.rewrites.cut_kernels import with_cut_kernels
     from litepose_nas.rewrites.folded_norms import with_folded_norms
     from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 
@@ -84,6 +94,8 @@ def _pte(arch: Arch, joints: int, path: Path) -> None:
     xnnpack = need("executorch.backends.xnnpack.partition.xnnpack_partitioner", "executorch")
     # Its own folding fails behind a grouped deconv.
     net = with_folded_norms(with_ordinary_modules(_network(arch, joints)))
+    if cut:
+        net = with_cut_kernels(net)
     program = torch.export.export(net, (torch.zeros(1, 3, *arch.input),))
     edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
     files.write(path, bytes(edge.to_executorch().buffer))
@@ -104,14 +116,41 @@ def _through_torch(arch: Arch, joints: int) -> str:
     return words if missing else ""
 
 
+def _never(arch: Arch, joints: int) -> str:
+    return ""
+
+
+_ONNX = MeasuredFormat(
+    ".onnx",
+    _onnx,
+    _through_torch,
+    lambda graph, path: write_onnx(graph, path, ["out"]),
+    ("torch", "onnx", "onnxscript", "onnxruntime"),
+)
+_PTE = MeasuredFormat(
+    ".pte",
+    _pte,
+    lambda arch, joints: "ExecuTorch's converter takes half a minute a network",
+    converter=("torch", "executorch"),
+)
+_TFLITE = MeasuredFormat(
+    ".tflite",
+    _tflite,
+    lambda arch, joints: "litert-torch takes 15 s a network",
+    converter=("torch", "litert-torch"),
+)
+_CUT = "{}, kernels cut"  # the format of a network that was rewritten
 MEASURED_FORMATS: Mapping[str, MeasuredFormat] = {
-    "onnx": MeasuredFormat(".onnx", _onnx, _through_torch, lambda graph, path: write_onnx(graph, path, ["out"])),
-    "ncnn": MeasuredFormat(".param", _ncnn, lambda arch, joints: "", write_ncnn),
-    "weights": MeasuredFormat(".safetensors", _weights, lambda arch, joints: ""),
-    "pte": MeasuredFormat(".pte", _pte, lambda arch, joints: "ExecuTorch's converter takes half a minute a network"),
-    "tflite": MeasuredFormat(".tflite", _tflite, lambda arch, joints: "litert-torch takes 15 s a network"),
+    "onnx": _ONNX,
+    "ncnn": MeasuredFormat(".param", _ncnn, _never, write_ncnn),
+    "weights": MeasuredFormat(".safetensors", _weights, _never),
+    "pte": _PTE,
+    "tflite": _TFLITE,
+    _CUT.format("pte"): _PTE._replace(write=partial(_pte, cut=True)),
+    _CUT.format("tflite"): _TFLITE._replace(write=partial(_tflite, cut=True)),
 }
 PICTURES_ALONE = ("tflite", "pte")  # formats whose converters get one picture
+REWRITES = ("cut_kernels",)
 
 
 def check_clips(spaces: Iterable[Space], runtime: KnownRuntime) -> None:
@@ -120,3 +159,15 @@ def check_clips(spaces: Iterable[Space], runtime: KnownRuntime) -> None:
         if space.task.clips and runtime.reads in PICTURES_ALONE:
             name = runtime.name
             raise UserError(f"{space.name}: networks of clips are not measured in {name}; choose another --runtime")
+
+
+def reading(runtime: KnownRuntime, rewrites: Sequence[str]) -> KnownRuntime:
+    """A runtime that reads the files of networks rewritten in these ways; samples.json names them."""
+    cut = _CUT.format(runtime.reads)
+    if not rewrites:
+        return runtime
+    if tuple(rewrites) != REWRITES:
+        raise UserError(f"unknown rewrites {', '.join(rewrites)}; this program knows {', '.join(REWRITES)}")
+    if cut not in MEASURED_FORMATS:
+        raise UserError(f"--rewrites: {runtime.name} runs all kernels as they are; leave it out")
+    return runtime._replace(reads=cut)

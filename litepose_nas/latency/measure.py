@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from litepose_nas.blocks.graph import Graph
 from litepose_nas.errors import UserError
+from litepose_nas.latency import elsewhere
 from litepose_nas.latency.block_samples import BlockSample
 from litepose_nas.latency.networks import Chosen, choose_blocks
 from litepose_nas.latency.samples import ANCHOR, LatencySample, LatencySamples
@@ -23,7 +24,6 @@ from litepose_nas.space import Arch
 if TYPE_CHECKING:
     from litepose_nas.latency.standalone.rounds import Say, Show
 
-ROOT = str(Path(__file__).parents[2])  # the runtimes of torch import this project
 
 Write = Callable[[Arch, Path], None]  # a network's file
 WriteGraph = Callable[[Graph, Path], None]
@@ -40,22 +40,26 @@ def measure(
     say: Say = lambda text: None,
     show: Show = lambda done, total, text: None,
     write_graph: WriteGraph | None = None,
+    slow: bool = False,
 ) -> LatencySamples:
-    """Measure what the journal does not hold yet, and return all of it; with `write_graph` blocks alone as well."""
+    """Measure what the journal does not hold yet, and return all of it; with `write_graph` blocks alone as well.
+
+    Where `write` is `slow` its time does not count.
+    """
     subjects = [Subject(str(each.arch), (1, *input_shape(each.arch)), each.role == ANCHOR) for each in networks]
 
     def written(i: int, path: Path) -> None:
         try:
             write(networks[i].arch, path)
-        except UserError:
+        except (UserError, LostError):
             raise
         except Exception as error:  # a converter's: whatever it stumbled over, the other networks may go through
             raise LostError(f"not converted, {type(error).__name__}: {error}"[:500]) from error
 
-    target = target._replace(imports=ROOT)
+    target = target._replace(through=elsewhere.__file__)  # the runtimes of torch import this project
     try:
         blocks = _blocks(networks, target, write_graph, suffix, journal, minutes, joints, show) if write_graph else []
-        found = measure_in_rounds(subjects, target, written, suffix, journal, minutes, say, show)
+        found = measure_in_rounds(subjects, target, written, suffix, journal, minutes, say, show, slow=slow)
     except MeasuringError as error:
         raise UserError(str(error)) from error
     samples = [

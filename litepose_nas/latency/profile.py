@@ -31,7 +31,7 @@ MAKE = (
     "litepose-nas latency measure {space} --runtime {runtime} --out samples.json, then "
     "litepose-nas latency fit samples.json --out profile.json"
 )
-SAME = ("runtime", "runtime_version", "threads", "dtype", "batch")
+SAME = ("runtime", "runtime_version", "rewrites", "threads", "dtype", "batch")
 SAME_DEVICE = ("processor", "cores", "system")
 
 
@@ -55,11 +55,14 @@ class LatencyProfile(NamedTuple):
     spaces: tuple[SpaceProfile, ...]
     samples: Sequence[Mapping[str, Any]]  # each samples.json as it was, so that nothing need be measured again
     processor_time: bool = False  # what calls took of the processor was fitted, and not of the clock
+    rewrites: tuple[str, ...] = ()  # of the networks, before they were converted
 
     @property
     def words(self) -> str:
         threads = f"{self.threads} thread{'s' if self.threads > 1 else ''}"
-        return f"{self.runtime} {self.runtime_version}, {threads}, {self.dtype}, on {self.device.get('processor', '?')}"
+        rewritten = f" ({', '.join(self.rewrites)})" if self.rewrites else ""
+        runtime = f"{self.runtime} {self.runtime_version}{rewritten}"
+        return f"{runtime}, {threads}, {self.dtype}, on {self.device.get('processor', '?')}"
 
     @property
     def sha256(self) -> str:
@@ -67,8 +70,10 @@ class LatencyProfile(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         fields = self._asdict()
-        if not self.processor_time:
-            del fields["processor_time"]
+        fields["rewrites"] = list(self.rewrites)
+        for name in ("processor_time", "rewrites"):  # as in profiles from before they were known
+            if not fields[name]:
+                del fields[name]
         described = [one._asdict() | {"fit": _fit_to_json(one.fit)} for one in self.spaces]
         return {"kind": KIND, "version": VERSION, **fields, "device": dict(self.device), "spaces": described}
 
@@ -129,7 +134,9 @@ def make(measured: Sequence[tuple[str, LatencySamples]], processor_time: bool = 
     spaces = tuple(_fitted(found, group, processor_time) for found, group in groups.items())
     raw = [one.to_json() for _, one in measured]
     version, threads, dtype, batch = head.runtime_version, head.threads, head.dtype, head.batch
-    return LatencyProfile(head.device, head.runtime, version, threads, dtype, batch, spaces, raw, processor_time)
+    return LatencyProfile(
+        head.device, head.runtime, version, threads, dtype, batch, spaces, raw, processor_time, head.rewrites
+    )
 
 
 def _fitted(
@@ -252,6 +259,7 @@ def from_json(data: Any, where: str) -> LatencyProfile:
             spaces,
             list(data["samples"]),
             bool(data.get("processor_time", False)),
+            samples_file.rewrites_of(data, where),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{where}: damaged ({error!r:.120}); fit again what was measured") from error

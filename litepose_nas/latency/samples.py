@@ -50,6 +50,7 @@ class LatencySamples(NamedTuple):
     drift: float = 0.0  # by what share the anchors took longer in the last rounds than in the first
     conditions: Sequence[Mapping[str, Any]] = ()  # clocks, temperature and the like of each round, where known
     blocks: Sequence[BlockSample] = ()
+    rewrites: tuple[str, ...] = ()  # in which ways the networks were rewritten before they were converted
 
     @property
     def spaces(self) -> dict[str, Space]:
@@ -67,8 +68,10 @@ class LatencySamples(NamedTuple):
         rows, blocks = fields.pop("samples"), fields.pop("blocks")
         fields["device"] = dict(self.device)
         described = {name: tree_of(space) for name, space in spaces.items()}
-        if not fields["conditions"]:
-            del fields["conditions"]
+        for key in ("conditions", "rewrites"):
+            fields[key] = list(fields[key])
+            if not fields[key]:
+                del fields[key]
         lists = {
             "samples": list(map(_row, rows)),
             **({"blocks": list(map(block_samples.row, blocks))} if blocks else {}),
@@ -111,7 +114,16 @@ def from_json(data: Any, where: str) -> LatencySamples:
         _number(data, "drift", where, least=-1.0) if "drift" in data else 0.0,
         _conditions(_of(data, "conditions", list, where) if "conditions" in data else [], where),
         block_samples.from_rows(_of(data, "blocks", list, where) if "blocks" in data else [], spaces, where),
+        rewrites_of(data, where),
     )
+
+
+def rewrites_of(data: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """The rewrites that such a file names; one that says nothing of them has none."""
+    found = data.get("rewrites", [])
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise UserError(f"{where}: rewrites: expected a list of names, got {short(found)}")
+    return tuple(found)
 
 
 def _row(sample: LatencySample) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from litepose_nas.errors import UserError
-from litepose_nas.exporters.measured import MEASURED_FORMATS
+from litepose_nas.exporters.conversion import Converter
+from litepose_nas.exporters.measured import MEASURED_FORMATS, reading
 from litepose_nas.latency import samples as samples_file
 from litepose_nas.latency.drift import Drift, choose_anchors, drift
 from litepose_nas.latency.measure import measure
@@ -75,25 +77,27 @@ def measure_again(
 ) -> MeasuredAgain:
     """Measure networks, with a journal at `path` that is gone on with; whoever has kept the result deletes it."""
     profile, where = named.profile, named.where
-    known = runtime_of(profile.runtime)
-    form, digests = MEASURED_FORMATS[known.reads], {samples_file.digest(arch.space) for arch in archs}
+    known = reading(runtime_of(profile.runtime), profile.rewrites)
+    python, digests = python or sys.executable, {samples_file.digest(arch.space) for arch in archs}
     anchors = choose_anchors(samples_of(profile, where), digests, without=archs)
     if not anchors:
         raise UserError(f"{where}: keeps none of its networks, so none can be measured again; measure and fit anew")
     of_anchor = {anchor.sample.arch: anchor.joints for anchor in anchors}
     networks = [*(Chosen(arch, ANCHOR) for arch in of_anchor), *(Chosen(arch, RANDOM) for arch in archs)]
     asked = [[each.arch.space.name, each.arch.to_dict(), each.role] for each in networks]
-    found = measure(
-        networks,
-        Target(known.name, known.path, known.pip, python or sys.executable, profile.threads),
-        lambda arch, path: form.write(arch, of_anchor.get(arch, joints), path),
-        form.suffix,
-        Journal(path, {"measured_again": profile.sha256, "networks": asked}),
-        minutes,
-        joints,
-        say,
-        show,
-    )
+    with closing(Converter(known, python)) as converter:
+        found = measure(
+            networks,
+            Target(known.name, known.path, known.pip, python, profile.threads),
+            lambda arch, path: converter.write(arch, of_anchor.get(arch, joints), path),
+            MEASURED_FORMATS[known.reads].suffix,
+            Journal(path, {"measured_again": profile.sha256, "networks": asked}),
+            minutes,
+            joints,
+            say,
+            show,
+            slow=bool(converter.slow([each.arch for each in networks], joints)),
+        )
     today = {sample.arch: _ms(sample, profile) for sample in found.samples}
     then = {one.sample.arch: _ms(one.sample, profile) for one in anchors if one.sample.arch in today}
     if not then:

@@ -77,8 +77,9 @@ def measure_in_rounds(
     say: Say = lambda text: None,
     show: Show = lambda done, total, text: None,
     alive: int = MOST_ALIVE,
+    slow: bool = False,
 ) -> Measured:
-    """Measure what the journal does not hold yet, and return all of it."""
+    """Measure what the journal does not hold yet, and return all of it; where `write` is slow, its time is left out."""
     log = _Log(journal)
     anchors = [i for i, each in enumerate(subjects) if each.anchor]
     others = [i for i, each in enumerate(subjects) if not each.anchor]
@@ -89,9 +90,14 @@ def measure_in_rounds(
     for number, part in enumerate(parts):
         if number in log.done:
             continue
-        until = log.seconds + (60 * minutes - log.seconds) / (len(parts) - number)
-        with _Part(subjects, target, log, say).opened([*anchors, *part], write, suffix, folder) as alive_now:
-            alive_now.rounds(number, until, lambda text: show(log.seconds, 60 * minutes, text))
+
+        def tell(text: str, number: int = number) -> None:
+            show(log.seconds, 60 * minutes, f"part {number + 1}, {text}")
+
+        one = _Part(subjects, target, log, say, tell)
+        with one.opened([*anchors, *part], write, slow, suffix, folder) as alive_now:
+            until = log.seconds + (60 * minutes - log.seconds) / (len(parts) - number)
+            alive_now.rounds(number, until)
         log.add({"done": number})
     visits = log.visits
     if not visits:
@@ -111,6 +117,10 @@ class _Log:
         now = time.perf_counter()
         self.journal.append({**record, "seconds": now - self._last})
         self.seconds, self._last = self.seconds + now - self._last, now
+
+    def leave_out(self) -> None:
+        """Count nothing of what went by since the last record."""
+        self._last = time.perf_counter()
 
     def tick(self) -> float:
         return self.seconds + time.perf_counter() - self._last
@@ -152,32 +162,37 @@ class _Log:
 class _Part:
     """The anchors and some of the others, alive for as long as their share of the time lasts."""
 
-    def __init__(self, subjects: Sequence[Subject], target: Target, log: _Log, say: Say):
-        self._subjects, self._target, self._log, self._say = subjects, target, log, say
+    def __init__(self, subjects: Sequence[Subject], target: Target, log: _Log, say: Say, show: Say):
+        self._subjects, self._target, self._log, self._say, self._show = subjects, target, log, say, show
         self._children: dict[int, Child] = {}
 
     @contextmanager
-    def opened(self, numbers: Sequence[int], write: Write, suffix: str, folder: Path) -> Iterator[_Part]:
+    def opened(self, numbers: Sequence[int], write: Write, slow: bool, suffix: str, folder: Path) -> Iterator[_Part]:
         """Write files, open each in a process, and warm it up; in the end nothing of it is left."""
+        shutil.rmtree(folder, ignore_errors=True)  # a measurement that was killed may have left half a file
         try:
-            for i in numbers:
+            for count, i in enumerate(numbers):
                 path = folder / f"{i}{suffix}"
                 if i not in self._log.lost:
                     with self._lost(i):
-                        if not path.exists():
-                            write(i, path)
+                        if slow:
+                            self._show(f"file {count + 1} of {len(numbers)}")
+                        write(i, path)
+                        if slow:
+                            self._log.leave_out()
                         self._children[i] = Child(self._target, (path, self._subjects[i].shape))
-            for i in list(self._children):
+                        if slow:  # a runtime that is missing is told before all are written
+                            self._warm_up(i)
+            for i in [] if slow else list(self._children):
                 with self._lost(i):
-                    check_version(self._log.journal, self._target, self._children[i].opened())
-                    self._children[i].visit(0.0)
+                    self._warm_up(i)
             yield self
         finally:
             for child in self._children.values():
                 child.close()
             shutil.rmtree(folder, ignore_errors=True)
 
-    def rounds(self, part: int, until: float, show: Callable[[str], None]) -> None:
+    def rounds(self, part: int, until: float) -> None:
         rng = random.Random(part)
         while self._children and (self._log.rounds(part) < LEAST_ROUNDS or self._log.tick() < until):
             order, times = list(self._children), {}
@@ -188,7 +203,11 @@ class _Part:
                     times[str(i)] = [min(wall), statistics.median(wall), min(processor)]
             told = conditions_now()
             self._log.add({"part": part, "times": times, **({"conditions": told} if told else {})})
-            show(f"part {part + 1}, round {self._log.rounds(part)}")
+            self._show(f"round {self._log.rounds(part)}")
+
+    def _warm_up(self, i: int) -> None:
+        check_version(self._log.journal, self._target, self._children[i].opened())
+        self._children[i].visit(0.0)
 
     @contextmanager
     def _lost(self, i: int) -> Iterator[None]:
