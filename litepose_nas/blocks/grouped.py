@@ -93,10 +93,10 @@ class GroupedInvertedResidual(NamedTuple):
     def ops(self, h: int, w: int) -> list[Op]:
         """The input stays in memory where it is added at the end."""
         _, h2, w2 = self.out(h, w)
-        mid, steps, x = self.grouping.lanes, [], 0  # type: int, list[Step], str | int
+        mid, smooth, steps, x = self.grouping.lanes, self.hswish, [], 0  # type: int, bool, list[Step], str | int
         if self.expands:
-            steps, x = [Step("expanded", mid * h * w, conv(h, w, self.cin, mid, 1), (0,))], "expanded"
-        spatial = conv(h, w, mid, mid, self.kernel, self.stride, self.grouping.groups)
+            steps, x = [Step("expanded", mid * h * w, conv(h, w, self.cin, mid, 1, smooth=smooth), (0,))], "expanded"
+        spatial = conv(h, w, mid, mid, self.kernel, self.stride, self.grouping.groups, smooth=smooth)
         steps.append(Step("spatial", mid * h2 * w2, spatial, (x,)))
         steps += gate("spatial", mid, self.hidden, h2, w2)
         down = conv(h2, w2, mid, self.cout, 1, act=False)

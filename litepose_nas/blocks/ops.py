@@ -26,6 +26,8 @@ class Op(NamedTuple):
     cout: int = 0
     read: int = 0  # elements that go in, and that come out
     made: int = 0
+    smooth: int = 0  # elements that go through SiLU, GELU or h-swish, which take time of their own
+    scores: int = 0  # elements that go through a softmax
 
 
 def conv(
@@ -39,6 +41,7 @@ def conv(
     *,
     norm: bool = True,
     act: bool = True,
+    smooth: bool = False,
     bias: bool = False,
     held: int = 0,
     inputs: tuple[int, ...] = (),
@@ -61,6 +64,7 @@ def conv(
         cout=cout,
         read=h * w * cin,
         made=out * cout,
+        smooth=out * cout * smooth,
     )
 
 
@@ -98,10 +102,10 @@ def deconv(
     )
 
 
-def linear(tokens: int, cin: int, cout: int, *, bias: bool = True) -> Op:
+def linear(tokens: int, cin: int, cout: int, *, bias: bool = True, smooth: bool = False) -> Op:
     made = tokens * cout
-    params = cin * cout + cout * bias
-    return Op(tokens * cin * cout, params, kind="linear", cin=cin, cout=cout, read=tokens * cin, made=made)
+    macs, params, read = made * cin, cin * cout + cout * bias, tokens * cin
+    return Op(macs, params, kind="linear", cin=cin, cout=cout, read=read, made=made, smooth=made * smooth)
 
 
 def attention(queries: int, keys: int, width: int, values: int) -> Op:

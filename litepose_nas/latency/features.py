@@ -137,6 +137,8 @@ FEATURES: dict[str, Callable[[Op], Number]] = {
     "moves": lambda op: (op.kind in ("", "move")) * (op.made > 0) * 1,
     "bytes": _bytes,
     "weights": lambda op: op.params,
+    "smooth": lambda op: op.smooth,
+    "scores": lambda op: op.scores,
     "moved": _moved,
     "activated": lambda op: op.act_elements,
     **{f"{kind}_macs": _of(kind, lambda op: op.macs) for kind in ALL_KINDS},

@@ -42,7 +42,7 @@ _READ_AND_MADE = [
     ["moved"],
 ]
 _DETAILED = [
-    *_REST, ["moved"], ["weights"],
+    *_REST, ["moved"], ["weights"], ["smooth"], ["scores"],
     *([f"{kind}_{what}"] for kind in _PLAIN if kind != GROUPED for what in ("macs", "padded", "read", "made")),
     *([f"{kind}_{what}"] for kind in _DEPTHWISE for what in ("macs", "read", "made", "strided")),
     *([f"{kind}_{what}"] for kind in _DECONVS for what in ("macs", "padded", "columns", "rows", "made")),

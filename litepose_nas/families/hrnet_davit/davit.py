@@ -171,7 +171,7 @@ def _around(block: WindowBlock | ChannelBlock, steps: list[Step], found: str, h:
             Step("placed again", dim * tokens, place, (found,)),
             Step("over a third time", 0, COPY, (found, "placed again")),
             Step("normed again", dim * tokens, norm(dim), ("placed again",)),
-            Step("hidden", block.hidden * tokens, linear(tokens, dim, block.hidden), ("normed again",)),
+            Step("hidden", block.hidden * tokens, linear(tokens, dim, block.hidden, smooth=True), ("normed again",)),
             Step("result", dim * tokens, linear(tokens, block.hidden, dim), ("hidden",)),
             Step("over at last", 0, COPY, ("placed again", "result")),
         ]

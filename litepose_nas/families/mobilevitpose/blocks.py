@@ -21,6 +21,7 @@ class ConvUnit(NamedTuple):
     def ops(self, h: int, w: int) -> list[Op]:
         bare = self.bare
         op = conv(h, w, self.cin, self.cout, self.kernel, self.stride, norm=not bare, act=False, bias=bare, inputs=(0,))
+        op = op._replace(smooth=op.made * (not bare))
         return [op]
 
     def out(self, h: int, w: int) -> Shape:
@@ -59,8 +60,20 @@ class InvertedResidual(NamedTuple):
         mid, mid2, kept = h * w * self.mid, h2 * w2 * self.mid, (0,) if maybe(self.residual) else ()
         added = h2 * w2 * self.cout * self.residual
         return [
-            conv(h, w, self.cin, self.mid, 1, act=False, inputs=(0,)),
-            conv(h, w, self.mid, self.mid, self.kernel, self.stride, self.mid, act=False, held=mid, inputs=kept),
+            conv(h, w, self.cin, self.mid, 1, act=False, smooth=not self.quiet, inputs=(0,)),
+            conv(
+                h,
+                w,
+                self.mid,
+                self.mid,
+                self.kernel,
+                self.stride,
+                self.mid,
+                act=False,
+                smooth=True,
+                held=mid,
+                inputs=kept,
+            ),
             conv(h2, w2, self.mid, self.cout, 1, act=False, held=mid2, inputs=kept),
             move(2 * added, added),
         ]
@@ -93,9 +106,10 @@ class Unfold(NamedTuple):
 
     def ops(self, h: int, w: int) -> list[Op]:
         dim, rows, columns = self.out(h, w)
+        wide = conv(h, w, self.cin, dim, 1, norm=self.normed, act=False, smooth=self.normed)
         steps = [
-            Step("local", self.cin * h * w, conv(h, w, self.cin, self.cin, 3, act=False), (0,)),
-            Step("wide", dim * h * w, conv(h, w, self.cin, dim, 1, norm=self.normed, act=False), ("local",)),
+            Step("local", self.cin * h * w, conv(h, w, self.cin, self.cin, 3, act=False, smooth=True), (0,)),
+            Step("wide", dim * h * w, wide, ("local",)),
         ]
         if maybe((rows != h) | (columns != w)):
             steps.append(Step("resized", dim * rows * columns, UNTIMED, ("wide",)))
@@ -133,11 +147,17 @@ class TransformerLayer(NamedTuple):
         rows, columns = patched(h, w, self.patch)
         tokens, sequences, dim, inner = rows * columns, self.patch * self.patch, self.dim, self.inner
         each = tokens // sequences
-        products = attention(each, each, inner, inner)
+        one = attention(each, each, inner, inner)
+        products = one._replace(
+            macs=sequences * one.macs,
+            read=sequences * one.read,
+            made=sequences * one.made,
+            scores=sequences * self.heads * each * each,
+        )
         steps = [
             Step("normed", dim * tokens, norm(dim), (0,)),
             Step("qkv", 3 * inner * tokens, linear(tokens, dim, 3 * inner, bias=self.biased), ("normed",)),
-            Step("found", inner * tokens, products._replace(macs=sequences * products.macs), ("qkv",)),
+            Step("found", inner * tokens, products, ("qkv",)),
         ]
         if maybe(self.heads > 1):
             steps.append(Step("heads", inner * tokens, UNTIMED, ("found",)))
@@ -147,7 +167,7 @@ class TransformerLayer(NamedTuple):
                 Step("mixed", dim * tokens, linear(tokens, inner, dim, bias=self.biased), (steps[-1].makes,)),
                 Step("over", 0, COPY, (0, "mixed")),
                 Step("normed again", dim * tokens, norm(dim), ("mixed",)),
-                Step("hidden", self.hidden * tokens, linear(tokens, dim, self.hidden), ("normed again",)),
+                Step("hidden", self.hidden * tokens, linear(tokens, dim, self.hidden, smooth=True), ("normed again",)),
                 Step("result", dim * tokens, linear(tokens, self.hidden, dim), ("hidden",)),
                 Step("over again", 0, COPY, ("mixed", "result")),
             ]
@@ -184,7 +204,7 @@ class Fold(NamedTuple):
         steps.append(Step("picture", dim * rows * columns, COPY, (0 if bare else "normed",)))
         if maybe((rows != h) | (columns != w)):
             steps.append(Step("resized", dim * h * w, UNTIMED, ("picture",)))
-        op = conv(h, w, dim, self.cout, 1, norm=not bare, act=False, bias=bare)
+        op = conv(h, w, dim, self.cout, 1, norm=not bare, act=False, smooth=not bare, bias=bare)
         return flow([*steps, Step("result", self.cout * h * w, op, (steps[-1].makes,))])
 
     def out(self, h: int, w: int) -> Shape:
@@ -220,6 +240,7 @@ class MergeConv(NamedTuple):
         """One convolution for each feature; what stands behind belongs to their sum."""
         width, kernel, bare = self
         last = conv(h, w, width, width, kernel, norm=not bare, act=False, bias=bare, held=h * w * width, inputs=(1,))
+        last = last._replace(smooth=last.made * (not bare))
         return [conv(h, w, width, width, kernel, norm=False, act=False, inputs=(0, 1)), last]
 
     def out(self, h: int, w: int) -> Shape:
