@@ -62,6 +62,8 @@ def test_fit_says_how_good_it_is(room, said):
 def test_a_search_keeps_a_budget_in_milliseconds_and_resumes_with_its_profile(room, said):
     text = said(f"{SEARCH} --budget 1ms --budget 16MMAC --objective latency_ms --latency pi5.json --out found")
     assert "upper bound of the latency" in text
+    assert "finalists are not measured again on pi5: measured on simulated, and this is " in text
+    assert "ms, predicted; preparing the picture " in text
     front = rows("found/front.csv")
     for row in front:
         assert float(row["latency_ms"]) < float(row["latency_ms_bound"]) <= 1
@@ -97,7 +99,10 @@ def test_a_report_chooses_within_another_time(room, said):
     assert "upper bound of the latency" in Path("again/report.html").read_text()
     told = json.loads(said("profile subnet.json --latency pi5.json --json"))
     assert told["latency_ms"] < told["latency_ms_bound"] <= limit
-    assert "such networks take less than" in said("profile subnet.json --latency pi5.json")
+    assert min(told["prepare_ms"], told["decode_ms"]) > 0
+    text = said("profile subnet.json --latency pi5.json")
+    assert "such networks take less than" in text
+    assert f"the network alone {told['latency_ms']:.3g} ms, predicted; preparing the picture " in text
     assert "are below the bound" in said("space show small.yaml --latency pi5.json")
     ends = json.loads(said("space show small.yaml --latency pi5.json --json"))["cost"]
     assert ends["smallest"]["latency_ms"] < ends["widest"]["latency_ms"]

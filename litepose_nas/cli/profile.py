@@ -29,7 +29,9 @@ def profile(
     latency: Latency = None,
     as_json: Json = False,
 ) -> None:
-    """Print parameters, MACs, memory, and a table of blocks. Needs no weights and no torch.
+    """Print parameters, MACs, memory, and a table of blocks. Needs no weights.
+
+    With --latency also what its milliseconds leave out, measured here: preparing a picture, and decoding.
 
     Example: litepose-nas profile litepose-xs --joints 14
     """
@@ -39,17 +41,22 @@ def profile(
     rows = costs.table(subnet.arch, (h, w), subnet.joints)
     times: dict[str, float] = {}
     if latency is not None:
+        from litepose_nas.steps import around_network  # imports torch
+
         known = profile_file.read(latency)
         clock = profile_file.clock(known, str(latency), subnet.arch.space)
         found = profile_file.network_ms(clock, subnet.arch, subnet.joints, (h, w))
         times = dict(zip(clock.fields, found, strict=True))
         shown = found[0], clock.known.fit.covered, found[1]
+        aside = around_network.around(subnet, (h, w))
     if as_json:
         blocks = [row._asdict() for row in rows]
         of = of_whom(subnet.arch).removeprefix("of one ") or "picture"
         made = {"of_one": of, "input": [h, w], "joints": subnet.joints, "blocks": blocks}
         if frames := costs.by_frame(subnet.arch, (h, w), subnet.joints):
             made["frames"] = [row._asdict() for row in frames]
+        if times:
+            made |= {"prepare_ms": aside.prepare_ms, "decode_ms": aside.decode_ms}
         console.as_json({**cost._asdict(), **times, **made})
         return
     console.table(
@@ -81,4 +88,5 @@ def profile(
         ],
     )
     if times:
-        console.out(f"the network alone, one picture, in {known.words}")
+        console.out(f"one picture, in {known.words}")
+        console.out(around_network.in_words(aside, f"{shown[0]:.3g} ms, predicted"))

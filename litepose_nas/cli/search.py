@@ -83,8 +83,9 @@ def search(
     """
     from litepose_nas.executors.open_executor import EXECUTORS, ExecutorOptions
     from litepose_nas.formats import subnet_file
+    from litepose_nas.report import times
+    from litepose_nas.steps import around_network, search_plan
     from litepose_nas.steps import search as step
-    from litepose_nas.steps import search_plan
     from litepose_nas.steps.common import duration
 
     executor = ExecutorOptions(engine or EXECUTORS[0], workers)  # not kept with the run: it may go on elsewhere
@@ -138,6 +139,8 @@ def search(
             found = step.search(run, ready, report, executor, console.out, measured)
         subnet_file.write("subnet.json", found.subnet(found.chosen))
     _conclude(run.folder, found, ready.options.rank)
+    if found.record.devices:
+        console.out(around_network.in_words(around_network.around(found.subnet(found.chosen)), times.alone(found)))
     console.out("written to subnet.json")
     console.out("next: litepose-nas extract subnet.json")
 

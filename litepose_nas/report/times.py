@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from litepose_nas.budget import field_name, is_time, latency_in_words, predicted_field
+from litepose_nas.budget import field_name, is_bound, is_time, latency_in_words, predicted_field
 from litepose_nas.report.summary import Summary
 from litepose_nas.search.finalists import finalists
 from litepose_nas.search.measured import too_slow
@@ -68,6 +68,20 @@ def of_network(found: Summary, one: Evaluated) -> str:
     measured = found.measured(one)
     took = "".join(f", {measured_name(field)} {shown(ms)} ms" for field, ms in measured.items())
     return f"{latency_in_words(one.cost)}{took}"
+
+
+def alone(found: Summary) -> str:
+    """What one run of the chosen network takes: as measured, else as predicted."""
+    one = found.comparison.winner.one
+    measured = found.record.families[found.comparison.winner.family].times.get(one.arch, {})
+    said = []
+    for field in filter(is_bound, one.cost._fields):
+        ms = measured.get(field, math.inf)
+        device = field_name(field).rpartition(" on ")[2]
+        where = f" on {device}" if " on " in field_name(field) else ""
+        kind = "measured" if ms < math.inf else "predicted"
+        said.append(f"{ms if ms < math.inf else getattr(one.cost, predicted_field(field)):.3g} ms{where}, {kind}")
+    return ", ".join(said)
 
 
 def in_words(found: Summary) -> list[str]:
