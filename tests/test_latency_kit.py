@@ -158,7 +158,7 @@ def test_what_was_cut_short_is_dropped(tmp_path):
 
 def test_memory_says_how_many_are_open(tmp_path):
     path = tmp_path / "meminfo"
-    for megabytes, room in ((64_000, 24), (3000, 18), (500, 6)):
+    for megabytes, room in ((64_000, 24), (2000, 14), (500, 6)):
         path.write_text(f"MemTotal: 1 kB\nMemAvailable:  {megabytes * 1000} kB\n")
         assert kit_run.room(10e6, path) == room
     assert kit_run.room(10e6, tmp_path / "none") == 24

@@ -69,6 +69,7 @@ def write_kit(
         models = folder / kit_run.MODELS
         with _Packer.opened(models, suffix) as packer:
             networks = _pack_networks(packer, networks, write, say, show)
+            mean_bytes = packer.bytes // len(networks)
             blocks = _pack_blocks(packer, networks, joints, write_graph) if write_graph else []
         for path in sorted(STANDALONE.glob("*.py")):
             copy = folder / RUN if path.name == RUN else folder / STANDALONE.name / path.name
@@ -88,7 +89,7 @@ def write_kit(
             "joints": joints,
             "suffix": suffix,
             "models_sha256": files.sha256(models),
-            "largest_bytes": packer.largest_bytes,
+            "mean_bytes": mean_bytes,
             "spaces": {name: samples_file.tree_of(space) for name, space in spaces.items()},
             "networks": [_network(each) for each in networks],
             "blocks": [_block(arch, part) for arch, part in blocks],
@@ -115,7 +116,7 @@ class _Packer:
 
     def __init__(self, archive: zipfile.ZipFile, models: Path, folder: Path, suffix: str):
         self._archive, self._models, self._folder, self._suffix = archive, models, folder, suffix
-        self.largest_bytes = 0  # of a network
+        self.bytes = 0  # unpacked
 
     @classmethod
     @contextmanager
@@ -127,9 +128,8 @@ class _Packer:
         for path in self._folder.iterdir():  # of a network that was given up
             path.unlink()
         write(self._folder / f"{stem}{self._suffix}")
-        written = sorted(self._folder.iterdir())
-        self.largest_bytes = max(self.largest_bytes, sum(path.stat().st_size for path in written))
-        for path in written:
+        for path in sorted(self._folder.iterdir()):
+            self.bytes += path.stat().st_size
             entry = zipfile.ZipInfo(path.name, LONG_AGO)
             self._archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=1)
         if self._models.stat().st_size > MOST_BYTES:

@@ -33,7 +33,7 @@ NETWORK, BLOCK = "{}", "block{}"  # files in the archive, by number and without 
 AGAIN = "copy the whole kit once more"
 SAME_DEVICE = ("processor", "cores", "machine")
 LEAST_ALIVE = 6
-PROCESS = 100e6  # bytes that an open network takes beside its weights, which are there up to three times
+PROCESS = 80e6  # bytes that an open network takes beside its weights, which are there up to three times
 QUIET = 10.0  # seconds between two lines of a log
 
 
@@ -85,7 +85,7 @@ def _main(asked: argparse.Namespace, folder: Path) -> int:
         "spaces": kit.spaces,
         "threads": asked.threads or manifest["threads"],
         "device": describe_device(),
-        "alive": asked.alive or room(manifest["largest_bytes"]),
+        "alive": asked.alive or room(manifest["mean_bytes"]),
     }
     path, minutes = out.with_name(f"{out.name}.journal"), asked.minutes or manifest["minutes"]
     with closing(RoundsFile(path, header)) as journal:
@@ -135,7 +135,7 @@ def _measure(
         suffix,
         journal,
         minutes,
-        _say,
+        lambda text: _say(f"\n{text}" if sys.stdout.isatty() else text),  # a line of progress may stand there
         show,
         journal.header["alive"],
     )
@@ -204,14 +204,14 @@ def _check_same(journal: RoundsFile, header: Mapping[str, Any]) -> None:
             raise MeasuringError(f"{begun} {key} {then['device'].get(key)}, and here is {header['device'][key]}; {way}")
 
 
-def room(largest_bytes: float, meminfo: Path = Path("/proc/meminfo")) -> int:
-    """How many networks memory has room for at a time."""
+def room(mean_bytes: float, meminfo: Path = Path("/proc/meminfo")) -> int:
+    """How many networks of such a size memory has room for at a time."""
     try:
         lines = meminfo.read_text(encoding="utf-8").splitlines()
         free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration, ValueError, IndexError):
         return MOST_ALIVE
-    return max(LEAST_ALIVE, min(MOST_ALIVE, int(0.8 * free / (PROCESS + 3 * largest_bytes))))
+    return max(LEAST_ALIVE, min(MOST_ALIVE, int(0.8 * free / (PROCESS + 3 * mean_bytes))))
 
 
 def _samples(
