@@ -208,8 +208,11 @@ def test_something_else_than_was_begun(kit, tmp_path, refused, monkeypatch, caps
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(kit_run, "RoundsFile", Stopped)
+    monkeypatch.setattr(kit_run, "_cores", lambda: 1)
     assert kit_run.main(["--threads", "2"], kit) == 130
-    assert "stopped; the same command goes on" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "stopped; the same command goes on" in said.err
+    assert "2 threads on 1 core(s) wait for each other; --threads takes fewer" in said.out
     monkeypatch.setattr(kit_run, "RoundsFile", rounds_file.RoundsFile)
     before = Path("samples.json.journal").read_bytes()
     assert "begun with 2 thread(s), and asked for are 1; delete" in refused(kit)

@@ -97,6 +97,8 @@ def _main(asked: argparse.Namespace, folder: Path) -> int:
         )
         if told := in_words([conditions_now()]):
             _say(f"now: {told}")
+        if header["threads"] > _cores():
+            _say(f"{header['threads']} threads on {_cores()} core(s) wait for each other; --threads takes fewer")
         if journal.records:
             _say(f"going on with {path}")
         try:
@@ -212,6 +214,13 @@ def room(mean_bytes: float, meminfo: Path = Path("/proc/meminfo")) -> int:
     except (OSError, StopIteration, ValueError, IndexError):
         return MOST_ALIVE
     return max(LEAST_ALIVE, min(MOST_ALIVE, int(0.8 * free / (PROCESS + 3 * mean_bytes))))
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count() or 1
 
 
 def _samples(
