@@ -41,10 +41,8 @@ def make(folder, space=SPACE, nets=5, runtime=simulated_here.FILE):
     chosen = choose([space], nets, 17, 0)
     networks = [kit_file.Named(f"net {i}", each) for i, each in enumerate(chosen)]
     target = simulated_here.target()._replace(file=runtime, pip="pip install numpy nothing")
-    write, write_graph = simulated_here.write, simulated_here.write_nodes
-    kit_file.write_kit(
-        folder, networks, target, 17, 0.001, write, write_graph, ".json", print, lambda done, total: None
-    )
+    files, rewrites = (simulated_here.write, simulated_here.write_nodes, ".json"), ("cut_kernels",)
+    kit_file.write_kit(folder, networks, target, 17, 0.001, *files, rewrites, print, lambda done, total: None)
     return folder
 
 
@@ -140,6 +138,7 @@ def test_what_it_writes_is_what_the_project_writes(kit, tmp_path, capsys):
     samples = samples_file.read("samples.json")
     samples_file.write("again.json", samples)
     assert Path("again.json").read_bytes() == Path("samples.json").read_bytes()
+    assert samples.rewrites == ("cut_kernels",)
     check(samples)
 
 
@@ -275,6 +274,7 @@ def test_the_command(tmp_path, monkeypatch, said):
         ("topdown-tiny --out pi", "there is something already"),
         ("", "name a space, such as litepose, or the run of a search with --front"),
         ("topdown-tiny --runtime torch", "needs the whole of this project"),
+        ("topdown-tiny --rewrites", "onnxruntime runs all kernels as they are"),
         ("t_vipnas-tiny --runtime litert", "networks of clips are not measured in litert"),
     ):
         assert why in said(f"latency kit {words}", 2)

@@ -36,6 +36,9 @@ def kit(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same networks.")] = 0,
     python: Annotated[str, typer.Option(help="Another interpreter, which has a slow converter.")] = "",
+    rewrites: Annotated[
+        bool, typer.Option(help="Cut depthwise kernels above 5x5 into smaller ones: for litert and executorch.")
+    ] = False,
 ) -> None:
     """Make a folder to copy to a Pi, a Jetson or another computer, which measures networks there.
 
@@ -46,13 +49,14 @@ def kit(
     Example: litepose-nas latency kit litepose --runtime ncnn --threads 4 --out pi5
     """
     from litepose_nas.exporters.conversion import Converter
-    from litepose_nas.exporters.measured import MEASURED_FORMATS, check_clips
+    from litepose_nas.exporters.measured import MEASURED_FORMATS, REWRITES, check_clips, reading
     from litepose_nas.latency.fit import FEWEST
     from litepose_nas.latency.kit import write_kit
     from litepose_nas.latency.standalone.children import Target
     from litepose_nas.runtimes.table import runtime_of
 
-    known = runtime_of(runtime)
+    rewritten = REWRITES if rewrites else ()
+    known = reading(runtime_of(runtime), rewritten)
     if known.package == "torch":
         raise UserError(
             f"--runtime {runtime} needs the whole of this project; install it on the device, and run there: "
@@ -79,6 +83,7 @@ def kit(
             lambda arch, path: converter.write(arch, joints, path),
             form.write_graph,
             form.suffix,
+            rewritten,
             console.step,
             show,
         )

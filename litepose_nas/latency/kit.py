@@ -19,6 +19,7 @@ from litepose_nas.latency.measure import Write, WriteGraph, input_shape
 from litepose_nas.latency.networks import Chosen, choose_blocks
 from litepose_nas.latency.standalone import kit_run
 from litepose_nas.latency.standalone.children import Target
+from litepose_nas.latency.standalone.errors import LostError
 from litepose_nas.plan_files.part_graph import LonePart, part_graph
 from litepose_nas.space import Arch
 
@@ -60,6 +61,7 @@ def write_kit(
     write: Write,
     write_graph: WriteGraph | None,
     suffix: str,
+    rewrites: Sequence[str],
     say: Say,
     show: Callable[[int, int], None],
 ) -> int:
@@ -88,6 +90,7 @@ def write_kit(
             "batch": 1,
             "joints": joints,
             "suffix": suffix,
+            "rewrites": list(rewrites),
             "models_sha256": files.sha256(models),
             "mean_bytes": mean_bytes,
             "spaces": {name: samples_file.tree_of(space) for name, space in spaces.items()},
@@ -148,7 +151,8 @@ def _pack_networks(
         except UserError:
             raise
         except Exception as error:  # a converter's: whatever it stumbled over, the other networks may go through
-            say(f"left out: {each.name} is not converted, {type(error).__name__}: {str(error)[:300]}")
+            why = error if isinstance(error, LostError) else f"not converted, {type(error).__name__}: {error}"
+            say(f"left out: {each.name}: {str(why)[:300]}")
         show(i + 1, len(networks))
     if not kept:
         raise UserError(f"none of {len(networks)} networks could be converted; the reasons stand above")

@@ -249,6 +249,7 @@ def _samples(
         "noise": measured.noise,
         "drift": measured.drift,
         **({"conditions": measured.conditions} if measured.conditions else {}),
+        **({"rewrites": manifest["rewrites"]} if manifest["rewrites"] else {}),
         "spaces": manifest["spaces"],
         "samples": rows,
         **({"blocks": alone} if alone else {}),
