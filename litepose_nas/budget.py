@@ -136,25 +136,34 @@ class Budget(NamedTuple):
             f"{field_name(limit.field)}: {in_words(limit.field, used)} of {in_words(limit.field, limit.most)}, {state}"
         )
 
-    def check_reachable(self, space: Space, joints: int = 17, price: Price | None = None) -> Arch:
+    def check_reachable(
+        self,
+        space: Space,
+        joints: int = 17,
+        price: Price | None = None,
+        broken: Callable[[Arch], int] | None = None,
+    ) -> Arch:
         """An architecture of the space within the budget; where there is none, the error says what the space can reach.
+
+        `broken` counts the rules of an op set that an architecture breaks; those that break any are passed over.
 
         The search for one starts at the smallest choices and follows single departures downhill. Where costs grow with
         every choice, as in all shipped spaces, it finds one whenever there is one; in a space where only changing two
         choices together would lower a cost, it can miss one.
         """
         priced = price or (lambda arch: costs.cost(arch, joints=joints))
-        arch = lowest(space, lambda arch: self.excess(priced(arch)))
-        if self.ok(priced(arch)):
+        rules = broken or _nothing_broken
+        arch = lowest(space, lambda arch: self.excess(priced(arch)) + rules(arch))
+        if self.ok(priced(arch)) and not rules(arch):
             return arch
-        raise UserError(self._unreachable(space, priced))
+        raise UserError(self._unreachable(space, priced, rules))
 
-    def _unreachable(self, space: Space, price: Price) -> str:
+    def _unreachable(self, space: Space, price: Price, broken: Callable[[Arch], int]) -> str:
         """Why nothing fits: the limit and the range of the space, for each limit that cannot be kept alone."""
         fixed = len(space.resolutions) == 1
         lines = []
         for limit in self.limits:
-            arch = lowest(space, lambda arch, field=limit.field: getattr(price(arch), field))  # type: ignore[misc]
+            arch = lowest(space, lambda arch, field=limit.field: (broken(arch), getattr(price(arch), field)))  # type: ignore[misc]
             least, most = (getattr(price(end), limit.field) for end in (arch, space.widest))
             if least > limit.most:
                 at = f" at resolution {arch.tree.resolution}"
@@ -167,9 +176,16 @@ class Budget(NamedTuple):
         return "\n".join(lines) or together
 
 
-def lowest(space: Space, measure: Callable[[Arch], float]) -> Arch:
-    """The architecture reached from the smallest by the steepest single departures until none lowers more."""
-    arch = space.smallest
+def _nothing_broken(arch: Arch) -> int:
+    return 0
+
+
+def lowest(space: Space, measure: Callable[[Arch], Any], start: Arch | None = None) -> Arch:
+    """The architecture reached from a start by the steepest single departures until none lowers more.
+
+    The start is the smallest, if none is given; the measure is a number, or several in order of weight.
+    """
+    arch = start or space.smallest
     value = measure(arch)
     while True:
         found = ((measure(other), other) for other in space.neighbours(arch))

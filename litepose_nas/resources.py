@@ -1,4 +1,4 @@
-"""Where the shipped search spaces and architectures lie: beside the code in a wheel, at the top of a checkout."""
+"""Where shipped search spaces, architectures and op sets lie: beside the code in a wheel, at the top of a checkout."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from litepose_nas.errors import UserError, nearest
 
 
 def folder(name: str) -> Path:
-    """The folder `search_spaces` or `mobile_configs` that belongs to this installation."""
+    """The folder `search_spaces`, `mobile_configs` or `op_sets` that belongs to this installation."""
     package = Path(__file__).parent
     inside = package / name
     return inside if inside.is_dir() else package.parent / name

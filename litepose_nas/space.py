@@ -6,6 +6,7 @@ two architectures are equal exactly when their networks are.
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import math
@@ -83,7 +84,10 @@ class Arch:
 class Space:
     """A search space: its tree, its genes, and the family of networks that it describes."""
 
-    def __init__(self, tree: Mapping[str, Any], name: str = "unnamed", family: Family | None = None):
+    def __init__(
+        self, tree: Mapping[str, Any], name: str = "unnamed", family: Family | None = None, part: bool = False
+    ):
+        """Read a tree; in a part of a space that was read before, there may be keys that nothing needs any more."""
         space_file.check_bounds(tree)
         self.name = name
         self.source = json.dumps(tree, default=str)  # in its own order, which is that of the genes
@@ -94,7 +98,8 @@ class Space:
         self._tree = self._read(body, "", ())
         self._gated = [gene for gene in self.genes if gene.gates]
         self._by_path = {gene.path: gene for gene in self.genes}
-        self._check_reads()
+        if not part:
+            self._check_reads()
 
     @classmethod
     def load(cls, what: str) -> Space:
@@ -237,6 +242,22 @@ class Space:
             if self._off(gene, kept):
                 kept[gene.at] = None
         return Arch(self, tuple(kept))
+
+    def restricted(self, choices: Mapping[str, Sequence[Value]]) -> Space:
+        """The space with only these choices of some genes, by their paths; every gene keeps its path."""
+        tree = json.loads(self.source)
+        for path, kept in choices.items():
+            node, at, (*keys, last) = tree, "", path.split(".")
+            for key in keys:
+                at = f"{at}.{key}" if at else key
+                inner = node[int(key) if isinstance(node, list) else key]
+                if key == "blocks" and isinstance(inner, dict):  # written once: now each may differ
+                    numbers = (gene.path[len(at) + 1 :] for gene in self.genes if gene.path.startswith(f"{at}."))
+                    most = 1 + max(int(number.partition(".")[0]) for number in numbers)
+                    inner = node[key] = [copy.deepcopy(inner) for _ in range(most)]
+                node = inner
+            node[last] = list(kept)
+        return Space(tree, self.name, self.family, part=True)
 
     # ── moving through the space ──
 

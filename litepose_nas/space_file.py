@@ -31,7 +31,7 @@ class MissingKeyError(UserError, AttributeError):
         super().__init__(f"{path or 'the top level'}: missing key `{key}`; {hint}")
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, expected: str = "the key `family`") -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         tree = yaml.safe_load(text)
@@ -40,7 +40,7 @@ def read(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a 13th month
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
-        raise UserError(f"{path}: expected a mapping with the key `family`, got {type(tree).__name__}")
+        raise UserError(f"{path}: expected a mapping with {expected}, got {type(tree).__name__}")
     for line, key in _repeated(yaml.compose(text, Loader=yaml.SafeLoader), set()):
         raise UserError(f"{path}, line {line}: the key `{key}` stands twice; keep one")
     return tree

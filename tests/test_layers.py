@@ -19,7 +19,7 @@ ORDER = [
     {"metrics", "pose", "space", "synthetic"},
     {"costs", "inference", "network"},
     {"budget", "formats", "plan_files", "supernet"},
-    {"latency", "resolve", "train"},
+    {"latency", "resolve", "targets", "train"},
     {"api", "search", "weights"},
     {"importers", "report", "runtimes"},
     {"doctor", "exporters"},
@@ -43,6 +43,7 @@ NO_TORCH = {
         "metrics",
         "latency",
         "plan_files",
+        "targets",
         "cli",
     ),
 }
@@ -50,7 +51,7 @@ NO_TORCH = {
 PICTURES = {"data", "pose", "synthetic", "metrics", "inference"}
 NETWORKS = {
     *("blocks", "families", "space", "costs", "budget", "formats", "network", "store", "supernet", "weights", "api"),
-    *("resolve", "rewrites", "runtimes", "exporters", "importers", "plan_files", "latency"),
+    *("resolve", "rewrites", "runtimes", "exporters", "importers", "plan_files", "latency", "targets"),
 }
 
 

@@ -25,9 +25,10 @@ class MBConv(NamedTuple):
         h2, w2 = ceil_div(h, self.stride), ceil_div(w, self.stride)
         mid, mid2, kept = h * w * self.mid, h2 * w2 * self.mid, (0,) if self.residual else ()
         added = h2 * w2 * self.cout * self.residual
+        depthwise = conv(h, w, self.mid, self.mid, self.kernel, self.stride, self.mid, held=mid, inputs=kept)
         return [
-            conv(h, w, self.cin, self.mid, 1, inputs=(0,)),
-            conv(h, w, self.mid, self.mid, self.kernel, self.stride, self.mid, held=mid, inputs=kept),
+            conv(h, w, self.cin, self.mid, 1, activation=RELU6, inputs=(0,)),
+            depthwise._replace(activation=RELU6),
             conv(h2, w2, self.mid, self.cout, 1, act=False, held=mid2, inputs=kept),
             move(2 * added, added),
         ]

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from litepose_nas.blocks.block import ceil_div
 
 RELU, RELU6, HSWISH, SILU, GELU, SIGMOID = "relu", "relu6", "hswish", "silu", "gelu", "sigmoid"
-GATE = "gate"  # half of the input plus a half, from 0 to 1
+GATE, SOFTMAX = "gate", "softmax"  # a gate is half of the input plus a half, from 0 to 1
+ACTIVATIONS = (RELU, RELU6, HSWISH, SILU, GELU, SIGMOID, GATE, SOFTMAX)
 TOKENS = ("tokens", "cut", "join", "unfold", "attention", "channel_attention", "attend")  # what makes tokens
 KEEPS = ("add", "linear", "layer_norm")  # what comes out of tokens is tokens
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
-from litepose_nas.blocks.graph import GATE, HSWISH, RELU, Feature, Graph
+from litepose_nas.blocks.graph import GATE, HSWISH, RELU, SOFTMAX, Feature, Graph
 from litepose_nas.blocks.groups import LaneGroups
 from litepose_nas.blocks.ops import COPY, Op, Step, conv, flow, linear, move, norm
 
@@ -44,7 +44,7 @@ class GroupedBottleneck(NamedTuple):
         if self.project:
             steps.append(Step("projected", out, conv(h, w, self.cin, self.cout, 1, self.stride, act=False), (0,)))
             added = "projected"
-        return flow([*steps, Step("over", 0, COPY._replace(act_elements=out), (result, added))])
+        return flow([*steps, Step("over", 0, COPY._replace(act_elements=out, activation=RELU), (result, added))])
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
@@ -90,13 +90,18 @@ class GroupedInvertedResidual(NamedTuple):
     def grouping(self) -> LaneGroups:
         return LaneGroups(self.groups_min, self.lanes_per_group, self.group_split, 1)
 
+    @property
+    def activation(self) -> str:
+        return HSWISH if self.hswish else RELU
+
     def ops(self, h: int, w: int) -> list[Op]:
         """The input stays in memory where it is added at the end."""
         _, h2, w2 = self.out(h, w)
-        mid, smooth, steps, x = self.grouping.lanes, self.hswish, [], 0  # type: int, bool, list[Step], str | int
+        mid, act, steps, x = self.grouping.lanes, self.activation, [], 0  # type: int, str, list[Step], str | int
         if self.expands:
-            steps, x = [Step("expanded", mid * h * w, conv(h, w, self.cin, mid, 1, smooth=smooth), (0,))], "expanded"
-        spatial = conv(h, w, mid, mid, self.kernel, self.stride, self.grouping.groups, smooth=smooth)
+            expanded = conv(h, w, self.cin, mid, 1, activation=act)
+            steps, x = [Step("expanded", mid * h * w, expanded, (0,))], "expanded"
+        spatial = conv(h, w, mid, mid, self.kernel, self.stride, self.grouping.groups, activation=act)
         steps.append(Step("spatial", mid * h2 * w2, spatial, (x,)))
         steps += gate("spatial", mid, self.hidden, h2, w2)
         down = conv(h2, w2, mid, self.cout, 1, act=False)
@@ -107,7 +112,7 @@ class GroupedInvertedResidual(NamedTuple):
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
 
     def emit(self, graph: Graph, x: Feature) -> Feature:
-        mid, act = self.grouping.lanes, HSWISH if self.hswish else RELU
+        mid, act = self.grouping.lanes, self.activation
         y = graph.conv_bn(x, "expand", mid, act=act) if self.expands else x
         y = graph.conv_bn(y, "spatial", mid, self.kernel, self.stride, self.grouping.groups, act)
         y = graph.conv_bn(emit_gate(graph, y, "gate", self.hidden), "project", self.cout)
@@ -136,11 +141,12 @@ def context(x: str, channels: Any, hidden: Any, h: int, w: int) -> list[Step]:
         return []
     on, size = hidden > 0, channels * h * w
     mask = conv(h, w, channels, 1, 1, norm=False, act=False, bias=True)
-    down = linear(1, channels, hidden)._replace(act_elements=hidden)
+    down = linear(1, channels, hidden)._replace(act_elements=hidden, activation=RELU)
     up = linear(1, hidden, channels, bias=False)
+    weights = move(h * w * on, h * w * on)._replace(activation=SOFTMAX)
     return [
         Step("logits", h * w, _times(mask, on), (x,)),
-        Step("weights", h * w, move(h * w * on, h * w * on), ("logits",)),
+        Step("weights", h * w, weights, ("logits",)),
         Step("weighed", size, move(size * on, size * on), (x, "weights")),
         Step("context", channels, move(size * on, channels * on), ("weighed",)),
         Step("squeezed", hidden, down, ("context",)),
@@ -155,8 +161,8 @@ def gate(x: str, channels: Any, hidden: Any, h: int, w: int) -> list[Step]:
     if _off(hidden):
         return []
     on, size = hidden > 0, channels * h * w
-    down = linear(1, channels, hidden)._replace(act_elements=hidden)
-    up = linear(1, hidden, channels, bias=False)
+    down = linear(1, channels, hidden)._replace(act_elements=hidden, activation=RELU)
+    up = linear(1, hidden, channels, bias=False)._replace(activation=GATE)
     return [
         Step("mean", channels, move(size * on, channels * on), (x,)),
         Step("squeezed", hidden, down, ("mean",)),

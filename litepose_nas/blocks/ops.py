@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from litepose_nas.blocks.block import ceil_div
+from litepose_nas.blocks.graph import GELU, HSWISH, RELU, SILU, SOFTMAX
+
+SMOOTH = (SILU, GELU, HSWISH)
 
 
 class Op(NamedTuple):
@@ -26,8 +29,13 @@ class Op(NamedTuple):
     cout: int = 0
     read: int = 0  # elements that go in, and that come out
     made: int = 0
-    smooth: int = 0  # elements that go through SiLU, GELU or h-swish, which take time of their own
+    activation: str = ""  # behind it, whether LitePose's paper counts it or not
     scores: int = 0  # elements that go through a softmax
+
+    @property
+    def smooth(self) -> Any:
+        """Elements that go through SiLU, GELU or h-swish, which take time of their own."""
+        return self.made * (self.activation in SMOOTH)
 
 
 def conv(
@@ -41,12 +49,15 @@ def conv(
     *,
     norm: bool = True,
     act: bool = True,
-    smooth: bool = False,
+    activation: str = "",
     bias: bool = False,
     held: int = 0,
     inputs: tuple[int, ...] = (),
 ) -> Op:
-    """A padded convolution on h x w; `held` counts the block's other elements in memory beside its output."""
+    """A padded convolution on h x w; `held` counts the block's other elements in memory beside its output.
+
+    `act` counts an activation behind it as LitePose's paper does, a ReLU if `activation` names no other.
+    """
     out = ceil_div(h, stride) * ceil_div(w, stride)
     weights = cout * (cin // groups) * kernel * kernel
     return Op(
@@ -64,7 +75,7 @@ def conv(
         cout=cout,
         read=h * w * cin,
         made=out * cout,
-        smooth=out * cout * smooth,
+        activation=activation or (RELU if act else ""),
     )
 
 
@@ -99,19 +110,20 @@ def deconv(
         cout=cout,
         read=h * w * cin,
         made=4 * h * w * cout,
+        activation=RELU if act else "",
     )
 
 
-def linear(tokens: int, cin: int, cout: int, *, bias: bool = True, smooth: bool = False) -> Op:
+def linear(tokens: int, cin: int, cout: int, *, bias: bool = True, activation: str = "") -> Op:
     made = tokens * cout
     macs, params, read = made * cin, cin * cout + cout * bias, tokens * cin
-    return Op(macs, params, kind="linear", cin=cin, cout=cout, read=read, made=made, smooth=made * smooth)
+    return Op(macs, params, kind="linear", cin=cin, cout=cout, read=read, made=made, activation=activation)
 
 
 def attention(queries: int, keys: int, width: int, values: int) -> Op:
     """The two products of attention, fused: the scores of queries and keys are never in memory as a whole."""
     macs, read = queries * keys * (width + values), queries * width + keys * (width + values)
-    return Op(macs, 0, kind="attention", read=read, made=queries * values)
+    return Op(macs, 0, kind="attention", read=read, made=queries * values, activation=SOFTMAX)
 
 
 def norm(channels: int) -> Op:
@@ -139,6 +151,11 @@ UNTIMED = COPY._replace(kind="untimed")  # a copy that in a column of networks o
 def move(read: int, made: int) -> Op:
     """Return a copy, a sum or a mean of so many elements."""
     return COPY._replace(kind="move", read=read, made=made)
+
+
+def runs(op: Op) -> Any:
+    """Whether an operation that takes time runs: in columns of networks some are switched off in some of them."""
+    return (op.macs > 0) * (op.kind != "") + (op.kind in ("", "move")) * (op.made > 0)
 
 
 class Step(NamedTuple):

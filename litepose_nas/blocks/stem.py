@@ -45,14 +45,18 @@ class StemConv(NamedTuple):
     kernel: int
     hswish: bool  # otherwise ReLU
 
+    @property
+    def activation(self) -> str:
+        return HSWISH if self.hswish else RELU
+
     def ops(self, h: int, w: int) -> list[Op]:
-        return [conv(h, w, 3, self.cout, self.kernel, 2, inputs=(0,))]
+        return [conv(h, w, 3, self.cout, self.kernel, 2, activation=self.activation, inputs=(0,))]
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, 2), ceil_div(w, 2)
 
     def emit(self, graph: Graph, x: Feature) -> Feature:
-        return graph.conv_bn(x, "conv", self.cout, self.kernel, 2, act=HSWISH if self.hswish else RELU)
+        return graph.conv_bn(x, "conv", self.cout, self.kernel, 2, act=self.activation)
 
     def build(self) -> Module:
         from litepose_nas.blocks.stem_torch import StemConvModule

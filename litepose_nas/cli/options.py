@@ -23,6 +23,10 @@ Flip = Annotated[bool, typer.Option("--flip", help="Average with the mirrored pi
 Seed = Annotated[int, typer.Option(min=0, help="Same seed, same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Latency = Annotated[Path | None, typer.Option(help="A profile of `latency fit`: milliseconds of a picture, too.")]
+Ops = Annotated[
+    str | None,
+    typer.Option(help="What the target can run: xnnpack, tensorrt-dla, mdla-2, tensor-cores, or a YAML file."),
+]
 Amp = Annotated[str, typer.Option(help="Precision: auto, off, bf16 or fp16.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen, and stop.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the newest unfinished run, or the one in --out.")]

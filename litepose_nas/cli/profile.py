@@ -8,12 +8,13 @@ import typer
 
 from litepose_nas import costs
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Json, Latency
+from litepose_nas.cli.options import Json, Latency, Ops
 from litepose_nas.formats.subnet_file import MOST_JOINTS
 from litepose_nas.latency import profile as profile_file
 from litepose_nas.report.frame_costs import of_whom, per_frame
 from litepose_nas.resolve import resolve
 from litepose_nas.space import input_size
+from litepose_nas.targets import op_set_file
 
 Target = Annotated[
     str, typer.Argument(help="A name (litepose-xs), a subnet.json, a LitePose JSON, or a .safetensors file.")
@@ -27,6 +28,7 @@ def profile(
         int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints, if not the target's own.")
     ] = None,
     latency: Latency = None,
+    ops: Ops = None,
     as_json: Json = False,
 ) -> None:
     """Print parameters, MACs, memory, and a table of blocks. Needs no weights.
@@ -49,6 +51,8 @@ def profile(
         times = dict(zip(clock.fields, found, strict=True))
         shown = found[0], clock.known.fit.covered, found[1]
         aside = around_network.around(subnet, (h, w))
+    op_set = op_set_file.load(ops) if ops else None
+    violations = op_set.violations(subnet.arch) if op_set else []
     if as_json:
         blocks = [row._asdict() for row in rows]
         of = of_whom(subnet.arch).removeprefix("of one ") or "picture"
@@ -57,6 +61,9 @@ def profile(
             made["frames"] = [row._asdict() for row in frames]
         if times:
             made |= {"prepare_ms": aside.prepare_ms, "decode_ms": aside.decode_ms}
+        if op_set:
+            broken = [one._asdict() for one in violations]
+            made["ops"] = {"name": op_set.name, "runs": not broken, "broken": broken}
         console.as_json({**cost._asdict(), **times, **made})
         return
     console.table(
@@ -90,3 +97,7 @@ def profile(
     if times:
         console.out(f"one picture, in {known.words}")
         console.out(around_network.in_words(aside, f"{shown[0]:.3g} ms, predicted"))
+    if op_set:
+        verdict = f"cannot run this network, {len(violations)} rules are broken:" if violations else "runs this network"
+        console.out(f"\nop set {op_set.name} {verdict}")
+        console.listed((("part", "block", "operation", "rule"), violations))

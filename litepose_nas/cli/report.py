@@ -67,6 +67,8 @@ def report(
         words.say(found, console.out, console.table)
     else:
         _say(found, bool(budget))
+    if record.ops:
+        console.out(f"every network keeps the op set {record.ops}")
     console.out(f"written to {folder / page.PAGE}, with each table and picture beside it")
     if again:
         _say_next(found)

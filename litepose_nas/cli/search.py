@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Data, Device, DryRun, Engine, Name, Out, Resume, Seed, Workers
+from litepose_nas.cli.options import Data, Device, DryRun, Engine, Name, Ops, Out, Resume, Seed, Workers
 from litepose_nas.cli.session import open_data, resumed, running
 from litepose_nas.errors import UserError
 
@@ -48,6 +48,7 @@ def search(
     measure_minutes: Annotated[
         float | None, typer.Option(min=0.01, help="How long that may take for each profile (default: 1).")
     ] = None,
+    ops: Ops = None,
     engine: Engine = None,
     workers: Workers = None,
     people: Annotated[
@@ -99,7 +100,7 @@ def search(
             people=people, detector_macs=detector_macs, boxes=str(boxes) if boxes else None,
             min_box_score=min_box_score, data=data, seed=seed, device=device,
             latency=[str(path) for path in latency or ()], detector_ms=detector_ms,
-            measure=measure, measure_minutes=measure_minutes,
+            measure=measure, measure_minutes=measure_minutes, ops=ops,
         )  # fmt: skip
         ready, each = search_plan.sized(search_plan.plan(options, open_data, console.out))
         if ready.quick:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,12 @@ import typer
 
 from litepose_nas import costs, resources
 from litepose_nas.cli import console
-from litepose_nas.cli.options import Json, Latency, Seed
+from litepose_nas.cli.options import Json, Latency, Ops, Seed
 from litepose_nas.errors import UserError
 from litepose_nas.formats import subnet_file
 from litepose_nas.latency import profile as profile_file
-from litepose_nas.space import Space
+from litepose_nas.space import Gene, Space, Value
+from litepose_nas.targets import op_set_file, reachable
 
 app = typer.Typer(help="Look at search spaces: list, show, sample, count.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A name from `space list`, or a YAML file of your own.")]
@@ -36,7 +38,7 @@ def list_(as_json: Json = False) -> None:
 
 
 @app.command()
-def show(name: Name, joints: Joints = 17, latency: Latency = None, as_json: Json = False) -> None:
+def show(name: Name, joints: Joints = 17, latency: Latency = None, ops: Ops = None, as_json: Json = False) -> None:
     """Show the choices of a space and the costs they span.
 
     Example: litepose-nas space show litepose
@@ -47,21 +49,39 @@ def show(name: Name, joints: Joints = 17, latency: Latency = None, as_json: Json
     clocks = [profile_file.clock(profile_file.read(latency), str(latency), space)] if latency else []
     price = costs.timed_by(clocks, joints)
     ends = {"smallest": price(space.smallest), "widest": price(space.widest)}  # resolution is a choice like any other
+    op_set = op_set_file.load(ops) if ops else None
+    left = reachable.reachable(space, op_set) if op_set else None
+    if left and op_set:
+        found = reachable.ends(left, op_set, lambda arch: price(arch).macs)
+        ends |= zip((f"least that {op_set.name} runs", f"most that {op_set.name} runs"), map(price, found), strict=True)
     if as_json:
         genes = {gene.path: list(gene.choices) for gene in space.genes}
         span = {label: cost._asdict() for label, cost in ends.items()}
-        console.as_json({"name": space.name, "about": space.about, "size": space.size, "genes": genes, "cost": span})
+        shown = {"name": space.name, "about": space.about, "size": space.size, "genes": genes, "cost": span}
+        if left:
+            choices = {gene.path: list(left.choices(gene.path)) for gene in space.genes}
+            shown["left"] = {"ops": ops, "size": left.space.size, "genes": choices}
+        console.as_json(shown)
         return
     console.out(f"{space.name}: {space.about}" if space.about else space.name)
     console.out(f"{_size(space.size)} networks, {len(space.genes)} genes\n")
-    console.table(("gene", "choices"), _rows(space))
+    console.table(("gene", "choices"), _rows(space.genes, lambda gene: gene.choices))
     console.out()
-    rows = [(label, console.short(c.macs, "MAC"), console.short(c.params, "params")) for label, c in ends.items()]
+    if left and op_set:
+        cut = {path for path, _ in left.cut}
+        rows = _rows([gene for gene in space.genes if gene.path in cut], lambda gene: left.choices(gene.path))
+        console.out(f"op set {op_set.words}")
+        console.out(f"at most {_size(left.space.size)} networks are left" if cut else "every choice can be kept")
+        console.listed((("gene", "choices that are left"), rows))
+        console.out()
+    costed = [(label, console.short(c.macs, "MAC"), console.short(c.params, "params")) for label, c in ends.items()]
     if not latency:
-        console.table(("", "MACs", "parameters"), rows)
+        console.table(("", "MACs", "parameters"), costed)
         return
     times = [f"{c.latency_ms:.4g} ms, below {c.latency_ms_bound:.4g} ms" for c in ends.values()]
-    console.table(("", "MACs", "parameters", "latency"), [(*row, time) for row, time in zip(rows, times, strict=True)])
+    console.table(
+        ("", "MACs", "parameters", "latency"), [(*row, time) for row, time in zip(costed, times, strict=True)]
+    )
     fit = clocks[0].known.fit
     console.out(f"{clocks[0].profile.words}; mean error {fit.errors.mape:.1%}, {fit.covered:.0%} are below the bound")
 
@@ -105,14 +125,17 @@ def count(name: Name, as_json: Json = False) -> None:
     console.as_json({"name": space.name, "size": space.size}) if as_json else console.out(f"{space.size}")
 
 
-def _rows(space: Space) -> list[tuple[str, str]]:
+def _rows(genes: Sequence[Gene], choices: Callable[[Gene], Sequence[Value]]) -> list[tuple[str, str]]:
     """A line for each gene, one for all blocks that offer the same."""
-    rows: dict[str, str] = {}
-    for gene in space.genes:
+    alike: dict[str, dict[str, str]] = {}
+    for gene in genes:
         path, _, rest = gene.path.partition(".blocks.")
-        key = rest.partition(".")[2]
-        rows[f"{path}.blocks.*.{key}" if rest else path] = ", ".join(map(str, gene.choices))
-    return list(rows.items())
+        key = f"{path}.blocks.*.{rest.partition('.')[2]}" if rest else path
+        alike.setdefault(key, {})[gene.path] = ", ".join(map(str, choices(gene))) or "none: it counts no more"
+    rows: list[tuple[str, str]] = []
+    for key, lines in alike.items():
+        rows += [(key, next(iter(lines.values())))] if len(set(lines.values())) == 1 else lines.items()
+    return rows
 
 
 def _size(size: int) -> str:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from litepose_nas.blocks.block import Block, ceil_div
-from litepose_nas.blocks.ops import Op
+from litepose_nas.blocks.ops import Op, runs
 from litepose_nas.errors import UserError
 from litepose_nas.space import Arch
 
@@ -107,11 +107,6 @@ def _one(number: Number) -> Number:
     return number + (number == 0)
 
 
-def _runs(op: Op) -> Number:
-    """Whether an operation runs at all: in columns some are switched off in some networks."""
-    return (op.macs > 0) * (op.kind != "") + (op.kind in ("", "move")) * (op.made > 0)
-
-
 def _of(kind: str, amount: Callable[[Op], Number]) -> Callable[[Op], Number]:
     return lambda op: _is(op, kind) * amount(op) * (op.macs > 0)
 
@@ -121,7 +116,7 @@ def _moved(op: Op) -> Number:
 
 
 def _bytes(op: Op) -> Number:
-    return 4 * ((op.read + op.made) * _runs(op) + op.params)
+    return 4 * ((op.read + op.made) * runs(op) + op.params)
 
 
 def _in_lanes(amount: Callable[[Op], Number], most: int) -> Callable[[Op], Number]:

@@ -107,7 +107,7 @@ def family_page(found: Summary, drawn: dict[str, str]) -> str:
     limits = ", ".join(limit.text for limit in found.budget.limits) or "none"
     body = [
         f"<h1>{title}</h1>",
-        f"<p>{len(found.found)} networks evaluated, ranked by {_word(found.by)}; budget {escape(limits)}. "
+        f"<p>{len(found.found)} networks evaluated, ranked by {_word(found.by)}; budget {escape(limits)}{_ops(found)}. "
         f"{_source(found)}</p>",
         drawn["front.svg"],
         "<h2>Was it worth searching?</h2>",
@@ -139,7 +139,7 @@ def families_page(found: Summary, drawn: dict[str, str], told: dict[str, Any]) -
         fronts.append([escape(line["family"]), *macs, params, *took, f"{one.score:.4f}"])
     body = [
         f"<h1>{title}</h1>",
-        f"<p>{len(found.found)} networks, budget {escape(limits)} a picture; {escape(words.rule(found))}. "
+        f"<p>{len(found.found)} networks, budget {escape(limits)} a picture{_ops(found)}; {escape(words.rule(found))}. "
         f"{_source(found)}</p>",
         bullets(words.verdict(found)),
         table(words.head(found), [[escape(cell) for cell in row] for row in words.table(found)]),
@@ -153,6 +153,10 @@ def families_page(found: Summary, drawn: dict[str, str], told: dict[str, Any]) -
         f"<p>What matters in each family: {', '.join(links)}</p>",
     ]
     return document(title, body)
+
+
+def _ops(found: Summary) -> str:
+    return f"; op set {escape(found.record.ops)}" if found.record.ops else ""
 
 
 def _source(found: Summary) -> str:

@@ -56,6 +56,7 @@ class SearchRecord(NamedTuple):
     times: Mapping[str, str] = {}  # what a time limits, where one is known; see `Limit.of`
     devices: Mapping[str, str] = {}  # what each latency profile was measured on, in words
     measured: Sequence[MeasuredBatch] = ()
+    ops: str = ""  # the op set that all networks keep, in words
 
     @property
     def folder(self) -> Path:
@@ -130,8 +131,8 @@ def load_search(what: str | Path) -> SearchRecord:
     cut = max(path.stat().st_size - read.whole, 0)
     priced = next(iter(families.values())).found[0].cost
     times = times or (TIMES if hasattr(priced, TIMES[""]) else {})
-    devices = notes.get("latency", {})
-    return SearchRecord(path, families, several, budget, workload, judged, ahead, cut, times, devices, measured)
+    devices, ops = notes.get("latency", {}), str(notes.get("ops", ""))
+    return SearchRecord(path, families, several, budget, workload, judged, ahead, cut, times, devices, measured, ops)
 
 
 def _family(header: Record, entry: Record, notes: Record, budget: Budget, workload: Workload) -> FamilyRecord:

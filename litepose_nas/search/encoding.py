@@ -29,7 +29,9 @@ class Genome:
             (gene.at, at_path[twin])
             for choices in own
             for gene in space.genes
-            if gene.path.startswith(choices) and (twin := own[0] + gene.path.removeprefix(choices)) in at_path
+            if gene.path.startswith(choices)
+            and (twin := own[0] + gene.path.removeprefix(choices)) in at_path
+            and gene.choices == space.genes[at_path[twin]].choices  # an op set may have cut one of them alone
         ]
         gated: dict[tuple[tuple[int, int], ...], list[int]] = defaultdict(list)
         for gene in space.genes:

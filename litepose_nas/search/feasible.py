@@ -15,16 +15,19 @@ TINY = 4096  # spaces up to this size are listed whole
 
 
 class Feasible:
-    """The part of a problem's space within its budget."""
+    """The part of a problem's space within its budget, and that the target can run."""
 
     def __init__(self, problem: Problem):
         """Find an architecture within the budget, or raise a UserError with the range of the space."""
         problem.check()
         self.space, self.budget, self._cost = problem.space, problem.budget, problem.cost
-        self.anchor = problem.feasible or self.budget.check_reachable(self.space, price=self._cost)
+        self._runs = problem.runs
+        self.anchor = problem.feasible or self.budget.check_reachable(
+            self.space, price=self._cost, broken=problem.broken
+        )
 
     def ok(self, arch: Arch) -> bool:
-        return self.budget.ok(self._cost(arch))
+        return self.budget.ok(self._cost(arch)) and self._runs(arch)
 
     def draw(self, rng: random.Random) -> Arch:
         """Return a random architecture within the budget: a uniform one if a few draws find it, else a repaired one."""

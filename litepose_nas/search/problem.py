@@ -58,6 +58,7 @@ class Problem(NamedTuple):
     many: Columns | None = None  # prices many at once, for models that ask thousands of times
     objectives: tuple[str, ...] = ()  # what to keep low beside a high score, fields of Cost; none named: the MACs
     feasible: Arch | None = None  # one within the budget, where one is known
+    broken: Callable[[Arch], int] | None = None  # how many rules of an op set it breaks; `many` says it too
 
     @property
     def low(self) -> tuple[str, ...]:
@@ -66,6 +67,10 @@ class Problem(NamedTuple):
 
     def objectives_of(self, cost: Cost) -> tuple[float, ...]:
         return tuple([getattr(cost, field) for field in self.low])
+
+    def runs(self, arch: Arch) -> bool:
+        """Whether the target can run an architecture."""
+        return not (self.broken and self.broken(arch))
 
     def check(self) -> None:
         """Raise a UserError where the budget or the objectives name what the costs do not say."""
@@ -79,7 +84,7 @@ class Problem(NamedTuple):
                 raise UserError(f"{field}: not a cost of a network; {nearest(field, known)}")
 
     def remembering(self) -> Problem:
-        return self._replace(cost=functools.cache(self.cost))
+        return self._replace(cost=functools.cache(self.cost), broken=self.broken and functools.cache(self.broken))
 
 
 class Evaluated(NamedTuple):

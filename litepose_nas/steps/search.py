@@ -29,11 +29,12 @@ from litepose_nas.search.comparison import FamilyResults, compare
 from litepose_nas.search.journal import JournalView, header, upgraded
 from litepose_nas.search.loop import search_on
 from litepose_nas.search.methods import searcher_of
-from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.part import PartSearcher
+from litepose_nas.search.problem import Evaluated, Searcher
 from litepose_nas.steps.common import Say
 from litepose_nas.steps.measured_again import Show
 from litepose_nas.steps.measured_finalists import measure_finalists
-from litepose_nas.steps.search_plan import EVALS, PROFILES, Search, work_of
+from litepose_nas.steps.search_plan import EVALS, OPS, PROFILES, Search, work_of
 
 VERB = "search"
 CHOSEN = "subnet.json"  # in the folder of the run
@@ -60,6 +61,10 @@ def search(
         copy = run.folder / PROFILES / Path(profile.where).name
         if not copy.exists():
             profile_file.write(copy, profile.profile)
+    if ready.options.ops:
+        copy = run.folder / OPS / Path(ready.options.ops).name
+        if not copy.exists():
+            files.write(copy, Path(ready.options.ops).read_bytes())
     journal = Journal(run.journal, _header(ready), _notes(ready), upgraded)
     scorers = {name: one.candidates for name, one in families.items()}
     on_gpu = next(iter(scorers.values())).scorer.device.type == "cuda"
@@ -87,8 +92,11 @@ def _family_search(
     journal: Journal,
     on_result: Callable[[str, Evaluated, int], None] | None,
 ) -> FamilySearch:
-    problem, asked = ready.families[name].problem.remembering(), ready.options
-    searcher = searcher_of(asked.method, problem, asked.seed, int(asked.evals or EVALS) // len(ready.families))
+    problem, part, asked = ready.families[name].problem.remembering(), ready.families[name].part, ready.options
+    evals = int(asked.evals or EVALS) // len(ready.families)
+    searcher: Searcher = searcher_of(asked.method, part or problem, asked.seed, evals)
+    if part:
+        searcher = PartSearcher(searcher, part.space, problem.space)
 
     def report(one: Evaluated, _: int) -> None:
         if on_result:
@@ -160,6 +168,7 @@ def _header(ready: Search) -> dict[str, Any]:
         "objectives": next(iter(ready.families.values())).problem.low,
         "rank": asked.rank,
         **({"latency": {name: one.profile.sha256 for name, one in ready.profiles.items()}} if ready.profiles else {}),
+        **({"ops": ready.ops.sha256} if ready.ops else {}),
     }
     return header(supernets, asked.seed, **more)
 
@@ -179,4 +188,5 @@ def _notes(ready: Search) -> dict[str, Any]:
             name: {"joints": one.candidates.supernet.joints, "info": one.info} for name, one in ready.families.items()
         },
         **({"latency": {name: one.profile.words for name, one in ready.profiles.items()}} if ready.profiles else {}),
+        **({"ops": ready.ops.words} if ready.ops else {}),
     }

@@ -12,7 +12,7 @@ import torch
 
 from litepose_nas import costs, devices, files, weights
 from litepose_nas.budget import Budget, Limit, is_time, latency_fields, time_limits
-from litepose_nas.costs import Cost
+from litepose_nas.costs import Cost, TimesNetworks
 from litepose_nas.data.dataset import subjects
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError, nearest
@@ -32,13 +32,16 @@ from litepose_nas.space import Arch, Space
 from litepose_nas.steps.common import MOST_IN_SLICE, Say, boxes_for, check_joints, describe, read_data, task_of
 from litepose_nas.steps.train_supernet import VERB as TRAIN
 from litepose_nas.steps.train_supernet import WEIGHTS
+from litepose_nas.targets import op_set_file
+from litepose_nas.targets.op_set import OpCounter, OpSet
+from litepose_nas.targets.reachable import Reachable, in_words, reachable
 from litepose_nas.train.recipe import from_mapping
 
 QUICK_MINUTES = 4.0
 EVALS = 200
 QUICK_EVALS = (14, 200)
 QUICK_PROTOCOL, QUICK_SLICE = Protocol(calibration=16, batch=8), 32
-PROFILES = "latency"  # the folder of a run with the profiles that it goes by
+PROFILES, OPS = "latency", "ops"  # folders of a run: the profiles and the op set that it goes by
 
 OpenData = Callable[[str], Source]
 
@@ -74,6 +77,7 @@ class SearchOptions(NamedTuple):
     detector_ms: float | None = None
     measure: bool | None = None  # the finalists, where a profile's device and runtime are at hand; None: yes
     measure_minutes: float | None = None
+    ops: str | None = None  # an op set: a name or a file
 
     def check(self) -> None:
         """Raise a UserError where a name is unknown or no budget is given."""
@@ -153,6 +157,7 @@ class SearchContext(NamedTuple):
     candidates: SupernetScorer
     problem: Problem  # with the budget of one run of a network
     info: dict[str, Any]  # goes into a subnet.json
+    part: Problem | None = None  # the same in what an op set leaves of the space
 
 
 class Search(NamedTuple):
@@ -166,6 +171,7 @@ class Search(NamedTuple):
     people: str  # where their number comes from, in words
     quick: bool
     profiles: Mapping[str, NamedProfile] = {}  # by the names that a budget has for them
+    ops: OpSet | None = None
 
     @property
     def several(self) -> bool:
@@ -192,6 +198,7 @@ class Search(NamedTuple):
             "people_are": self.people, "boxes": list(self.worker.boxes) if self.worker.boxes else None,
             **({"latency": latency} if latency else {}),
             **({"measure": asked.measure, "measure_minutes": asked.measure_minutes} if latency else {}),
+            **({"ops": asked.ops} if asked.ops else {}),
         }  # fmt: skip
 
 
@@ -237,7 +244,10 @@ def load(run: Run, device: str, open_data: OpenData = open_source, say: Say = pr
     copies = [(run.folder / PROFILES / Path(path).name, path) for path in kept.get("latency", ())]
     latency = [str(copy if copy.exists() else path) for copy, path in copies]
     asked = {key: kept[key] for key in fields if key in kept}
-    options = SearchOptions(supernets, **asked, device=device, latency=latency)
+    ops = kept.get("ops")
+    copy = run.folder / OPS / Path(ops or "").name
+    ops = str(copy) if ops and copy.is_file() else ops
+    options = SearchOptions(supernets, **asked, device=device, latency=latency, ops=ops)
     boxes = DetectionsFile(*kept["boxes"]) if kept.get("boxes") else None
     people = kept.get("people_are", "it makes no difference")
     return _open(options, workload_of(kept), people, boxes, kept.get("quick", False), open_data, say)
@@ -258,7 +268,9 @@ def _open(
     trained = [find_supernet(name) for name in options.supernets]
     names = names_of([_space(run) for run in trained])
     timing = [clocks(profiles, _space(run), budget) for run in trained]
-    feasible = check_reachable(trained, budget, workload, timing)
+    op_set = op_set_file.load(options.ops) if options.ops else None
+    left = [_left(run, op_set, len(trained) > 1, say) if op_set else None for run in trained]
+    feasible = check_reachable(trained, budget, workload, timing, left, op_set)
     for run in trained:
         rows, planned = metrics.read(run.folder / "metrics.jsonl"), int(run.settings["steps"])
         if (done := rows[-1]["step"] if rows else 0) < planned:
@@ -273,19 +285,36 @@ def _open(
         boxes,
     )
     families = {}
-    for name, run, arch, timed in zip(names, trained, feasible, timing, strict=True):
+    for name, run, arch, timed, part in zip(names, trained, feasible, timing, left, strict=True):
         one = context_of(worker, run, source, timed)
         problem = one.problem._replace(
             budget=workload.budget(budget, one.problem.space.task),
             objectives=tuple(options.objectives) or _objectives(budget),
             scores=RANKS[options.rank],
-            feasible=arch,
+            feasible=part.of_whole(arch) if part else arch,
         )
         families[name] = one._replace(problem=problem)
+        if part and op_set:
+            counted: list[TimesNetworks] = [*timed, OpCounter(op_set, one.candidates.supernet.joints)]
+            many = costs.columns(part.space, one.candidates.supernet.joints, counted)
+            searched = problem._replace(space=part.space, many=many, feasible=arch, broken=op_set.broken)
+            families[name] = families[name]._replace(part=searched)
     heldout = [one.candidates.scorer.split.heldout.dataset.records for one in families.values()]
     if len({tuple(record.image_id for record in records) for records in heldout}) > 1:
         raise UserError(f"{source.name}: other pictures are held out for one supernet than for another")
-    return Search(options._replace(data=source.name), families, worker, budget, workload, people, quick, profiles)
+    ops = str(op_set_file.find(options.ops).resolve()) if options.ops else None
+    options = options._replace(data=source.name, ops=ops)
+    return Search(options, families, worker, budget, workload, people, quick, profiles, op_set)
+
+
+def _left(trained: Run, op_set: OpSet, several: bool, say: Say) -> Reachable:
+    """What an op set leaves of the space of a supernet; refuse one of which nothing is left."""
+    try:
+        found = reachable(_space(trained), op_set)
+    except UserError as error:
+        raise UserError(f"{error}{f'; or leave {trained.folder} out' if several else ''}") from error
+    say(in_words(found, op_set, trained.settings["joints"]))
+    return found
 
 
 def _objectives(budget: Budget) -> tuple[str, ...]:
@@ -334,26 +363,37 @@ def check_alike(trained: Sequence[Run], data: str | None = None) -> None:
 
 
 def check_reachable(
-    trained: Sequence[Run], budget: Budget, workload: Workload, timing: Sequence[Sequence[LatencyClock]] = ()
+    trained: Sequence[Run],
+    budget: Budget,
+    workload: Workload,
+    timing: Sequence[Sequence[LatencyClock]] = (),
+    parts: Sequence[Reachable | None] = (),
+    op_set: OpSet | None = None,
 ) -> list[Arch]:
-    """A network of each supernet within the budget of an image; refuse one that a supernet cannot keep."""
+    """A network of each supernet within the budget of an image; refuse one that a supernet cannot keep.
+
+    Where an op set leaves parts of their spaces, it is one of the part.
+    """
     found = []
-    for run, timed in zip(trained, timing or [()] * len(trained), strict=True):
-        space, joints = _space(run), run.settings["joints"]
+    none = [None] * len(trained)
+    for run, timed, part in zip(trained, timing or [()] * len(trained), parts or none, strict=True):
+        space, joints = part.space if part else _space(run), run.settings["joints"]
         if len(trained) > 1 and space.task.clips:
             raise UserError(
                 f"{run.folder}: its networks see clips, and what they take is that of a clip; search it alone"
             )
         own = workload.budget(budget, space.task)
         try:
-            found.append(own.check_reachable(space, joints, costs.timed_by(timed, joints)))
+            price = costs.timed_by(timed, joints)
+            found.append(own.check_reachable(space, joints, price, op_set.broken if op_set else None))
         except UserError as error:
+            inside = f"; in what op set {op_set.name} leaves" if op_set else ""
             if len(trained) == 1:
-                raise
+                raise UserError(f"{error}{inside}") from error
             pairs = zip(own.limits, budget.limits, strict=True)
             share = "".join(f", which for each of {workload.number} people is {a}" for a, b in pairs if a != b)
             whole = ", ".join(limit.text for limit in budget.limits)
-            raise UserError(f"budget {whole} a picture{share}: {error}; or leave {run.folder} out") from error
+            raise UserError(f"budget {whole} a picture{share}: {error}{inside}; or leave {run.folder} out") from error
     return found
 
 

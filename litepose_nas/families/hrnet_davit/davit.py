@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
-from litepose_nas.blocks.graph import GELU, Feature, Graph
+from litepose_nas.blocks.graph import GELU, SOFTMAX, Feature, Graph
 from litepose_nas.blocks.ops import COPY, UNTIMED, Op, Step, conv, flow, linear, maybe, norm
 
 
@@ -85,9 +85,8 @@ class WindowBlock(NamedTuple):
             steps, x = [*steps, Step("padded", self.dim * padded, UNTIMED, (x,))], "padded"
         if cut:
             steps, x = [*steps, Step("windows", self.dim * padded, UNTIMED, (x,))], "windows"
-        products = Op(
-            macs=2 * count * each * each * inner, params=0, kind="attention"
-        )  # with queries, then with values; fused
+        # With queries, then with values; fused.
+        products = Op(macs=2 * count * each * each * inner, params=0, kind="attention", activation=SOFTMAX)
         steps += [
             Step("qkv", 3 * inner * padded, linear(padded, self.dim, 3 * inner), (x,)),
             Step("found", inner * padded, products, ("qkv",)),
@@ -135,7 +134,7 @@ class ChannelBlock(NamedTuple):
             Step("normed", self.dim * tokens, norm(self.dim), ("placed",)),
             Step("qkv", 3 * inner * tokens, linear(tokens, self.dim, 3 * inner), ("normed",)),
             Step("scores", scores, product, ("qkv",)),
-            Step("shares", scores, COPY, ("scores",)),
+            Step("shares", scores, COPY._replace(activation=SOFTMAX), ("scores",)),
             Step("found", inner * tokens, product, ("shares", "qkv")),
             Step("mixed", self.dim * tokens, linear(tokens, inner, self.dim), ("found",)),
         ]
@@ -162,6 +161,7 @@ def _around(block: WindowBlock | ChannelBlock, steps: list[Step], found: str, h:
     """The whole flow: a depthwise convolution before the attention, one behind it, the feed-forward net."""
     dim, tokens = block.dim, h * w
     place = conv(h, w, dim, dim, 3, groups=dim, norm=False, act=False, bias=True)
+    hidden = linear(tokens, dim, block.hidden, activation=GELU)
     return flow(
         [
             Step("placed", dim * tokens, place, (0,)),
@@ -171,7 +171,7 @@ def _around(block: WindowBlock | ChannelBlock, steps: list[Step], found: str, h:
             Step("placed again", dim * tokens, place, (found,)),
             Step("over a third time", 0, COPY, (found, "placed again")),
             Step("normed again", dim * tokens, norm(dim), ("placed again",)),
-            Step("hidden", block.hidden * tokens, linear(tokens, dim, block.hidden, smooth=True), ("normed again",)),
+            Step("hidden", block.hidden * tokens, hidden, ("normed again",)),
             Step("result", dim * tokens, linear(tokens, block.hidden, dim), ("hidden",)),
             Step("over at last", 0, COPY, ("placed again", "result")),
         ]

@@ -125,7 +125,7 @@ class Fuse(NamedTuple):
                 total = term
                 continue
             cropped = bool(path) and maybe(path[-1].elements != size)  # the sum does not fit over it
-            steps.append(Step(f"{i}.sum", size if cropped else 0, UNTIMED, (total, term)))
+            steps.append(Step(f"{i}.sum", size if cropped else 0, UNTIMED._replace(activation=RELU), (total, term)))
             total = f"{i}.sum" if cropped else term if path else total
         return flow(steps)
 
@@ -217,7 +217,7 @@ class GateMerge(NamedTuple):
                 Step("mine", size, mine, (0,)),
                 Step("theirs", size, theirs, (1,)),
                 Step("over", 0, COPY, ("mine", "theirs")),
-                Step("gate", size, COPY, ("theirs",)),
+                Step("gate", size, COPY._replace(activation=SIGMOID), ("theirs",)),
                 Step("projected", size, project, (1,)),
                 Step("weighed", 0, COPY, ("gate", "projected")),
                 Step("over again", 0, COPY, (0, "projected")),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from litepose_nas.blocks.block import Module, Shape, ceil_div
 from litepose_nas.blocks.graph import RELU, Feature, Graph
-from litepose_nas.blocks.ops import COPY, Op, Step, attention, conv, flow, norm, weights
+from litepose_nas.blocks.ops import COPY, Op, Step, attention, conv, flow, linear, norm, weights
 
 MOST_HEADS = 4
 
@@ -62,7 +62,8 @@ class WindowCascade(NamedTuple):
                 Step(v, self.chunk * tokens, conv(tokens, 1, self.chunk, self.chunk, 1, act=False), (source,)),
                 Step(y, self.chunk * tokens, products._replace(macs=count * products.macs), (q, k, v)),
             ]
-        joined, table = self.heads * self.chunk, weights(self.heads * self.window * self.window)
+        joined = self.heads * self.chunk
+        table = weights(self.heads * self.window * self.window)._replace(activation=RELU)  # that of what is joined
         steps += [
             Step("joined", joined * tokens, table, tuple(f"{j}.y" for j in range(self.heads))),
             Step("projected", self.dim * tokens, conv(tokens, 1, joined, self.dim, 1, act=False), ("joined",)),
@@ -141,7 +142,9 @@ class PooledCascade(NamedTuple):
             steps += _normed(f"{j}.v", f"{j}.r", keys, self.chunk, self.chunk, kernel)
             products = attention(tokens, keys, self.key, self.chunk)
             steps.append(Step(f"{j}.found", self.chunk * tokens, products, (f"{j}.q", f"{j}.k", f"{j}.v")))
-            steps += _normed(f"{j}.y", f"{j}.found", tokens, self.chunk, self.chunk)
+            out, size = linear(tokens, self.chunk, self.chunk, bias=False), self.chunk * tokens
+            steps.append(Step(f"{j}.y.0", size, out, (f"{j}.found",)))
+            steps.append(Step(f"{j}.y", size, norm(self.chunk), (f"{j}.y.0",)))
         joined = self.heads * self.chunk
         parts: tuple[str, ...] = tuple(f"{j}.y" for j in range(self.heads))
         if self.heads > 1:

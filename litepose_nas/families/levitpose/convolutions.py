@@ -26,7 +26,8 @@ class ConvEmbedding(NamedTuple):
         ops, cin = [], 3
         for i, width in enumerate(self.widths):
             held = cin * h * w if i else 0
-            ops.append(conv(h, w, cin, width, 3, 2, act=width != self.cout, held=held, inputs=() if i else (0,)))
+            act = i < self.number - 1
+            ops.append(conv(h, w, cin, width, 3, 2, act=act, held=held, inputs=() if i else (0,)))
             cin, h, w = width, ceil_div(h, 2), ceil_div(w, 2)
         return ops
 
@@ -204,7 +205,7 @@ class MergeDownsample(NamedTuple):
                 Step("mean", self.mid, COPY, ("dw",)),
                 Step("squeezed", self.squeezed, squeeze, ("mean",)),
                 Step("gate", self.mid, excite, ("squeezed",)),
-                Step("sigmoid", self.mid, COPY, ("gate",)),
+                Step("sigmoid", self.mid, COPY._replace(activation=SIGMOID), ("gate",)),
                 Step("gated", self.mid * h2 * w2, COPY, ("dw", "sigmoid")),
                 Step("down", self.cout * h2 * w2, conv(h2, w2, self.mid, self.cout, 1, act=False), ("gated",)),
             ]

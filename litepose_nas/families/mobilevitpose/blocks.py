@@ -21,8 +21,7 @@ class ConvUnit(NamedTuple):
     def ops(self, h: int, w: int) -> list[Op]:
         bare = self.bare
         op = conv(h, w, self.cin, self.cout, self.kernel, self.stride, norm=not bare, act=False, bias=bare, inputs=(0,))
-        op = op._replace(smooth=op.made * (not bare))
-        return [op]
+        return [op._replace(activation="" if bare else SILU)]
 
     def out(self, h: int, w: int) -> Shape:
         return self.cout, ceil_div(h, self.stride), ceil_div(w, self.stride)
@@ -59,21 +58,11 @@ class InvertedResidual(NamedTuple):
         h2, w2 = ceil_div(h, self.stride), ceil_div(w, self.stride)
         mid, mid2, kept = h * w * self.mid, h2 * w2 * self.mid, (0,) if maybe(self.residual) else ()
         added = h2 * w2 * self.cout * self.residual
+        expand = conv(h, w, self.cin, self.mid, 1, act=False, activation="" if self.quiet else SILU, inputs=(0,))
+        depthwise = conv(h, w, self.mid, self.mid, self.kernel, self.stride, self.mid, act=False, held=mid, inputs=kept)
         return [
-            conv(h, w, self.cin, self.mid, 1, act=False, smooth=not self.quiet, inputs=(0,)),
-            conv(
-                h,
-                w,
-                self.mid,
-                self.mid,
-                self.kernel,
-                self.stride,
-                self.mid,
-                act=False,
-                smooth=True,
-                held=mid,
-                inputs=kept,
-            ),
+            expand,
+            depthwise._replace(activation=SILU),
             conv(h2, w2, self.mid, self.cout, 1, act=False, held=mid2, inputs=kept),
             move(2 * added, added),
         ]
@@ -106,10 +95,10 @@ class Unfold(NamedTuple):
 
     def ops(self, h: int, w: int) -> list[Op]:
         dim, rows, columns = self.out(h, w)
-        wide = conv(h, w, self.cin, dim, 1, norm=self.normed, act=False, smooth=self.normed)
+        wide = conv(h, w, self.cin, dim, 1, norm=self.normed, act=False)
         steps = [
-            Step("local", self.cin * h * w, conv(h, w, self.cin, self.cin, 3, act=False, smooth=True), (0,)),
-            Step("wide", dim * h * w, wide, ("local",)),
+            Step("local", self.cin * h * w, conv(h, w, self.cin, self.cin, 3, act=False, activation=SILU), (0,)),
+            Step("wide", dim * h * w, wide._replace(activation=SILU if self.normed else ""), ("local",)),
         ]
         if maybe((rows != h) | (columns != w)):
             steps.append(Step("resized", dim * rows * columns, UNTIMED, ("wide",)))
@@ -154,6 +143,7 @@ class TransformerLayer(NamedTuple):
             made=sequences * one.made,
             scores=sequences * self.heads * each * each,
         )
+        hidden = linear(tokens, dim, self.hidden, activation=SILU)
         steps = [
             Step("normed", dim * tokens, norm(dim), (0,)),
             Step("qkv", 3 * inner * tokens, linear(tokens, dim, 3 * inner, bias=self.biased), ("normed",)),
@@ -167,7 +157,7 @@ class TransformerLayer(NamedTuple):
                 Step("mixed", dim * tokens, linear(tokens, inner, dim, bias=self.biased), (steps[-1].makes,)),
                 Step("over", 0, COPY, (0, "mixed")),
                 Step("normed again", dim * tokens, norm(dim), ("mixed",)),
-                Step("hidden", self.hidden * tokens, linear(tokens, dim, self.hidden, smooth=True), ("normed again",)),
+                Step("hidden", self.hidden * tokens, hidden, ("normed again",)),
                 Step("result", dim * tokens, linear(tokens, self.hidden, dim), ("hidden",)),
                 Step("over again", 0, COPY, ("mixed", "result")),
             ]
@@ -204,7 +194,7 @@ class Fold(NamedTuple):
         steps.append(Step("picture", dim * rows * columns, COPY, (0 if bare else "normed",)))
         if maybe((rows != h) | (columns != w)):
             steps.append(Step("resized", dim * h * w, UNTIMED, ("picture",)))
-        op = conv(h, w, dim, self.cout, 1, norm=not bare, act=False, smooth=not bare, bias=bare)
+        op = conv(h, w, dim, self.cout, 1, norm=not bare, act=False, activation="" if bare else SILU, bias=bare)
         return flow([*steps, Step("result", self.cout * h * w, op, (steps[-1].makes,))])
 
     def out(self, h: int, w: int) -> Shape:
@@ -240,8 +230,8 @@ class MergeConv(NamedTuple):
         """One convolution for each feature; what stands behind belongs to their sum."""
         width, kernel, bare = self
         last = conv(h, w, width, width, kernel, norm=not bare, act=False, bias=bare, held=h * w * width, inputs=(1,))
-        last = last._replace(smooth=last.made * (not bare))
-        return [conv(h, w, width, width, kernel, norm=False, act=False, inputs=(0, 1)), last]
+        first = conv(h, w, width, width, kernel, norm=False, act=False, inputs=(0, 1))
+        return [first, last._replace(activation="" if bare else SILU)]
 
     def out(self, h: int, w: int) -> Shape:
         return self.width, h, w
