@@ -90,13 +90,14 @@ def in_words(found: Summary) -> list[str]:
     for batch in found.record.measured:
         drift = batch.drift
         what = f"{len(batch.networks)} networks" if not batch.number else f"the {len(batch.networks)} next best"
-        line = f"measured again on {batch.profile}: {what}, noise {drift.noise:.1%}"
+        line = (
+            f"measured again on {batch.profile}: {what}; the profile's own take {drift.ratio:.3f} times as long as "
+            f"then, noise {drift.noise:.1%}"
+        )
         if drift.doubt:
             line += f"; not used, for {drift.doubt}"
         elif drift.moved:
-            line += (
-                f"; the device takes {drift.ratio:.3f} times as long as for its profile, so times are divided by that"
-            )
+            line += "; that is more than noise, so times are divided by it"
         lines.append(line)
     for name in found.record.families:
         lines += _dropped(found, name)
