@@ -8,20 +8,23 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from litepose_nas.errors import UserError
 from litepose_nas.exporters import conversion
 from litepose_nas.exporters.conversion import Converter
 from litepose_nas.exporters.kept_files import KeptFiles, cache_folder
-from litepose_nas.exporters.measured import MEASURED_FORMATS, MeasuredFormat
+from litepose_nas.exporters.measured import MEASURED_FORMATS, MeasuredFormat, reading
 from litepose_nas.latency import elsewhere, samples
 from litepose_nas.latency.standalone.errors import LostError
 from litepose_nas.latency.standalone.line_process import LineProcess
+from litepose_nas.network import build
 from litepose_nas.runtimes.table import RUNTIMES
 from litepose_nas.space import Space
-from tests.helpers import simulated_converter
-from tests.helpers.commands import environment, run
+from tests.helpers import run_runtime, simulated_converter
+from tests.helpers.commands import ROOT, environment, run
 from tests.helpers.simulated_here import SimulatedRuntime
 
 RUNTIME = SimulatedRuntime("simulated", "", "simulated", "json", "simulated")
@@ -214,3 +217,26 @@ def test_measured_again_or_resumed_nothing_is_converted_again(tmp_path, device, 
     assert len(converted()) == 13  # other files
     assert (samples.read("cut.json").rewrites, again.rewrites) == (("cut_kernels",), ())
     assert {s.arch: s.ms for s in first.samples}.items() <= {s.arch: s.ms for s in again.samples}.items()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rewrites", [(), ("cut_kernels",)])
+@pytest.mark.parametrize("name", ["litert", "executorch"])
+def test_environments_of_their_own_convert_to_what_torch_computes(name, rewrites, tmp_path):
+    """The random weights are those of torch's seed, which is the same version there."""
+    python = ROOT / ".runtimes" / name / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"scripts/runtimes {name} makes its environment")
+    known, arch = reading(RUNTIMES[name], rewrites), Space.load("litepose-tiny").widest
+    path, picture = tmp_path / f"net{MEASURED_FORMATS[known.reads].suffix}", torch.randn(1, 3, *arch.input)
+    with closing(Converter(known, str(python), KeptFiles(tmp_path / "kept"))) as convert:
+        convert.write(arch, 17, path)
+    np.save(tmp_path / "picture.npy", picture.numpy())
+    words = [python, run_runtime.__file__, known.path, path, tmp_path / "picture.npy", tmp_path / "outputs.npz"]
+    subprocess.run(list(map(str, words)), check=True, capture_output=True)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        wanted = build(arch, 17).eval()(picture)
+    outputs = np.load(tmp_path / "outputs.npz")
+    for want, output in zip(wanted, outputs.values(), strict=True):
+        np.testing.assert_allclose(output, want, rtol=1e-4, atol=1e-4 * float(want.abs().max()))
