@@ -27,6 +27,7 @@ from litepose_nas.search.workload import ONE_PERSON
 from litepose_nas.steps import measured_finalists as step
 from litepose_nas.steps.measured_again import MeasuredAgain
 from litepose_nas.steps.search_plan import Search, SearchContext, SearchOptions
+from litepose_nas.steps.successive_halving import nearest_to_best
 from tests.helpers import simulated_here, tiny
 
 BOUND = "latency_ms_bound"
@@ -341,6 +342,12 @@ def test_a_search_drops_what_is_too_slow_and_says_so_everywhere(room, said):
     head = Path("slow/front.csv").read_text().splitlines()[0]
     assert "latency_ms,latency_ms_bound,latency_ms_measured,score" in head
     assert "1 of 2 finalists take longer than 1ms" in said("report slow")
+    # Who was too slow does not compete in `finetune --candidates` either.
+    assert first in [one.arch for one in nearest_to_best(Run.open("fast"), 8)]
+    best = [one.arch for one in nearest_to_best(Run.open("slow"), 8)]
+    assert best[0] == chosen()
+    assert len(best) == 7
+    assert first not in best
     assert "are for --latency" in said("search net --budget 1GMAC --no-measure", 2)
 
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 
 from litepose_nas import devices, files, weights
-from litepose_nas.budget import Budget
+from litepose_nas.budget import Budget, is_time, measured_field, time_limits
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.errors import UserError
 from litepose_nas.executors.base import Executor, Say, run_all
@@ -80,12 +80,17 @@ def nearest_to_best(searched: Run, count: int) -> list[Subnet]:
     They need not be on the front: noise may have kept them off it, and training may tell what noise did not.
     """
     chosen = subnet_file.read(searched.folder / search.CHOSEN)
-    whole = Budget.of(searched.settings["budget"], searched.settings["convention"])
-    budget = workload_of(searched.settings).budget(whole, chosen.arch.space.task)
+    profiles = [Path(path).stem for path in searched.settings.get("latency", ())]
+    whole = Budget.of(searched.settings["budget"], searched.settings["convention"], times=time_limits(profiles))
+    times = [limit for limit in whole.limits if is_time(limit.field)]
+    others = whole._replace(limits=tuple([limit for limit in whole.limits if limit not in times]))
+    budget = workload_of(searched.settings).budget(others, chosen.arch.space.task)
     with (searched.folder / "front.csv").open(encoding="utf-8", newline="") as file:
         # Searches of the past could score some networks on a part of the images only.
         rows = [row for row in csv.DictReader(file) if float(row.get("share") or 1) == 1]
     rows = [row for row in rows if row.get("family") == chosen.info.get("family")]  # others have supernets of their own
+    # A time that was measured decides in place of its prediction's upper bound.
+    rows = [row for row in rows if all(_ms(row, limit.field) <= limit.most for limit in times)]
     rows.sort(key=lambda row: (-float(row["score"]), int(row["macs"])))
     info = {key: value for key, value in chosen.info.items() if key not in ("score", "picture")}
     found = [chosen]
@@ -96,6 +101,10 @@ def nearest_to_best(searched: Run, count: int) -> list[Subnet]:
         if one.arch != chosen.arch and budget.ok(one.cost):
             found.append(one)
     return found
+
+
+def _ms(row: Mapping[str, str], bound: str) -> float:
+    return float(row.get(measured_field(bound)) or row[bound])
 
 
 def rungs(count: int, steps: int) -> list[tuple[int, int]]:
