@@ -164,6 +164,9 @@ def test_a_script_elsewhere_imports_the_project_and_nothing_beside_it(tmp_path):
 def test_the_least_lately_used_go_where_kept_files_become_too_large(tmp_path):
     kept, file, copy = KeptFiles(tmp_path / "kept", most_bytes=1000), tmp_path / "net.bin", tmp_path / "copy.bin"
     assert not kept.get("a", copy)
+    (kept.folder / "unreadable.bin").mkdir(parents=True)
+    assert not kept.get("unreadable", copy)
+    (kept.folder / "unreadable.bin").rmdir()
     for second, key in enumerate("abc"):
         file.write_bytes(key.encode() * 300)
         kept.put(key, file)

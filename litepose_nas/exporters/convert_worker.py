@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from litepose_nas import files
@@ -38,7 +37,7 @@ def _convert(form: MeasuredFormat, wanted: dict[str, Any]) -> dict[str, Any]:
     try:
         arch = space_of(wanted["space"], wanted["described"], "converter").arch(wanted["arch"])
         with files.replacing(wanted["path"]) as temporary:
-            form.write(arch, wanted["joints"], Path(temporary))
+            form.write(arch, wanted["joints"], temporary)
     except UserError as error:
         return {"refused": str(error)}
     except Exception as error:  # whatever a converter stumbles over

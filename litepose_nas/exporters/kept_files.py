@@ -26,10 +26,11 @@ class KeptFiles(NamedTuple):
         kept = self.folder / f"{key}{path.suffix}"
         try:
             os.utime(kept)  # used now: others go first
-            with files.replacing(path) as temporary:
-                shutil.copyfile(kept, temporary)
-        except FileNotFoundError:
+            source = kept.open("rb")
+        except OSError:
             return False
+        with source, files.replacing(path) as temporary, temporary.open("wb") as target:
+            shutil.copyfileobj(source, target)
         return True
 
     def put(self, key: str, path: Path) -> None:
