@@ -220,7 +220,7 @@ def test_what_is_left_is_what_a_look_at_every_network_finds(op_set):
         kept = {arch.values[gene.at] for arch in runs} - {None}
         assert set(found.choices(gene.path)) == kept, gene.path
     for part in everything(found.space):
-        assert found.of_part(found.of_whole(part)) == part
+        assert found.space.arch(found.of_whole(part).to_dict()) == part
     assert {found.of_whole(part) for part in everything(found.space)} >= set(runs)
     assert not op_set.broken(found.anchor)
     least, most = reachable.ends(found, op_set, lambda arch: costs.cost(arch).macs)

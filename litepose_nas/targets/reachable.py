@@ -44,9 +44,6 @@ class Reachable(NamedTuple):
     def of_whole(self, arch: Arch) -> Arch:
         return self.whole.arch(arch.to_dict())
 
-    def of_part(self, arch: Arch) -> Arch:
-        return self.space.arch(arch.to_dict())
-
 
 def reachable(whole: Space, op_set: OpSet) -> Reachable:
     """What is left, with one network that runs; a UserError where nothing is."""
