@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from litepose_nas.data.dataset import Dataset, Document, Record
 from litepose_nas.data.dataset_yaml import skeleton_named
 from litepose_nas.data.fields import is_id, load_json
 from litepose_nas.data.image_entry import check_image, ignored_regions, is_labelled, place_in_video
-from litepose_nas.data.person import LabelledPerson, read_person
+from litepose_nas.data.person_arrays import read_people
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.errors import UserError
 
@@ -59,11 +60,8 @@ def dataset_of(
                 raise UserError(f"{path}: annotation {number_of} stands twice; give each its own id")
             seen.add(number_of)
         per_image[image_id].append(annotation)
-    records = tuple(
-        _record(path, folder, entries[image_id], per_image[image_id], len(found.names))
-        for image_id in sorted(entries)
-        if unlabelled or is_labelled(entries[image_id])
-    )
+    shown = [entries[number] for number in sorted(entries) if unlabelled or is_labelled(entries[number])]
+    records = _records(path, folder, shown, [per_image.get(image["id"], []) for image in shown], len(found.names))
     if people and not any(len(record.joints) for record in records):
         raise UserError(f"{path} holds no person with labelled joints; give a file that does")
     return Dataset(path, folder, found, records, reread, str(category.get("name", "person")))
@@ -172,41 +170,46 @@ def _image_entries(
         check_image(path, image, shown)
         if image["id"] in entries:
             raise UserError(f"{path} lists image {image['id']} twice; keep one")
-        file = folder / image["file_name"]
-        there = not (shown or (pictures and unlabelled)) or file.name in names(file.parent)
-        if not there and shown:
-            raise UserError(
-                f"{path}: image {image['id']} has no file {file}{zipped.elsewhere(file)}; "
-                "check the picture folder, or remove the image from the list"
-            )
-        if there:  # many keep of a video what is labelled
-            entries[image["id"]] = image
+        if shown or (pictures and unlabelled):
+            file = folder / image["file_name"]
+            if file.name not in names(file.parent):
+                if not shown:  # many keep of a video what is labelled
+                    continue
+                raise UserError(
+                    f"{path}: image {image['id']} has no file {file}{zipped.elsewhere(file)}; "
+                    "check the picture folder, or remove the image from the list"
+                )
+        entries[image["id"]] = image
     return entries
 
 
-def _record(path: Path, folder: Path, image: dict[str, Any], annotations: list[dict[str, Any]], joints: int) -> Record:
-    people: list[LabelledPerson] = []
-    ignored = ignored_regions(path, image)
-    for annotation in annotations:
-        where = f"{path}: annotation {annotation.get('id')!r:.40}"
-        found = read_person(where, annotation, joints)
-        if isinstance(found, LabelledPerson):
-            people.append(found)
-        else:
-            ignored.append(found)
-    count = len(people)
-    return Record(
-        image["id"],
-        folder / image["file_name"],
-        image.get("width", 0),
-        image.get("height", 0),
-        np.array([person.points for person in people], np.float32).reshape(count, joints, 3),
-        np.array([person.box for person in people], np.float32).reshape(count, 4),
-        np.array([person.area for person in people], np.float32),
-        np.array([person.annotation_id for person in people], np.int64),
-        tuple(ignored),
-        np.array([person.head for person in people], np.float32) if any(p.head for p in people) else None,
-        np.array([person.track for person in people], np.int64) if any(p.track >= 0 for p in people) else None,
-        *place_in_video(image),
-        is_labelled(image),
-    )
+def _records(
+    path: Path, folder: Path, images: list[dict[str, Any]], annotations: list[list[dict[str, Any]]], joints: int
+) -> tuple[Record, ...]:
+    """The records of images with the annotations of each; their arrays are parts of those of the whole file."""
+    people = read_people(path, list(chain.from_iterable(annotations)), joints)
+    regions, heads, tracks = iter(people.regions), people.head_sizes.any(), (people.track_ids >= 0).any()
+    before = np.concatenate([[0], np.cumsum(people.is_person)]).tolist()  # people before each annotation
+    records, at = [], 0
+    for image, mine in zip(images, annotations, strict=True):
+        one = slice(before[at], before[at + len(mine)])
+        at += len(mine)
+        ignored = ignored_regions(path, image)
+        ignored += islice(regions, len(mine) - (one.stop - one.start))
+        record = Record(
+            image["id"],
+            folder / image["file_name"],
+            image.get("width", 0),
+            image.get("height", 0),
+            people.points[one],
+            people.boxes[one],
+            people.areas[one],
+            people.annotation_ids[one],
+            tuple(ignored),
+            people.head_sizes[one] if heads and people.head_sizes[one].any() else None,
+            people.track_ids[one] if tracks and (people.track_ids[one] >= 0).any() else None,
+            *place_in_video(image),
+            is_labelled(image),
+        )
+        records.append(record)
+    return tuple(records)

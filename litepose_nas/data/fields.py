@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard
 
@@ -18,7 +21,8 @@ MAX_COORDINATE = 1e7  # of a coordinate or a side in pixels; no picture comes ne
 
 def load_json(path: Path, what: str = "annotations") -> Any:
     try:
-        return json.loads(path.read_bytes())
+        with _collector_off():
+            return json.loads(_text(path.read_bytes()))
     except OSError as error:
         raise UserError(f"cannot read the {what} {path}: {error.strerror or error}; check the path") from error
     except json.JSONDecodeError as error:
@@ -30,6 +34,22 @@ def load_json(path: Path, what: str = "annotations") -> Any:
         raise UserError(f"{path} is not text: byte {error.start} is no UTF-8; give a JSON file") from error
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
         raise UserError(f"{path} holds no {what}: {str(error)[:100]}; give another") from error
+
+
+def _text(data: bytes) -> str:
+    return data.decode(json.detect_encoding(data), "surrogatepass")
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Let the collector of cycles rest: it would walk again and again through a growing tree that has none."""
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
 
 
 def path_inside(where: str, name: str) -> PurePosixPath:
