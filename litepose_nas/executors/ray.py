@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from litepose_nas import __version__
 from litepose_nas.errors import UserError
+from litepose_nas.executors import ray_cluster
 from litepose_nas.executors.base import CRASH, MISTAKE, READY, Make, Reply, Say, Work, reply_to
 from litepose_nas.executors.worker_pool import WorkerPool
-from litepose_nas.optional import need
 
-STORE = 100 * 2**20  # bytes for objects on this machine: jobs and answers are small
 PATIENCE = 300.0  # seconds in which a cluster may have room for no actor at all
 
 
@@ -23,14 +19,14 @@ class RayExecutor(WorkerPool):
     """One actor a processor or GPU, up to `workers`, of the cluster in RAY_ADDRESS or of this machine."""
 
     def __init__(self, make: Make, workers: int | None = None, gpu: bool = False, say: Say = lambda text: None):
-        self._ray = need("ray", "ray")
+        self._ray = ray_cluster.imported()
         self._make, self._kind = make, "GPU" if gpu else "CPU"
         self._mine = not self._ray.is_initialized()
         self._born: dict[Any, Any] = {}  # reference that resolves when an actor is ready: the actor
         self._doing: dict[Any, Any] = {}
         self._alone_since: float | None = None
         if self._mine:
-            _join(self._ray)
+            ray_cluster.join(self._ray, say)
         try:
             room = int(self._ray.cluster_resources().get(self._kind, 0))
             if room < 1:
@@ -88,7 +84,7 @@ class RayExecutor(WorkerPool):
         self._born.clear()
         self._doing.clear()
         if self._mine:
-            with _quiet():
+            with ray_cluster.quiet():
                 self._ray.shutdown()
 
 
@@ -118,26 +114,3 @@ class _Actor:
     def do(self, job: Any) -> Reply:
         assert self._work is not None
         return reply_to(self._work, job)
-
-
-def _join(ray: Any) -> None:
-    """Join the cluster that RAY_ADDRESS names, or begin one on this machine."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers otherwise
-    address = os.environ.get("RAY_ADDRESS", "local")
-    alone: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE} if address == "local" else {}
-    try:
-        with _quiet():
-            ray.init(address=address, log_to_driver=False, logging_level="ERROR", **alone)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(
-            f"RAY_ADDRESS={address}: no Ray cluster can be joined there ({str(error)[:200]}); start one with "
-            "`ray start --head`, or unset RAY_ADDRESS to use this machine alone"
-        ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the warnings of Ray's own files from the user."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -1,0 +1,84 @@
+"""Joining the Ray cluster that somebody runs, or beginning one here that nobody else can reach."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from litepose_nas.errors import UserError
+from litepose_nas.executors.base import Say
+from litepose_nas.optional import need
+
+STORE = 100 * 2**20  # bytes for objects on this machine: jobs and answers are small
+LOCAL = "local"
+# Ray puts the address of the network in place of 127.0.0.1, for a cluster could not be reached there. Linux has the
+# whole of 127.0.0.0/8 for itself.
+LOOPBACK = "127.0.0.2"
+ASKS = (2, 52)  # the first version that can ask for a token whoever comes
+MODE = "RAY_AUTH_MODE"
+
+
+def address() -> str:
+    """The cluster in RAY_ADDRESS; this machine alone if none is."""
+    return os.environ.get("RAY_ADDRESS") or LOCAL
+
+
+def imported() -> Any:
+    """Ray, told what it reads once, when it is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers otherwise
+    if address() == LOCAL:
+        os.environ.setdefault(MODE, "token")
+    return need("ray", "ray")
+
+
+def join(ray: Any, say: Say) -> None:
+    """Join the cluster that RAY_ADDRESS names, or begin one on this machine that listens to this machine alone."""
+    where = address()
+    if where == LOCAL:
+        alone: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE}
+        if sys.platform == "linux":
+            alone["_node_ip_address"] = LOOPBACK
+            say(f"a Ray cluster of this machine alone: it listens on {LOOPBACK}, which no other machine reaches")
+    else:
+        _check_asks(ray, where, say)
+        alone = {}
+    try:
+        with quiet():
+            ray.init(address=where, log_to_driver=False, logging_level="ERROR", **alone)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise UserError(
+            f"RAY_ADDRESS={where}: no Ray cluster can be joined there ({str(error)[:200]}); start one with "
+            "`ray start --head`, or unset RAY_ADDRESS to use this machine alone"
+        ) from error
+
+
+def _check_asks(ray: Any, where: str, say: Say) -> None:
+    """Refuse a Ray that lets anybody in; say so where it asks nobody."""
+    if _version(ray) < ASKS:
+        floor = ".".join(map(str, ASKS))
+        raise UserError(
+            f"RAY_ADDRESS={where}: Ray {ray.__version__} lets whoever reaches a cluster run code on all its machines; "
+            f"install ray>={floor} on them, and start them with {MODE}=token"
+        )
+    if os.environ.get(MODE) != "token":
+        say(
+            f"note: {MODE} is not token, so the cluster at {where} may ask nobody who he is: whoever reaches it can "
+            "run code on all its machines"
+        )
+
+
+def _version(ray: Any) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", str(ray.__version__))[:2]))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the warnings of Ray's own files from the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
