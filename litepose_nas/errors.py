@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class UserError(Exception):
     """A mistake that the user can mend: its text names the cause, the place and the way out."""
+
+
+class FaultError(Exception):
+    """A fault of the program in a run; its cause is what was raised."""
+
+    def __init__(self, folder: Path, again: str):
+        super().__init__(f"{folder}: ended with a fault of the program")
+        self.folder, self.again = folder, again  # the run, and the command that continues it
 
 
 class AssumedWarning(UserWarning):

@@ -2,44 +2,53 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from litepose_nas import partial
 from litepose_nas.errors import UserError
-
-PARTIAL = ".partial-"
+from litepose_nas.partial import PARTIAL
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside the target; when all went well it becomes the target, else it vanishes."""
+
+    def move(temporary: Path, target: Path) -> None:
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(target)
+
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f"{PARTIAL}{target.name}.", suffix=target.suffix)
+        temporary, mark = partial.claim(target)
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror}); choose another place with --out") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
+        raise UserError(f"{target}: cannot be written ({reason(error)}); choose another place with --out") from error
+    with _becoming(temporary, mark, target, move):
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    except OSError as error:
-        raise UserError(f"{target}: writing failed ({error.strerror or error}); nothing was changed") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write(path: str | Path, content: str | bytes) -> None:
     """Write a file, whole or not at all."""
     with replacing(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.write_bytes(encoded(content) if isinstance(content, str) else content)
+
+
+def encoded(text: str) -> bytes:
+    """The bytes of a text; names of files in it that are no UTF-8 are the bytes they were."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def reason(error: OSError) -> str:
+    """Why writing failed, in the system's words, and in plain ones where the disk is full."""
+    words = error.strerror or str(error)
+    return f"{words}: the disk is full" if error.errno == errno.ENOSPC else words
 
 
 @contextmanager
@@ -48,22 +57,35 @@ def new_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
 
     A target that holds anything is refused, unless the new folder shall replace it.
     """
+
+    def move(temporary: Path, target: Path) -> None:
+        temporary.chmod(0o777 & ~_umask())
+        _move_into_place(temporary, target)
+
     target = Path(path)
     try:
         if not replace and target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UserError(f"{target}: there is something already, and it stays as it is; name a new folder")
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{PARTIAL}{target.name}."))
+        temporary, mark = partial.claim(target, folder=True)
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({error.strerror}); name another place") from error
-    try:
+        raise UserError(f"{target}: cannot be written ({reason(error)}); name another place") from error
+    with _becoming(temporary, mark, target, move):
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        _move_into_place(temporary, target)
-    except OSError as error:
-        raise UserError(f"{target}: writing failed ({error.strerror or error}); nothing was changed") from error
+
+
+@contextmanager
+def _becoming(temporary: Path, mark: int | None, target: Path, move: Callable[[Path, Path], None]) -> Iterator[None]:
+    try:
+        yield
+        move(temporary, target)
+    except BaseException as error:
+        partial.remove(temporary)
+        if isinstance(error, OSError):
+            raise UserError(f"{target}: writing failed ({reason(error)}); nothing was changed") from error
+        raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        partial.release(mark)
 
 
 def _move_into_place(temporary: Path, target: Path) -> None:
@@ -95,7 +117,7 @@ def append(path: str | Path, data: bytes, keep: bool = False) -> None:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); make room or mend its rights") from error
+        raise UserError(f"{path}: cannot be written ({reason(error)}); make room or mend its rights") from error
     try:
         before = os.fstat(handle).st_size
         try:
@@ -106,8 +128,7 @@ def append(path: str | Path, data: bytes, keep: bool = False) -> None:
                 os.fsync(handle)
         except OSError as error:
             os.ftruncate(handle, before)
-            reason = error.strerror or error
-            raise UserError(f"{path}: writing failed ({reason}); what it held before is unchanged") from error
+            raise UserError(f"{path}: writing failed ({reason(error)}); what it held before is unchanged") from error
     finally:
         os.close(handle)
 

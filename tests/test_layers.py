@@ -13,10 +13,10 @@ PACKAGE = Path(litepose_nas.__file__).parent
 
 # From the bottom up; a unit imports what stands on earlier lines only.
 ORDER = [
-    {"errors", "rewrites", "store", "task_kind"},
-    {"blocks", "devices", "files", "optional", "resources", "space_file"},
+    {"errors", "partial", "rewrites", "store", "task_kind"},
+    {"blocks", "devices", "files", "machine_errors", "optional", "resources", "space_file"},
     {"data", "executors", "families", "runs"},
-    {"metrics", "pose", "space", "synthetic"},
+    {"crash", "metrics", "pose", "space", "synthetic"},
     {"costs", "inference", "network"},
     {"budget", "formats", "plan_files", "supernet"},
     {"latency", "resolve", "targets", "train"},
@@ -32,6 +32,7 @@ RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 LONGEST_CHAIN = 14
 NO_TORCH = {
     *("errors", "resources", "files", "optional", "space_file", "task_kind", "runs", "blocks", "families", "space"),
+    *("crash", "machine_errors", "partial"),
     *(
         "costs",
         "budget",

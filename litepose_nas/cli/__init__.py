@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Annotated, Any
 
 import typer
 
-from litepose_nas import __version__
+from litepose_nas import __version__, crash
 from litepose_nas.cli import (
     audit,
     console,
@@ -84,23 +86,50 @@ def _top(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends with one message and exit code 2."""
+    """Run the command line; exit code 2 is for what a user can mend, 130 for stopped, 70 for a fault of the program."""
     _let_waiting_threads_sleep()
+    console.open_streams()
     try:
-        with warnings.catch_warnings():
-            # What had to be assumed of the data is a note to the user; Python would print a line of our source with it.
-            warnings.filterwarnings("default", category=AssumedWarning)
-            shown = warnings.showwarning
-            warnings.showwarning = lambda message, category, *rest: (
-                console.step(f"note: {message}") if category is AssumedWarning else shown(message, category, *rest)
-            )
-            app()
-    except UserError as error:
-        console.error(str(error))
-        sys.exit(2)
-    except console.StoppedError as stopped:
-        console.error(str(stopped))
+        try:
+            with _warnings_as_notes():
+                app()
+        except SystemExit:
+            console.flush()
+            raise
+    except KeyboardInterrupt:
         sys.exit(130)
+    except console.StoppedError as stopped:
+        _end(130, str(stopped))
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:
+        _end(*crash.ending(error))
+
+
+def _end(code: int, line: str) -> None:
+    with suppress(OSError, UserError):
+        console.flush()
+    with suppress(OSError):
+        console.error(line)
+    sys.exit(code)
+
+
+@contextmanager
+def _warnings_as_notes() -> Iterator[None]:
+    """Print what was assumed, and what libraries tell users, as a line each; Python would add a line of source to it.
+
+    Its own warnings, such as of what a later version removes, are for developers: they appear with `python -W`.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("default", category=AssumedWarning)
+        shown = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+            if issubclass(category, UserWarning):
+                console.step(f"note: {' '.join(str(message).split())}")
+            elif sys.warnoptions:
+                shown(message, category, *rest)
+
+        warnings.showwarning = show
+        yield

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
+
+from litepose_nas.errors import UserError
+from litepose_nas.files import reason
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -17,8 +22,44 @@ class StoppedError(Exception):
     """Somebody stopped a command that says how to go on; a KeyboardInterrupt would end in silence inside typer."""
 
 
+def open_streams() -> None:
+    """Make the standard streams take anything, names that are no UTF-8 too; what goes to a closed one is dropped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def out(text: str = "") -> None:
-    sys.stdout.write(text + "\n")
+    with _standard_output():
+        sys.stdout.write(text + "\n")
+
+
+def flush() -> None:
+    """Write what standard output still holds; where Python did so at its end, an error would come too late."""
+    with _standard_output():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:  # the reader, such as `head`, has gone
+        raise
+    except OSError as error:
+        _drop_standard_output()
+        raise UserError(f"standard output: {reason(error)}; send it elsewhere") from error
+
+
+def _drop_standard_output() -> None:
+    """Send what standard output still holds, and all that follows, nowhere."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def error(text: str) -> None:

@@ -13,7 +13,8 @@ from litepose_nas import costs
 from litepose_nas.cli import console
 from litepose_nas.cli.options import check_alone
 from litepose_nas.costs import Cost
-from litepose_nas.errors import UserError
+from litepose_nas.errors import FaultError, UserError
+from litepose_nas.machine_errors import explained
 
 if TYPE_CHECKING:
     from litepose_nas.data.source import Source
@@ -63,10 +64,13 @@ def running(verb: str, past: Run | None, settings: Mapping[str, Any], name: str,
             run.end()
     except KeyboardInterrupt:
         raise console.StoppedError(f"stopped; go on with: {again}") from None
-    except DivergedError:  # the resumed training would end in the same place
+    except (DivergedError, console.StoppedError, BrokenPipeError):  # a resumed training would diverge in the same place
         raise
-    except UserError as error:
-        raise UserError(f"{error}; then go on with: {again}") from error
+    except Exception as error:
+        known = explained(error)
+        if known is None:
+            raise FaultError(run.folder, again) from error
+        raise UserError(f"{known}; then go on with: {again}") from error
 
 
 def training_reporter(run: Run, show: Callable[..., None]) -> Callable[[Progress], None]:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
-from litepose_nas.errors import UserError
+from litepose_nas.machine_errors import explained
 
 Work = Callable[[Any], Any]  # does a job
 Make = Callable[[], Work]  # called once by each worker, in its own process; it is pickled, so keep it small
@@ -69,7 +69,6 @@ def reply_to(work: Work, job: Any) -> Reply:
     start = time.perf_counter()
     try:
         return Reply(DONE, work(job), time.perf_counter() - start)
-    except UserError as error:
-        return Reply(MISTAKE, str(error))
-    except Exception:
-        return Reply(CRASH, traceback.format_exc())
+    except Exception as error:
+        known = explained(error)
+        return Reply(CRASH, traceback.format_exc()) if known is None else Reply(MISTAKE, str(known))
