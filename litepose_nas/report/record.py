@@ -12,7 +12,7 @@ from litepose_nas.costs import cost
 from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet, check_joints
 from litepose_nas.runs import journal
-from litepose_nas.runs.journal import Record
+from litepose_nas.runs.journal import DAMAGED, Record
 from litepose_nas.search.comparison import FamilyResults
 from litepose_nas.search.finalists import repeats
 from litepose_nas.search.journal import KIND, JournalView, evaluations, upgraded
@@ -107,6 +107,7 @@ def load_search(what: str | Path) -> SearchRecord:
         budget = Budget.of([str(text) for text in notes["budget"]], notes["convention"], True, times)
         names = [str(entry["name"]) for entry in header["families"]]
         several = len(names) > 1
+        first_look, devices = float(header.get("first_look", 1)), dict(notes.get("latency", {}))
         judged = {key: notes["judged"][key] for key in ("pictures", "people", "boxes")} if several else {}
         empty = [
             _family(header, entry, notes["families"][name], budget, workload)
@@ -115,10 +116,11 @@ def load_search(what: str | Path) -> SearchRecord:
     ahead = None
     for line, record in enumerate(read.records, 2):
         if "ahead" in record:
-            ahead = record
+            ahead = _comparison(record, path, line)
         elif several and MEASURED not in record and record.get("family") not in names:
             raise UserError(f"{path}: line {line} is of no family of this search: {', '.join(names)}")
-    filled = {name: _filled(family, JournalView(read, name), header) for name, family in zip(names, empty, strict=True)}
+    rank, pairs = header["rank"], zip(names, empty, strict=True)
+    filled = {name: _filled(family, JournalView(read, name), rank, first_look) for name, family in pairs}
     measured = batches(read.records, path)
     bounds = {name: fields[1] for name, fields in latency_fields(header.get("latency", {})).items()}
     families = {
@@ -131,7 +133,7 @@ def load_search(what: str | Path) -> SearchRecord:
     cut = max(path.stat().st_size - read.whole, 0)
     priced = next(iter(families.values())).found[0].cost
     times = times or (TIMES if hasattr(priced, TIMES[""]) else {})
-    devices, ops = notes.get("latency", {}), str(notes.get("ops", ""))
+    ops = str(notes.get("ops", ""))
     return SearchRecord(path, families, several, budget, workload, judged, ahead, cut, times, devices, measured, ops)
 
 
@@ -148,17 +150,34 @@ def _family(header: Record, entry: Record, notes: Record, budget: Budget, worklo
     return FamilyRecord(problem, [], {}, "", check_joints(notes["joints"], entry["name"]), dict(notes["info"]))
 
 
-def _filled(family: FamilyRecord, lines: JournalView, header: Record) -> FamilyRecord:
+def _filled(family: FamilyRecord, lines: JournalView, rank: str, first_look: float) -> FamilyRecord:
     """The family with what was evaluated of it, priced as the search itself counted."""
-    costs = {one.arch: one.cost for one in evaluations(family.problem.space, lines) if not one.again}
+    found = [one for one in evaluations(family.problem.space, lines) if not one.again]
+    costs = {one.arch: one.cost or cost(one.arch, joints=family.joints) for one in found}
     problem = family.problem._replace(cost=costs.__getitem__)
     results = replay(problem.space, None, lines)
-    by = ranked_by(list(results.values()), header["rank"])
-    if float(header.get("first_look", 1)) != 1:  # an option that is gone: some were scored on a part of the images only
-        parts = [part for result in results.values() for part in result.get("looks", {}).values()]
-        problem = problem._replace(scores=RANKS[ranked_by([*results.values(), *parts], header["rank"])])
+    by = ranked_by(list(results.values()), rank)
+    if first_look != 1:  # an option that is gone: some were scored on a part of the images only
+        parts = [part for result in results.values() for part in (result.get("looks") or {}).values()]
+        problem = problem._replace(scores=RANKS[ranked_by([*results.values(), *parts], rank)])
         results = {arch: result for arch, result in results.items() if result.get("share", 1) == 1}
     return family._replace(problem=problem, found=score(problem, results), again=repeats(problem, lines), by=by)
+
+
+def _comparison(record: Record, path: Path, line: int) -> Record:
+    """The record, if it is a comparison of families."""
+    try:
+        others = [
+            {
+                "family": str(one["family"]),
+                "arch": dict(one["arch"]),
+                **{end: float(one[end]) for end in ("low", "high")},
+            }
+            for one in record["ahead"]
+        ]
+        return {"winner": str(record["winner"]), "arch": dict(record["arch"]), "ahead": others}
+    except DAMAGED as error:
+        raise UserError(f"{path}: line {line} is no comparison of families: {error!r:.100}") from error
 
 
 @contextmanager
@@ -166,7 +185,7 @@ def _understood(path: Path) -> Iterator[None]:
     """Say that an error is in the journal's first line."""
     try:
         yield
-    except (KeyError, TypeError, ValueError) as error:
+    except DAMAGED as error:
         raise UserError(
             f"{path}: its first line lacks what a report needs ({error!r}); it was begun by another version of this "
             "program, or from Python: search again"

@@ -16,6 +16,8 @@ from litepose_nas import files
 from litepose_nas.errors import UserError
 
 VERSION = 1
+# What reading a file of a run raises where it holds something odd, or is nested without end.
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 Record = dict[str, Any]
 
 
@@ -48,7 +50,7 @@ class Journal:
             files.write(self.path, line_of(first))
             return
         _, self.header, self.records, whole = read(self.path)
-        _check_same(self.path, upgrade(self.header), first)
+        _check_same(self.path, _upgraded(self.path, self.header, upgrade), first)
         if whole < self.path.stat().st_size:
             os.truncate(self.path, whole)
         elif not self.path.read_bytes().endswith(b"\n"):
@@ -78,7 +80,7 @@ def read(path: str | Path) -> Read:
     whole = 0
     for number, line in enumerate(lines, 1):
         last = number == len(lines)
-        record = _parse(line)
+        record = parse(line)
         if record is None and not last:
             raise UserError(
                 f"{path}: line {number} is damaged, and only the last line of a journal may be; "
@@ -120,12 +122,33 @@ def line_of(record: Record) -> bytes:
     return json.dumps(record, allow_nan=False).encode() + b"\n"
 
 
-def _parse(line: bytes) -> Record | None:
+def parse(line: bytes) -> Record | None:
+    """The mapping of numbers, words, lists and mappings in a line of JSON, or None where it holds anything else."""
     try:
-        record = json.loads(line)
-    except ValueError:  # also what is no UTF-8
+        record = _STRICT.decode(line.decode())
+        if b"\\ud" in line.lower():  # half a character cannot be written; a byte of a file's name can
+            json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    except DAMAGED:
         return None
     return record if isinstance(record, dict) else None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number that JSON has")
+    return number
+
+
+# `line_of` writes neither NaN nor infinity, so they are damage.
+_STRICT = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+
+
+def _upgraded(path: Path, header: Record, upgrade: Callable[[Record], Record]) -> Record:
+    try:
+        return upgrade(header)
+    except DAMAGED as error:
+        raise UserError(f"{path}: its first line is damaged ({error!r:.100}); restore the file from a copy") from error
 
 
 def _check_same(path: Path, header: Record, first: Record) -> None:

@@ -16,13 +16,19 @@ from litepose_nas.errors import UserError
 if sys.platform != "win32":
     import fcntl
 
+MOST_PID = 2**31
+
+
+class HeldError(UserError):
+    """A living process is in the lock."""
+
 
 def take(path: str | Path) -> None:
     """Write this process into a lock file, or say which living process is in it."""
     with _alone(Path(path)) as handle:
         holder = _read(handle)
         if holder and _lives(holder):
-            raise UserError(
+            raise HeldError(
                 f"{Path(path).parent}: process {holder['pid']} on {holder['host']} is writing here; wait for it or "
                 f"stop it (if it is gone for good, delete {path})"
             )
@@ -87,9 +93,16 @@ def _read(handle: int) -> dict[str, Any] | None:
     try:
         os.lseek(handle, 0, os.SEEK_SET)
         holder = json.loads(os.read(handle, 4096))
-        return holder if {"pid", "host", "started"} <= holder.keys() else None
-    except (ValueError, AttributeError):  # empty, or cut by a full disk: nobody got in
+    except (ValueError, RecursionError):  # empty, cut by a full disk, or damaged: nobody got in
         return None
+    return holder if _is_holder(holder) else None
+
+
+def _is_holder(value: Any) -> bool:
+    if not isinstance(value, dict) or not {"pid", "host", "started"} <= value.keys():
+        return False
+    known = isinstance(value["host"], str) and isinstance(value["started"], str | None)
+    return known and type(value["pid"]) is int and 0 < value["pid"] < MOST_PID
 
 
 def _write(handle: int, holder: dict[str, Any] | None) -> None:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from litepose_nas import files
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import line_of, plain
+from litepose_nas.runs.journal import line_of, parse, plain
 
 Row = dict[str, Any]
 
@@ -58,12 +57,15 @@ def read(path: str | Path) -> list[Row]:
         return []
     rows = []
     for number, line in enumerate(lines[:-1], 1):
-        try:
-            rows.append(json.loads(line))
-            rows[-1]["step"]
-        except (ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{path}: line {number} is no row of metrics; delete it to go on without it") from error
+        row = parse(line)
+        if row is None or type(row.get("step")) is not int or _nests(row):
+            raise UserError(f"{path}: line {number} is no row of metrics; delete it to go on without it")
+        rows.append(row)
     return rows
+
+
+def _nests(row: Row) -> bool:
+    return any(isinstance(value, list | dict) for value in row.values())
 
 
 def _columns(rows: Iterable[Row]) -> list[str]:
@@ -74,4 +76,4 @@ def _columns(rows: Iterable[Row]) -> list[str]:
 def _csv(rows: Iterable[Row], columns: list[str]) -> bytes:
     text = io.StringIO()
     csv.DictWriter(text, columns, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+    return files.encoded(text.getvalue())

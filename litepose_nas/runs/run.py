@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import os
 import re
 import shlex
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from litepose_nas import files
-from litepose_nas.errors import UserError
+from litepose_nas.errors import AssumedWarning, UserError
 from litepose_nas.runs import environment, lock
-from litepose_nas.runs.journal import plain
+from litepose_nas.runs.journal import DAMAGED, plain
 from litepose_nas.runs.metrics import Metrics
 
 CONFIG, COMMAND, ENV, LOG, LOCK = "config.yaml", "command.txt", "env.json", "log.txt", "lock"
@@ -47,10 +51,9 @@ class Run:
         out: str | Path | None = None,
     ) -> Run:
         """Make a new folder base/verb/name, with -2, -3 ... if taken, or `out` itself, and hold it until `close`."""
-        folder = _new_folder(Path(base) / verb, name or "run") if out is None else _empty_folder(Path(out))
         kept = plain(settings or {})
         env = {"verb": verb, "created": time.time_ns(), "config": digest(kept), **environment.describe()}
-        lock.take(folder / LOCK)
+        folder = _new_folder(Path(base) / verb, name or "run") if out is None else _empty_folder(Path(out))
         try:
             run = cls(folder, kept, env, mine=True)
             run.write(CONFIG, _yaml(kept))
@@ -68,12 +71,16 @@ class Run:
         try:
             env = json.loads((folder / ENV).read_text(encoding="utf-8"))
             settings = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")) or {}
-        except OSError as error:
+            if not isinstance(env, dict) or not isinstance(settings, dict):
+                raise ValueError("expected a mapping in each")
+            config = digest(plain(settings))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             where = f"no {Path(error.filename or ENV).name} in it" if folder.is_dir() else "no such folder"
             raise UserError(f"{folder}: not a run ({where}); name a folder such as runs/search/run") from error
-        except (ValueError, yaml.YAMLError) as error:
-            raise UserError(f"{folder}: its {ENV} or {CONFIG} cannot be read ({error}); start a new run") from error
-        if digest(plain(settings)) != env.get("config"):
+        except (*DAMAGED, yaml.YAMLError) as error:
+            cause = " ".join(str(error).split())[:200]
+            raise UserError(f"{folder}: its {ENV} or {CONFIG} cannot be read ({cause}); start a new run") from error
+        if config != env.get("config"):
             raise UserError(
                 f"{folder / CONFIG}: changed since the run began, so it no longer says how the run was made; "
                 "restore it, or start a new run with the new settings"
@@ -169,7 +176,7 @@ class Run:
 
     def _append(self, name: str, text: str) -> None:
         self._check_mine()
-        files.append(self.folder / name, text.encode())
+        files.append(self.folder / name, files.encoded(text))
 
     def _inside(self, name: str) -> Path:
         folder = self.folder / name
@@ -199,38 +206,81 @@ def _command() -> str:
 
 def _oldest_first(parent: Path, having: str) -> list[Path]:
     """The folders of runs that have a certain file in them."""
-    found = [folder for folder in parent.glob("*/") if (folder / ENV).is_file() and (folder / having).exists()]
+    try:
+        names = os.listdir(parent)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    found = [parent / name for name in names if _is_run(parent / name, having)]
     return sorted(found, key=lambda folder: (_created(folder), folder.name))
+
+
+def _is_run(folder: Path, having: str) -> bool:
+    """Whether a folder is a run with a certain file in it; one that may not be read does not hide the others."""
+    try:
+        known, _, there = [_can_be_opened(folder / name) for name in (ENV, CONFIG, having)]
+    except PermissionError as error:
+        warnings.warn(f"{error.filename}: {error.strerror}; this run is passed over", AssumedWarning, stacklevel=2)
+        return False
+    return known and there
+
+
+def _can_be_opened(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+    except PermissionError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def _created(folder: Path) -> int:
     try:
         return int(json.loads((folder / ENV).read_text(encoding="utf-8"))["created"])
-    except (OSError, ValueError, TypeError, KeyError):  # whoever opens it is told what is wrong
+    except (OSError, *DAMAGED):  # whoever opens it is told what is wrong
         return 0
 
 
 def _new_folder(parent: Path, name: str) -> Path:
+    """A folder of this name, with -2, -3 ... if taken, held by this process."""
     if not re.fullmatch(r"[\w][\w. +=@,-]*", name):
         raise UserError(f"--name {name!r}: expected a name of letters, digits and . _ - for a folder in {parent}")
-    number = 1
-    while True:
+    for number in itertools.count(1):
         folder = parent / (name if number == 1 else f"{name}-{number}")
         try:
-            folder.mkdir(parents=True)  # atomic: of two processes, one gets it and the other goes on
-            return folder
+            folder.mkdir(parents=True)
         except FileExistsError:
-            number += 1
+            pass
         except OSError as error:
             raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another place with --out") from error
+        with suppress(OSError, lock.HeldError):  # a file of that name, a run of somebody else, or one being made
+            if _take_empty(folder):
+                return folder
+    raise AssertionError("numbers do not end")
 
 
 def _empty_folder(folder: Path) -> Path:
+    """This folder, held by this process."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # What a process leaves that is killed while it makes the run is as good as empty.
-        if {file.name for file in folder.iterdir()} <= {CONFIG, COMMAND, LOCK}:
+        if _take_empty(folder):
             return folder
     except OSError as error:
         raise UserError(f"{folder}: cannot be made ({error.strerror}); choose another place with --out") from error
     raise UserError(f"{folder}: not empty; continue the run in it with --resume, or choose another place with --out")
+
+
+def _take_empty(folder: Path) -> bool:
+    """Hold a folder that has nothing in it but what a process leaves that is killed while it makes a run."""
+    if not _as_good_as_empty(folder):
+        return False
+    lock.take(folder / LOCK)
+    if not _as_good_as_empty(folder):  # a run was made in it meanwhile
+        lock.give_back(folder / LOCK)
+        return False
+    files.sweep(folder)
+    return True
+
+
+def _as_good_as_empty(folder: Path) -> bool:
+    return all(name in (CONFIG, COMMAND, LOCK) or name.startswith(files.PARTIAL) for name in os.listdir(folder))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from litepose_nas.costs import cost_of
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import Journal, Read, Record
+from litepose_nas.runs.journal import DAMAGED, Journal, Read, Record
 from litepose_nas.search.measured import MEASURED
 from litepose_nas.search.problem import Result
 from litepose_nas.search.workload import ONE_PERSON
@@ -22,6 +22,7 @@ from litepose_nas.space import Arch, Space
 KIND, OLD_KIND = "search", "families"
 RETIRED = {"first_look": 1.0, "eager": False}  # options that are gone, and their values where they were not used
 PER_FAMILY = ("space", "tree", "supernet")
+SCORES = ("ap", "loss", "score", "share")  # numbers in a result, where it has them
 AnyJournal: TypeAlias = "Journal | JournalView"
 
 
@@ -63,12 +64,26 @@ def evaluations(space: Space, journal: AnyJournal) -> Iterator[Logged]:
     for line, record in enumerate(journal.records, 2):
         if record:  # an empty one stands for what is another family's
             try:
-                cost = record.get("cost")
-                priced = cost and cost_of(cost)
-                arch, again = space.arch(record["arch"]), record.get("again", 0)
-                yield Logged(record.get("n", line), arch, record["result"], again, priced)
-            except (KeyError, TypeError, ValueError, UserError) as error:
+                logged = _logged(space, record, line)
+            except (*DAMAGED, UserError) as error:
                 raise UserError(f"{journal.path}: line {line} is no evaluation of {space.name}: {error}") from error
+            yield logged
+
+
+def _logged(space: Space, record: Record, line: int) -> Logged:
+    number, again = record.get("n", line), record.get("again", 0)
+    if type(number) is not int or type(again) is not int:
+        raise TypeError(f"n is {number!r:.40} and again is {again!r:.40}, and not whole numbers")
+    cost, result = record.get("cost"), record["result"]
+    if not isinstance(result, dict) or not isinstance(cost, dict | None):
+        raise TypeError("its result, or its cost, is no mapping")
+    if cost and not all(type(value) in (int, float) for value in cost.values()):
+        raise TypeError("its cost is not numbers")
+    for part in (result, *dict(result.get("looks") or {}).values()):
+        for key in SCORES:
+            if part.get(key) is not None:
+                float(part[key])  # `inf` is a word in a journal
+    return Logged(number, space.arch(record["arch"]), result, again, cost and cost_of(cost))
 
 
 def family_name(space: str) -> str:

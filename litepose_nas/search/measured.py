@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from litepose_nas.budget import Budget, Limit, predicted_field
 from litepose_nas.errors import UserError
 from litepose_nas.latency.drift import Drift
-from litepose_nas.runs.journal import Record
+from litepose_nas.runs.journal import DAMAGED, Record
 from litepose_nas.search.problem import Evaluated
 from litepose_nas.space import Arch, Space
 
@@ -48,11 +48,15 @@ def batches(records: Iterable[Record], where: object) -> list[MeasuredBatch]:
         if MEASURED in record:
             try:
                 drift = Drift(**{key: float(value) for key, value in record["drift"].items()})
-                networks = tuple([MeasuredNetwork(**one) for one in record["networks"]])
+                networks = tuple([_network(**one) for one in record["networks"]])
                 found.append(MeasuredBatch(str(record[MEASURED]), int(record["batch"]), drift, networks))
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except DAMAGED as error:
                 raise UserError(f"{where}: line {line} is no measurement of networks: {error!r}") from error
     return found
+
+
+def _network(family: str, arch: dict[str, Any], ms: float | None) -> MeasuredNetwork:
+    return MeasuredNetwork(str(family), dict(arch), None if ms is None else float(ms))
 
 
 def times_of(some: Iterable[MeasuredBatch], fields: Mapping[str, str], family: str, space: Space) -> Times:
