@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FLOAT = 4  # bytes
+MOST_PARAMS = 10**9  # of a network, or of the widest one of a supernet
 SHARED = 16  # a plan with columns in it takes as long as so many plans with numbers
 Columns = Callable[["np.ndarray"], dict[str, "np.ndarray"]]  # rows of choice numbers to columns of costs
 

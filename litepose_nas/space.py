@@ -30,6 +30,8 @@ Value = Any  # a whole number or a word: what a choice can be
 # Places of depths or masks, and the number of a block: it counts only where each of them reaches further.
 Gates = tuple[tuple[int, int], ...]
 
+LARGEST_SIDE = 8192  # of a network's input; OpenCV warps pictures of up to 32,767
+
 
 class Gene(NamedTuple):
     """One choice of a space: its place among the values, its path in the tree, what can be chosen, smallest first."""
@@ -88,6 +90,8 @@ class Space:
         self, tree: Mapping[str, Any], name: str = "unnamed", family: Family | None = None, part: bool = False
     ):
         """Read a tree; in a part of a space that was read before, there may be keys that nothing needs any more."""
+        if not isinstance(tree, Mapping):
+            raise UserError(f"expected a mapping with the key `family`, got {type(tree).__name__}")
         space_file.check_bounds(tree)
         self.name = name
         self.source = json.dumps(tree, default=str)  # in its own order, which is that of the genes
@@ -171,8 +175,8 @@ class Space:
         asked: list[str] = []
         for corner in self.corners():
             try:
-                for _ in self.family.plan(_Witness(self.fill(corner.values), "", seen, asked), 1):
-                    pass
+                for part in self.family.plan(_Witness(self.fill(corner.values), "", seen, asked), 1):
+                    hash(part.block)  # what is no value but a list or a mapping has no hash
             except UserError:
                 raise
             except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
@@ -389,11 +393,16 @@ def input_size(resolution: Value) -> tuple[int, int]:
     sizes = re.fullmatch(r"([1-9]\d{0,4})(?:x([1-9]\d{0,4}))?", str(resolution), re.ASCII)
     if sizes is None:
         raise UserError(f"input size {resolution!r}: expected pixels, such as 256 or 256x192 (height x width)")
-    return int(sizes[1]), int(sizes[2] or sizes[1])
+    height, width = int(sizes[1]), int(sizes[2] or sizes[1])
+    if max(height, width) > LARGEST_SIDE:
+        raise UserError(f"input size {resolution!r}: more than {LARGEST_SIDE} pixels a side, too large for a network")
+    return height, width
 
 
 class _Witness:
     """A tree that notes which keys a plan reads."""
+
+    __hash__ = None  # type: ignore[assignment]  # no part of a block
 
     def __init__(self, node: SimpleNamespace, path: str, seen: set[str], asked: list[str]):
         self._state = (vars(node), path, seen, asked)

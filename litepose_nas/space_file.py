@@ -121,11 +121,15 @@ def check_value(path: str, value: Any) -> None:
 
 
 def check_alike(path: str, items: list[Any]) -> None:
-    """Refuse a list in which something else stands among mappings."""
+    """Refuse a list of mappings or of lists in which something else stands."""
     for i, item in enumerate(items):
-        if isinstance(item, Mapping) != isinstance(items[0], Mapping):
-            got, first = reprlib.repr(item), "a mapping" if isinstance(items[0], Mapping) else "no mapping"
+        if _structure(item) != _structure(items[0]):
+            got, first = reprlib.repr(item), _structure(items[0])
             raise UserError(f"{path}.{i}: expected {first}, as the first is, got {got}")
+
+
+def _structure(item: Any) -> str:
+    return "a mapping" if isinstance(item, Mapping) else "a list" if isinstance(item, list) else "no mapping or list"
 
 
 def check_choices(path: str, choices: list[Any]) -> None:

@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from litepose_nas.blocks.block import Block, Part
+from litepose_nas.costs import MOST_PARAMS, plan_cost
 from litepose_nas.errors import UserError
 from litepose_nas.network import Network, attach, build, frozen, is_frozen
 from litepose_nas.space import Arch, Space
@@ -52,6 +53,7 @@ class Supernet:
         memory_format: torch.memory_format = torch.contiguous_format,
         kernel_maps: bool = False,
     ):
+        _check_size(space, joints)
         _hear_layout_warning()
         self.space, self.joints, self.kernel_maps = space, joints, kernel_maps
         self.largest: dict[str, Any] = {}
@@ -122,6 +124,16 @@ class Supernet:
         if view.shape != shape:
             raise RuntimeError(f"{name}.{key}: window {tuple(view.shape)} where the block has {tuple(shape)}")
         return view
+
+
+def _check_size(space: Space, joints: int) -> None:
+    """Refuse a space that is too large before memory is taken for it."""
+    params = plan_cost(space.widest.plan(joints), *space.widest.input).params
+    if params > MOST_PARAMS:
+        raise UserError(
+            f"{space.name}: its widest network has {params:,} parameters; more than {MOST_PARAMS:,} is no "
+            "pose network: take smaller widths, kernels or expansions"
+        )
 
 
 def _hear_layout_warning() -> None:

@@ -1,6 +1,7 @@
 """Pictures in a zip file, read where they lie: a path goes on behind the zip's name, as in pictures.zip/val/12.jpg.
 
-Every read opens the zip for itself, so threads and processes share nothing but what it lists.
+Every read opens the zip for itself, so threads and processes share nothing but what it lists. Names come from files, so
+they are asked for by `os.path`: a path that no file system can have leads nowhere, where one of `pathlib` raises.
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ def read_bytes(path: Path) -> bytes:
 
 def is_file(path: Path) -> bool:
     found = within(path)
-    return path.is_file() if found is None else found[1] in _listing(found[0]).members
+    return os.path.isfile(path) if found is None else found[1] in _listing(found[0]).members
 
 
 def is_folder(path: Path) -> bool:
     """Whether there is a folder, in a zip or not; a zip is one itself."""
     found = within(path)
-    return path.is_dir() if found is None else found[1] in _listing(found[0]).folders
+    return os.path.isdir(path) if found is None else found[1] in _listing(found[0]).folders
 
 
 def names_in(folder: Path) -> list[str]:
@@ -71,14 +72,14 @@ def files_below(folder: Path) -> list[str]:
     """The names of the files in a folder and the folders in it, with / between folders, sorted."""
     found = within(folder)
     if found is None:
-        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if os.path.isfile(path))
     start = f"{found[1]}/" if found[1] else ""
     return sorted(name.removeprefix(start) for name in _listing(found[0]).members if name.startswith(start))
 
 
 def folder_or_zip(folder: Path) -> Path:
     """A folder, or what stands for it: FOLDER.zip beside it, or the folder of its name in that zip."""
-    if folder.exists() or not (packed := folder.with_name(f"{folder.name}.zip")).is_file():
+    if os.path.exists(folder) or not os.path.isfile(packed := folder.with_name(f"{folder.name}.zip")):
         return folder
     return packed / folder.name if is_folder(packed / folder.name) else packed
 
@@ -100,7 +101,7 @@ def within(path: Path) -> tuple[Path, str] | None:
     if ".zip" not in str(path).lower():
         return None
     for place in (path, *path.parents):
-        if place.suffix.lower() == ".zip" and place.is_file():
+        if place.suffix.lower() == ".zip" and os.path.isfile(place):
             inside = path.relative_to(place).as_posix()
             return place, "" if inside == "." else inside
     return None

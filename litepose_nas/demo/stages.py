@@ -275,7 +275,7 @@ class Demo:
             "searched_against_scaled": ending.compare(folders, val, self.scale),
             "onnx_difference": self.found("export")["difference"],
             "stage_seconds": seconds,  # without what an interruption lost
-            "interruptions": len((self.folder / COMMAND).read_text(encoding="utf-8").splitlines()) - 1,
+            "interruptions": len((self.folder / COMMAND).read_bytes().splitlines()) - 1,
             "seed": self.seed,
             "weights": str(folders[contenders.SEARCHED] / "subnet-finetuned.safetensors"),
         }

@@ -43,7 +43,8 @@ def parse(text: str, where: str, expected: str) -> Any:
         raise UserError(f"{where}: empty; expected {expected}")
     try:
         data = json.loads(text, object_pairs_hook=unique, parse_constant=constant)
-        json.dumps(data, ensure_ascii=False).encode()  # half a character, as in "\ud800", cannot even be printed
+        # half a character, as in "\ud800", cannot even be printed; a byte of a file's name that is no UTF-8 can
+        json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogateescape")
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise UserError(f"{where}, {place}: not JSON: {error.msg}; expected {expected}") from error

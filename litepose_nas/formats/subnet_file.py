@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from litepose_nas import costs, files, resources, space_file
-from litepose_nas.costs import Cost
+from litepose_nas.costs import MOST_PARAMS, Cost
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats import json_file, litepose_json, litepose_numbers
 from litepose_nas.formats.json_file import short
@@ -21,7 +21,6 @@ KEYS = ("schema_version", "space", "space_tree", "arch", "input", "joints", "cos
 NEEDED = ("schema_version", "space", "arch", "joints")
 EXPECTED = f"a subnet.json (keys {', '.join(NEEDED)}, ...) or LitePose's JSON (keys {', '.join(litepose_json.KEYS)})"
 MOST_JOINTS = 10_000
-MOST_PARAMS = 10**9
 
 
 class Subnet(NamedTuple):

@@ -45,7 +45,9 @@ def judge(metric: str, files: PredictionFiles) -> MetricReport:
     results = _tracked(files.predictions) if metric == "posetrack" else read_results(files.predictions)
     kind = keypoint_category(opened.path, opened.document["categories"])
     if "ids" in kind:  # of several categories that are one kind here
-        results = [{**one, "category_id": kind["id"]} if one["category_id"] in kind["ids"] else one for one in results]
+        results = [
+            {**one, "category_id": kind["id"]} if one.get("category_id") in kind["ids"] else one for one in results
+        ]
     return METRICS[metric](opened._replace(results=results))
 
 

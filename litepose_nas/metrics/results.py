@@ -129,8 +129,13 @@ def for_pycocotools(table: ResultTable, image_ids: Collection[int], category_id:
 
 
 def _numbers(results: Sequence[Result], key: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    rows = [result[key] for result in results]
+    kinds = {type(number) for row in rows for number in row} if shape else set(map(type, rows))
     try:
-        values = np.array([result[key] for result in results], float).reshape(len(results), *shape)
+        # numpy would read the words "1.5" and True as numbers, and pycocotools would not
+        if not all(issubclass(kind, int | float | np.number) and kind is not bool for kind in kinds):
+            raise TypeError(f"{key} holds {', '.join(kind.__name__ for kind in kinds)}")
+        values = np.array(rows, float).reshape(len(results), *shape)
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"a result has something other than numbers in {key!r}; mend the predictions") from error
     bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))

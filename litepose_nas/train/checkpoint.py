@@ -6,20 +6,40 @@ import pickle
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from litepose_nas import files
 from litepose_nas.errors import UserError
+from litepose_nas.machine_errors import explained
+
+
+class _Patient:
+    """A file for torch's writer, which ends in words of its own when a disk is full: this keeps the system's."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.refusal: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        if self.refusal is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self.refusal = error
+        return len(data)
+
+    def flush(self) -> None:
+        """torch asks for it; closing the file does it."""
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    with files.replacing(path) as temporary:
-        try:
-            torch.save(state, temporary)
-        except RuntimeError as error:  # how torch says that a disk is full
-            raise UserError(f"{path}: cannot be written ({str(error)[:120]}); the one before is untouched") from error
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        patient = _Patient(file)
+        torch.save(state, patient)
+        if patient.refusal is not None:
+            raise patient.refusal
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -45,6 +65,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def damaged(path: Path, why: object) -> UserError:
-    return UserError(
+    known = explained(why) if isinstance(why, Exception) else None  # memory is short, or the disk fails
+    return known or UserError(
         f"{path}: not a checkpoint of this training ({str(why)[:160]}); delete it to train that run from the start"
     )
