@@ -29,7 +29,8 @@ def ending(error: Exception) -> tuple[int, str]:
         known = explained(error)
     if known is not None:
         return MISTAKE, str(known)
-    folder, hint, cause = None, "", error
+    folder: Path | None = None
+    hint, cause = "", error
     if isinstance(error, FaultError):
         folder, hint = error.folder, f"; perhaps it goes on with: {error.again}"
         cause = error.__cause__ if isinstance(error.__cause__, Exception) else error

@@ -36,7 +36,7 @@ class _Patient:
 
 def save(path: Path, state: dict[str, Any]) -> None:
     with files.replacing(path) as temporary, temporary.open("wb") as file:
-        patient = _Patient(file)
+        patient: Any = _Patient(file)
         torch.save(state, patient)
         if patient.refusal is not None:
             raise patient.refusal
