@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Annotated, Any
+from typing import Annotated, TextIO
 
 import typer
 
@@ -125,11 +125,18 @@ def _warnings_as_notes() -> Iterator[None]:
         warnings.filterwarnings("default", category=AssumedWarning)
         shown = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
             if issubclass(category, UserWarning):
                 console.step(f"note: {' '.join(str(message).split())}")
             elif sys.warnoptions:
-                shown(message, category, *rest)
+                shown(message, category, filename, lineno, file, line)
 
         warnings.showwarning = show
         yield
