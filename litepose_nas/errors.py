@@ -6,9 +6,16 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+LONGEST = 1400  # letters of a message, so that it fits a screen
+_END = 400  # of them, where the way out stands
+MOST_NAMES = 30
+
 
 class UserError(Exception):
     """A mistake that the user can mend: its text names the cause, the place and the way out."""
+
+    def __init__(self, text: str):
+        super().__init__(text if len(text) <= LONGEST else f"{text[: LONGEST - _END - 5]} ... {text[-_END:]}")
 
 
 class FaultError(Exception):
@@ -30,4 +37,5 @@ def nearest(word: object, known: Iterable[object]) -> str:
     close = difflib.get_close_matches(str(word).lower(), lowered, n=1, cutoff=0.6)
     if close:
         return f"did you mean {lowered[close[0]]!r}?"
-    return f"known: {', '.join(names)}" if names else "nothing is known here"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"known: {', '.join(names[:MOST_NAMES])}{more}" if names else "nothing is known here"

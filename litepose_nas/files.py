@@ -14,6 +14,7 @@ from pathlib import Path
 from litepose_nas import partial
 from litepose_nas.errors import UserError
 from litepose_nas.partial import PARTIAL
+from litepose_nas.untrusted.opening import open_in_place, open_regular
 
 
 @contextmanager
@@ -112,10 +113,22 @@ def sweep(folder: str | Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def cut(path: str | Path, size: int) -> None:
+    """Leave the first bytes of a file."""
+    try:
+        handle = open_in_place(path, os.O_WRONLY)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); mend its rights") from error
+    try:
+        os.ftruncate(handle, size)
+    finally:
+        os.close(handle)
+
+
 def append(path: str | Path, data: bytes, keep: bool = False) -> None:
     """Add bytes to the end of a file, all of them or none; with `keep` they are on the disk when this returns."""
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        handle = open_in_place(path, os.O_WRONLY | os.O_APPEND)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({reason(error)}); make room or mend its rights") from error
     try:
@@ -141,7 +154,7 @@ def _umask() -> int:
 
 def sha256(path: str | Path) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()

@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.untrusted import yaml_text
+from litepose_nas.untrusted.opening import read_text
 
 DESCENDING = {"groups", "patch"}  # more groups or pixels a token make a smaller network; elsewhere more is larger
 # Keys whose values are whole numbers, and never nothing.
@@ -33,15 +35,15 @@ class MissingKeyError(UserError, AttributeError):
 
 def read(path: Path, expected: str = "the key `family`") -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-        tree = yaml.safe_load(text)
+        nodes = yaml_text.compose(read_text(path))
+        tree = yaml_text.construct(nodes)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a 13th month
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a 13th month
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected a mapping with {expected}, got {type(tree).__name__}")
-    for line, key in _repeated(yaml.compose(text, Loader=yaml.SafeLoader), set()):
+    for line, key in _repeated(nodes, set()):
         raise UserError(f"{path}, line {line}: the key `{key}` stands twice; keep one")
     return tree
 
@@ -53,7 +55,7 @@ def naming(path: Path) -> Iterator[None]:
         yield
     except UserError as error:
         key = str(error).partition(":")[0]
-        line = _line(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), key.split("."))
+        line = _line(yaml_text.compose(read_text(path)), key.split("."))
         raise UserError(f"{path}{f', line {line}' if line else ''}: {error}") from error
 
 

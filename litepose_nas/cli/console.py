@@ -1,4 +1,7 @@
-"""What is printed, and how: results to standard output, errors to standard error, JSON where it was asked for."""
+"""What is printed, and how: results to standard output, errors to standard error, JSON where it was asked for.
+
+Names in files of others may hold codes that a terminal obeys: whatever is printed here is cleaned of them.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from litepose_nas.errors import UserError
 from litepose_nas.files import reason
+from litepose_nas.untrusted.display import clean, clean_lines
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
@@ -34,7 +38,7 @@ def open_streams() -> None:
 
 def out(text: str = "") -> None:
     with _standard_output():
-        sys.stdout.write(text + "\n")
+        sys.stdout.write(clean_lines(text) + "\n")
 
 
 def flush() -> None:
@@ -63,11 +67,12 @@ def _drop_standard_output() -> None:
 
 
 def error(text: str) -> None:
-    sys.stderr.write(f"error: {text}\n")
+    sys.stderr.write(f"error: {clean_lines(text)}\n")
 
 
 def as_json(value: Any) -> None:
-    out(json.dumps(value, indent=2))
+    with _standard_output():
+        sys.stdout.write(json.dumps(value, indent=2).replace("\x7f", "\\u007f") + "\n")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -91,7 +96,7 @@ def listed(of: tuple[Sequence[str], Sequence[Sequence[object]]]) -> None:
 
 
 def _text(value: object) -> str:
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else clean(str(value))
 
 
 def short(number: float, unit: str) -> str:
@@ -103,7 +108,7 @@ def short(number: float, unit: str) -> str:
 
 
 def step(line: str) -> None:
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(clean_lines(line) + "\n")
     sys.stderr.flush()
 
 
@@ -131,14 +136,14 @@ def live(what: str, at_once: bool = True) -> Iterator[Callable[..., None]]:
 
     begun = False
     with _screen(BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(compact=True)) as bars:
-        task = bars.add_task(what, total=None, visible=at_once, text="")
+        task = bars.add_task(clean(what), total=None, visible=at_once, text="")
 
         def show(done: int, total: int, text: str = "", line: str = "") -> None:
             nonlocal begun
             if not begun:  # what a run did before it was resumed says nothing of its speed now
                 bars.reset(task, completed=done, total=total, visible=True)
                 begun = True
-            fields: dict[str, Any] = {"text": text} if text else {}
+            fields: dict[str, Any] = {"text": clean(text)} if text else {}
             bars.update(task, completed=done, total=total, **fields)
 
         yield show
@@ -153,8 +158,8 @@ def status(what: str) -> Iterator[Callable[[str], None]]:
     from rich.progress import TimeElapsedColumn
 
     with _screen(TimeElapsedColumn()) as bars:
-        task = bars.add_task(what, total=None, text="")
-        yield lambda text: bars.update(task, text=text)
+        task = bars.add_task(clean(what), total=None, text="")
+        yield lambda text: bars.update(task, text=clean(text))
 
 
 def _screen(*columns: ProgressColumn) -> Progress:
@@ -173,10 +178,10 @@ def _screen(*columns: ProgressColumn) -> Progress:
 def _milestones(what: str) -> Callable[[int, int], None]:
     said = 0
 
-    def step(done: int, total: int) -> None:
+    def show(done: int, total: int) -> None:
         nonlocal said
         if total and 4 * done // total > said:
             said = 4 * done // total
-            sys.stderr.write(f"{what}: {done} of {total}\n")
+            step(f"{what}: {done} of {total}")
 
-    return step
+    return show

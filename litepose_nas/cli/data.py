@@ -28,7 +28,7 @@ def toy(
         int | None, typer.Option(min=1, help="Validation pictures, 150 if not given; or videos, 10.")
     ] = None,
     size: Annotated[
-        int | None, typer.Option(min=32, help="Pixels; 160, videos 224, or 512 when hard, if not given.")
+        int | None, typer.Option(min=48, max=4096, help="Pixels; 160, videos 224, or 512 when hard, if not given.")
     ] = None,
     setting: Annotated[
         str, typer.Option(help="easy (what a demo learns in minutes), standard, or hard (crowded, blurred: for GPUs).")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import statistics
 import sys
 from contextlib import closing
@@ -18,6 +19,7 @@ from litepose_nas.latency import samples as samples_file
 from litepose_nas.latency.samples import MOST_NOISE, LatencySamples
 from litepose_nas.latency.standalone import conditions
 from litepose_nas.space import Space
+from litepose_nas.untrusted.display import short
 
 if TYPE_CHECKING:
     from litepose_nas.latency.networks import Chosen
@@ -61,8 +63,8 @@ def measure(
     """
     journal_path = out.with_name(f"{out.name}.journal")
     if resume:
-        check_alone(context, "out")
-        journal = _unfinished(journal_path)
+        check_alone(context, "out", "python")
+        journal = _unfinished(journal_path, python)
     else:
         how = (runtime, threads, nets, minutes, joints, python, seed, rewrites)
         journal = _begin(journal_path, out, spaces or [], *how)
@@ -70,7 +72,8 @@ def measure(
         try:
             samples = _measure(journal, lambda done, total, text: live(int(done), int(total), text))
         except KeyboardInterrupt:
-            again = f"litepose-nas latency measure --resume --out {out}"
+            named = f" --python {shlex.quote(python)}" if python else ""
+            again = f"litepose-nas latency measure --resume --out {out}{named}"
             raise console.StoppedError(f"stopped; go on with: {again}") from None
         except UserError:
             if not any("times" in record for record in journal.records):  # nothing to go on with
@@ -124,8 +127,8 @@ def _begin(
     return Journal(path, header)
 
 
-def _unfinished(path: Path) -> Journal:
-    """The journal of a measurement that was stopped, if it is of this machine."""
+def _unfinished(path: Path, python: str) -> Journal:
+    """The journal of a measurement that was stopped, if it is of this machine and of an interpreter named again."""
     from litepose_nas.runs import journal
 
     if not path.exists():
@@ -133,6 +136,9 @@ def _unfinished(path: Path) -> Journal:
     header = journal.read(path).header
     if "measurement" not in header:
         raise UserError(f"{path}: not the journal of a measurement; name another file with --out")
+    if (begun := header.get("python", "")) != python:  # the journal may be a stranger's, and this is a program
+        with_it = f"with --python {short(begun)}; name it again beside --resume" if begun else "without --python"
+        raise UserError(f"{path}: begun {with_it}")
     own = {key: value for key, value in header.items() if key not in ("journal", "notes")}
     return journal.Journal(path, {**own, "device": conditions.describe_device()})
 

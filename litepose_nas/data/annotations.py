@@ -17,8 +17,9 @@ from litepose_nas.data.dataset_yaml import skeleton_named
 from litepose_nas.data.fields import is_id, load_json
 from litepose_nas.data.image_entry import check_image, ignored_regions, is_labelled, place_in_video
 from litepose_nas.data.person_arrays import read_people
-from litepose_nas.data.skeleton import Skeleton, make_skeleton
+from litepose_nas.data.skeleton import MAX_JOINTS, MAX_NAME, Skeleton, make_skeleton
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.display import short
 
 
 def dataset_of(
@@ -46,13 +47,13 @@ def dataset_of(
     seen: set[int] = set()
     for annotation in document["annotations"]:
         if not isinstance(annotation, dict):
-            raise UserError(f"{path}: an annotation is {annotation!r:.40}, not an object; mend or remove it")
+            raise UserError(f"{path}: an annotation is {short(annotation, 40)}, not an object; mend or remove it")
         if annotation.get("category_id") != category.get("id"):
             continue
         number_of, image_id = annotation.get("id"), annotation.get("image_id")
         if not is_id(image_id) or image_id not in entries:
             raise UserError(
-                f"{path}: annotation {number_of!r:.40} belongs to image {image_id!r:.40}, "
+                f"{path}: annotation {short(number_of, 40)} belongs to image {short(image_id, 40)}, "
                 "which the file does not list; add the image or remove the annotation"
             )
         if is_id(number_of):
@@ -129,6 +130,10 @@ def keypoint_category(path: Path, categories: list[Any]) -> dict[str, Any]:
             f"{path} has {len(people)} categories with keypoints; one is needed, "
             "or all with the same keypoints, or one of them called 'person'"
         )
+    if (count := len(people[0]["keypoints"])) > MAX_JOINTS:
+        raise UserError(f"{path}: a category has {count:,} joints; expected {MAX_JOINTS:,} at most")
+    if long := [name for name in people[0]["keypoints"] if len(str(name)) > MAX_NAME]:
+        raise UserError(f"{path}: a joint is called {short(long[0])}...; give it a name of {MAX_NAME} letters at most")
     return people[0]
 
 

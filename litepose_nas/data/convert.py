@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -16,12 +18,13 @@ from litepose_nas.data.dataset import Document, split
 from litepose_nas.data.dataset_yaml import skeleton_tree, write_tree
 from litepose_nas.data.fields import path_inside
 from litepose_nas.data.image_entry import is_labelled
-from litepose_nas.data.layouts.building import category_for
+from litepose_nas.data.layouts.building import SUFFIXES, category_for
 from litepose_nas.data.layouts.yolo_pose import line_of
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.source import WHOLE, Source
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.files import new_folder
+from litepose_nas.untrusted.opening import open_regular
 
 TO = ("coco", "yolo")
 IMAGES = ("link", "copy", "none")
@@ -148,6 +151,12 @@ def _new_names(document: Document, split_name: str, to: str) -> dict[int, str]:
     twice = [name for name, count in Counter(names.values()).items() if count > 1]
     if twice:
         raise UserError(f"two pictures would both be called {twice[0]}; rename one of them")
+    strange = [name for name in names.values() if Path(name).suffix.lower() not in SUFFIXES] if to == "yolo" else []
+    if strange:
+        raise UserError(
+            f"{strange[0]}: YOLO-pose knows pictures by the ends of their names, {', '.join(SUFFIXES)}; rename it, or "
+            "convert --to coco"
+        )
     texts: dict[Path, str] = {}
     for name in names.values() if to == "yolo" else ():
         other = texts.setdefault(Path(name).with_suffix(".txt"), name)
@@ -158,20 +167,16 @@ def _new_names(document: Document, split_name: str, to: str) -> dict[int, str]:
 
 def _place_picture(source: Path, target: Path, how: str) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
+    packed = zipped.within(source)
     try:
-        if how == "link":
-            os.link(source.resolve(), target)
-            return
-    except OSError:
-        pass  # another disk, or one without links
-    try:
-        # "x": where upper and lower case are the same, two names may be one file
-        with target.open("xb") as copy:
-            if zipped.within(source):
-                copy.write(zipped.read_bytes(source))
-            else:
-                with source.open("rb") as file:
-                    shutil.copyfileobj(file, copy)
+        with io.BytesIO(zipped.read_bytes(source)) if packed else open_regular(source) as file:
+            if how == "link" and not packed:
+                with contextlib.suppress(OSError):  # another disk, or one without links
+                    os.link(source.resolve(), target)
+                    return
+            # "x": where upper and lower case are the same, two names may be one file
+            with target.open("xb") as copy:
+                shutil.copyfileobj(file, copy)
     except OSError as error:
         raise UserError(f"{source} cannot be copied ({error.strerror or error}); nothing was written") from error
 

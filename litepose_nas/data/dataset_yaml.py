@@ -10,23 +10,33 @@ from typing import Any
 
 import yaml
 
-from litepose_nas.data.skeleton import OTHER_SIGMA, Skeleton, make_skeleton, same_joints, sigmas_of
+from litepose_nas.data.skeleton import (
+    MAX_JOINTS,
+    MAX_NAME,
+    OTHER_SIGMA,
+    Skeleton,
+    make_skeleton,
+    same_joints,
+    sigmas_of,
+)
 from litepose_nas.errors import AssumedWarning, UserError, nearest
+from litepose_nas.untrusted import yaml_text
+from litepose_nas.untrusted.display import short
+from litepose_nas.untrusted.opening import read_text
 
 SKELETONS = Path(__file__).parent / "skeletons"
 JOINT_KEYS = (
     *("keypoints", "flip_pairs", "skeleton", "sigmas"),
     *("kpt_shape", "flip_idx", "kpt_names", "kpt_oks_sigmas"),  # as YOLO-pose says it
 )
-MAX_JOINTS = 1000
 
 
 def read_tree(path: Path) -> dict[str, Any]:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = yaml_text.load(read_text(path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a 13th month
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a 13th month
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: expected a mapping such as `path: DIR`, got {type(tree).__name__}")
@@ -104,7 +114,7 @@ def _names(tree: Mapping[str, Any], where: str) -> tuple[str, ...] | None:
         return known_skeleton(words).names
     shape = tree.get("kpt_shape")
     if shape is not None and not (isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape)):
-        raise UserError(f"{where}: kpt_shape: expected [joints, 2 or 3], got {shape!r:.60}")
+        raise UserError(f"{where}: kpt_shape: expected [joints, 2 or 3], got {short(shape)}")
     if words is None and "kpt_names" in tree:
         of_class = tree["kpt_names"]
         words = next(iter(of_class.values()), None) if isinstance(of_class, Mapping) else of_class
@@ -116,14 +126,14 @@ def _names(tree: Mapping[str, Any], where: str) -> tuple[str, ...] | None:
     if words is None:
         return None
     if not isinstance(words, list) or not 1 <= len(words) <= MAX_JOINTS or not all(_is_word(w) for w in words):
-        raise UserError(f"{where}: keypoints: expected a list of names or the name of a dataset, got {words!r:.60}")
+        raise UserError(f"{where}: keypoints: expected a list of names or the name of a dataset, got {short(words)}")
     if shape is not None and shape[0] != len(words):
         raise UserError(f"{where}: kpt_shape says {shape[0]} joints and the names are {len(words)}; let them agree")
     return tuple(str(word) for word in words)
 
 
 def _is_word(value: object) -> bool:
-    return isinstance(value, str | int) and not isinstance(value, bool)
+    return isinstance(value, str | int) and not isinstance(value, bool) and len(str(value)) <= MAX_NAME
 
 
 def _pairs(tree: Mapping[str, Any], names: tuple[str, ...], where: str) -> list[tuple[int, int]] | None:
@@ -133,7 +143,7 @@ def _pairs(tree: Mapping[str, Any], names: tuple[str, ...], where: str) -> list[
     if order is None:
         return None
     if not isinstance(order, list) or sorted(map(repr, order)) != sorted(map(repr, range(len(names)))):
-        raise UserError(f"{where}: flip_idx: expected each of 0 to {len(names) - 1} once, got {order!r:.80}")
+        raise UserError(f"{where}: flip_idx: expected each of 0 to {len(names) - 1} once, got {short(order, 80)}")
     crooked = [index for index, other in enumerate(order) if order[other] != index]
     if crooked:
         raise UserError(
@@ -161,7 +171,7 @@ def _limbs(value: Any, names: tuple[str, ...], where: str) -> list[tuple[int, in
 def _both(value: Any, names: tuple[str, ...], where: str, past: int = 0) -> list[tuple[int, int]]:
     """Pairs of joints, written as names or as numbers, as numbers."""
     if not isinstance(value, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in value):
-        raise UserError(f"{where}: expected a list of pairs of joints, got {value!r:.60}")
+        raise UserError(f"{where}: expected a list of pairs of joints, got {short(value)}")
     pairs = []
     for pair in value:
         ends = [_joint(end, names, where, past) for end in pair]
@@ -175,8 +185,8 @@ def _joint(value: Any, names: tuple[str, ...], where: str, past: int) -> int:
     if type(value) is int and 0 <= value < len(names) + past:
         return value
     if isinstance(value, str):
-        raise UserError(f"{where}: no joint called {value!r}; {nearest(value, names)}")
-    raise UserError(f"{where}: {value!r:.40} is no joint; write names, or numbers from 0 to {len(names) - 1}")
+        raise UserError(f"{where}: no joint called {short(value)}; {nearest(value, names)}")
+    raise UserError(f"{where}: {short(value, 40)} is no joint; write names, or numbers from 0 to {len(names) - 1}")
 
 
 def _sigmas(
@@ -189,7 +199,7 @@ def _sigmas(
         return [float(value)] * len(names)
     if not isinstance(value, list) or not all(_is_number(number) for number in value):
         raise UserError(
-            f"{where}: sigmas: expected auto, a number for all joints, or a list of one for each, got {value!r:.60}; "
+            f"{where}: sigmas: expected auto, a number for all joints, or a list of one for each, got {short(value)}; "
             f"{OTHER_SIGMA} suits most"
         )
     return [float(number) for number in value]

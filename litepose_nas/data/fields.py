@@ -15,16 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.display import short
+from litepose_nas.untrusted.opening import read_bytes
 
+MAX_JSON = 2 << 30  # bytes of annotations; those of COCO-WholeBody are half of it
 MAX_COORDINATE = 1e7  # of a coordinate or a side in pixels; no picture comes near
+
+
+def read_raw(path: Path, what: str = "annotations") -> bytes:
+    try:
+        return read_bytes(path, MAX_JSON)
+    except OSError as error:
+        raise UserError(f"cannot read the {what} {path}: {error.strerror or error}; check the path") from error
 
 
 def load_json(path: Path, what: str = "annotations") -> Any:
     try:
         with _collector_off():
-            return json.loads(_text(path.read_bytes()))
-    except OSError as error:
-        raise UserError(f"cannot read the {what} {path}: {error.strerror or error}; check the path") from error
+            return json.loads(_text(read_raw(path, what)))
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path} is not whole JSON: {error.msg} at line {error.lineno}, column {error.colno}; "
@@ -59,7 +67,9 @@ def path_inside(where: str, name: str) -> PurePosixPath:
     """
     path = posixpath.normpath(name.replace("\\", "/"))
     if path in (".", "..") or path.startswith(("/", "../")) or os.path.splitdrive(name)[0]:
-        raise UserError(f"{where}: the name {name!r:.80} leads out of the folder of the pictures; use names inside it")
+        raise UserError(
+            f"{where}: the name {short(name, 80)} leads out of the folder of the pictures; use names inside it"
+        )
     return PurePosixPath(path)
 
 
@@ -71,16 +81,16 @@ def numbers(where: str, what: str, value: Any, count: int | None = None) -> NDAr
         array = None
     if array is None or (array.size and array.dtype.kind not in "iuf") or count not in (None, array.size):
         wanted = "numbers" if count is None else f"{count} numbers"
-        raise UserError(f"{where}: {what!r} must be a list of {wanted}, not {value!r:.60}; mend it")
+        raise UserError(f"{where}: {what!r} must be a list of {wanted}, not {short(value)}; mend it")
     result = array.astype(np.float64)
     if not (np.abs(result) <= MAX_COORDINATE).all():  # false for NaN as well
-        raise UserError(f"{where}: {what!r} must hold finite numbers of pixels, not {value!r:.60}; mend it")
+        raise UserError(f"{where}: {what!r} must hold finite numbers of pixels, not {short(value)}; mend it")
     return result
 
 
 def number(where: str, what: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_COORDINATE:
-        raise UserError(f"{where}: {what!r} must be a number, not {value!r:.60}; mend it")
+        raise UserError(f"{where}: {what!r} must be a number, not {short(value)}; mend it")
     return float(value)
 
 

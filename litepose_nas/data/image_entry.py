@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from litepose_nas.data.fields import is_id, numbers, path_inside
+from litepose_nas.data.picture_header import MAX_PIXELS
 from litepose_nas.data.regions import IgnoredRegion
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.display import short
 
-MAX_SIDE = 100_000  # of a side
+MAX_SIDE = 100_000  # pixels
 
 
 def check_image(path: Path, image: Any, sizes: bool = True) -> None:
@@ -18,14 +20,19 @@ def check_image(path: Path, image: Any, sizes: bool = True) -> None:
     wanted = ("id", "file_name", "width", "height") if sizes else ("id", "file_name")
     missing = [key for key in wanted if not isinstance(image, dict) or key not in image]
     if missing:
-        raise UserError(f"{path}: image {image!r:.60} has no {missing[0]!r}; write it into the file")
+        raise UserError(f"{path}: image {short(image)} has no {missing[0]!r}; write it into the file")
     sides = [image[key] for key in ("width", "height") if key in image]
     if not is_id(image["id"]) or not all(is_id(side) and 0 < side <= MAX_SIDE for side in sides):
         raise UserError(
-            f"{path}: image {image['id']!r:.40}: 'id', 'width' and 'height' must be whole numbers; mend them"
+            f"{path}: image {short(image['id'], 40)}: 'id', 'width' and 'height' must be whole numbers; mend them"
+        )
+    if len(sides) == 2 and sides[0] * sides[1] > MAX_PIXELS:
+        raise UserError(
+            f"{path}: image {image['id']}: {sides[0]}x{sides[1]} pixels, and more than {MAX_PIXELS // 10**6} million "
+            "are not decoded; make it smaller, or remove it"
         )
     if not isinstance(image["file_name"], str) or not image["file_name"] or "\0" in image["file_name"]:
-        raise UserError(f"{path}: image {image['id']} has no file name, but {image['file_name']!r:.40}; mend it")
+        raise UserError(f"{path}: image {image['id']} has no file name, but {short(image['file_name'], 40)}; mend it")
     path_inside(f"{path}: image {image['id']}", image["file_name"])
 
 

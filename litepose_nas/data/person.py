@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from litepose_nas.data.fields import MAX_COORDINATE, is_id, numbers
 from litepose_nas.data.regions import IgnoredRegion
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.display import short
 
 # The share of its box that a person fills, where annotations have boxes but no areas.
 AREA_OF_BOX = 0.53
@@ -38,7 +39,7 @@ def read_person(where: str, annotation: dict[str, Any], joints: int) -> Labelled
         raise UserError(f"{where}: 'id' must be a whole number; mend it")
     track = annotation.get("track_id", -1)
     if not is_id(track):
-        raise UserError(f"{where}: 'track_id' must be a whole number, not {track!r:.40}; mend it")
+        raise UserError(f"{where}: 'track_id' must be a whole number, not {short(track, 40)}; mend it")
     return LabelledPerson(points, box, area, annotation["id"], head_size(where, annotation), track)
 
 
@@ -82,7 +83,7 @@ def area_of(where: str, annotation: dict[str, Any], box: tuple[float, float, flo
     if area is None:
         return box[2] * box[3] * AREA_OF_BOX
     if not _is_number(area) or not 0 <= area <= MAX_COORDINATE**2:
-        raise UserError(f"{where}: 'area' a number of 0 or more, not {area!r:.40}; mend it")
+        raise UserError(f"{where}: 'area' a number of 0 or more, not {short(area, 40)}; mend it")
     return float(area) or box[2] * box[3] * AREA_OF_BOX
 
 

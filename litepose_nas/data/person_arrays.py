@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from litepose_nas.data.fields import MAX_COORDINATE
 from litepose_nas.data.person import AREA_OF_BOX, LabelledPerson, read_person
 from litepose_nas.data.regions import IgnoredRegion
+from litepose_nas.untrusted.display import short
 
 BLOCK = 4096  # annotations that are checked together: what they take in between stays small
 NUMBERS = {int, float}  # and not bool
@@ -92,7 +93,7 @@ def _plain(block: Sequence[dict[str, Any]], joints: int) -> PersonArrays | None:
 
 
 def _one_by_one(path: Path, block: Sequence[dict[str, Any]], joints: int) -> PersonArrays:
-    read = [read_person(f"{path}: annotation {one.get('id')!r:.40}", one, joints) for one in block]
+    read = [read_person(f"{path}: annotation {short(one.get('id'), 40)}", one, joints) for one in block]
     people = [one for one in read if isinstance(one, LabelledPerson)]
     count = len(people)
     return PersonArrays(

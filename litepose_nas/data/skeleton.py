@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from litepose_nas.errors import AssumedWarning, UserError
+from litepose_nas.untrusted.display import some
 
 # COCO's spread of human labels around each joint, as a share of the root of a person's area; left and right are alike.
 _COCO_SIGMAS = {
@@ -15,6 +16,8 @@ _COCO_SIGMAS = {
     "hip": 0.107, "knee": 0.087, "ankle": 0.089,
 }  # fmt: skip
 OTHER_SIGMA = 0.05
+MAX_JOINTS, MAX_LIMBS = 1000, 10_000
+MAX_NAME = 100  # letters of a joint's name
 _OTHER_SIDE = {"left": "right", "right": "left", "l": "r", "r": "l"}
 
 
@@ -44,7 +47,9 @@ def make_skeleton(
         raise UserError("a skeleton without joints: list the names of the keypoints")
     twice = sorted({name for name in known if known.count(name) > 1})
     if twice:
-        raise UserError(f"joint names must differ, but {', '.join(twice)} appears more than once")
+        raise UserError(f"joint names must differ, but {some(twice)} appears more than once")
+    if len(limbs) > MAX_LIMBS:
+        raise UserError(f"{len(limbs):,} limbs; expected {MAX_LIMBS:,} at most")
     for a, b in limbs:
         if not (0 <= a < len(known) and 0 <= b < len(known)):
             raise UserError(f"a limb joins joints {a} and {b}, but the skeleton has joints 0 to {len(known) - 1}")
@@ -72,7 +77,7 @@ def mirror_of(names: Sequence[str]) -> tuple[int, ...]:
     alone = [name for index, name in enumerate(names) if mirror[index] == index and {"left", "right"} & {*_words(name)}]
     if alone:
         warnings.warn(
-            f"no partner on the other side for {', '.join(alone)}: mirrored pictures will not exchange it",
+            f"no partner on the other side for {some(alone)}: mirrored pictures will not exchange it",
             AssumedWarning,
             stacklevel=3,
         )
@@ -85,7 +90,7 @@ def sigmas_of(names: Sequence[str]) -> tuple[float, ...]:
     unknown = [name for name, sigma in zip(names, sigmas, strict=True) if sigma is None]
     if unknown:
         warnings.warn(
-            f"no standard sigma for {', '.join(unknown)}: {OTHER_SIGMA} is used; give sigmas to choose",
+            f"no standard sigma for {some(unknown)}: {OTHER_SIGMA} is used; give sigmas to choose",
             AssumedWarning,
             stacklevel=3,
         )

@@ -13,12 +13,14 @@ from litepose_nas.data import dataset_yaml, zipped
 from litepose_nas.data.annotations import dataset_of, keypoint_category
 from litepose_nas.data.dataset import Dataset, Document
 from litepose_nas.data.dataset_yaml import known_names, known_tree, read_tree, skeleton_in
+from litepose_nas.data.fields import read_raw
 from litepose_nas.data.layouts.table import LAYOUTS, layout_of
 from litepose_nas.data.layouts.toy import DRAWN, toy_settings, toy_split
 from litepose_nas.data.layouts.yolo_pose import YoloFormat, yolo_format
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.data.split_files import SplitFiles, document_of_split
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.untrusted.display import short
 
 DATA_FOLDER = "LITEPOSE_DATA"  # the environment variable that names the folder of all datasets
 SPLITS = ("train", "val", "test")
@@ -133,7 +135,7 @@ def _from_yaml(path: Path) -> Source:
     usual = "yolo" if all(isinstance(value, str) for key in given for value in _as_list(tree[key])) else "coco"
     layout = tree.get("format", usual)
     if layout not in (*LAYOUTS, "yolo"):
-        raise UserError(f"{path}: format: {layout!r:.40} is not one; {nearest(layout, (*LAYOUTS, 'yolo'))}")
+        raise UserError(f"{path}: format: {short(layout, 40)} is not one; {nearest(layout, (*LAYOUTS, 'yolo'))}")
     nameless = layout != "yolo" and not NAMING_KEYS & tree.keys() and tree.keys() & set(dataset_yaml.JOINT_KEYS)
     skeleton = None if nameless else skeleton_in(tree, str(path))
     if layout == "yolo" and skeleton is None:
@@ -161,7 +163,7 @@ def _split(where: str, root: Path, layout: str, key: str, value: Any, form: Yolo
     if layout == "yolo":
         folders = tuple(_as_list(value))
         if not all(isinstance(folder, str) for folder in folders):
-            raise UserError(f"{where}: {key}: expected a folder of pictures, or a list of such, got {value!r:.60}")
+            raise UserError(f"{where}: {key}: expected a folder of pictures, or a list of such, got {short(value)}")
         return SplitFiles(layout, root, None, folders=folders, form=form)
     needed = {"images"} if key == "test" else {"images", "annotations"}
     known = isinstance(value, dict) and all(isinstance(part, str) for part in value.values())
@@ -171,7 +173,7 @@ def _split(where: str, root: Path, layout: str, key: str, value: Any, form: Yolo
     if not known or not needed <= set(value):
         raise UserError(
             f"{where}: {key}: expected a mapping of `images` (a folder or zip) and `annotations` (a JSON), "
-            f"got {value!r:.80}"
+            f"got {short(value, 80)}"
         )
     if "truth" in value and layout != "mpii":
         raise UserError(f"{where}: {key}: `truth` belongs to the format mpii alone; leave it out")
@@ -180,7 +182,7 @@ def _split(where: str, root: Path, layout: str, key: str, value: Any, form: Yolo
 
 
 def _from_json(path: Path) -> Source:
-    data = path.read_bytes()
+    data = read_raw(path)
     return Source(str(path), {WHOLE: SplitFiles(layout_of(data), _folder_beside(path, data), path)})
 
 

@@ -13,6 +13,7 @@ import torch
 
 from litepose_nas import doctor, weights
 from litepose_nas.budget import Budget
+from litepose_nas.data.fields import path_inside
 from litepose_nas.data.source import Source, open_source
 from litepose_nas.demo import contenders, ending, networks
 from litepose_nas.demo import scale as scales
@@ -286,7 +287,7 @@ class Demo:
         return open_source(str(self.folder / "people"))
 
     def _network(self, name: str) -> Path:
-        return self.folder / "networks" / name
+        return self.folder / "networks" / path_inside(f"{self.folder}: the stage search", name)
 
     def _planned(self) -> SupernetTraining:
         scale = self.scale

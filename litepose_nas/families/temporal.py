@@ -16,6 +16,7 @@ from litepose_nas.blocks.temporal import WAYS, TemporalFuse
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.families.family import ClipFrame, Family
 from litepose_nas.task_kind import TaskKind
+from litepose_nas.untrusted.display import short
 
 NAME = "temporal"
 KEY, FRAMES, SHARED = "key", "frames", "later"  # how names begin: of the key network, of later ones, of their store
@@ -152,7 +153,7 @@ def _fused(parts: list[Part], fuse: str, before: str, joints: int, through: bool
 
 def _word(tree: Mapping[str, Any], key: str, words: Mapping[str, bool]) -> bool:
     if tree.get(key) not in words:
-        raise UserError(f"{key}: {tree.get(key)!r:.40} is not one; {nearest(str(tree.get(key)), words)}")
+        raise UserError(f"{key}: {short(tree.get(key), 40)} is not one; {nearest(str(tree.get(key)), words)}")
     return words[tree[key]]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.opening import open_regular
 
 LARGEST = 1 << 20  # bytes; an architecture takes a few thousand
 
@@ -15,7 +16,7 @@ LARGEST = 1 << 20  # bytes; an architecture takes a few thousand
 def read(path: str | Path, expected: str, largest: int = LARGEST) -> Any:
     """Return the data in a JSON file; `expected` says in a few words what the file should have been."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             raw = file.read(largest + 1)
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
         raise UserError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error

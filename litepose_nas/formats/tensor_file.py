@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file
+from litepose_nas.untrusted.opening import open_regular
 
 LARGEST = 1 << 26  # bytes of header; half a million tensors
 EXPECTED = "a .safetensors file"
@@ -26,7 +27,7 @@ class Header(NamedTuple):
 def read_header(path: str | Path) -> Header:
     """Return metadata and shapes; the tensors themselves are neither read nor checked."""
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             size = file.seek(0, 2)
             file.seek(0)
             length = int.from_bytes(file.read(8), "little")

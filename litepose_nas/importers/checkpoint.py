@@ -17,6 +17,7 @@ from torch import Tensor
 from litepose_nas import weights
 from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file, tensor_file
+from litepose_nas.untrusted.archives import check_stored
 
 # Where training programs put the weights; the first that is there is taken.
 HOLDERS = ("best_state_dict", "state_dict", "model_state_dict", "model", "net")
@@ -56,6 +57,9 @@ def _is_safetensors(path: str | Path) -> bool:
 
 def _read_torch(path: str | Path) -> Any:
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as parts:
+                check_stored(parts)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about kinds of file that are refused in the next lines anyway
             return torch.load(path, map_location="cpu", weights_only=True)

@@ -7,6 +7,7 @@ goes on draws the frames before anew from the former, so that the overlay is the
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,10 @@ from litepose_nas.inference.following import Follower, FramePerson
 from litepose_nas.inference.pictures import overlay
 from litepose_nas.inference.video_results import LAYOUTS, document_of
 from litepose_nas.inference.video_writer import SUFFIX, VideoWriter
+from litepose_nas.untrusted.archives import check_stored
+from litepose_nas.untrusted.opening import open_regular, read_text
 
+MAX_JOURNAL = 1 << 29  # bytes of people
 SAVE = 25  # frames between two times that all is saved
 
 Progress = Callable[[int, int], None]
@@ -131,14 +135,15 @@ def _journal(places: _Files, settings: dict[str, Any], follower: Follower) -> li
     if not places.state.is_file():
         return []
     try:
-        with np.load(places.state, allow_pickle=False) as kept:
+        with open_regular(places.state) as file, np.load(file, allow_pickle=False) as kept:
+            check_stored(kept.zip)
             arrays = {key: kept[key] for key in kept.files}
         frames, told = int(arrays["frames"]), json.loads(str(arrays["settings"]))
-        lines = places.journal.read_text(encoding="utf-8").splitlines()[:frames]
+        lines = read_text(places.journal, MAX_JOURNAL).splitlines()[:frames]
         people = [list(_people(line)) for line in lines]
         if len(people) < frames:
             raise ValueError(f"{len(people)} of {frames} frames are written down")
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{places.state}: damaged, or {places.journal.name} beside it is ({error}); begin again without --resume"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import TracebackType
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from litepose_nas.data.augment import Image
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.opening import open_in_place
 
 SUFFIX = ".mp4"
 CODEC = "mp4v"  # in every build of OpenCV with FFmpeg
@@ -26,7 +28,11 @@ class VideoWriter:
         """Write the next frame (H, W, 3) in red, green, blue."""
         height, width = image.shape[:2]
         if self._writer is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                os.close(open_in_place(self.path, os.O_WRONLY))  # OpenCV's own opening would follow a link
+            except OSError as error:
+                raise UserError(f"{self.path}: cannot be written ({error.strerror}); choose another --out") from error
             even = width + width % 2, height + height % 2
             self._writer = cv2.VideoWriter(str(self.path), cv2.VideoWriter.fourcc(*CODEC), self.rate, even)
             if not self._writer.isOpened():

@@ -20,6 +20,7 @@ from litepose_nas.metrics import mpii
 from litepose_nas.metrics.conditions import PredictionSettings
 from litepose_nas.metrics.reports import METRICS, MetricInput, MetricReport, report_pckh
 from litepose_nas.metrics.results import Result, read_results
+from litepose_nas.untrusted.display import short
 
 
 class PredictionFiles(NamedTuple):
@@ -112,5 +113,5 @@ def _tracked(path: Path) -> list[Result]:
             results += read_results(file)
     bad = [result for result in results if not isinstance(result, dict)]
     if bad:
-        raise UserError(f"{path}: a result is {bad[0]!r:.40}, not an object; mend the predictions")
+        raise UserError(f"{path}: a result is {short(bad[0], 40)}, not an object; mend the predictions")
     return results

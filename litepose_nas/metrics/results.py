@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from litepose_nas.data.fields import is_id, load_json
 from litepose_nas.errors import UserError
 from litepose_nas.files import write
+from litepose_nas.untrusted.display import short
 
 Result = dict[str, Any]  # image_id, category_id, keypoints (x, y, value after each other; COCO's pixels), score
 
@@ -112,7 +113,7 @@ def check_image(image_id: object, image_ids: Collection[int]) -> None:
     """Refuse a result of a picture that the annotations do not know."""
     if not is_id(image_id) or image_id not in image_ids:
         raise UserError(
-            f"a result is for image {image_id!r:.40}, which the annotations do not list; "
+            f"a result is for image {short(image_id, 40)}, which the annotations do not list; "
             "give the results of these pictures"
         )
 

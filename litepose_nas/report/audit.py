@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
-from xml.sax.saxutils import escape
 
 from litepose_nas.costs import Cost
 from litepose_nas.report import plots
@@ -18,6 +17,7 @@ from litepose_nas.search import rank_correlation
 from litepose_nas.search.problem import Result, ranked_by
 from litepose_nas.search.rank_correlation import Agreement, Audited
 from litepose_nas.space import Arch
+from litepose_nas.untrusted.display import in_html
 
 COST, AP, LOSS = "cost alone", "inherited AP", "inherited loss"
 LIGHT, DARK = (168, 205, 235), (13, 47, 87)  # the cheapest and the dearest network
@@ -150,7 +150,7 @@ def picture(found: Ranking, title: str) -> str:
             marks.append(f'<path d="{bar}" stroke="{colour}" stroke-width="1.5" class="seeds"/>')
         hint = f"{net.cost.macs:,} MACs, inherited {at:.4g}, alone {fmean(ends):.4g}"
         style = f'fill="{colour}" stroke="white" class="network"'
-        marks.append(f'<circle cx="{cx}" cy="{cy}" r="5" {style}><title>{escape(hint)}</title></circle>')
+        marks.append(f'<circle cx="{cx}" cy="{cy}" r="5" {style}><title>{in_html(hint)}</title></circle>')
     marks.append(plots.text(LEFT, 22, title, "start", "#111", 16))
     score = found.audited.agreements[AP if inherited == "ap" else LOSS]
     failed = f"; {len(points) - len(shown)} failed" if len(shown) < len(points) else ""

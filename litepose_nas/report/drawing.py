@@ -6,13 +6,13 @@ import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
-from xml.sax.saxutils import escape
 
 from litepose_nas import costs
 from litepose_nas.blocks.block import Part
 from litepose_nas.costs import Row
 from litepose_nas.report.plots import GREY, RED, svg, text
 from litepose_nas.space import Arch
+from litepose_nas.untrusted.display import in_html
 
 LEFT, TOP, GAP = 24, 96, 12  # margins, and room between boxes for an arrow
 LOW, HIGH = 26.0, 170.0  # of boxes: the smallest and the largest picture
@@ -82,7 +82,7 @@ def _drawn(box: Box, base: float) -> list[str]:
     block, (channels, height, width) = box.part.block, box.row.out
     kernel = getattr(block, "kernel", None)
     y = base - box.height
-    hint = f"<title>{escape(f'{box.part.name}: {box.row.block}, out {channels} x {height}x{width}')}</title>"
+    hint = f"<title>{in_html(f'{box.part.name}: {box.row.block}, out {channels} x {height}x{width}')}</title>"
     style = f'fill="{_shade(kernel)}" stroke="#35506b" rx="2" class="block"'
     marks = [f'<rect x="{box.x}" y="{y:g}" width="{box.width}" height="{box.height}" {style}>{hint}</rect>']
     marks.append(text(box.middle, base + 13, str(channels), "middle", "#333", 10))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from litepose_nas.report.genes import Fitted
 from litepose_nas.report.summary import Summary, to_json
 from litepose_nas.search import baselines
 from litepose_nas.search.problem import Evaluated
+from litepose_nas.untrusted.display import in_html
 
 PAGE = "report.html"
 SHOWN = 3  # effects of a gene's choices in the table
@@ -103,12 +103,12 @@ def write_csv(
 
 
 def family_page(found: Summary, drawn: dict[str, str]) -> str:
-    title = escape(f"Search of {found.chosen.arch.space.name}")
+    title = in_html(f"Search of {found.chosen.arch.space.name}")
     limits = ", ".join(limit.text for limit in found.budget.limits) or "none"
     body = [
         f"<h1>{title}</h1>",
-        f"<p>{len(found.found)} networks evaluated, ranked by {_word(found.by)}; budget {escape(limits)}{_ops(found)}. "
-        f"{_source(found)}</p>",
+        f"<p>{len(found.found)} networks evaluated, ranked by {_word(found.by)}; budget {in_html(limits)}"
+        f"{_ops(found)}. {_source(found)}</p>",
         drawn["front.svg"],
         "<h2>Was it worth searching?</h2>",
         bullets(baselines.in_words(found.baselines, found.by)),
@@ -122,7 +122,7 @@ def family_page(found: Summary, drawn: dict[str, str]) -> str:
         "<h2>The chosen network</h2>",
         f'<div class="wide">{drawn["architecture.svg"]}</div>',
         *_frames(found),
-        f"<p><code>{escape(json.dumps(found.chosen.arch.to_dict()))}</code></p>",
+        f"<p><code>{in_html(json.dumps(found.chosen.arch.to_dict()))}</code></p>",
     ]
     return document(title, body)
 
@@ -130,19 +130,20 @@ def family_page(found: Summary, drawn: dict[str, str]) -> str:
 def families_page(found: Summary, drawn: dict[str, str], told: dict[str, Any]) -> str:
     """The page of several families, with the plots in it and links to their own pages."""
     limits = ", ".join(limit.text for limit in found.budget.limits)
-    title = escape(f"Search across {', '.join(found.record.families)}")
-    links = [f'<a href="{escape(one.family)}/{PAGE}">{escape(one.family)}</a>' for one in found.comparison.choices]
+    title = in_html(f"Search across {', '.join(found.record.families)}")
+    links = [f'<a href="{in_html(one.family)}/{PAGE}">{in_html(one.family)}</a>' for one in found.comparison.choices]
     fronts = []
     for one, line in zip(found.front, told["front"], strict=True):
         macs = [f"{number / 1e6:,.1f}" for number in (found.budget.macs(one.cost), line["macs_of_a_run"])]
         params, took = f"{one.cost.params:,}", times.cells(found, one)
-        fronts.append([escape(line["family"]), *macs, params, *took, f"{one.score:.4f}"])
+        fronts.append([in_html(line["family"]), *macs, params, *took, f"{one.score:.4f}"])
     body = [
         f"<h1>{title}</h1>",
-        f"<p>{len(found.found)} networks, budget {escape(limits)} a picture{_ops(found)}; {escape(words.rule(found))}. "
+        f"<p>{len(found.found)} networks, budget {in_html(limits)} a picture{_ops(found)}; "
+        f"{in_html(words.rule(found))}. "
         f"{_source(found)}</p>",
         bullets(words.verdict(found)),
-        table(words.head(found), [[escape(cell) for cell in row] for row in words.table(found)]),
+        table(words.head(found), [[in_html(cell) for cell in row] for row in words.table(found)]),
         drawn["front.svg"],
         *(["<h2>How many people are in a picture?</h2>", drawn["people.svg"]] if found.people else []),
         "<h2>The front</h2>",
@@ -156,11 +157,11 @@ def families_page(found: Summary, drawn: dict[str, str], told: dict[str, Any]) -
 
 
 def _ops(found: Summary) -> str:
-    return f"; op set {escape(found.record.ops)}" if found.record.ops else ""
+    return f"; op set {in_html(found.record.ops)}" if found.record.ops else ""
 
 
 def _source(found: Summary) -> str:
-    return f'<span class="note">From <code>{escape(str(found.record.journal))}</code></span>'
+    return f'<span class="note">From <code>{in_html(str(found.record.journal))}</code></span>'
 
 
 def document(title: str, body: Sequence[str]) -> str:
@@ -182,7 +183,7 @@ def _models(models: Fitted | None, drawn: dict[str, str], by: str) -> list[str]:
         middle = sum(effect for _, effect in gene.effects) / len(gene.effects)
         best = sorted(gene.effects, key=lambda pair: -pair[1])[:SHOWN]
         options = ", ".join(f"{value}: {effect - middle:+.2g}" for value, effect in best)
-        rows.append([escape(gene.name), f"{100 * gene.gained:.1f} %", f"{100 * gene.lost:.1f} %", escape(options)])
+        rows.append([in_html(gene.name), f"{100 * gene.gained:.1f} %", f"{100 * gene.lost:.1f} %", in_html(options)])
     head = [
         "choice",
         "explained beside costs",
@@ -233,11 +234,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     for row in rows:
         cells = "".join(f'<td class="{"number" if cell[:1].isdigit() else ""}">{cell}</td>' for cell in row)
         lines.append(f"<tr>{cells}</tr>")
-    return f"<table><tr>{''.join(f'<th>{escape(word)}</th>' for word in head)}</tr>{''.join(lines)}</table>"
+    return f"<table><tr>{''.join(f'<th>{in_html(word)}</th>' for word in head)}</tr>{''.join(lines)}</table>"
 
 
 def bullets(lines: Iterable[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+    return f"<ul>{''.join(f'<li>{in_html(line)}</li>' for line in lines)}</ul>"
 
 
 def _axis(by: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
-from xml.sax.saxutils import escape
 
 from litepose_nas.budget import CONVENTIONS, Budget, is_bound, latency_in_words, predicted_field
 from litepose_nas.report import times
@@ -13,6 +12,7 @@ from litepose_nas.report.summary import Summary
 from litepose_nas.search.pareto import front
 from litepose_nas.search.problem import FAILED, Evaluated
 from litepose_nas.space import Arch
+from litepose_nas.untrusted.display import in_html
 
 WIDTH, HEIGHT = 720, 440
 LEFT, RIGHT, TOP, BOTTOM = 76, 24, 56, 60  # margins, for titles and numbers
@@ -275,7 +275,8 @@ def scale(low: float, high: float, start: float, end: float) -> Axis:
 
 
 def text(x: float, y: float, words: str, anchor: str, colour: str = "#333", size: int = 12) -> str:
-    return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" fill="{colour}" font-size="{size}">{escape(words)}</text>'
+    style = f'text-anchor="{anchor}" fill="{colour}" font-size="{size}"'
+    return f'<text x="{x:g}" y="{y:g}" {style}>{in_html(words)}</text>'
 
 
 class Label(NamedTuple):
@@ -308,4 +309,4 @@ def labels(wanted: Sequence[Label]) -> list[str]:
 def _hint(one: Evaluated, budget: Budget, score: str = "score") -> str:
     """What a browser shows when the pointer rests on a network."""
     words = f"{score} {one.score:.4g}, {budget.macs(one.cost):,} MACs{latency_in_words(one.cost)}"
-    return f"<title>{escape(words)}</title>"
+    return f"<title>{in_html(words)}</title>"

@@ -13,14 +13,16 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats.subnet_file import Subnet, check_joints
 from litepose_nas.runs import journal
 from litepose_nas.runs.journal import DAMAGED, Record
+from litepose_nas.runs.plain_files import check_plain
 from litepose_nas.search.comparison import FamilyResults
 from litepose_nas.search.finalists import repeats
-from litepose_nas.search.journal import KIND, JournalView, evaluations, upgraded
+from litepose_nas.search.journal import KIND, JournalView, evaluations, family_name, upgraded
 from litepose_nas.search.loop import replay
 from litepose_nas.search.measured import MEASURED, MeasuredBatch, batches, times_of
 from litepose_nas.search.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
 from litepose_nas.search.workload import ONE_PERSON, Workload, workload_of
 from litepose_nas.space import Arch, Space
+from litepose_nas.untrusted.display import short
 
 JOURNAL = "journal.jsonl"
 
@@ -94,6 +96,7 @@ def load_search(what: str | Path) -> SearchRecord:
     """Read the search of a run's folder, or of a journal; the files stay as they are."""
     path = Path(what)
     if path.is_dir():
+        check_plain(path)
         path /= JOURNAL
     if not path.is_file():
         raise UserError(f"{path}: no such journal; name the folder of a search, such as runs/search/search")
@@ -106,6 +109,8 @@ def load_search(what: str | Path) -> SearchRecord:
         times = time_limits(header.get("latency", {}))
         budget = Budget.of([str(text) for text in notes["budget"]], notes["convention"], True, times)
         names = [str(entry["name"]) for entry in header["families"]]
+        if odd := [name for name in names if family_name(name) != name]:
+            raise UserError(f"a family called {short(odd[0])}, which cannot be the name of a folder")
         several = len(names) > 1
         first_look, devices = float(header.get("first_look", 1)), dict(notes.get("latency", {}))
         judged = {key: notes["judged"][key] for key in ("pictures", "people", "boxes")} if several else {}

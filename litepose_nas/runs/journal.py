@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from litepose_nas import files
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.opening import open_regular, read_bytes
 
 VERSION = 1
+MAX_JOURNAL = 1 << 29  # bytes; an evaluation takes two thousand
 # What reading a file of a run raises where it holds something odd, or is nested without end.
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 Record = dict[str, Any]
@@ -52,8 +53,8 @@ class Journal:
         _, self.header, self.records, whole = read(self.path)
         _check_same(self.path, _upgraded(self.path, self.header, upgrade), first)
         if whole < self.path.stat().st_size:
-            os.truncate(self.path, whole)
-        elif not self.path.read_bytes().endswith(b"\n"):
+            files.cut(self.path, whole)
+        elif not read_bytes(self.path, MAX_JOURNAL).endswith(b"\n"):
             files.append(self.path, b"\n", keep=True)
 
     def append(self, record: Mapping[str, Any]) -> Record:
@@ -64,15 +65,18 @@ class Journal:
 
     def _only_started(self, first: bytes) -> bool:
         """Whether the file holds no more than the beginning of this first line."""
-        with self.path.open("rb") as file:
-            start = file.read(len(first))
+        try:
+            with open_regular(self.path) as file:
+                start = file.read(len(first))
+        except OSError:  # whoever reads it says why
+            return False
         return len(start) < len(first) and first.startswith(start)
 
 
 def read(path: str | Path) -> Read:
     """What a journal holds without touching it; a last line cut in the middle does not count."""
     try:
-        data = Path(path).read_bytes()
+        data = read_bytes(path, MAX_JOURNAL)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     lines = data.split(b"\n")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.opening import open_in_place
 
 if sys.platform != "win32":
     import fcntl
@@ -51,9 +52,9 @@ def _alone(path: Path) -> Iterator[int]:
     workers and outlive a killed parent.
     """
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = open_in_place(path, os.O_RDWR)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); mend the folder's rights") from error
+        raise UserError(f"{path}: cannot be written ({error.strerror}); mend the rights, or remove it") from error
     try:
         if sys.platform != "win32":
             fcntl.flock(handle, fcntl.LOCK_EX)

@@ -13,7 +13,8 @@ from typing import Any
 
 from litepose_nas import files
 from litepose_nas.errors import UserError
-from litepose_nas.runs.journal import line_of, parse, plain
+from litepose_nas.runs.journal import MAX_JOURNAL, line_of, parse, plain
+from litepose_nas.untrusted.opening import read_bytes
 
 Row = dict[str, Any]
 
@@ -52,9 +53,11 @@ class Metrics:
 def read(path: str | Path) -> list[Row]:
     """The rows of a metrics.jsonl; a last line cut in the middle does not count."""
     try:
-        lines = Path(path).read_bytes().split(b"\n")
+        lines = read_bytes(path, MAX_JOURNAL).split(b"\n")
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); restore it from a copy") from error
     rows = []
     for number, line in enumerate(lines[:-1], 1):
         row = parse(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
@@ -24,6 +25,10 @@ from litepose_nas.errors import AssumedWarning, UserError
 from litepose_nas.runs import environment, lock
 from litepose_nas.runs.journal import DAMAGED, plain
 from litepose_nas.runs.metrics import Metrics
+from litepose_nas.runs.plain_files import check_plain
+from litepose_nas.untrusted import yaml_text
+from litepose_nas.untrusted.display import clean
+from litepose_nas.untrusted.opening import open_regular, read_text
 
 CONFIG, COMMAND, ENV, LOG, LOCK = "config.yaml", "command.txt", "env.json", "log.txt", "lock"
 ENDED = "ended.json"  # there is nothing left to do in a run that has it
@@ -68,15 +73,21 @@ class Run:
     def open(cls, path: str | Path) -> Run:
         """A run to read from, whether or not another process is writing it."""
         folder = Path(path)
+        if folder.is_dir():
+            check_plain(folder)
         try:
-            env = json.loads((folder / ENV).read_text(encoding="utf-8"))
-            settings = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8")) or {}
+            env = json.loads(read_text(folder / ENV))
+            settings = yaml_text.load(read_text(folder / CONFIG)) or {}
             if not isinstance(env, dict) or not isinstance(settings, dict):
                 raise ValueError("expected a mapping in each")
             config = digest(plain(settings))
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             where = f"no {Path(error.filename or ENV).name} in it" if folder.is_dir() else "no such folder"
             raise UserError(f"{folder}: not a run ({where}); name a folder such as runs/search/run") from error
+        except OSError as error:
+            if error.errno not in (errno.EFBIG, errno.EINVAL):
+                raise
+            raise UserError(f"{error.filename}: {error.strerror}; restore it, or start a new run") from error
         except (*DAMAGED, yaml.YAMLError) as error:
             cause = " ".join(str(error).split())[:200]
             raise UserError(f"{folder}: its {ENV} or {CONFIG} cannot be read ({cause}); start a new run") from error
@@ -167,7 +178,7 @@ class Run:
     def log(self, text: str) -> None:
         """Add a line with the time of day to log.txt."""
         now = time.strftime("%Y-%m-%d %H:%M:%S")
-        self._append(LOG, "".join(f"{now}  {line}\n" for line in text.splitlines() or [""]))
+        self._append(LOG, "".join(f"{now}  {clean(line)}\n" for line in text.splitlines() or [""]))
 
     def write(self, name: str, text: str) -> None:
         """Write a small text file of the run, whole or not at all."""
@@ -226,7 +237,7 @@ def _is_run(folder: Path, having: str) -> bool:
 
 def _can_be_opened(path: Path) -> bool:
     try:
-        os.close(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+        open_regular(path).close()
     except PermissionError:
         raise
     except OSError:
@@ -236,7 +247,7 @@ def _can_be_opened(path: Path) -> bool:
 
 def _created(folder: Path) -> int:
     try:
-        return int(json.loads((folder / ENV).read_text(encoding="utf-8"))["created"])
+        return int(json.loads(read_text(folder / ENV))["created"])
     except (OSError, *DAMAGED):  # whoever opens it is told what is wrong
         return 0
 

@@ -88,7 +88,7 @@ def _logged(space: Space, record: Record, line: int) -> Logged:
 
 def family_name(space: str) -> str:
     """A name for a family, from its space, that can be the name of a folder."""
-    return re.sub(r"[^\w.-]+", "-", Path(re.sub(r"\.ya?ml$", "", space)).name)
+    return re.sub(r"[^\w.-]+", "-", Path(re.sub(r"\.ya?ml$", "", space)).name).lstrip(".") or "space"
 
 
 class JournalView:

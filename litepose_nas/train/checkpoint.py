@@ -13,6 +13,8 @@ import torch
 from litepose_nas import files
 from litepose_nas.errors import UserError
 from litepose_nas.machine_errors import explained
+from litepose_nas.untrusted.archives import check_stored
+from litepose_nas.untrusted.opening import open_regular
 
 
 class _Patient:
@@ -44,14 +46,16 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 def load(path: Path) -> dict[str, Any]:
     try:
-        with zipfile.ZipFile(path) as parts:
+        with open_regular(path) as file, zipfile.ZipFile(file) as parts:
+            check_stored(parts)
             spoilt = parts.testzip()  # torch writes a sum of each part and never looks at it
         if spoilt is not None:
             raise damaged(path, f"{spoilt} in it is not what was written")
         state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's words are for programmers, and of things that are none here
+        raise damaged(path, "more than numbers in it, which would run code, or torn") from error
     except (
         OSError,
-        pickle.UnpicklingError,
         RuntimeError,
         ValueError,
         EOFError,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from litepose_nas.data.annotations import read_document
-from litepose_nas.data.check.finding import ERROR, SEVERITIES, DataFinding, clean, finding
-from litepose_nas.data.check.pairs import best_mirror, check_pairs, usual_distances
+from litepose_nas.data.check.finding import ERROR, SEVERITIES, DataFinding, finding
+from litepose_nas.data.check.pairs import check_pairs, fitting_mirror
 from litepose_nas.data.check.picture_files import Progress, check_duplicates, check_files, decode_all, files_by_path
 from litepose_nas.data.check.places import check_places
 from litepose_nas.data.check.sides import check_sides
@@ -74,7 +74,7 @@ def check_parts(
         findings += check_files(split, file) if pictures else []
         findings += check_places(split)
         if split.skeleton is not None:
-            best = best_mirror(usual_distances(split.people), split.skeleton.mirror)
+            best = fitting_mirror(split.people, split.skeleton.mirror)
             findings += check_sides(split, split.skeleton, best)
             findings += check_pairs(split.name, split.skeleton, best)
             findings += check_sigmas(split.name, split.skeleton)
@@ -88,7 +88,7 @@ def _read(part: SplitToCheck) -> CheckedSplit:
     try:
         return read_tolerantly(name, place, folder, part.document(), part.skeleton, part.people)
     except UserError as error:
-        broken = tuple(finding("unreadable", name, [clean(str(error))]))
+        broken = tuple(finding("unreadable", name, [str(error)]))
     try:  # a layout's reader stops at its first fault: most layouts are COCO's with more words
         read = read_tolerantly(name, place, folder, read_document(place), part.skeleton, part.people)
     except UserError:

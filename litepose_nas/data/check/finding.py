@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from litepose_nas.untrusted.display import clean
+
 ERROR, WARNING, NOTE = "error", "warning", "note"
 SEVERITIES = (ERROR, WARNING, NOTE)
 
@@ -124,6 +126,7 @@ KINDS: Mapping[str, Kind] = {
     "wrong-pair": Kind(
         WARNING, "flip pairs that are not mirror images of each other", "mend the names or flip_pairs; see the drawings"
     ),
+    "many-joints": Kind(NOTE, "skeletons with too many joints to compare their pairs", "look at the drawings"),
     # Sigmas.
     "equal-sigmas": Kind(
         NOTE, "sigmas that are all alike", "give one for each joint if AP is to be compared with that of others"
@@ -143,16 +146,8 @@ def finding(
     code: str, split: str, examples: Iterable[str], severity: str | None = None, people: Sequence[int] = ()
 ) -> list[DataFinding]:
     """The finding of one kind, or nothing where there is no example."""
-    named = tuple(examples)
+    named = tuple(map(clean, examples))
     if not named:
         return []
     kind = KINDS[code]
     return [DataFinding(severity or kind.severity, code, split, kind.message, kind.remedy, named, tuple(people))]
-
-
-def clean(text: str) -> str:
-    """Text as any terminal or file can hold it: half characters, line ends and colours written out."""
-    if text.isprintable():
-        return text
-    shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
+
+from litepose_nas.untrusted.display import in_html
 
 WIDTH, HEIGHT = 300, 150
 LEFT, BOTTOM, TOP = 8, 22, 26
@@ -27,7 +28,7 @@ def histogram(values: NDArray[np.float64], edges: Sequence[float], title: str, u
         hint = f"{edges[place]:g} to {edges[place + 1]:g}{unit}: {int(height):,}"
         marks.append(
             f'<rect x="{left + 1:.1f}" y="{top:.1f}" width="{step - 2:.1f}" height="{high:.1f}" fill="{BLUE}">'
-            f"<title>{escape(hint)}</title></rect>"
+            f"<title>{in_html(hint)}</title></rect>"
         )
     marks.append(f'<path d="M{LEFT} {HEIGHT - BOTTOM}H{WIDTH - LEFT}" stroke="#888"/>')
     for place in range(0, len(edges), -(-len(edges) // 6)):
@@ -46,7 +47,7 @@ def joint_bars(names: Sequence[str], seen: NDArray[np.float64], hidden: NDArray[
         for left, share, colour, word in ((0.0, clear, BLUE, "seen"), (clear, veiled, PALE, "hidden")):
             marks.append(
                 f'<rect x="{NAMES + wide * left:.1f}" y="{top + 2}" width="{wide * share:.1f}" height="{ROW - 4}" '
-                f'fill="{colour}"><title>{escape(name)}: {100 * share:.0f} % {word}</title></rect>'
+                f'fill="{colour}"><title>{in_html(name)}: {100 * share:.0f} % {word}</title></rect>'
             )
     return _svg(marks, WIDTH + 60, TOP + ROW * len(names) + 4)
 
@@ -57,4 +58,4 @@ def _svg(marks: Sequence[str], wide: int, high: int) -> str:
 
 
 def _text(x: float, y: float, words: str, anchor: str = "start", size: int = 11) -> str:
-    return f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}" font-size="{size}">{escape(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y}" text-anchor="{anchor}" font-size="{size}">{in_html(words)}</text>'

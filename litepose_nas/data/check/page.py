@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from html import escape
 
 import numpy as np
 
 from litepose_nas.data.check.checkup import CheckReport, verdict
-from litepose_nas.data.check.finding import DataFinding, clean
+from litepose_nas.data.check.finding import DataFinding
 from litepose_nas.data.check.histogram import histogram, joint_bars
 from litepose_nas.data.check.samples import SampleDrawing, draw_samples, good_samples, jpeg
 from litepose_nas.data.check.tolerant_reader import CheckedSplit
 from litepose_nas.data.dataset import subjects
+from litepose_nas.untrusted.display import in_html
 
 SAMPLES = 8  # a split
 SUSPECTS = 4  # a finding
@@ -32,11 +32,11 @@ svg text { font-family: system-ui, sans-serif; fill: #333 } b.left { color: #0b8
 
 
 def page(report: CheckReport) -> str:
-    title = escape(clean(f"Check of {report.name}"))
+    title = in_html(f"Check of {report.name}")
     state = "good" if report.trainable else "error"
     body = [
         f"<h1>{title}</h1>",
-        f'<p class="{state}">{escape(verdict(report))}.</p>',
+        f'<p class="{state}">{in_html(verdict(report))}.</p>',
         _counts(report.splits),
         "<h2>Findings</h2>",
         _findings(report.findings),
@@ -54,7 +54,7 @@ def _counts(splits: Iterable[CheckedSplit]) -> str:
         for split in splits
     ]
     cells = [
-        f"<tr><th>{escape(name)}</th>{''.join(f'<td class=number>{n}</td>' for n in numbers)}</tr>"
+        f"<tr><th>{in_html(name)}</th>{''.join(f'<td class=number>{n}</td>' for n in numbers)}</tr>"
         for name, *numbers in rows
     ]
     return f"<table><tr>{''.join(f'<th>{word}</th>' for word in head)}</tr>{''.join(cells)}</table>"
@@ -63,12 +63,12 @@ def _counts(splits: Iterable[CheckedSplit]) -> str:
 def _findings(findings: Iterable[DataFinding]) -> str:
     rows = []
     for found in findings:
-        items = "".join(f"<li>{escape(example)}</li>" for example in found.examples[:LISTED])
+        items = "".join(f"<li>{in_html(example)}</li>" for example in found.examples[:LISTED])
         more = f"<li>and {len(found.examples) - LISTED:,} more: see --json</li>" if len(found.examples) > LISTED else ""
         rows.append(
-            f'<tr><td class="{found.severity}">{found.severity}</td><td>{escape(found.split)}</td>'
-            f'<td class="number">{len(found.examples):,}</td><td>{escape(found.message)} <code>{found.code}</code><br>'
-            f"<small>{escape(found.remedy)}</small>"
+            f'<tr><td class="{found.severity}">{found.severity}</td><td>{in_html(found.split)}</td>'
+            f'<td class="number">{len(found.examples):,}</td><td>{in_html(found.message)} <code>{found.code}</code><br>'
+            f"<small>{in_html(found.remedy)}</small>"
             f"<details><summary><small>which</small></summary><ul>{items}{more}</ul></details></td></tr>"
         )
     return f"<table>{''.join(rows)}</table>" if rows else '<p class="good">Nothing was found.</p>'
@@ -77,7 +77,7 @@ def _findings(findings: Iterable[DataFinding]) -> str:
 def _split(split: CheckedSplit, findings: Iterable[DataFinding]) -> list[str]:
     if not split.people.names or split.skeleton is None:
         return []
-    parts = [f"<h2>{escape(split.name)}</h2>", f'<div class="row">{"".join(_charts(split))}</div>']
+    parts = [f"<h2>{in_html(split.name)}</h2>", f'<div class="row">{"".join(_charts(split))}</div>']
     drawn = draw_samples(split, good_samples(split, SAMPLES))
     if drawn:
         parts += [
@@ -90,7 +90,7 @@ def _split(split: CheckedSplit, findings: Iterable[DataFinding]) -> list[str]:
     for found in findings:
         suspects = draw_samples(split, found.people[:SUSPECTS])
         if suspects:
-            parts += [f"<h3>{escape(found.message)} <code>{found.code}</code></h3>", _figures(suspects)]
+            parts += [f"<h3>{in_html(found.message)} <code>{found.code}</code></h3>", _figures(suspects)]
     return parts
 
 
@@ -122,5 +122,5 @@ def _figures(samples: Iterable[SampleDrawing]) -> str:
             f'<img alt="{word}" src="data:image/jpeg;base64,{base64.b64encode(jpeg(image)).decode()}">'
             for word, image in (("as labelled", sample.image), ("mirrored", sample.mirrored))
         )
-        figures.append(f"<figure>{images}<figcaption>{escape(clean(sample.caption))}</figcaption></figure>")
+        figures.append(f"<figure>{images}<figcaption>{in_html(sample.caption)}</figcaption></figure>")
     return f'<div class="row">{"".join(figures)}</div>'

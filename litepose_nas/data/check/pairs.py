@@ -7,7 +7,7 @@ wrist is as far from the left elbow as the right one from the right. A wrong pai
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from litepose_nas.data.skeleton import Skeleton, side
 
 MIN_PEOPLE = 30  # who must show a distance
 MAX_PEOPLE = 20_000  # that are compared
+MAX_JOINTS = 200  # whose pairs are compared; a whole body with face and hands has 133
 LEAST_GAIN = 0.025  # of the logarithms of distances: right pairs match to 0.01, the most alike wrong ones miss by 0.04
 _FLOOR = 0.01  # of the box: below, rounding makes logarithms wild
 
@@ -37,6 +38,7 @@ class Distances(NamedTuple):
 
 def check_pairs(split: str, skeleton: Skeleton, best: Mirror) -> list[DataFinding]:
     names = skeleton.names
+    many = [f"{len(names)} joints, and pairs of up to {MAX_JOINTS} are compared"] if len(names) > MAX_JOINTS else []
     wrong = [
         f"{names[a]} with {names[b]}: {_fits(names, a, best[a])}" + (f", {_fits(names, b, best[b])}" if a != b else "")
         for a, b in enumerate(skeleton.mirror)
@@ -44,6 +46,7 @@ def check_pairs(split: str, skeleton: Skeleton, best: Mirror) -> list[DataFindin
     ]
     mispaired = {joint for joint, fit in enumerate(best) if fit != skeleton.mirror[joint]}
     return [
+        *finding("many-joints", split, many),
         *finding("wrong-pair", split, wrong),
         *finding("unpaired-sides", split, _unpaired(skeleton, mispaired)),
     ]
@@ -72,19 +75,26 @@ def usual_distances(people: PeopleTable) -> Distances:
     return Distances(mean, error)
 
 
+def fitting_mirror(people: PeopleTable, mirror: Mirror) -> Mirror:
+    """The mirror that fits the people best; the given one where there are too many joints to try others."""
+    return best_mirror(usual_distances(people), mirror) if len(mirror) <= MAX_JOINTS else mirror
+
+
 def best_mirror(distances: Distances, mirror: Mirror) -> Mirror:
     """The mirror that keeps the distances best, changed from the given one only where that is beyond doubt."""
     best = mirror
+    if not np.isfinite(distances.mean).any():
+        return best
     while True:
-        before = _mismatch(distances, best)
+        before = _mismatch(distances, best, range(len(best)))
         found: tuple[float, Mirror] = (0.0, best)
         for other in _changes(best):
-            after = _mismatch(distances, other)
             rows = [joint for joint, (a, b) in enumerate(zip(best, other, strict=True)) if a != b]
-            both = np.isfinite(before[rows]) & np.isfinite(after[rows])
+            after = _mismatch(distances, other, rows)
+            both = np.isfinite(before[rows]) & np.isfinite(after)
             if both.sum() < len(rows):
                 continue  # nothing to compare with
-            gain = (before[rows] - after[rows])[both]
+            gain = (before[rows] - after)[both]
             doubt = LEAST_GAIN + float(np.mean(distances.error[rows][both]))
             if gain.mean() > doubt and gain.sum() > found[0]:
                 found = float(gain.sum()), other
@@ -93,10 +103,11 @@ def best_mirror(distances: Distances, mirror: Mirror) -> Mirror:
         best = found[1]
 
 
-def _mismatch(distances: Distances, mirror: Mirror) -> NDArray[np.float64]:
-    """How much each distance differs from that between the mirror images, at most 1."""
+def _mismatch(distances: Distances, mirror: Mirror, rows: Sequence[int]) -> NDArray[np.float64]:
+    """How much each distance of some joints differs from that between the mirror images, at most 1."""
     order = np.array([*mirror, len(mirror), len(mirror) + 1])
-    return np.minimum(np.abs(distances.mean - distances.mean[np.ix_(order, order)]), 1)
+    theirs = distances.mean[order[list(rows)]][:, order]
+    return np.minimum(np.abs(distances.mean[list(rows)] - theirs), 1)
 
 
 def _changes(mirror: Mirror) -> Iterator[Mirror]:

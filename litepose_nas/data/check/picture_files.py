@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from litepose_nas.data import zipped
-from litepose_nas.data.check.finding import DataFinding, clean, finding
+from litepose_nas.data.check.finding import DataFinding, finding
 from litepose_nas.data.check.tolerant_reader import CheckedSplit, ListedPicture
 from litepose_nas.data.images import decode_image
 from litepose_nas.data.prefetch import work_ahead
@@ -68,14 +68,14 @@ def check_duplicates(splits: Sequence[tuple[CheckedSplit, Sequence[DecodedFile]]
         for picture, file in zip(split.pictures, files, strict=True):
             own[file.digest].append(picture)
         twice = [f"{_name(p)}, like {same[0].path.name}" for same in own.values() for p in same[1:]]
-        found += finding("same-picture", split.name, map(clean, twice))
+        found += finding("same-picture", split.name, twice)
         if number == 0:
             known = {digest: same[0].path.name for digest, same in own.items()}
         else:
             shared = [
                 f"{_name(same[0])}, in {first} {known[digest]}" for digest, same in own.items() if digest in known
             ]
-            found += finding("split-overlap", split.name, map(clean, shared))
+            found += finding("split-overlap", split.name, shared)
     return found
 
 
@@ -83,7 +83,7 @@ def _decode(picture: ListedPicture) -> DecodedFile:
     try:
         data = zipped.read_bytes(picture.path)
     except (OSError, ValueError, UserError) as error:
-        return DecodedFile(str(picture.path), cause=clean(str(error)))
+        return DecodedFile(str(picture.path), cause=str(error))
     digest = hashlib.sha256(data).hexdigest()
     try:
         image = decode_image(picture.path, data)
@@ -93,9 +93,9 @@ def _decode(picture: ListedPicture) -> DecodedFile:
             image = decode_image(picture.path, data, upright=True)
             upright = image.shape[1], image.shape[0]
     except UserError as error:
-        return DecodedFile(digest, cause=clean(str(error).removeprefix(f"cannot read the picture {picture.path}: ")))
+        return DecodedFile(digest, cause=str(error).removeprefix(f"cannot read the picture {picture.path}: "))
     return DecodedFile(digest, size, upright)
 
 
 def _name(picture: ListedPicture) -> str:
-    return clean(f"image {picture.image_id} ({picture.path.name})")
+    return f"image {picture.image_id} ({picture.path.name})"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from litepose_nas.data import zipped
 from litepose_nas.data.annotations import keypoint_category, skeleton_of
-from litepose_nas.data.check.finding import DataFinding, clean, finding
+from litepose_nas.data.check.finding import DataFinding, finding
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.fields import MAX_COORDINATE, is_id
 from litepose_nas.data.image_entry import check_image, ignored_regions, is_labelled
@@ -23,6 +23,7 @@ from litepose_nas.data.person import LabelledPerson, read_person
 from litepose_nas.data.regions import IgnoredRegion, region_fault
 from litepose_nas.data.skeleton import Skeleton, make_skeleton
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.display import short
 
 _PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 Faults = dict[str, list[str]]  # code -> the records that have it
@@ -79,7 +80,7 @@ def read_tolerantly(
     pictures, regions = _pictures(place, folder, document["images"], faults)
     table, counts = _people(place, document, pictures, category, faults)
     if people and category is not None and not table.names:
-        faults["no-people"].append(clean(str(place)))
+        faults["no-people"].append(str(place))
     used = set(table.picture.tolist())
     faults["empty-pictures"].extend(
         _image(picture.image_id, picture.path.name) for i, picture in enumerate(pictures) if i not in used
@@ -105,7 +106,7 @@ def _skeleton(
             if given is not None and len(given.names) == count:
                 return category, given
             if given is not None:
-                faults["bad-skeleton"].append(clean(f"{place}: {count} joints, but {len(given.names)} in the skeleton"))
+                faults["bad-skeleton"].append(f"{place}: {count} joints, but {len(given.names)} in the skeleton")
             with _named(faults, "bad-skeleton", place):
                 return category, skeleton_of(place, category)
             return category, make_skeleton([f"joint {i}" for i in range(count)])
@@ -144,10 +145,10 @@ def _pictures(place: Path, folder: Path, images: list[Any], faults: Faults) -> t
         pictures.append(picture)
         regions += _regions(place, image, picture, faults)
     if not images:
-        faults["unreadable"].append(clean(f"{place} lists no images"))
+        faults["unreadable"].append(f"{place} lists no images")
     listed = {file.name for file in files if file.parent == folder}
     faults["unlisted-files"].extend(
-        clean(one) for one in sorted({*present.get(folder, {})} - listed) if Path(one).suffix.lower() in _PICTURES
+        one for one in sorted({*present.get(folder, {})} - listed) if Path(one).suffix.lower() in _PICTURES
     )
     return tuple(pictures), regions
 
@@ -185,7 +186,7 @@ def _people(
     crowds = alone = 0
     for annotation in annotations:
         if not isinstance(annotation, dict):
-            faults["bad-annotation"].append(clean(f"{annotation!r:.60}"))
+            faults["bad-annotation"].append(f"{short(annotation)}")
             continue
         name, image_id, number = _annotation(annotation), annotation.get("image_id"), annotation.get("id")
         if category is None or annotation.get("category_id") != category.get("id"):
@@ -205,7 +206,7 @@ def _people(
             found = read_person("", annotation, count)
         except UserError as error:
             for code, cause in _causes(annotation, count) or [("bad-annotation", _reason(None, error))]:
-                faults[code].append(clean(f"{name}: {cause}"))
+                faults[code].append(f"{name}: {cause}")
             continue
         if isinstance(found, IgnoredRegion):
             crowds, alone = crowds + found.crowd, alone + (not found.crowd)
@@ -226,11 +227,11 @@ def _causes(annotation: dict[str, Any], joints: int) -> list[tuple[str, str]]:
     box, points, area = annotation.get("bbox"), annotation.get("keypoints"), annotation.get("area")
     causes = []
     if not isinstance(box, list | tuple) or len(box) != 4 or not all(map(_is_number, box)):
-        causes.append(("no-box", f"bbox {box!r:.60}"))
+        causes.append(("no-box", f"bbox {short(box)}"))
     elif not all(abs(number) <= MAX_COORDINATE for number in box):
-        causes.append(("not-finite", f"bbox {box!r:.60}"))
+        causes.append(("not-finite", f"bbox {short(box)}"))
     elif box[2] < 0 or box[3] < 0:
-        causes.append(("negative-box", f"bbox {box!r:.60}"))
+        causes.append(("negative-box", f"bbox {short(box)}"))
     if points is not None and (not isinstance(points, list) or len(points) != 3 * joints):
         length = len(points) if isinstance(points, list) else "no list of"
         causes.append(("keypoint-count", f"{length} numbers, {3 * joints} needed"))
@@ -238,13 +239,13 @@ def _causes(annotation: dict[str, Any], joints: int) -> list[tuple[str, str]]:
         for place, number in enumerate(points):
             code = _number_code(number, place)
             if code:
-                said = f"joint {place // 3 + 1} of {joints} has {('x', 'y', 'flag')[place % 3]} {number!r:.40}"
+                said = f"joint {place // 3 + 1} of {joints} has {('x', 'y', 'flag')[place % 3]} {short(number, 40)}"
                 causes.append((code, said))
                 break
     if area is not None and (not _is_number(area) or not 0 <= area <= MAX_COORDINATE**2):
-        causes.append(("bad-area", f"area {area!r:.40}"))
+        causes.append(("bad-area", f"area {short(area, 40)}"))
     if not is_id(annotation.get("id")):
-        causes.append(("bad-id", f"id {annotation.get('id')!r:.40}"))
+        causes.append(("bad-id", f"id {short(annotation.get('id'), 40)}"))
     return causes
 
 
@@ -283,19 +284,19 @@ def _reason(place: Path | None, error: UserError) -> str:
     text = str(error)
     if place is not None:
         text = text.removeprefix(str(place)).lstrip(": ")
-    return clean(re.split(r"; (?=\D)", text)[0].strip(": "))
+    return re.split(r"; (?=\D)", text)[0].strip(": ")
 
 
 def _image(number: int, file: object) -> str:
-    return clean(f"image {number} ({file!s:.200})")
+    return f"image {number} ({file!s:.200})"
 
 
 def _annotation(annotation: dict[str, Any]) -> str:
-    return clean(f"annotation {annotation.get('id')!r:.40} of image {annotation.get('image_id')!r:.40}")
+    return f"annotation {short(annotation.get('id'), 40)} of image {short(annotation.get('image_id'), 40)}"
 
 
 def _like(file: Path, present: dict[str, str]) -> str:
     """A hint at a file that differs in its case or kind alone, or lies elsewhere in its zip."""
     stem = file.stem.lower()
     alike = (f"; there is {other}" for other, known in present.items() if known == stem)
-    return clean(next(alike, zipped.elsewhere(file)))
+    return next(alike, zipped.elsewhere(file))

@@ -15,6 +15,7 @@ from litepose_nas.data.fields import path_inside
 from litepose_nas.data.layouts.picture_size import picture_size
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.display import short
 
 WIDER = 1.3  # PoseTrack's boxes are those around the joints, made wider by this
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -39,7 +40,7 @@ def named_annotations(path: Path, document: Document) -> Iterator[tuple[str, dic
     """Yield the annotations that are objects, each with the words that begin an error about it."""
     for annotation in document["annotations"]:
         if isinstance(annotation, dict):
-            yield f"{path}: annotation {annotation.get('id')!r:.40}", annotation
+            yield f"{path}: annotation {short(annotation.get('id'), 40)}", annotation
 
 
 def ids_of(names: Sequence[str]) -> dict[str, int]:

@@ -8,6 +8,7 @@ from litepose_nas.data.fields import number
 from litepose_nas.data.layouts.building import LayoutFiles, named_annotations
 from litepose_nas.data.person import AREA_OF_BOX, box_of
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.untrusted.display import short
 
 # Below the first number of crowdIndex a picture is easy, from the second on it is hard. The article says 0.1 and 0.8;
 # the released evaluators, whose figures are the ones published, say 0.2 and 0.8.
@@ -25,7 +26,7 @@ def read(files: LayoutFiles) -> Document:
             annotation["area"] = box[2] * box[3] * AREA_OF_BOX
     for image in document["images"]:
         if isinstance(image, dict) and "crowdIndex" in image:
-            number(f"{path}: image {image.get('id')!r:.40}", "crowdIndex", image["crowdIndex"])
+            number(f"{path}: image {short(image.get('id'), 40)}", "crowdIndex", image["crowdIndex"])
     return document
 
 

@@ -14,6 +14,7 @@ from litepose_nas.data.fields import load_json, number, numbers
 from litepose_nas.data.layouts.building import LayoutFiles, category_for, ids_of, labelled_box, with_sizes
 from litepose_nas.data.person import AREA_OF_BOX, HEAD_OF_BOX
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.opening import open_regular
 
 FIRST_PIXEL = 1  # MPII counts pixels from one, in all its files
 # The joints as the .mat files spell them, in MPII's order.
@@ -86,7 +87,8 @@ def load_mat(path: Path) -> dict[str, Any]:
     from scipy.io import loadmat
 
     try:
-        return dict(loadmat(path))
+        with open_regular(path) as file:
+            return dict(loadmat(file))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
     except Exception as error:  # scipy raises errors of many kinds at a file that is none of MATLAB's

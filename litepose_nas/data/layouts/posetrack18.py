@@ -14,6 +14,7 @@ from litepose_nas.data.fields import numbers
 from litepose_nas.data.layouts.building import LayoutFiles, category_for, labelled_box, with_sizes
 from litepose_nas.data.person import AREA_OF_BOX, box_of
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.display import short
 
 
 def read(files: LayoutFiles) -> Document:
@@ -40,9 +41,9 @@ def read(files: LayoutFiles) -> Document:
 
 def _picture(file: Path, entry: Any) -> dict[str, Any]:
     if not isinstance(entry, dict) or not isinstance(entry.get("file_name"), str):
-        raise UserError(f"{file}: image {entry!r:.60} has no 'file_name'; write it into the file")
+        raise UserError(f"{file}: image {short(entry)} has no 'file_name'; write it into the file")
     number = entry.get("id", entry.get("frame_id"))
-    where = f"{file}: image {number!r:.40}"
+    where = f"{file}: image {short(number, 40)}"
     across, down = entry.get("ignore_regions_x") or [], entry.get("ignore_regions_y") or []
     if not isinstance(across, list) or not isinstance(down, list):
         raise UserError(f"{where}: 'ignore_regions_x' and 'ignore_regions_y' must be lists of polygons; mend them")
@@ -64,8 +65,8 @@ def _picture(file: Path, entry: Any) -> dict[str, Any]:
 
 def _person(file: Path, entry: Any) -> dict[str, Any]:
     if not isinstance(entry, dict):
-        raise UserError(f"{file}: an annotation is {entry!r:.40}, not an object; mend or remove it")
-    where = f"{file}: annotation {entry.get('id')!r:.40}"
+        raise UserError(f"{file}: an annotation is {short(entry, 40)}, not an object; mend or remove it")
+    where = f"{file}: annotation {short(entry.get('id'), 40)}"
     person = {key: value for key, value in entry.items() if key != "bbox_head"}
     count = len(known_skeleton("posetrack18").names)
     points = numbers(where, "keypoints", entry.get("keypoints", [0] * (3 * count)), 3 * count).reshape(count, 3)

@@ -15,6 +15,10 @@ from litepose_nas.data.layouts.building import category_for, ids_of, pictures_in
 from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted.display import short, some
+from litepose_nas.untrusted.opening import MAX_TEXT, read_text
+
+MAX_LIST = 64 << 20  # bytes of a list of pictures
 
 
 class YoloFormat(NamedTuple):
@@ -27,9 +31,9 @@ def yolo_format(path: Path, tree: dict[str, Any]) -> YoloFormat:
     names = tree.get("names", ["person"])
     classes = dict(enumerate(names)) if isinstance(names, list) else names
     if not isinstance(classes, dict) or not classes or not all(type(number) is int for number in classes):
-        raise UserError(f"{path}: names: expected class numbers with their names, got {names!r:.60}")
+        raise UserError(f"{path}: names: expected class numbers with their names, got {short(names)}")
     if tree.get("nc", len(classes)) != len(classes):
-        raise UserError(f"{path}: nc is {tree['nc']!r:.20} and names has {len(classes)}; let them agree")
+        raise UserError(f"{path}: nc is {short(tree['nc'], 20)} and names has {len(classes)}; let them agree")
     shape = tree.get("kpt_shape") or [0, 3]
     if shape[1] not in (2, 3):
         raise UserError(f"{path}: kpt_shape: {shape[1]} numbers a joint; expected 2, or 3 with a flag")
@@ -81,7 +85,7 @@ def _listed(root: Path, place: str) -> list[str]:
     if path.suffix != ".txt":
         return [(Path(place) / name).as_posix() for name in pictures_in(path)]
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path, MAX_LIST).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: no list of pictures can be read ({error}); check the path") from error
     names = [line.strip().removeprefix("./") for line in lines]
@@ -94,7 +98,7 @@ def _rows(file: Path, joints: int, form: YoloFormat) -> list[NDArray[np.float64]
     if not zipped.is_file(file):
         return []  # a picture without a label file shows no people
     try:
-        lines = zipped.read_bytes(file).decode("utf-8").splitlines()
+        lines = zipped.read_bytes(file, MAX_TEXT).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{file}: cannot be read ({error}); mend or remove it") from error
     rows = []
@@ -115,7 +119,7 @@ def _rows(file: Path, joints: int, form: YoloFormat) -> list[NDArray[np.float64]
         if not (np.abs(row) <= 1000).all() or (row[3:5] < 0).any():  # false for NaN as well
             raise UserError(f"{where}: numbers must be shares of the picture, widths and heights 0 or more; mend it")
         if row[0] not in classes:
-            raise UserError(f"{where}: class {row[0]:g} is none of {classes}; mend it, or names in the YAML")
+            raise UserError(f"{where}: class {row[0]:g} is none of [{some(classes)}]; mend it, or names in the YAML")
         if each == 3 and not np.isin(row[7::3], (0, 1, 2)).all():
             raise UserError(f"{where}: flags must be 0, 1 or 2; mend it")
         rows.append(row)
