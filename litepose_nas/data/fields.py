@@ -31,7 +31,7 @@ def read_raw(path: Path, what: str = "annotations") -> bytes:
 
 def load_json(path: Path, what: str = "annotations") -> Any:
     try:
-        with _collector_off():
+        with collector_off():
             return json.loads(_text(read_raw(path, what)))
     except json.JSONDecodeError as error:
         raise UserError(
@@ -49,7 +49,7 @@ def _text(data: bytes) -> str:
 
 
 @contextmanager
-def _collector_off() -> Iterator[None]:
+def collector_off() -> Iterator[None]:
     """Let the collector of cycles rest: it would walk again and again through a growing tree that has none."""
     running = gc.isenabled()
     gc.disable()

@@ -13,7 +13,7 @@ from litepose_nas.data import dataset_yaml, zipped
 from litepose_nas.data.annotations import dataset_of, keypoint_category
 from litepose_nas.data.dataset import Dataset, Document
 from litepose_nas.data.dataset_yaml import known_names, known_tree, read_tree, skeleton_in
-from litepose_nas.data.fields import read_raw
+from litepose_nas.data.fields import collector_off, read_raw
 from litepose_nas.data.layouts.table import LAYOUTS, layout_of
 from litepose_nas.data.layouts.toy import DRAWN, toy_settings, toy_split
 from litepose_nas.data.layouts.yolo_pose import YoloFormat, yolo_format
@@ -63,7 +63,8 @@ class Source(NamedTuple):
         split, people = self.split(name), name != "test"
         again = functools.partial(document_of_split, split, self.skeleton, people, pictures, unlabelled)
         path = split.annotations or split.images.joinpath(*split.folders[:1])
-        return dataset_of(again(), path, split.images, self.skeleton, again, pictures, people, unlabelled)
+        with collector_off():
+            return dataset_of(again(), path, split.images, self.skeleton, again, pictures, people, unlabelled)
 
 
 def open_source(what: str) -> Source:

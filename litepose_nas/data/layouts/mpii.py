@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from litepose_nas.data.dataset import Document
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.fields import load_json, number, numbers
+from litepose_nas.data.layouts import mat_file
 from litepose_nas.data.layouts.building import LayoutFiles, category_for, ids_of, labelled_box, with_sizes
 from litepose_nas.data.person import AREA_OF_BOX, HEAD_OF_BOX
 from litepose_nas.errors import UserError
-from litepose_nas.untrusted.opening import open_regular
+from litepose_nas.untrusted.opening import read_bytes
 
 FIRST_PIXEL = 1  # MPII counts pixels from one, in all its files
 # The joints as the .mat files spell them, in MPII's order.
@@ -71,8 +72,15 @@ def read_truth(path: Path) -> PckhTruth:
     missing = [key for key in wanted if key not in arrays]
     if missing:
         raise UserError(f"{path}: no array `{missing[0]}` in it; give gt_valid.mat")
-    names = tuple(str(np.asarray(cell).ravel()[0]) for cell in arrays["dataset_joints"].ravel())
-    places, absent, heads = (np.asarray(arrays[key]) for key in ("pos_gt_src", "jnt_missing", "headboxes_src"))
+    cells = arrays["dataset_joints"].ravel()
+    if not all(isinstance(cell, np.ndarray) and cell.size for cell in cells):
+        raise UserError(f"{path}: `dataset_joints` is no list of names; give gt_valid.mat")
+    names = tuple(str(cell.ravel()[0]) for cell in cells)
+    places, absent, heads = (arrays[key] for key in ("pos_gt_src", "jnt_missing", "headboxes_src"))
+    if not all(array.dtype.kind in "iuf" for array in (places, absent, heads)):
+        raise UserError(
+            f"{path}: `pos_gt_src`, `jnt_missing` and `headboxes_src` must hold numbers; fetch the file again"
+        )
     people = places.shape[-1]
     shapes = (places.shape, absent.shape, heads.shape)
     if shapes != ((len(names), 2, people), (len(names), people), (2, 2, people)):
@@ -84,17 +92,12 @@ def read_truth(path: Path) -> PckhTruth:
 
 
 def load_mat(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
     try:
-        with open_regular(path) as file:
-            return dict(loadmat(file))
+        return dict(mat_file.variables(read_bytes(path, mat_file.MOST_BYTES)))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); check the path") from error
-    except Exception as error:  # scipy raises errors of many kinds at a file that is none of MATLAB's
-        raise UserError(
-            f"{path}: not a MATLAB file ({str(error)[:80]}); save or fetch it again, version 7 or older"
-        ) from error
+    except ValueError as error:
+        raise UserError(f"{path}: not a MATLAB file ({error}); save or fetch it again, as version 5, 6 or 7") from error
 
 
 def one_less(where: str, keypoints: Any) -> list[float]:
