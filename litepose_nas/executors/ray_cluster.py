@@ -1,4 +1,4 @@
-"""Joining the Ray cluster that somebody runs, or beginning one here that nobody else can reach."""
+"""Joining the Ray cluster that somebody runs, or beginning one here that lets nobody in without a token."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from litepose_nas.optional import need
 
 STORE = 100 * 2**20  # bytes for objects on this machine: jobs and answers are small
 LOCAL = "local"
-# Ray puts the address of the network in place of 127.0.0.1, for a cluster could not be reached there. Linux has the
-# whole of 127.0.0.0/8 for itself.
+# Some of Ray's services listen on this address alone then, and those that are for other machines on all. Ray puts the
+# address of the network in place of 127.0.0.1; Linux has the whole of 127.0.0.0/8 for itself.
 LOOPBACK = "127.0.0.2"
 ASKS = (2, 52)  # the first version that can ask for a token whoever comes
 MODE = "RAY_AUTH_MODE"
@@ -37,16 +37,21 @@ def imported() -> Any:
 
 
 def join(ray: Any, say: Say) -> None:
-    """Join the cluster that RAY_ADDRESS names, or begin one on this machine that listens to this machine alone."""
+    """Join the cluster that RAY_ADDRESS names, or begin one on this machine; say who else can come."""
     where = address()
+    _check_asks(ray, where)
+    asked = os.environ.get(MODE) == "token"
+    alone: dict[str, Any] = {}
     if where == LOCAL:
-        alone: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE}
+        alone = {"include_dashboard": False, "object_store_memory": STORE}
         if sys.platform == "linux":
             alone["_node_ip_address"] = LOOPBACK
-            say(f"a Ray cluster of this machine alone: it listens on {LOOPBACK}, which no other machine reaches")
-    else:
-        _check_asks(ray, where, say)
-        alone = {}
+        if asked:
+            say(
+                "a Ray cluster of this machine alone: Ray listens to other machines, and lets none in without its token"
+            )
+    if not asked:
+        say(f"note: {MODE} is not token, so whoever reaches the Ray cluster ({where}) may run code on all its machines")
     try:
         with quiet():
             ray.init(address=where, log_to_driver=False, logging_level="ERROR", **alone)
@@ -57,18 +62,13 @@ def join(ray: Any, say: Say) -> None:
         ) from error
 
 
-def _check_asks(ray: Any, where: str, say: Say) -> None:
-    """Refuse a Ray that lets anybody in; say so where it asks nobody."""
+def _check_asks(ray: Any, where: str) -> None:
+    """Refuse a Ray that lets anybody in."""
     if _version(ray) < ASKS:
         floor = ".".join(map(str, ASKS))
         raise UserError(
             f"RAY_ADDRESS={where}: Ray {ray.__version__} lets whoever reaches a cluster run code on all its machines; "
             f"install ray>={floor} on them, and start them with {MODE}=token"
-        )
-    if os.environ.get(MODE) != "token":
-        say(
-            f"note: {MODE} is not token, so the cluster at {where} may ask nobody who he is: whoever reaches it can "
-            "run code on all its machines"
         )
 
 
