@@ -109,9 +109,9 @@ def load_search(what: str | Path) -> SearchRecord:
         times = time_limits(header.get("latency", {}))
         budget = Budget.of([str(text) for text in notes["budget"]], notes["convention"], True, times)
         names = [str(entry["name"]) for entry in header["families"]]
-        if odd := [name for name in names if family_name(name) != name]:
-            raise UserError(f"a family called {short(odd[0])}, which cannot be the name of a folder")
         several = len(names) > 1
+        if several and (odd := [name for name in names if family_name(name) != name]):
+            raise UserError(f"a family called {short(odd[0])}, which cannot be the name of a folder")
         first_look, devices = float(header.get("first_look", 1)), dict(notes.get("latency", {}))
         judged = {key: notes["judged"][key] for key in ("pictures", "people", "boxes")} if several else {}
         empty = [
