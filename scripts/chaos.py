@@ -1,0 +1,272 @@
+"""Disturb every verb that writes, in every way, for some minutes; what is left must equal an undisturbed run's.
+
+A case is a verb and a way: `kill` (SIGKILL, SIGTERM or SIGINT at random moments, up to three times), `full` (the disk
+is full from the n-th write on), `rights` (killed, then nothing may be written), `bits` (a bit of a file is flipped).
+After it the verb goes on or is run again, undisturbed. Each case is a line of the CSV.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from tests.helpers.chaos import children, flips, left, verbs
+from tests.helpers.chaos.children import Ended
+from tests.helpers.chaos.verbs import VERBS, Verb
+
+WAYS = ("kill", "full", "rights", "bits")
+SIGNALS = (*[signal.SIGKILL] * 3, signal.SIGTERM, signal.SIGINT)
+COLUMNS = ("seed", "case", "way", "verb", "done", "outcome", "seconds")
+GOOD = ("equal", "refused", "no effect")
+MOST_KILLS = 3
+MOST_WRITES = 90
+FLIPS = 25  # in one case
+SHIM = Path(children.__file__).with_name("full_disk.c")
+
+
+class Reference(NamedTuple):
+    """What an undisturbed run leaves, and takes."""
+
+    left: dict[str, str]
+    seconds: float
+    writes: int | None = None
+
+
+class Chaos:
+    """Cases in one folder: `base`, what verbs start from, and `case`, a copy of it that one case works in."""
+
+    def __init__(self, folder: Path, seed: int, table: TextIO):
+        self.base, self.case, self.log = folder / "base", folder / "case", folder / "log"
+        self.seed, self.number = seed, 0
+        self.rng = random.Random(seed)
+        self.table = csv.writer(table, lineterminator="\n")
+        self.table.writerow(COLUMNS)
+        self.flush = table.flush
+        self.references: dict[str, Reference] = {}
+        self.counts: Counter[tuple[str, str, str]] = Counter()
+        self.kills: Counter[str] = Counter()
+        self.originals: dict[str, object] = {}
+
+    def prepare(self) -> None:
+        verbs.make_base(self.base, lambda words: self._must(words, self.base))
+
+    def _must(self, words: str, folder: Path) -> Ended:
+        ended = children.run(words.split(), folder, self.log)
+        if ended.code:
+            sys.exit(f"undisturbed, `litepose-nas {words}` ended with {ended.code}:\n{ended.told[-3000:]}")
+        return ended
+
+    def _fresh(self) -> None:
+        for path in (self.case, *self.case.rglob("*")) if self.case.exists() else ():
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        shutil.rmtree(self.case, ignore_errors=True)
+        shutil.copytree(self.base, self.case)
+
+    def reference(self, verb: Verb) -> Reference:
+        """Run a verb twice undisturbed: what differs then is no matter of being disturbed."""
+        if verb.name not in self.references:
+            seen = []
+            for _ in range(2):
+                self._fresh()
+                ended = self._must(verb.first, self.case)
+                seen.append((left.left_in(self.case), ended.seconds))
+            (one, seconds), (other, again) = seen
+            unsteady = left.differences(one, other)
+            if unsteady:
+                print(f"{verb.name}: not compared, for undisturbed runs differ: {', '.join(unsteady)}", flush=True)
+            kept = {name: digest for name, digest in one.items() if name not in unsteady}
+            self.references[verb.name] = Reference(kept, min(seconds, again))
+        return self.references[verb.name]
+
+    def run(self, way: str, verb: Verb) -> None:
+        begun = time.monotonic()
+        self.number += 1
+        if way == "bits":
+            for done, outcome in self._bits():
+                self._note(way, done.partition(" ")[0], done, outcome, begun)
+            return
+        self.reference(verb)
+        self._fresh()
+        done, outcome = {"kill": self._kill, "full": self._full, "rights": self._rights}[way](verb)
+        self._note(way, verb.name, done, outcome or self._finish(verb), begun)
+
+    def _note(self, way: str, verb: str, done: str, outcome: str, begun: float) -> None:
+        seconds = round(time.monotonic() - begun, 1)
+        self.table.writerow((self.seed, self.number, way, verb, done, outcome, seconds))
+        self.flush()
+        kind = outcome if outcome in GOOD else "BROKEN"
+        self.counts[way, verb, kind] += 1
+        if kind == "BROKEN":
+            print(f"case {self.number}, {way}, {verb}, {done}: {outcome}", flush=True)
+
+    # ── the ways: each says what was done, and what broke if anything did ──
+
+    def _kill(self, verb: Verb) -> tuple[str, str]:
+        reference, done = self.reference(verb), []
+        for _ in range(self.rng.randint(1, MOST_KILLS)):
+            sent = self.rng.choice(SIGNALS)
+            after = round(self.rng.uniform(0, 1.05 * reference.seconds), 3)
+            ended = self._go(verb, stop=(sent, after))
+            if ended is None:
+                break
+            done.append(f"{sent.name} after {after} s: {ended.code}")
+            self.kills[sent.name] += ended.code != 0
+            if broken := self._broken(ended, (0, -sent, 130)):
+                return "; ".join(done), broken
+        return "; ".join(done), ""
+
+    def _full(self, verb: Verb) -> tuple[str, str]:
+        writes = self.rng.randint(0, MOST_WRITES)
+        ended = self._go(verb, prepare=children.fill_disk(writes, self.case))
+        done = f"full after {writes} writes"
+        if ended is None or ended.code == 0:
+            return f"{done}: it did with them", ""
+        if broken := self._broken(ended, (2,)):
+            return done, broken
+        said = ended.message.lower()
+        if "no space left" not in said and "full" not in said:
+            return done, f"DOES NOT SAY THAT THE DISK IS FULL: {ended.message:.300}"
+        return done, self._inputs_changed()
+
+    def _rights(self, verb: Verb) -> tuple[str, str]:
+        after = round(self.rng.uniform(0, self.reference(verb).seconds), 3)
+        killed = self._go(verb, stop=(signal.SIGKILL, after))
+        done = f"killed after {after} s, then nothing may be written"
+        if killed is None or killed.code == 0:
+            return f"{done}: it had ended", ""
+        folders = [self.case, *(path for path in self.case.rglob("*") if path.is_dir() and "people" not in path.parts)]
+        for folder in folders:
+            folder.chmod(0o555)
+        try:
+            ended = self._go(verb, prepare=children.obey_rights)
+        finally:
+            for folder in folders:
+                folder.chmod(0o755)
+        if ended is None or ended.code == 0:
+            return f"{done}: nothing was left to write", ""
+        return done, self._broken(ended, (2,)) or self._inputs_changed()
+
+    def _bits(self) -> list[tuple[str, str]]:
+        """Flip bits of one file in a fork of this process."""
+        name = self.rng.choice(sorted(flips.FLIPPED))
+        kind = flips.FLIPPED[name]
+        size = 8 * (self.base / kind.file).stat().st_size
+        bits = [self.rng.randrange(size) for _ in range(FLIPS)]
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(reader)
+            with os.fdopen(writer, "w") as out:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+                expected = kind.read(self.base / kind.file)
+                for bit in bits:
+                    outcome = flips.outcome_of(kind, self.base, bit, expected)
+                    out.write(f"{bit} {' '.join(outcome.split())}\n")
+                    out.flush()
+            os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader) as lines:
+            read = [line.rstrip("\n").partition(" ") for line in lines]
+        os.waitpid(child, 0)
+        found = [(f"{name} bit {bit}", outcome) for bit, _, outcome in read]
+        return found + [(f"{name} bit {bit}", "THE PROCESS DIED") for bit in bits[len(read) :][:1]]
+
+    # ── going on, and judging ──
+
+    def _go(self, verb: Verb, **how: Any) -> Ended | None:
+        """Begin a verb, or let it go on; None where all is done."""
+        begun = verb.begun and (self.case / verb.begun).exists()
+        if not begun and verb.whole and (self.case / verb.whole).exists():
+            return None
+        return children.run((verb.again if begun else verb.first).split(), self.case, self.log, **how)
+
+    def _broken(self, ended: Ended, fine: tuple[int, ...]) -> str:
+        if "Traceback" in ended.told:
+            return f"TRACEBACK: {ended.told.strip().splitlines()[-1]:.300}"
+        return "" if ended.code in fine else f"EXIT CODE {ended.code}: {ended.message:.300}"
+
+    def _inputs_changed(self) -> str:
+        now, before = left.left_in(self.case), left.left_in(self.base)
+        lost = [name for name, digest in before.items() if now.get(name) != digest and name != "subnet.json"]
+        return f"CHANGED {', '.join(lost[:5])}" if lost else ""
+
+    def _finish(self, verb: Verb) -> str:
+        """Let a verb go on undisturbed to its end, and compare."""
+        ended = self._go(verb)
+        if ended is not None and ended.code:
+            return f"DOES NOT GO ON: {ended.message:.300}"
+        found, expected = left.left_in(self.case), self.reference(verb).left
+        if partial := [path.name for path in self.case.rglob(".partial-*")]:
+            return f"LEFT BEHIND {', '.join(partial[:3])}"
+        other = [name for name in left.differences(expected, found) if name in expected]
+        return f"DIFFERS in {', '.join(other[:5])}" if other else "equal"
+
+    def summary(self) -> int:
+        print(f"\n{'way':8} {'verb':12} {'equal':>7} {'refused':>8} {'no effect':>10} {'BROKEN':>7}")
+        for way, verb in sorted({(way, verb) for way, verb, _ in self.counts}):
+            row = [self.counts[way, verb, kind] for kind in (*GOOD, "BROKEN")]
+            print(f"{way:8} {verb:12} {row[0]:7} {row[1]:8} {row[2]:10} {row[3]:7}")
+        broken = sum(count for (_, _, kind), count in self.counts.items() if kind == "BROKEN")
+        killed = ", ".join(f"{count} by {name}" for name, count in sorted(self.kills.items()))
+        print(f"{sum(self.counts.values())} cases, {broken} broken; killed: {killed or 'none'}")
+        return broken
+
+
+def preloaded() -> bool:
+    """Whether the disk that fills can be pretended; begin this program anew with it where a compiler makes it."""
+    if "full_disk" in os.environ.get("LD_PRELOAD", ""):
+        return True
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if sys.platform != "linux" or compiler is None:
+        return False
+    library = Path(tempfile.mkdtemp(prefix="chaos-")) / "full_disk.so"
+    subprocess.run([compiler, "-O1", "-shared", "-fPIC", "-o", str(library), str(SHIM), "-ldl"], check=True)
+    environment = {**os.environ, "LD_PRELOAD": str(library)}
+    os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=3.0)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--way", action="append", choices=WAYS)
+    parser.add_argument("--verb", action="append", choices=sorted(VERBS))
+    parser.add_argument("--csv", type=Path, default=Path("chaos.csv"))
+    asked = parser.parse_args()
+    ways = asked.way or list(WAYS)
+    if "full" in ways and not preloaded():
+        print("no C compiler, or no Linux: the disk is not filled")
+        ways = [way for way in ways if way != "full"]
+    end = time.monotonic() + 60 * asked.minutes
+    children.import_all()
+    print(f"seed {asked.seed}, {asked.minutes:g} minutes", flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    try:
+        with asked.csv.open("w", encoding="utf-8") as table:
+            chaos = Chaos(folder, asked.seed, table)
+            chaos.prepare()
+            chosen = [VERBS[name] for name in asked.verb or VERBS]
+            while time.monotonic() < end:
+                chaos.run(chaos.rng.choice(ways), chaos.rng.choice(chosen))
+            broken = chaos.summary()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if "full_disk" in (library := os.environ.get("LD_PRELOAD", "")):
+            shutil.rmtree(Path(library).parent, ignore_errors=True)
+    print(f"each case: {asked.csv}")
+    sys.exit(1 if broken else 0)
+
+
+if __name__ == "__main__":
+    main()
