@@ -57,7 +57,7 @@ KEYS = (
 def test_aliases_that_multiply(room, command, key):
     rest = {"train": "", "keypoints": SPLIT}.get(key, SPLIT + "keypoints: [a, b]\n")
     Path("data.yaml").write_text(f"license:\n  - {bomb(10).replace(chr(10), chr(10) + '    ')}\n{key}: *a9\n{rest}")
-    with within(5):
+    with within(30):
         refused(command("data stats data.yaml"), "data.yaml: not YAML: line", "aliases written out")
 
 
@@ -68,7 +68,7 @@ def test_aliases_that_multiply(room, command, key):
 def test_what_is_no_annotation_file(room, command, what):
     os.mkfifo("pipe")
     Path("data.yaml").write_text(f"val: {{images: images, annotations: {what}}}\n")
-    with within(5):
+    with within(30):
         refused(command("data stats data.yaml"), what, "not a file")
 
 
@@ -82,14 +82,14 @@ def test_pipes_in_place_of_files(room, command):
     Path("drawn").mkdir()
     for name in ("f.safetensors", "f.json", "drawn/toy.json"):
         os.mkfifo(name)
-    with within(5):
+    with within(30):
         refused(command("profile f.safetensors"), "f.safetensors", "a pipe, not a file")
         refused(command("profile f.json"), "f.json", "a pipe, not a file")
         refused(command("data stats f.json"), "f.json")
         refused(command("data stats drawn"), "not a folder made by `data toy`")
     os.remove("images/000007.png")
     os.mkfifo("images/000007.png")
-    with within(10):
+    with within(40):
         refused(command("data check people.json"), "training would stop")
         refused(command("data convert data.yaml out --to coco"), "a pipe, not a file")
         with pytest.raises(UserError, match="a pipe, not a file"):
@@ -188,7 +188,7 @@ def test_huge_pictures_of_every_kind(kind, monkeypatch):
 )  # fmt: skip
 def test_what_has_no_size_is_no_picture(data, monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", None)
-    with within(2), pytest.raises(UserError, match="cannot read the picture odd: it is"):
+    with within(20), pytest.raises(UserError, match="cannot read the picture odd: it is"):
         decode_image(Path("odd"), data)
 
 
@@ -224,7 +224,7 @@ def many(count: int, name: str = "j{}") -> dict:
 
 def test_a_thousand_joints_are_checked_in_seconds(room, command):
     layouts.put(Path("people.json"), many(MAX_JOINTS))
-    with within(30):
+    with within(90):
         _, out, errors = command("data check data.yaml --html page.html")
     assert "skeletons with too many joints to compare their pairs: 1 [many-joints]" in out
     assert max(map(len, (out + errors).splitlines())) < LONGEST

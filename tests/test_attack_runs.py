@@ -87,7 +87,7 @@ def spoil(run: Path, name: str, make) -> str:
 def test_no_verb_goes_through_what_is_no_file(theirs, command, words, make):
     for name in ("lock", "command.txt", "weights/last.safetensors"):
         what = spoil(theirs, name, make)
-        with within(20):
+        with within(60):
             code, _, errors = command(words)
         assert code == 2, errors
         assert f"{theirs / name}: {what}, which a run may not hold" in errors
@@ -101,7 +101,7 @@ def test_no_verb_goes_through_what_is_no_file(theirs, command, words, make):
 def test_what_leads_out_of_a_run_is_refused(theirs, name, make):
     what = spoil(theirs, name, make)
     for look in (lambda: Run.open(theirs), lambda: Run.resume(theirs), lambda: load_search(theirs)):
-        with within(5), pytest.raises(UserError, match=f"{what}, which a run may not hold"):
+        with within(30), pytest.raises(UserError, match=f"{what}, which a run may not hold"):
             look()
     assert Path("victim").read_text() == "precious"
     assert list(Path("private").iterdir()) == []
@@ -123,13 +123,13 @@ def test_the_newest_run_may_be_a_strangers(theirs, command):
     shutil.copytree(theirs, made)
     (made / "env.json").unlink()
     os.mkfifo(made / "env.json")
-    with within(10):
+    with within(40):
         code, _, errors = command("search --resume")
     assert code == 2
     assert "no run under runs/search" in errors
     (made / "env.json").unlink()
     (made / "env.json").symlink_to(theirs.absolute() / "env.json")
-    with within(10):
+    with within(40):
         assert "a link, which a run may not hold" in command("search --resume")[2]
 
 
@@ -140,7 +140,7 @@ def test_aliases_in_a_config(theirs, command):
     (theirs / "config.yaml").write_text(bomb(10) + "\nx: *a9\n")
     for words in VERBS:
         if "report" not in words and "front" not in words:  # they ask the journal alone
-            with within(10):
+            with within(40):
                 code, _, errors = command(words)
             assert code == 2, errors
             assert "aliases written out" in errors
@@ -150,7 +150,7 @@ def test_aliases_in_a_config(theirs, command):
 def test_files_of_any_size(theirs, name):
     with (theirs / name).open("ab") as file:
         file.truncate(1 << 40)  # of a sparse file hardly anything is on the disk
-    with within(20), pytest.raises(UserError, match=f"{name}: larger than 1 MB"):
+    with within(60), pytest.raises(UserError, match=f"{name}: larger than 1 MB"):
         Run.open(theirs)
 
 

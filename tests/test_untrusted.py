@@ -38,10 +38,10 @@ def odd(tmp_path, monkeypatch) -> dict[str, Path]:
 def test_what_is_no_file_is_not_opened(odd, kind, tmp_path):
     (tmp_path / "link").symlink_to(odd[kind])
     for path in (odd[kind], tmp_path / "link"):
-        with within(5), pytest.raises(OSError, match=NO_FILES[kind]) as told:
+        with within(30), pytest.raises(OSError, match=NO_FILES[kind]) as told:
             opening.read_bytes(path)
         assert told.value.filename == str(path)
-    with within(5), pytest.raises(OSError, match=NO_FILES[kind]):
+    with within(30), pytest.raises(OSError, match=NO_FILES[kind]):
         opening.open_in_place(odd[kind], os.O_RDWR)
 
 
@@ -109,7 +109,7 @@ MERGED = "a: &a {k: v}\n" + "\n".join(
     ],
 )  # fmt: skip
 def test_yaml_that_is_larger_than_its_text(text, words):
-    with within(5), pytest.raises((yaml.YAMLError, ValueError), match=words):
+    with within(30), pytest.raises((yaml.YAMLError, ValueError), match=words):
         yaml_text.load(text)
 
 
@@ -138,7 +138,7 @@ def test_short_makes_no_more_than_it_shows():
     value = ["x"]
     for _ in range(60):
         value = [value] * 10
-    with within(2):
+    with within(20):
         assert short(value) == "[" * 60
         assert short({"a": value, "b": 1}, 20) == "{'a': " + "[" * 14
     loop: list = []
