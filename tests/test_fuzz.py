@@ -14,8 +14,8 @@ from tests.helpers.fuzz.oracle import Failure, judge
 from tests.helpers.fuzz.table import TARGETS
 from tests.helpers.fuzz.target import Target
 
-SEED, INPUTS, SECONDS = 18, 40, 1.5  # of each target, so that all take less than a minute
-
+SEED, INPUTS, SECONDS = 18, 40, 0.6  # of each target, so that all take half a minute
+SEEDS = 3  # good contents that are read as they are
 pytestmark = pytest.mark.slow
 
 
@@ -30,7 +30,7 @@ def elsewhere(tmp_path, monkeypatch):
 def test_every_parser(name, elsewhere):
     target, failures = TARGETS[name], []
     seeds = prepare(target, elsewhere / name)
-    for good in seeds:
+    for good in seeds[:SEEDS]:
         outcome = judge(target, elsewhere / name, good)
         assert outcome is True or (target.form == "words" and outcome is False), outcome  # words are not good for all
     for path in corpus.saved(name):

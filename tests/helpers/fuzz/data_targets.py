@@ -55,10 +55,7 @@ def _read_all(what: str) -> None:
 def _make_yaml(folder: Path) -> list[bytes]:
     layouts.coco(folder)
     pairs = "flip_pairs: [[left_eye, right_eye]]\nskeleton: [[0, 1], [nose, right_eye]]\nsigmas: auto\n"
-    short = "keypoints: mpii\nformat: mpii\n"
-    return texts(
-        COCO_YAML, COCO_YAML + JOINTS + pairs, COCO_YAML + pairs, COCO_YAML + short, COCO_YAML + "sigmas: 0.1\n"
-    )
+    return texts(COCO_YAML, COCO_YAML + JOINTS + pairs, COCO_YAML + pairs, COCO_YAML + "sigmas: 0.1\n")
 
 
 def _make_yolo_yaml(folder: Path) -> list[bytes]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import litepose_nas
 from litepose_nas.errors import LONGEST, UserError
 from litepose_nas.latency.standalone.errors import MeasuringError
+from litepose_nas.machine_errors import explained
 from litepose_nas.untrusted.display import clean_lines
 from tests.helpers.fuzz.target import Target
 
@@ -45,6 +46,8 @@ def judge(target: Target, folder: Path, content: bytes) -> Failure | bool:
         found: Failure | bool = True
     except (UserError, MeasuringError) as error:
         found = _fault_of(str(error)) or False
+    except OSError as error:  # the command line says these in words: see machine_errors.py
+        found = explained(error) is None and Failure(f"{type(error).__name__} in {_place(error)}", _story(error))
     except TooSlowError as error:
         found = Failure(f"slower than {SECONDS} s in {_place(error)}", _story(error))
     except KeyboardInterrupt:
