@@ -102,14 +102,15 @@ def test_a_damaged_row_of_metrics_is_named(tmp_path, line):
         Metrics(tmp_path, 1)
 
 
-SPACE = Space.load("litepose-tiny")
+FAMILY = "litepose-tiny"
+SPACE = Space.load(FAMILY)
 PROBLEM = Problem(SPACE, Budget.of(["60MMAC"]), costs.cost, by_ap_or_loss)
-ONE = ("journal.jsonl", header({"": (SPACE, "")}, 0, objectives=["macs"], method="random", rank="auto"))
+ONE = ("journal.jsonl", header({FAMILY: (SPACE, "")}, 0, objectives=["macs"], method="random", rank="auto"))
 
 
 def searched(folder):
     """Write the journal of a search; return its records."""
-    notes = {"budget": ["60MMAC"], "convention": "exact", "families": {"": {"joints": 17, "info": {}}}}
+    notes = {"budget": ["60MMAC"], "convention": "exact", "families": {FAMILY: {"joints": 17, "info": {}}}}
     journal = Journal(folder / ONE[0], ONE[1], notes)
     results = iter(range(1, 9))
     run_search(
@@ -144,7 +145,7 @@ DAMAGE = [
 @pytest.mark.parametrize(("line", "path", "value"), DAMAGE)
 def test_a_damaged_evaluation_is_named(tmp_path, line, path, value):
     records = searched(tmp_path)
-    assert len(load_search(tmp_path).families[""].found) == 4
+    assert len(load_search(tmp_path).families[FAMILY].found) == 4
     put(records[line], path, value)
     (tmp_path / ONE[0]).write_text("".join(json.dumps(record) + "\n" for record in records))
     with pytest.raises(UserError, match=r"journal.jsonl: line \d"):
@@ -156,11 +157,11 @@ def test_a_damaged_evaluation_is_named(tmp_path, line, path, value):
 
 def test_an_evaluation_without_a_cost_is_priced_again(tmp_path):
     records = searched(tmp_path)
-    before = [one.cost for one in load_search(tmp_path).families[""].found]
+    before = [one.cost for one in load_search(tmp_path).families[FAMILY].found]
     for record in records[1:]:
         record.pop("cost", None)
     (tmp_path / ONE[0]).write_text("".join(json.dumps(record) + "\n" for record in records))
-    assert [one.cost for one in load_search(tmp_path).families[""].found] == before
+    assert [one.cost for one in load_search(tmp_path).families[FAMILY].found] == before
 
 
 @pytest.mark.parametrize(
