@@ -62,7 +62,7 @@ def front(folder: Path, nets: int) -> list[Path]:
     return [found[number] for number in sorted({round(each) for each in np.linspace(0, len(found) - 1, nets)})]
 
 
-def trained(subnet: Path, out: Path, judge: Sequence[str], figure: str, steps: int) -> Trained:
+def trained(subnet: Path, out: Path, judge: Sequence[str], figure: str, settings: Sequence[str], steps: int) -> Trained:
     """Fine-tune a network of a front and evaluate it, unless that was done."""
     kept, arch = out / "figures.json", subnet_file.read(subnet).arch
     if not kept.exists():
@@ -70,7 +70,7 @@ def trained(subnet: Path, out: Path, judge: Sequence[str], figure: str, steps: i
         weights = out / "inherited.safetensors"
         if not weights.exists():
             command("extract", subnet, "--device", "cpu", "--out", weights)
-        run("finetune", out / "finetune", weights, "ema=0.99", "--steps", steps, "--device", "cpu")
+        run("finetune", out / "finetune", weights, *settings, "--steps", steps, "--device", "cpu")
         best = out / "finetune" / "weights" / "best.safetensors"
         figures = json.loads(command("evaluate", best, *judge, "--device", "cpu", "--json"))
         kept.write_text(json.dumps(figures), encoding="utf-8")
@@ -102,10 +102,11 @@ def main() -> None:
     parser.add_argument("--evals", type=int, default=80)
     parser.add_argument("--nets", type=int, default=6, help="of each front")
     parser.add_argument("--steps", type=int, default=300, help="of each fine-tuning")
+    parser.add_argument("--settings", nargs="*", default=["lr=0.008", "ema=0.99"], help="of each fine-tuning")
     parser.add_argument("--data", default="", help="to judge by (default: the supernet's)")
     parser.add_argument("--split", default="val", help="of it")
     parser.add_argument("--metric", default="coco", help="to judge by")
-    parser.add_argument("--figure", default="AP", help="of it")
+    parser.add_argument("--figure", default="ap", help="of it")
     parser.add_argument("--minutes", type=float, default=2.0, help="of measuring, for each profile")
     parser.add_argument("--folder", type=Path, default=Path("runs") / "latency-wins")
     parser.add_argument("--train-only", action="store_true", help="search and fine-tune, and measure another time")
@@ -119,7 +120,7 @@ def main() -> None:
         wide = ("--evals", asked.evals, "--budget", asked.budget, "--rank", "loss", "--device", "cpu")
         run("search", searched, asked.supernet, *wide, *low)
         fronts[name] = [
-            trained(each, asked.folder / f"{name}-{each.stem}", judge, asked.figure, asked.steps)
+            trained(each, asked.folder / f"{name}-{each.stem}", judge, asked.figure, asked.settings, asked.steps)
             for each in front(searched, asked.nets)
         ]
         scores = ", ".join(f"{one.score:.3f}" for one in fronts[name])
