@@ -42,8 +42,8 @@ def open_regular(path: str | Path) -> BinaryIO:
 def read_bytes(path: str | Path, most: int = MAX_TEXT) -> bytes:
     with open_regular(path) as file:
         # Python makes room for all that is asked for, so ask for little more than there is; some files of Linux say 0.
-        size = max(os.fstat(file.fileno()).st_size, MAX_TEXT)
-        data = file.read(min(size, most) + 1)
+        there = max(os.fstat(file.fileno()).st_size, MAX_TEXT)
+        data = file.read(min(there, most) + 1)
     if len(data) > most:
         size = f"{most >> 20} MB" if most >> 20 else f"{most} bytes"
         raise OSError(errno.EFBIG, f"larger than {size}, more than is read of such a file", str(path))

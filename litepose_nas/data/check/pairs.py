@@ -19,7 +19,7 @@ from litepose_nas.data.skeleton import Skeleton, side
 
 MIN_PEOPLE = 30  # who must show a distance
 MAX_PEOPLE = 20_000  # that are compared
-MAX_JOINTS = 200  # whose pairs are compared; a whole body with face and hands has 133
+MAX_COMPARED = 200  # whose pairs are compared; a whole body with face and hands has 133
 LEAST_GAIN = 0.025  # of the logarithms of distances: right pairs match to 0.01, the most alike wrong ones miss by 0.04
 _FLOOR = 0.01  # of the box: below, rounding makes logarithms wild
 
@@ -38,7 +38,7 @@ class Distances(NamedTuple):
 
 def check_pairs(split: str, skeleton: Skeleton, best: Mirror) -> list[DataFinding]:
     names = skeleton.names
-    many = [f"{len(names)} joints, and pairs of up to {MAX_JOINTS} are compared"] if len(names) > MAX_JOINTS else []
+    many = [f"{len(names)} joints, and pairs of up to {MAX_COMPARED} are compared"] if len(names) > MAX_COMPARED else []
     wrong = [
         f"{names[a]} with {names[b]}: {_fits(names, a, best[a])}" + (f", {_fits(names, b, best[b])}" if a != b else "")
         for a, b in enumerate(skeleton.mirror)
@@ -77,7 +77,7 @@ def usual_distances(people: PeopleTable) -> Distances:
 
 def fitting_mirror(people: PeopleTable, mirror: Mirror) -> Mirror:
     """The mirror that fits the people best; the given one where there are too many joints to try others."""
-    return best_mirror(usual_distances(people), mirror) if len(mirror) <= MAX_JOINTS else mirror
+    return best_mirror(usual_distances(people), mirror) if len(mirror) <= MAX_COMPARED else mirror
 
 
 def best_mirror(distances: Distances, mirror: Mirror) -> Mirror:
