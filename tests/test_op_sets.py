@@ -165,7 +165,7 @@ WRONG = {
     "": "expected a mapping",
     "a: [": "not YAML",
     "1: 2": "unknown key `1`",
-    "depthwise: &a {kernels: [*a]}": "depthwise.kernels",
+    "depthwise: &a {kernels: [*a]}": "line 1: an alias contains itself",
 }
 
 

@@ -177,7 +177,7 @@ GOOD = textwrap.dedent("""\
         ("stem: [8, 16]", "stem: [thin, wide]", r"line 3: stem: expected a whole number, got 'thin'"),
         ("stem: [8, 16]", "stem: {width: 8}", r"line 3: stem: expected a whole number, got \{'width': 8\}"),
         ("stem: [8, 16]", "stem: [[8], [16]]", r"line 3: stem: expected a whole number, got \[8\]"),
-        ("stem: [8, 16]", "stem: &again [*again]", r"line 3: an alias stands inside"),
+        ("stem: [8, 16]", "stem: &again [*again]", r"line 3: an alias contains itself"),
         ("stem: [8, 16]", "stem: [8, 16]\n2: 3", r"the top level: expected words as keys, got 2"),
         ("stem: [8, 16]", "stem: 2024-13-13", r"not YAML: month"),
         ("stem: [8, 16]", "stem: [8, 16]\nop: [no, add]", r"line 4: op: expected .* quote a word"),

@@ -50,7 +50,7 @@ def _measure(node: yaml.Node, known: Measured) -> tuple[int, int]:
     if id(node) in known:
         found = known[id(node)]
         if found is None:
-            raise ValueError(f"{line}: an alias stands inside what it is of")
+            raise ValueError(f"{line}: an alias contains itself")
         return found
     known[id(node)] = None
     size, depth = 1, 0
