@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from litepose_nas.blocks.depthwise_torch import DepthwiseConv, depthwise_conv
+
 if TYPE_CHECKING:
     from litepose_nas.blocks.conv import MBConv
 
@@ -21,11 +23,6 @@ def conv_bn(conv: nn.Module, channels: int, act: nn.Module | None = None) -> nn.
 def dense(cin: int, cout: int, kernel: int = 1, stride: int = 1) -> nn.Conv2d:
     """A padded convolution without bias."""
     return nn.Conv2d(cin, cout, kernel, stride, kernel // 2, bias=False)
-
-
-def depthwise(channels: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A padded convolution of each channel alone, without bias."""
-    return nn.Conv2d(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
 
 
 def spread(weight: Tensor, std: float) -> None:
@@ -42,14 +39,14 @@ def lying_as(x: Tensor, y: Tensor) -> Tensor:
     return y.contiguous(memory_format=torch.channels_last) if x.stride(1) == 1 else y
 
 
-class MappedDepthwise(nn.Conv2d):
+class MappedDepthwise(DepthwiseConv):
     """A depthwise convolution that passes its kernel through a learned map (once-for-all's kernel transform, 2020).
 
     It has one map for each of the given kernel sizes, and uses the one of its own size.
     """
 
     def __init__(self, channels: int, kernel: int, stride: int, maps: Sequence[int]):
-        super().__init__(channels, channels, kernel, stride, kernel // 2, groups=channels, bias=False)
+        super().__init__(channels, kernel, stride)
         self.maps = nn.ModuleDict({str(size): _identity(size * size) for size in maps})
 
     def plain_weights(self) -> dict[str, Tensor]:
@@ -60,7 +57,8 @@ class MappedDepthwise(nn.Conv2d):
         return {"weight": self.maps[size](self.weight.flatten(1)).view_as(self.weight)}
 
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, self.plain_weights()["weight"], None)
+        weight = self.plain_weights()["weight"]
+        return depthwise_conv(x, weight, self.stride[0]) if self.training else self._conv_forward(x, weight, None)
 
 
 def _identity(size: int) -> nn.Linear:
@@ -81,7 +79,7 @@ class MBConvModule(nn.Module):
         if maps:
             middle: nn.Module = MappedDepthwise(mid, block.kernel, block.stride, maps)
         else:
-            middle = depthwise(mid, block.kernel, block.stride)
+            middle = DepthwiseConv(mid, block.kernel, block.stride)
         self.expand = conv_bn(dense(cin, mid), mid, nn.ReLU6(inplace=True))
         self.dw = conv_bn(middle, mid, nn.ReLU6(inplace=True))
         self.project = conv_bn(dense(mid, cout), cout)

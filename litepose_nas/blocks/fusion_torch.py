@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from litepose_nas.blocks.conv_torch import conv_bn, dense, depthwise
+from litepose_nas.blocks.conv_torch import conv_bn, dense
+from litepose_nas.blocks.depthwise_torch import DepthwiseConv
 
 if TYPE_CHECKING:
     from litepose_nas.blocks.fusion import FusionDeconv, FusionHead
@@ -37,5 +38,5 @@ class FusionHeadModule(nn.Module):
 
 
 def _separable(cin: int, cout: int, kernel: int) -> nn.Sequential:
-    dw = conv_bn(depthwise(cin, kernel), cin, nn.ReLU(inplace=True))
+    dw = conv_bn(DepthwiseConv(cin, kernel), cin, nn.ReLU(inplace=True))
     return nn.Sequential(OrderedDict(dw=dw, project=dense(cin, cout)))

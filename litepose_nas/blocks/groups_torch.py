@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from litepose_nas.blocks.depthwise_torch import depthwise_conv
 from litepose_nas.blocks.groups import LaneGroups
 
 
@@ -62,6 +63,8 @@ class LaneConv(GroupWeight):
 
     def forward(self, x: Tensor) -> Tensor:
         weight = self.plain_weight()
+        if self.training and weight.shape[:2] == (self.groups, 1):
+            return depthwise_conv(x, weight, self.stride)
         return F.conv2d(x, weight, None, self.stride, weight.shape[-1] // 2, 1, self.groups)
 
     def as_plain(self) -> nn.Module:

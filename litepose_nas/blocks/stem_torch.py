@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from litepose_nas.blocks.conv_torch import conv_bn, dense, depthwise
+from litepose_nas.blocks.conv_torch import conv_bn, dense
+from litepose_nas.blocks.depthwise_torch import DepthwiseConv
 
 if TYPE_CHECKING:
     from litepose_nas.blocks.stem import Stem, StemConv
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 class StemModule(nn.Sequential):
     def __init__(self, block: Stem):
         conv = conv_bn(dense(3, block.mid, 3, 2), block.mid, nn.ReLU(inplace=True))
-        dw = conv_bn(depthwise(block.mid, 3), block.mid, nn.ReLU(inplace=True))
+        dw = conv_bn(DepthwiseConv(block.mid, 3), block.mid, nn.ReLU(inplace=True))
         super().__init__(OrderedDict(conv=conv, dw=dw, project=conv_bn(dense(block.mid, block.cout), block.cout)))
 
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litepose_nas.blocks import windows_torch as windows
-from litepose_nas.blocks.conv_torch import conv_bn, dense, depthwise, spread
+from litepose_nas.blocks.conv_torch import conv_bn, dense, spread
+from litepose_nas.blocks.depthwise_torch import DepthwiseConv
 
 if TYPE_CHECKING:
     from litepose_nas.families.levitpose.attention import PooledCascade, WindowCascade
@@ -22,7 +23,7 @@ class WindowHead(nn.Module):
         super().__init__()
         self.scale = scale**-0.5
         self.q = conv_bn(dense(chunk, key), key)
-        self.dw = conv_bn(depthwise(key, kernel), key)
+        self.dw = conv_bn(DepthwiseConv(key, kernel), key)
         self.k = conv_bn(dense(chunk, key), key)
         self.v = conv_bn(dense(chunk, chunk), chunk)
 
@@ -45,10 +46,10 @@ class PooledHead(nn.Module):
     def __init__(self, chunk: int, key: int, kernel: int, side: int):
         super().__init__()
         self.side = side
-        self.q = nn.Sequential(dense(chunk, key), ChannelNorm(key), depthwise(key, kernel))
+        self.q = nn.Sequential(dense(chunk, key), ChannelNorm(key), DepthwiseConv(key, kernel))
         self.reduce = nn.Sequential(dense(chunk, chunk), ChannelNorm(chunk))
-        self.k = nn.Sequential(dense(chunk, key), ChannelNorm(key), depthwise(key, kernel))
-        self.v = nn.Sequential(dense(chunk, chunk), ChannelNorm(chunk), depthwise(chunk, kernel))
+        self.k = nn.Sequential(dense(chunk, key), ChannelNorm(key), DepthwiseConv(key, kernel))
+        self.v = nn.Sequential(dense(chunk, chunk), ChannelNorm(chunk), DepthwiseConv(chunk, kernel))
         self.out = nn.Sequential(nn.Linear(chunk, chunk, bias=False), nn.LayerNorm(chunk))
 
     def forward(self, x: Tensor) -> Tensor:

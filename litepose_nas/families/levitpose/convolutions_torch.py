@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from litepose_nas.blocks.conv_torch import conv_bn, dense, depthwise, lying_as
+from litepose_nas.blocks.conv_torch import conv_bn, dense, lying_as
+from litepose_nas.blocks.depthwise_torch import DepthwiseConv
 
 if TYPE_CHECKING:
     from litepose_nas.families.levitpose.convolutions import (
@@ -46,7 +47,7 @@ class LightEmbeddingModule(nn.Module):
         mid, half = block
         self.conv = conv_bn(dense(3, mid, 3, 2), mid, nn.ReLU(inplace=True))
         self.small, self.large = (
-            nn.Sequential(conv_bn(depthwise(mid, kernel, 2), mid), conv_bn(dense(mid, half), half, nn.ReLU(True)))
+            nn.Sequential(conv_bn(DepthwiseConv(mid, kernel, 2), mid), conv_bn(dense(mid, half), half, nn.ReLU(True)))
             for kernel in (3, 5)
         )
         self.mix = conv_bn(dense(2 * half, 2 * half), 2 * half)
@@ -62,7 +63,7 @@ class DepthwiseFFNModule(nn.Module):
     def __init__(self, block: DepthwiseFFN):
         super().__init__()
         dim, hidden = block
-        self.dw = conv_bn(depthwise(dim, 3), dim)
+        self.dw = conv_bn(DepthwiseConv(dim, 3), dim)
         self.up = conv_bn(dense(dim, hidden), hidden, nn.ReLU(inplace=True))
         self.down = conv_bn(dense(hidden, dim), dim)
 
@@ -79,7 +80,7 @@ class ConvDownsampleModule(nn.Sequential):
 class DepthwiseDownsampleModule(nn.Sequential):
     def __init__(self, block: DepthwiseDownsample):
         cin, cout = block
-        dw = conv_bn(depthwise(cin, 3, 2), cin)
+        dw = conv_bn(DepthwiseConv(cin, 3, 2), cin)
         super().__init__(OrderedDict(dw=dw, project=conv_bn(dense(cin, cout), cout)))
 
 
@@ -88,7 +89,7 @@ class MergeDownsampleModule(nn.Module):
         super().__init__()
         cin, mid, squeezed, cout = block
         self.up = conv_bn(dense(cin, mid), mid, nn.ReLU(inplace=True))
-        self.dw = conv_bn(depthwise(mid, 3, 2), mid, nn.ReLU(inplace=True))
+        self.dw = conv_bn(DepthwiseConv(mid, 3, 2), mid, nn.ReLU(inplace=True))
         self.squeeze, self.excite = nn.Conv2d(mid, squeezed, 1), nn.Conv2d(squeezed, mid, 1)
         self.down = conv_bn(dense(mid, cout), cout)
 

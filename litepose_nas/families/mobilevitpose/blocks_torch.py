@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from litepose_nas.blocks.conv_torch import conv_bn, dense, depthwise
+from litepose_nas.blocks.conv_torch import conv_bn, dense
+from litepose_nas.blocks.depthwise_torch import DepthwiseConv
 
 if TYPE_CHECKING:
     from litepose_nas.families.mobilevitpose.blocks import (
@@ -53,7 +54,7 @@ class InvertedResidualModule(nn.Module):
         cin, mid, cout = block.cin, block.mid, block.cout
         self.residual, self.quiet = block.residual, block.quiet
         self.expand = conv_bn(dense(cin, mid), mid)
-        self.dw = conv_bn(depthwise(mid, block.kernel, block.stride), mid, nn.SiLU(inplace=True))
+        self.dw = conv_bn(DepthwiseConv(mid, block.kernel, block.stride), mid, nn.SiLU(inplace=True))
         self.project = conv_bn(dense(mid, cout), cout)
 
     def forward(self, x: Tensor) -> Tensor:
