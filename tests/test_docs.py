@@ -13,6 +13,10 @@ from tests.helpers.released import formula_state, released_shapes
 
 ROOT = Path(__file__).parent.parent
 KEYS = ROOT / "tests" / "keys"
+SHORTENED = {  # in their full length they take minutes
+    "litepose-nas demo": "litepose-nas demo --quick",
+    "litepose-nas latency measure litepose": "litepose-nas latency measure litepose --nets 4 --minutes 0.1",
+}
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -27,9 +31,8 @@ def test_commands(page, tmp_path, monkeypatch, capsys):
     if "mobilevit_xs.pt" in text:
         torch.save(formula_state(json.loads((KEYS / "mobilevit_xs_cvnets.json").read_text())), "mobilevit_xs.pt")
     commands = re.findall(r"^    (litepose-nas [^#\n]+)", text, re.MULTILINE)
-    for command in commands:
-        quick = command.strip() == "litepose-nas demo"  # in its full length it is no test: benchmarks/demo_seeds.py
-        code = run("litepose-nas demo --quick" if quick else command, monkeypatch)
+    for command in map(str.strip, commands):
+        code = run(SHORTENED.get(command, command), monkeypatch)
         assert code == 0, (command, capsys.readouterr().err)
 
 

@@ -188,7 +188,7 @@ def trained(done):
     return source, space, tiny.left_by_training(done / "straight")
 
 
-@pytest.mark.parametrize("size", [0, 1, 100_000, 1_000_000])
+@pytest.mark.parametrize("size", [0, 100_000, *(pytest.param(size, marks=pytest.mark.slow) for size in (1, 1_000_000))])
 def test_a_disk_that_fills_up_while_training(trained, tmp_path, size):
     source, space, straight = trained
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -251,7 +251,7 @@ def test_weights_that_cannot_be_written(command, monkeypatch, error):
     assert Path("subnet-finetuned.safetensors").exists()
 
 
-@pytest.mark.parametrize("size", [0, 2_000, 4_000])
+@pytest.mark.parametrize("size", [2_000, *(pytest.param(size, marks=pytest.mark.slow) for size in (0, 4_000))])
 def test_a_disk_that_fills_up_while_searching(command, size):
     words = "search --budget 16MMAC --evals 8 --device cpu --out"
     fine(command(f"{words} calm"))

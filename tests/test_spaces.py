@@ -105,7 +105,7 @@ def test_there_are_spaces():
 
 @pytest.mark.parametrize("check", QUICK.values(), ids=QUICK.keys())
 def test_property(case, check):
-    for arch in case.archs(6):
+    for arch in case.archs(4):
         case.ask(check, arch)
 
 
@@ -117,12 +117,12 @@ def test_property_odd_sizes(case, check):
 
 def test_bfloat16(case):
     with torch.autocast("cpu", torch.bfloat16):
-        for arch in case.archs(6):
+        for arch in case.archs(3):
             properties.subnet_equals_extraction(case.supernet, arch, case.inputs())
 
 
 def test_channels_last(case):
-    for arch in case.archs(6):
+    for arch in case.archs(3):
         inputs = tuple(_channels_last(x) for x in case.inputs())
         properties.subnet_equals_extraction(case.channels_last, arch, inputs)
         # What is frozen is in the store's format, and in a fresh network's: other algorithms, other roundings.
@@ -137,7 +137,7 @@ def _channels_last(x: torch.Tensor) -> torch.Tensor:
 def test_narrow_lies_inside_wide(case):
     if not case.nested:
         pytest.skip("its family does not claim it")
-    for arch in case.archs(6):
+    for arch in case.archs(4):
         case.lies_inside_widest(arch)
         case.lies_inside_widest(arch, ODD)
 
@@ -145,7 +145,7 @@ def test_narrow_lies_inside_wide(case):
 def test_convolutions_equal_fvcore(case):
     if case.attends:
         pytest.skip("it has products that fvcore counts under other names")
-    for arch in case.archs(6):
+    for arch in case.archs(4):
         properties.convolutions_equal_fvcore(case.supernet, arch, case.inputs())
 
 
@@ -164,15 +164,15 @@ def test_exports(case):
 
 def test_compiles(case):
     smallest = case.supernet.space.smallest
-    if len(smallest.plan(JOINTS)) > 12:
+    if len(smallest.plan(JOINTS)) > 8:
         pytest.skip("compiling a deep network takes long: test_compiles_slow")
     properties.compiles(case.supernet, smallest, case.inputs())
 
 
-def test_a_thousand_archs_build(case):
+def test_random_archs_build(case):
     if case.thinned:
         pytest.skip("the whole space is built below, sizes alone")
-    properties.all_build(case.supernet, 1000)
+    properties.all_build(case.supernet, 200)
 
 
 @pytest.mark.parametrize("name", SPACES)

@@ -113,6 +113,7 @@ def test_going_on_in_stretches_is_going_on(room, straight):
     assert one.read_bytes()[-2000:] == other.read_bytes()[-2000:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("engine", "workers"), [("local", 2), pytest.param("ray", 2, marks=needs_ray)])
 def test_every_engine_trains_the_same(room, straight, engine, workers):
     out = f"{engine}-{workers}"
@@ -120,7 +121,7 @@ def test_every_engine_trains_the_same(room, straight, engine, workers):
     same_nets(left(room, out), straight)
 
 
-@pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_killed_and_resumed_it_ends_the_same(room, straight, times):
     rng, out = random.Random(times), f"killed-{times}"
     again = ["finetune", "--resume", "--out", out]
