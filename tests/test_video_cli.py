@@ -6,6 +6,7 @@ import signal
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,8 +16,10 @@ from litepose_nas.cli import console
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.video_frames import open_frames
 from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.inference.online import AROUND
 from litepose_nas.inference.video_writer import VideoWriter
 from litepose_nas.pose.make_task import make_task
+from litepose_nas.resolve import resolve
 from litepose_nas.steps import common
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.recipe import Recipe
@@ -68,13 +71,50 @@ def test_a_video_file_with_a_network_that_sees_all(said):
 
 
 def test_a_network_that_sees_one_says_where_it_begins(said):
-    assert "neither --boxes nor --detector were given" in said("predict one.safetensors clip.mp4")
+    assert "none of --boxes, --detector and --whole was given" in said("predict one.safetensors clip.mp4")
+    assert "none of" not in said("predict one.safetensors clip.mp4 --whole --out whole")
     text = said("predict one.safetensors clip.mp4 --detector all.safetensors --every 2 --out found")
-    assert "neither" not in text
+    assert "none of" not in text
     boxes = [{"image_id": t, "category_id": 1, "bbox": [4, 4, 30, 40], "score": 1} for t in range(FRAMES)]
     Path("boxes.json").write_text(json.dumps(boxes))
     said("predict one.safetensors clip.mp4 --boxes boxes.json --out boxed")
     assert {a["track_id"] for a in read("boxed/clip.json")["annotations"]} <= {0}
+
+
+def test_a_detector_finds_people_in_pictures(said):
+    """Whom the detector finds becomes a box; the same boxes from a file lead to the same people."""
+    pictures = f"films/images/val/{CLIP}"
+    sure = weights.load("all.safetensors")
+    for name, weight in sure.named_parameters():
+        if name.startswith("head.out") and name.endswith("project.weight"):
+            weight.data[:17] *= 100  # heatmaps: an untrained network is sure of nothing
+            weight.data[17:] = 0  # tags
+    described = resolve("all.safetensors").subnet
+    Path("all.safetensors").unlink()
+    weights.save(sure, "all.safetensors", described)
+    said(f"predict all.safetensors {pictures} --out found")
+    boxes = []
+    for picture in read("found/poses.json")["pictures"]:
+        for person in picture["people"]:
+            x, y = np.array(person["keypoints"])[:, :2].T  # every value of these networks is above zero
+            width, height = AROUND * max(x.max() - x.min(), 1), AROUND * max(y.max() - y.min(), 1)
+            middle = (x.max() + x.min() - width) / 2, (y.max() + y.min() - height) / 2
+            box = {"bbox": [*middle, width, height], "score": person["score"], "category_id": 1}
+            boxes.append({"image_id": Path(picture["file"]).name, **box})
+    assert boxes
+    Path("boxes.json").write_text(json.dumps(boxes))
+    one = f"predict one.safetensors {pictures} --min-score 0"
+    said(f"{one} --boxes boxes.json --out boxed")
+    assert "none of" not in said(f"{one} --detector all.safetensors --out led")
+    whole = said(f"{one} --whole --out whole")
+    assert "none of" not in whole
+    assert f"{FRAMES} people in {FRAMES} pictures" in whole
+    led, boxed = (read(f"{out}/poses.json")["pictures"] for out in ("led", "boxed"))
+    assert sum(len(picture["people"]) for picture in led) > 0
+    for one, other in zip(led, boxed, strict=True):
+        sure = [person["score"] for person in one["people"]]
+        others = [person["score"] for person in other["people"]]  # with doubles, which a detector leaves out
+        assert all(min(abs(score - other) for other in others) < 3e-3 for score in sure)
 
 
 def test_a_folder_of_frames_and_posetracks_figures(said):
@@ -149,6 +189,13 @@ def test_ctrl_c_keeps_what_there_is_and_resume_goes_on(said, monkeypatch):
         ("all.safetensors clip.mp4 --boxes boxes.json", "sees whole pictures and needs none"),
         ("one.safetensors clip.mp4 --detector one.safetensors", "give a bottom-up network"),
         ("one.safetensors clip.mp4 --boxes boxes.json --detector all.safetensors", "give one of them"),
+        ("one.safetensors clip.mp4 --whole --detector all.safetensors", "give one of them"),
+        ("all.safetensors clip.mp4 --whole", "--whole: this network sees whole pictures"),
+        ("one.safetensors films/images/val --every 3", "--every: is for videos"),
+        (f"one.safetensors films/images/val/{CLIP} --detector one.safetensors", "give a bottom-up network"),
+        (f"all.safetensors films/images/val/{CLIP} --whole", "--whole: this network sees whole pictures"),
+        (f"all.safetensors films/images/val/{CLIP} --detector all.safetensors", "sees whole pictures and needs none"),
+        (f"one.safetensors films/images/val/{CLIP} --whole --boxes boxes.json", "give one of them"),
         ("one.safetensors clip.mp4 --every 3", "name one"),
         ("one.safetensors clip.mp4 --min-box-score 0.3", "name it with --boxes"),
         ("one.safetensors clip.mp4 --flip", "leave it out in videos"),

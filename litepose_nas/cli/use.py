@@ -142,8 +142,9 @@ def predict(
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Drop detections below this score.")] = 0.1,
     video: Annotated[bool, typer.Option("--video", help="A folder of pictures is the frames of a video.")] = False,
     detector: Annotated[
-        Path | None, typer.Option(help="In videos: a bottom-up network that finds people for a top-down one.")
+        Path | None, typer.Option(help="A bottom-up network that finds people for a top-down one.")
     ] = None,
+    whole: Annotated[bool, typer.Option("--whole", help="Each picture is one person, for a top-down network.")] = False,
     every: Annotated[
         int | None, typer.Option(min=1, help="In videos: run --detector every so many frames (default: 5).")
     ] = None,
@@ -159,13 +160,16 @@ def predict(
     """Draw the people that a network finds in pictures, or follows through videos.
 
     Examples: litepose-nas predict subnet-finetuned.safetensors photos/
+    litepose-nas predict topdown.safetensors photos/ --detector bottomup.safetensors
     litepose-nas predict topdown.safetensors clip.mp4 --detector bottomup.safetensors
     """
     from litepose_nas.cli import videos
     from litepose_nas.steps.videos import PredictOptions
 
     sources = videos.sources_of(pictures, video)
-    options = PredictOptions(out, flip, boxes, min_box_score, min_score, device, detector, every, layout, rate, resume)
+    options = PredictOptions(
+        out, flip, boxes, min_box_score, min_score, device, detector, whole, every, layout, rate, resume
+    )
     if sources:
         videos.predict_videos(target, sources, options)
         return
@@ -174,12 +178,14 @@ def predict(
     from litepose_nas.data.dataset import subjects
     from litepose_nas.inference.pictures import predict as run
     from litepose_nas.steps import evaluate as step
+    from litepose_nas.steps.where_to_look import WhereToLook, boxes_in_pictures
 
     loaded = step.load(target, device)
-    find = step.boxes_by_file(loaded, boxes, min_box_score)
-    if loaded.task.kind.one_person and boxes is None:
+    find = boxes_in_pictures(loaded, WhereToLook(boxes, min_box_score, detector, whole), device)
+    if loaded.task.kind.one_person and find is None and not whole:
         console.out(
-            "this network sees one person at a time, and no --boxes were given: each picture is taken for one person"
+            "this network sees one person at a time, and none of --detector, --boxes and --whole was given: "
+            "each picture is taken for one person"
         )
     with console.progress("looking") as bar:
         done = run(loaded.net, loaded.task, loaded.skeleton, pictures, loaded.size, out, flip, min_score, bar, find)

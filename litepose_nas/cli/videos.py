@@ -37,9 +37,7 @@ def sources_of(named: Sequence[str], video: bool) -> list[Path]:
 
 def video_option(options: PredictOptions) -> str:
     """Return an option that was given and is for videos alone, or nothing."""
-    return next(
-        (f"--{name}" for name in ("detector", "every", "layout", "rate", "resume") if getattr(options, name)), ""
-    )
+    return next((f"--{name}" for name in ("every", "layout", "rate", "resume") if getattr(options, name)), "")
 
 
 def predict_videos(target: str, sources: Sequence[Path], options: PredictOptions) -> None:

@@ -121,10 +121,7 @@ class FollowEach:
 
     def _and_followed(self, boxes: Floats) -> Floats:
         """Boxes that were found, and those around people who are followed and were overlooked."""
-        rows: list[list[float]] = []
-        for row in sorted(boxes.tolist(), key=lambda row: -row[4]):
-            if not any(overlap(row, surer) > DOUBLE for surer in rows):
-                rows.append(row)
+        rows: list[list[float]] = without_doubles(boxes).tolist()
         for one in self.online.state.people:
             own = around(one.keypoints, self.online.each.least_value)
             if own is not None and not any(overlap(own, row) > SAME for row in rows):
@@ -152,7 +149,7 @@ class FollowEach:
         self.online.state = State(tuple(people), int(arrays["next"]))
 
 
-def finder(net: Net, task: Task, size: Size, least_score: float = 0.1) -> Finder:
+def finder(net: Net, task: Task, size: Size, least_score: float = 0.1) -> Callable[[Image, int], Floats]:
     """What finds people in a frame with a bottom-up network: boxes around their joints."""
 
     @inference_mode()
@@ -165,6 +162,15 @@ def finder(net: Net, task: Task, size: Size, least_score: float = 0.1) -> Finder
         return np.array(rows, float).reshape(-1, 5)
 
     return find
+
+
+def without_doubles(boxes: Floats) -> Floats:
+    """Boxes (N, 5), the surest first, without those that mostly overlap a surer one."""
+    rows: list[list[float]] = []
+    for row in sorted(boxes.tolist(), key=lambda row: -row[4]):
+        if not any(overlap(row, surer) > DOUBLE for surer in rows):
+            rows.append(row)
+    return np.array(rows, float).reshape(-1, 5)
 
 
 def _apart(people: list[Followed], sigmas: tuple[float, ...]) -> list[Followed]:

@@ -50,13 +50,13 @@ def predict(
     flip: bool = False,
     least_score: float = 0.1,
     progress: Progress | None = None,
-    boxes: Callable[[Path], NDArray[np.float64]] | None = None,
+    boxes: Callable[[Path, Image], NDArray[np.float64]] | None = None,
 ) -> Predicted:
     """Look for people in pictures, one at a time, and write overlays and poses.json into a folder.
 
     A picture that cannot be read is left out and named in the warnings; progress(done, total) follows each. People
-    below `least_score` are in neither: noise, to a reader. A top-down network looks into the `boxes` (N, 5) of a file,
-    or takes each picture for one person.
+    below `least_score` are in neither: noise, to a reader. A top-down network looks into the `boxes` (N, 5) of a
+    picture, or takes each picture for one person.
     """
     if task.joints != len(skeleton.names):
         raise UserError(f"the network has {task.joints} joints and the skeleton {len(skeleton.names)}; give its own")
@@ -75,7 +75,7 @@ def predict(
             except UserError as error:
                 warnings.append(str(error))
             else:
-                own_boxes = None if boxes is None else boxes(path)
+                own_boxes = None if boxes is None else boxes(path, image)
                 people = predict_image(net, task, image, size, flip, least_score, own_boxes)
                 entries.append({"file": str(path), "width": image.shape[1], "height": image.shape[0], "people": people})
                 overlays.append(folder / name)

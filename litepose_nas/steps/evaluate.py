@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from litepose_nas import devices, weights
 from litepose_nas.data.annotations import document_of, keypoint_category
-from litepose_nas.data.boxes import boxes_of_file, clipped, read_boxes
+from litepose_nas.data.boxes import clipped
 from litepose_nas.data.dataset import Dataset, Document
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.data.loader import Pictures
@@ -83,25 +81,13 @@ def given_boxes(
     return loaded._replace(task=loaded.task.with_boxes(found)), words
 
 
-def boxes_by_file(
-    loaded: Loaded, boxes: Path | None, least_score: float
-) -> Callable[[Path], NDArray[np.float64]] | None:
-    """Return how the boxes of a picture file are found, if a file of boxes is given."""
-    check_box_score(boxes, least_score)
-    if boxes is None:
-        return None
-    if not loaded.task.kind.one_person:
-        raise no_boxes(loaded.task.kind, "--boxes", boxes)
-    return functools.partial(boxes_of_file, read_boxes(boxes, least_score))
-
-
 def check_box_score(boxes: Path | None, least_score: float) -> None:
     if least_score and boxes is None:
         raise UserError("--min-box-score: chooses among the boxes of a file; name it with --boxes")
 
 
-def no_boxes(kind: TaskKind, option: str, path: Path) -> UserError:
-    return UserError(f"{option} {path}: {kind.why_no_boxes}; leave it out")
+def no_boxes(kind: TaskKind, option: str, path: Path | str) -> UserError:
+    return UserError(f"{option} {path}".strip() + f": {kind.why_no_boxes}; leave it out")
 
 
 def predict_split(

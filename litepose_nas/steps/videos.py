@@ -15,13 +15,15 @@ from litepose_nas.data.augment import Image
 from litepose_nas.data.boxes import Boxes, read_boxes
 from litepose_nas.data.video_frames import VideoFrames
 from litepose_nas.errors import UserError
-from litepose_nas.inference.following import EVERY, Finder, FollowAll, FollowEach, Follower, finder
+from litepose_nas.inference.following import EVERY, Finder, FollowAll, FollowEach, Follower
 from litepose_nas.inference.online import Online
-from litepose_nas.steps.evaluate import Loaded, check_box_score, load, no_boxes
+from litepose_nas.steps import where_to_look
+from litepose_nas.steps.evaluate import Loaded, load
+from litepose_nas.steps.where_to_look import WhereToLook
 
 
 class PredictOptions(NamedTuple):
-    """What `predict` is told; `detector` and what follows it are for videos alone."""
+    """What `predict` is told; what follows `whole` is for videos alone."""
 
     out: Path
     flip: bool = False
@@ -30,6 +32,7 @@ class PredictOptions(NamedTuple):
     min_score: float = 0.1
     device: str = "auto"
     detector: Path | None = None
+    whole: bool = False
     every: int | None = None
     layout: str | None = None
     rate: float | None = None
@@ -49,38 +52,33 @@ def load_network(target: str, options: PredictOptions) -> VideoNetwork:
     """The network of a file, ready to follow people where boxes or a detector say that they are."""
     flip, boxes, detector, least_score = options.flip, options.boxes, options.detector, options.min_score
     every = options.every or EVERY
-    check_box_score(boxes, options.min_box_score)
     if options.every is not None and detector is None:
         raise UserError("--every: says how often --detector looks for people; name one")
     loaded = load(target, options.device)
     settings: dict[str, Any] = {"network": _print_of(target), "flip": flip, "least score": least_score}
+    WhereToLook(boxes, options.min_box_score, detector, options.whole).check(loaded)
     if not loaded.task.kind.one_person:
-        for name, path in (("--boxes", boxes), ("--detector", detector)):
-            if path is not None:
-                raise no_boxes(loaded.task.kind, name, path)
         task, sigmas = loaded.task, loaded.skeleton.sigmas
         return VideoNetwork(
             loaded, lambda frames: FollowAll(loaded.net, task, sigmas, loaded.size, flip, least_score), settings, ()
         )
     if flip:
         raise UserError("--flip: one person at a time is followed without mirroring; leave it out in videos")
-    if boxes is not None and detector is not None:
-        raise UserError("--boxes and --detector both say where people are; give one of them")
     settings |= {"boxes": str(boxes), "least box score": options.min_box_score}
     settings |= {"detector": None if detector is None else _print_of(str(detector)), "every": every}
     known = None if boxes is None else read_boxes(boxes, options.min_box_score)
-    find = None if detector is None else _detector(str(detector), options.device)
+    find = None if detector is None else where_to_look.detector(detector, options.device)
 
     def follower(frames: VideoFrames) -> Follower:
         online = Online(loaded.net, loaded.task, loaded.size, least_score)
         return FollowEach(online, find, None if known is None else _of_frames(known, frames, boxes), every)
 
-    return VideoNetwork(loaded, follower, settings, () if known or find else (_WHOLE,))
+    return VideoNetwork(loaded, follower, settings, () if known or find or options.whole else (_WHOLE,))
 
 
 _WHOLE = (
-    "this network sees one person at a time, and neither --boxes nor --detector were given: the first frame is taken "
-    "for one person as a whole, who is followed from pose to pose"
+    "this network sees one person at a time, and none of --boxes, --detector and --whole was given: the first frame is "
+    "taken for one person as a whole, who is followed from pose to pose"
 )
 
 
@@ -111,13 +109,6 @@ def _of_frames(boxes: Boxes, frames: VideoFrames, file: Path | None) -> Finder:
         return found.get(place)
 
     return given
-
-
-def _detector(target: str, device: str) -> Finder:
-    loaded = load(target, device)
-    if loaded.task.kind.one_person:
-        raise UserError(f"--detector {target}: sees one person at a time and finds nobody; give a bottom-up network")
-    return finder(loaded.net.eval(), loaded.task, loaded.size)
 
 
 @functools.cache
