@@ -39,7 +39,7 @@ def _graph(node: Node) -> set[str]:
 @pytest.fixture
 def small(monkeypatch):
     """Small maps pay, too, so that tests are fast."""
-    monkeypatch.setattr(depthwise_torch, "LEAST_MAP", 1)
+    monkeypatch.setattr(depthwise_torch, "LEAST_MACS", 1)
 
 
 @pytest.mark.usefixtures("small")
@@ -57,20 +57,21 @@ def test_gradients_are_torchs(stride, kernel, height, width, layout):
 
 
 def test_where_it_pays():
-    def uses_ours(kernel, stride, size=64, training=True, grad=True):
+    def uses_ours(kernel, stride, size, training=True, grad=True):
         conv = DepthwiseConv(4, kernel, stride).train(training)
         with torch.set_grad_enabled(grad):
             found = conv(torch.randn(1, 4, size, size)).grad_fn
         return found is not None and OURS in _graph(found)
 
-    assert uses_ours(7, 1)
-    assert uses_ours(5, 1)
-    assert uses_ours(5, 2, size=128)
-    assert not uses_ours(3, 1)
-    assert not uses_ours(7, 1, size=63)
-    assert not uses_ours(7, 2)
-    assert not uses_ours(7, 1, training=False)
-    assert not uses_ours(7, 1, grad=False)
+    assert uses_ours(7, 1, size=74)
+    assert uses_ours(5, 1, size=103)
+    assert uses_ours(7, 2, size=148)
+    assert not uses_ours(7, 1, size=73)
+    assert not uses_ours(5, 1, size=102)
+    assert not uses_ours(7, 2, size=146)
+    assert not uses_ours(3, 1, size=256)
+    assert not uses_ours(7, 1, size=74, training=False)
+    assert not uses_ours(7, 1, size=74, grad=False)
 
 
 @pytest.mark.usefixtures("small")

@@ -11,13 +11,11 @@ import torch
 
 from litepose_nas import resources, space_file
 from litepose_nas.blocks.block import Part, ceil_div
-from litepose_nas.blocks.deconv_torch import InterleavedDeconvModule
 from litepose_nas.costs import cost
+from litepose_nas.exporters.graph_state import graph_state
 from litepose_nas.exporters.parity import shape_of
-from litepose_nas.families.hrnet_davit.davit_torch import ChannelBlockModule
 from litepose_nas.families.levitpose.attention import WindowCascade
-from litepose_nas.families.levitpose.attention_torch import Projection, WindowCascadeModule
-from litepose_nas.families.mobilevitpose.blocks_torch import Attention, ConvUnitModule, FoldModule, MergeConvModule
+from litepose_nas.families.levitpose.attention_torch import WindowCascadeModule
 from litepose_nas.network import build
 from litepose_nas.plan_files.ncnn_file import write_ncnn
 from litepose_nas.plan_files.network_graph import network_graph, unwritten
@@ -70,43 +68,9 @@ def network(space, seed, joints=5):
 
 def results(net, image):
     """The outputs of a network, and its tensors as plain convolutions and linear maps have them."""
-    state = dict(with_ordinary_modules(net).state_dict())
-
-    def places(path):
-        """The biases of all places in a window depend on how large it is."""
-
-        def hook(module, inputs, output):
-            sides = inputs[0].shape[-2:]
-            sides = sides if max(sides) <= module.side else (module.side, module.side)
-            for j, bias in enumerate(module.biases(*sides)):
-                state[f"{path}.heads.{j}.bias.weight"] = bias
-
-        return hook
-
-    for path, module in net.named_modules():
-        if isinstance(module, Attention):
-            state[f"{path}.qkv.weight"] = module._dealt(module.qkv, 1).flatten(0, 2)
-            state[f"{path}.out.weight"] = module._dealt(module.out, 1).flatten(1)
-            if module.qkv_bias is not None:
-                state[f"{path}.qkv.bias"] = module._dealt(module.qkv_bias, 1).flatten()
-                state[f"{path}.out.bias"] = module.out_bias
-        elif isinstance(module, ChannelBlockModule):
-            state[f"{path}.qkv.weight"], state[f"{path}.qkv.bias"] = module.qkv.flatten(0, 1), module.qkv_bias.flatten()
-        elif isinstance(module, MergeConvModule):
-            state[f"{path}.first.weight"], state[f"{path}.second.weight"] = module.weight[0].unbind(1)
-            if module.behind.bias is not None:
-                state[f"{path}.second.bias"] = module.behind.bias
-        elif isinstance(module, (ConvUnitModule, FoldModule)) and module.behind.bias is not None:
-            state[f"{path}.conv.bias"] = module.behind.bias
-        elif isinstance(module, InterleavedDeconvModule):
-            state[f"{path}.weight"] = module.weight[0].permute(4, 1, 0, 2, 3).flatten(0, 1)
-        elif isinstance(module, Projection):
-            state[f"{path}.weight"] = module.weight.flatten(1)[:, :, None, None]
-        elif isinstance(module, WindowCascadeModule):
-            module.register_forward_hook(places(path))
+    state = graph_state(net, tuple(image.shape[-2:]))
     with torch.no_grad():
-        outputs = net(image)
-    return outputs, {name: tensor.detach().numpy() for name, tensor in state.items()}
+        return net(image), state
 
 
 def picture_of(arch):

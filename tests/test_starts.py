@@ -12,7 +12,6 @@ import litepose_nas as ln
 from litepose_nas import Space, Supernet, UserError, weights
 from litepose_nas.data.layouts.toy import toy_split
 from litepose_nas.data.loader import Pictures
-from litepose_nas.exporters.parity import Parity
 from litepose_nas.exporters.table import Format
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers import starts
@@ -20,6 +19,7 @@ from litepose_nas.inference.pictures import predict_image
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.topdown import TopDown
 from litepose_nas.runs.run import Run
+from litepose_nas.runtimes.torch import TorchSession
 from litepose_nas.steps.evaluate import load
 from litepose_nas.synthetic.dataset import write_toy
 from tests.helpers.coco_file import read_coco
@@ -107,11 +107,14 @@ def test_files_that_start_nothing(room, monkeypatch, capsys):
 def test_an_exported_file_says_how_its_pictures_are_prepared(room, monkeypatch, said):
     written = []
 
-    def write(net, path, size, names, meta):
-        written.append(meta)
-        return Parity({1: 0.0}, 1.0)
+    def write(what, path):
+        written.append(what.meta)
+        path.touch()
+        nets[path] = what.net
 
-    monkeypatch.setattr("litepose_nas.exporters.table.FORMATS", {"onnx": Format(".onnx", write)})
+    nets = {}
+    own = Format(".onnx", write, lambda path: TorchSession(nets[path]), "torch", describes_itself=True)
+    monkeypatch.setattr("litepose_nas.exporters.table.FORMATS", {"onnx": own})
     arch = Space.load("small.yaml").widest
     own_network(room / "net.safetensors", arch, 17, pixels="unit-bgr")
     own_network(room / "usual.safetensors", arch, 17)

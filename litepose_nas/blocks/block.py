@@ -6,6 +6,7 @@ them. A module knows nothing of supernets, but for these hooks, each where it is
 - `centred`: the axes of a module's own weights that shrink around their middle (kernels), not from their end;
 - `window(key, big)`: where the module's own weight lives in a larger one, if not at the head of every axis;
 - `plain_weights()`: the plain weights of a module whose weights are computed;
+- `graph_weights()`: weights that the nodes of its block's graph have under other names or in another shape;
 - `as_plain()`: the torch module that does the same, which is what an export writes.
 """
 

@@ -66,8 +66,11 @@ class InterleavedDeconvModule(nn.Module):
         big = big[:, : self.cout, : self.cin, rim : rim + kernel, rim : rim + kernel, 0]
         return big.unflatten(2, (-1, self.groups)).unflatten(1, (-1, self.groups)).diagonal(dim1=2, dim2=4)
 
+    def graph_weights(self) -> dict[str, Tensor]:
+        return {"weight": self.weight[0].permute(4, 1, 0, 2, 3).flatten(0, 1)}
+
     def forward(self, x: Tensor) -> Tensor:
-        groups, weight = self.groups, self.weight[0].permute(4, 1, 0, 2, 3).flatten(0, 1)
+        groups, weight = self.groups, self.graph_weights()["weight"]
         padding = (self.weight.shape[3] - 2) // 2
         grouped = x.unflatten(1, (-1, groups)).transpose(1, 2).flatten(1, 2)
         y = F.conv_transpose2d(grouped, weight, None, 2, padding, 0, groups)

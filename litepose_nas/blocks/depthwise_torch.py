@@ -35,12 +35,13 @@ def depthwise_conv(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     return F.conv2d(x, weight, None, stride, weight.shape[-1] // 2, 1, len(weight))
 
 
-LEAST_KERNEL, LEAST_MAP = 5, 2**14  # as benchmarks/depthwise.py measured it; each picture is a call of its own
+LEAST_KERNEL, LEAST_MACS = 5, 2**20  # as benchmarks/depthwise.py measured it; each picture is a call of its own
 
 
 def _pays(x: Tensor, weight: Tensor, stride: int) -> bool:
-    made = x[0].numel() // stride**2
-    return x.device.type == "cpu" and weight.shape[-1] >= LEAST_KERNEL and made >= LEAST_MAP
+    kernel = weight.shape[-1]
+    macs = x[0].numel() // stride**2 * kernel**2
+    return x.device.type == "cpu" and kernel >= LEAST_KERNEL and macs >= LEAST_MACS
 
 
 class _Depthwise(torch.autograd.Function):
@@ -72,11 +73,16 @@ def _input_gradient(x: Tensor, weight: Tensor, grad: Tensor, stride: int) -> Ten
 
 def _weight_gradient(x: Tensor, weight: Tensor, grad: Tensor, stride: int) -> Tensor:
     channels, kernel = len(weight), weight.shape[-1]
+    rim, (height, width) = kernel // 2, x.shape[2:]
     # Padded here: with padding of its own, a convolution with a kernel as large as the map takes twice as long.
-    padded = F.pad(x, [kernel // 2] * 4)
+    padded = x.new_zeros(1, channels, height + 2 * rim, width + 2 * rim)
+    if x.stride(1) == 1:
+        padded = padded.contiguous(memory_format=torch.channels_last)
+    middle = padded[0, :, rim : rim + height, rim : rim + width]
     total = torch.zeros_like(weight[:, 0])
     # One picture at a time: all at once, as groups of one picture, all of them would have to be copied.
-    for picture, kernels in zip(padded.split(1), grad, strict=True):
-        found = F.conv2d(picture, kernels[:, None], None, 1, 0, stride, channels)  # a stride spreads the kernel
+    for picture, kernels in zip(x, grad, strict=True):
+        middle.copy_(picture)
+        found = F.conv2d(padded, kernels[:, None], None, 1, 0, stride, channels)  # a stride spreads the kernel
         total += found[0, :, :kernel, :kernel]
     return total[:, None]

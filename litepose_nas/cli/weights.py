@@ -52,7 +52,7 @@ def import_(
 
 def export(
     target: Target,
-    format: Annotated[str, typer.Option(help="onnx")] = "onnx",
+    format: Annotated[str, typer.Option(help="onnx, openvino, ncnn, litert, executorch or torch.")] = "onnx",
     input: Annotated[str | None, typer.Option(help="Input size HxW, if not the architecture's own.")] = None,
     joints: Annotated[
         int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints, for an untrained network.")
@@ -63,13 +63,16 @@ def export(
 ) -> None:
     """Write the network for another runtime and check that it gives torch's outputs.
 
-    Example: litepose-nas export litepose-xs.safetensors
+    Examples: litepose-nas export litepose-xs.safetensors
+    litepose-nas export subnet-finetuned.safetensors --format ncnn
     """
+    from litepose_nas.exporters.checked import export as write
+    from litepose_nas.exporters.exported import Exported
     from litepose_nas.exporters.table import FORMATS
 
     if format not in FORMATS:
         raise UserError(f"--format: {format!r} is not one; {nearest(format, FORMATS)}")
-    suffix, write = FORMATS[format]
+    suffix = FORMATS[format].suffix
     found = resolve(target, joints if untrained else None)
     if found.weights is None and not untrained:
         raise UserError(
@@ -93,17 +96,24 @@ def export(
     cost = costs.cost(subnet.arch, size, subnet.joints)._asdict()  # at this size, which may not be the arch's own
     pixels = words(str(subnet.info.get("pixels", DEFAULT)))
     meta = {**subnet.to_json(), "input": list(size), "cost": cost, "untrained": untrained, "input_pixels": pixels}
-    frames = subnet.arch.clip_length
-    parity = write(net, out, size if frames == 1 else (frames, *size), outputs, meta)
+    what = Exported(net.eval(), subnet.arch, subnet.joints, size, outputs, meta)
+    checked, frames = write(what, out, FORMATS[format]), subnet.arch.clip_length
+    parity = checked.parity
     if as_json:
-        console.as_json({**parity._asdict(), "input": size, "outputs": outputs, "out": str(out)})
+        compared = {} if parity is None else parity._asdict()
+        said = {"format": format, "runtime": checked.runtime, "not_checked": checked.why_not or None}
+        console.as_json({**compared, **said, "input": size, "outputs": outputs, "out": str(out)})
         return
-    for batch, difference in parity.difference.items():
-        console.out(f"batch {batch}: largest difference from torch {difference:.1e} (outputs up to {parity.scale:.2g})")
+    if parity is None:
+        console.out(f"not checked in {checked.runtime}: {checked.why_not}")
+    else:
+        for batch, difference in parity.difference.items():
+            far = f"largest difference from torch {difference:.1e} (outputs up to {parity.scale:.2g})"
+            console.out(f"{checked.runtime}, batch {batch}: {far}")
     clips = f"clips of {frames} frames, " if frames > 1 else ""
     console.out(f"written to {out}, {clips}{size[0]}x{size[1]}, outputs {', '.join(outputs)}")
 
 
 def _check_suffix(out: Path, suffix: str) -> None:
-    if out.suffix != suffix:
+    if not out.name.endswith(suffix):
         raise UserError(f"--out {out}: expected a name that ends in {suffix}, by which others know what it is")

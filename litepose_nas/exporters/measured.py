@@ -64,41 +64,15 @@ def _weights(arch: Arch, joints: int, path: Path) -> None:
 
 
 def _tflite(arch: Arch, joints: int, path: Path, cut: bool = False) -> None:
-    import torch
+    from litepose_nas.exporters.litert import write_tflite
 
-    from litepose_nas.optional import need
-    from litepose_nas.rewrites.cut_kernels import with_cut_kernels
-    from litepose_nas.rewrites.folded_norms import with_folded_norms
-    from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
-
-    converter = need("litert_torch", "litert")
-    net, image = with_ordinary_modules(_network(arch, joints)), torch.zeros(1, 3, *arch.input)
-    if cut:  # the converter folds a normalisation into one convolution, not into several pieces of one
-        net = with_cut_kernels(with_folded_norms(net))
-    with torch.no_grad():
-        outputs = list(range(len(net(image))))
-    last = converter.to_channel_last_io(net, args=[0], outputs=outputs).eval()
-    converter.convert(last, (image.permute(0, 2, 3, 1).contiguous(),)).export(str(path))
+    write_tflite(_network(arch, joints), arch.input, path, cut)
 
 
 def _pte(arch: Arch, joints: int, path: Path, cut: bool = False) -> None:
-    import torch
+    from litepose_nas.exporters.executorch import write_pte
 
-    from litepose_nas import files
-    from litepose_nas.optional import need
-    from litepose_nas.rewrites.cut_kernels import with_cut_kernels
-    from litepose_nas.rewrites.folded_norms import with_folded_norms
-    from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
-
-    exir = need("executorch.exir", "executorch")
-    xnnpack = need("executorch.backends.xnnpack.partition.xnnpack_partitioner", "executorch")
-    # Its own folding fails behind a grouped deconv.
-    net = with_folded_norms(with_ordinary_modules(_network(arch, joints)))
-    if cut:
-        net = with_cut_kernels(net)
-    program = torch.export.export(net, (torch.zeros(1, 3, *arch.input),))
-    edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
-    files.write(path, bytes(edge.to_executorch().buffer))
+    write_pte(_network(arch, joints), arch.input, path, cut)
 
 
 def _network(arch: Arch, joints: int) -> Network:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from litepose_nas.errors import UserError
+from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.parity import Parity, compare, shape_of
 from litepose_nas.files import replacing
 from litepose_nas.optional import need
@@ -23,30 +24,38 @@ from litepose_nas.runtimes.onnxruntime import open_session
 
 def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Sequence[str], meta: dict) -> Parity:
     """Write the raw outputs as ONNX with a free batch size; a file that differs from torch is not kept."""
+    with replacing(path) as temporary:
+        write_program(net, temporary, input, names, meta)
+        parity = compare(net, open_session(temporary), input)
+        parity.check(path, "ONNX Runtime")
+    return parity
+
+
+def write_onnx_program(what: Exported, path: Path) -> None:
+    write_program(what.net, path, what.input, what.outputs, what.meta)
+
+
+def write_program(net: nn.Module, path: Path, input: tuple[int, ...], names: Sequence[str], meta: dict) -> None:
     onnx = onnx_package()
     net = net.eval()
     written = with_ordinary_modules(net).eval()  # weights with axes of our own would become operations of the graph
     example = torch.zeros(2, *shape_of(input))  # a batch of one would be taken for a constant
-    with replacing(path) as temporary:
-        with _hushed():
-            program = torch.onnx.export(
-                written,
-                (example,),
-                dynamo=True,
-                dynamic_shapes=(({0: torch.export.Dim("batch")},),),  # by position: torch 2.6 takes no names here
-                input_names=["image"],
-                output_names=list(names),
-                verbose=False,
-            )
-        assert program is not None
-        program.save(str(temporary))
-        model = onnx.load(str(temporary))
-        onnx.helper.set_model_props(model, {"litepose_nas": json.dumps(meta)})
-        onnx.checker.check_model(model)
-        onnx.save(model, str(temporary))
-        parity = compare(net, open_session(temporary), input)
-        parity.check(path, "ONNX Runtime")
-    return parity
+    with _hushed():
+        program = torch.onnx.export(
+            written,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=(({0: torch.export.Dim("batch")},),),  # by position: torch 2.6 takes no names here
+            input_names=["image"],
+            output_names=list(names),
+            verbose=False,
+        )
+    assert program is not None
+    program.save(str(path))
+    model = onnx.load(str(path))
+    onnx.helper.set_model_props(model, {"litepose_nas": json.dumps(meta)})
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
 
 
 def onnx_package() -> Any:

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from torch import nn
-
-from litepose_nas.exporters.onnx import to_onnx
-from litepose_nas.exporters.parity import Parity
+from litepose_nas.exporters.executorch import write_executorch
+from litepose_nas.exporters.exported import Exported
+from litepose_nas.exporters.litert import write_litert
+from litepose_nas.exporters.onnx import write_onnx_program
+from litepose_nas.exporters.openvino import write_openvino
+from litepose_nas.exporters.torch_program import open_program, write_program
+from litepose_nas.plan_files.ncnn_file import write_ncnn
+from litepose_nas.runtimes import executorch, litert, ncnn, onnxruntime, openvino
+from litepose_nas.runtimes.base import Session
 
 
 class Format(NamedTuple):
-    """`write` takes a network, the file, its input's size, the names of its outputs, and what the file shall say."""
+    """`write` makes the file, and others beside it under its name; `open` runs it."""
 
-    suffix: str
-    write: Callable[[nn.Module, str | Path, tuple[int, ...], Sequence[str], dict], Parity]
+    suffix: str  # ncnn's as its own converter has it: OpenVINO has a .bin beside its file, too
+    write: Callable[[Exported, Path], None]
+    open: Callable[[Path], Session]
+    runtime: str  # a name in runtimes/table.py: where it is installed the file is run
+    batches: tuple[int, ...] = (1,)  # of how many pictures, where it is run
+    describes_itself: bool = False  # what is known of the network stands in the file, not beside it
 
 
-FORMATS: Mapping[str, Format] = {"onnx": Format(".onnx", to_onnx)}
+def _ncnn(what: Exported, path: Path) -> None:
+    graph, state = what.graph("ncnn")
+    write_ncnn(graph, path, state)
+
+
+FORMATS: Mapping[str, Format] = {
+    "onnx": Format(".onnx", write_onnx_program, onnxruntime.open_session, "onnxruntime", (1, 3), True),
+    "openvino": Format(".xml", write_openvino, openvino.open_session, "openvino"),
+    "ncnn": Format(".ncnn.param", _ncnn, ncnn.open_session, "ncnn"),
+    "litert": Format(".tflite", write_litert, litert.open_session, "litert"),
+    "executorch": Format(".pte", write_executorch, executorch.open_session, "executorch"),
+    "torch": Format(".pt2", write_program, open_program, "torch"),
+}

@@ -26,18 +26,19 @@ def unwritten(plan: Sequence[Part]) -> list[str]:
     return sorted({type(part.block).__name__ for part in plan if not hasattr(part.block, "emit")})
 
 
-def network_graph(arch: Arch, joints: int) -> Graph:
+def network_graph(arch: Arch, joints: int, input: tuple[int, int] | None = None) -> Graph:
     """What the network of an architecture computes; its outputs are the parts that no other reads, as in `forward`.
 
-    Of a clip it is what the networks of all frames compute, one after the other, and the output is all heatmaps.
+    Pictures have the architecture's own size unless another (height, width) is given. Of a clip it is what the networks
+    of all frames compute, one after the other, and the output is all heatmaps.
     """
-    return written_parts(arch, joints)[0]
+    return written_parts(arch, joints, input)[0]
 
 
-def written_parts(arch: Arch, joints: int) -> tuple[Graph, list[WrittenPart]]:
+def written_parts(arch: Arch, joints: int, input: tuple[int, int] | None = None) -> tuple[Graph, list[WrittenPart]]:
     """The graph of a network, and its parts in order."""
-    plan, clip = arch.plan(joints), arch.clip
-    graph = Graph(*arch.input, len(clip))
+    plan, clip, (height, width) = arch.plan(joints), arch.clip, input or arch.input
+    graph = Graph(height, width, len(clip))
     reads = dict(zip([part.name for part in plan], readers(plan), strict=True))
     features: dict[str, Feature] = {"": graph.picture}
     written: list[WrittenPart] = []
@@ -47,7 +48,7 @@ def written_parts(arch: Arch, joints: int) -> tuple[Graph, list[WrittenPart]]:
             features[""] = graph.frame(number)
         for part in plan:
             if part.name.startswith(frame.parts):
-                written.append(_write(graph, part, [features[name] for name in reads[part.name]], *arch.input))
+                written.append(_write(graph, part, [features[name] for name in reads[part.name]], height, width))
                 features[part.name] = written[-1].made
         last = written[-1].part.name
         if frame.added:

@@ -90,6 +90,9 @@ class ChannelBlockModule(nn.Module):
         self.feed = nn.Sequential(OrderedDict(up=up, act=nn.GELU(), down=down))
         nn.init.normal_(self.qkv, std=dim**-0.5)
 
+    def graph_weights(self) -> dict[str, Tensor]:
+        return {"qkv.weight": self.qkv.flatten(0, 1), "qkv.bias": self.qkv_bias.flatten()}
+
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.place1(x)
         tokens = tokens_of(x)

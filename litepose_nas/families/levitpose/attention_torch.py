@@ -69,8 +69,11 @@ class Projection(nn.Module):
         self.bn = nn.BatchNorm2d(cout)
         spread(self.weight, (heads * chunk) ** -0.5)
 
+    def graph_weights(self) -> dict[str, Tensor]:
+        return {"weight": self.weight.flatten(1)[:, :, None, None]}
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.bn(F.conv2d(x, self.weight.flatten(1)[:, :, None, None]))
+        return self.bn(F.conv2d(x, self.graph_weights()["weight"]))
 
 
 class WindowCascadeModule(nn.Module):
@@ -99,6 +102,12 @@ class WindowCascadeModule(nn.Module):
             part = own_channels(x, j, len(self.heads), self.chunk)
             found.append(head(part + found[-1] if found else part, bias))
         return self.project(F.relu(torch.cat(found, 1)))
+
+    def graph_weights_for(self, height: int, width: int) -> dict[str, Tensor]:
+        """The biases of all places in a window, which depend on how large it is."""
+        inside = max(height, width) <= self.side
+        biases = self.biases(*((height, width) if inside else (self.side, self.side)))
+        return {f"heads.{head}.bias.weight": bias for head, bias in enumerate(biases)}
 
     def biases(self, height: int, width: int) -> Tensor:
         """A bias for each head, query and key; worked out here, for a stored table of places cannot shrink."""

@@ -31,6 +31,10 @@ class Behind(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels)) if bare or both else None
         self.bn = nn.BatchNorm2d(channels) if both or not bare else None
 
+    def bias_of(self, conv: str) -> dict[str, Tensor]:
+        """The bias as that of the convolution before, if it is used."""
+        return {} if self.bias is None or self.bn is not None else {f"{conv}.bias": self.bias}
+
     def forward(self, x: Tensor) -> Tensor:
         if self.bn is not None:
             return F.silu(self.bn(x), inplace=True)
@@ -43,6 +47,9 @@ class ConvUnitModule(nn.Module):
         super().__init__()
         self.conv = dense(block.cin, block.cout, block.kernel, block.stride)
         self.behind = Behind(block.cout, block.bare, both)
+
+    def graph_weights(self) -> dict[str, Tensor]:
+        return self.behind.bias_of("conv")
 
     def forward(self, x: Tensor) -> Tensor:
         return self.behind(self.conv(x))
@@ -110,6 +117,15 @@ class Attention(nn.Module):
         nn.init.uniform_(self.qkv, -((3 / dim) ** 0.5), (3 / dim) ** 0.5)
         nn.init.uniform_(self.out, -((3 / inner) ** 0.5), (3 / inner) ** 0.5)
 
+    def graph_weights(self) -> dict[str, Tensor]:
+        found = {
+            "qkv.weight": self._dealt(self.qkv, 1).flatten(0, 2),
+            "out.weight": self._dealt(self.out, 1).flatten(1),
+        }
+        if self.qkv_bias is not None and self.out_bias is not None:
+            found |= {"qkv.bias": self._dealt(self.qkv_bias, 1).flatten(), "out.bias": self.out_bias}
+        return found
+
     def forward(self, tokens: Tensor) -> Tensor:
         """What the tokens (batch, tokens, dim) found in each other."""
         # The weight is dealt to heads, not the tokens: it is smaller, and fused attention wants heads side by side.
@@ -132,6 +148,9 @@ class FoldModule(nn.Module):
         self.norm = nn.LayerNorm(block.dim) if both or not block.bare else None
         self.conv, self.behind = dense(block.dim, block.cout), Behind(block.cout, block.bare, both)
 
+    def graph_weights(self) -> dict[str, Tensor]:
+        return self.behind.bias_of("conv")
+
     def forward(self, tokens: Tensor, height: int, width: int) -> Tensor:
         tokens = tokens if self.norm is None else self.norm(tokens)
         return self.behind(self.conv(fold(tokens, self.patch, height, width)))
@@ -153,6 +172,10 @@ class MergeConvModule(nn.Module):
         self.behind = Behind(width, bare, both)
         bound = (2 * width * kernel * kernel) ** -0.5  # as torch starts a convolution
         nn.init.uniform_(self.weight, -bound, bound)
+
+    def graph_weights(self) -> dict[str, Tensor]:
+        first, second = self.weight[0].unbind(1)
+        return {"first.weight": first, "second.weight": second, **self.behind.bias_of("second")}
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         one, other = self.weight[0].unbind(1)

@@ -1,0 +1,18 @@
+"""OpenVINO: an .xml of one picture or clip and the .bin beside it, in fp32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from litepose_nas.exporters.exported import Exported
+from litepose_nas.optional import need
+from litepose_nas.plan_files.onnx_file import write_onnx
+
+
+def write_openvino(what: Exported, path: Path) -> None:
+    openvino = need("openvino", "latency")
+    graph, state = what.graph("openvino")
+    whole = path.with_suffix(".onnx")
+    write_onnx(graph, whole, what.outputs, state)
+    openvino.save_model(openvino.convert_model(str(whole)), str(path), compress_to_fp16=False)
+    whole.unlink()

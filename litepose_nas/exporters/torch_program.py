@@ -1,0 +1,42 @@
+"""Torch: a .pt2 that `torch.export.load` opens without this project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from litepose_nas.exporters.exported import Exported
+from litepose_nas.exporters.parity import shape_of
+from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
+
+
+def write_program(what: Exported, path: Path) -> None:
+    image = torch.zeros(1, *shape_of(what.input))
+    torch.export.save(torch.export.export(with_ordinary_modules(what.net).eval(), (image,)), path)
+
+
+def open_program(path: Path) -> ProgramSession:
+    return ProgramSession(torch.export.load(path).module())
+
+
+class ProgramSession:
+    keeps_time = False
+
+    def __init__(self, program: Callable[..., Any]):
+        self._program = program
+
+    def __call__(self, batch: np.ndarray) -> Sequence[np.ndarray]:
+        return [output.numpy() for output in self.ready(batch)()]
+
+    def ready(self, batch: np.ndarray) -> Callable[[], Any]:
+        image = torch.from_numpy(batch)
+
+        def run() -> Any:
+            with torch.no_grad():
+                return self._program(image)
+
+        return run
