@@ -1,5 +1,6 @@
 """Training: resumed to the bit, killed anywhere, stopped by numbers that are none; gradients that are what they say."""
 
+import dataclasses
 import itertools
 import math
 import os
@@ -27,7 +28,7 @@ from litepose_nas.runs.run import Run
 from litepose_nas.steps.training import is_best, rank, seconds_a_step, steps_of
 from litepose_nas.store import Store
 from litepose_nas.supernet import extract
-from litepose_nas.train import checkpoint
+from litepose_nas.train import checkpoint, sampling
 from litepose_nas.train.loop import CHECKPOINT, Every, fit
 from litepose_nas.train.recipe import LITEPOSE, RANGES, Recipe, changed, fields, from_mapping, named
 from litepose_nas.train.trainee import NetTrainee, SupernetTrainee
@@ -488,6 +489,45 @@ def test_the_widest_learns_alone_at_first(room):
     assert trainee.archs(2) == [supernet.space.widest]
     assert trainee.archs(5) == SupernetTrainee(supernet, trainee.recipe, 10, 0).archs(5)
     assert trainee.archs(5)[2:] != trainee.archs(6)[2:]
+
+
+def test_the_widest_may_learn_every_third_step_alone(room, batch):
+    supernet = ln.Supernet(ln.Space.load(room[2]))
+    recipe = Recipe(widest_first=0.1, widest_every=3, random_nets=2)
+    trainee, space = SupernetTrainee(supernet, recipe, 10, 0), supernet.space
+    assert [archs[0] == space.widest for archs in map(trainee.archs, range(10))] == [
+        step % 3 == 0 for step in range(10)
+    ]
+    assert [len(trainee.archs(step)) for step in (0, 1, 2, 3)] == [1, 3, 3, 4]
+    assert not trainee.covers
+    taught = {}
+    for distill in (0.0, 0.9):
+        other = SupernetTrainee(supernet, dataclasses.replace(recipe, distill=distill), 10, 0)
+        for step in (4, 6):
+            supernet.store.zero_grad()
+            other.backward(batch.images, batch.joints, None, step)
+            taught[distill, step] = supernet.store.grad.clone()
+    assert torch.equal(taught[0.0, 4], taught[0.9, 4])  # nobody is there to teach
+    assert not torch.equal(taught[0.0, 6], taught[0.9, 6])
+    losses = trainee.backward(batch.images, batch.joints, None, 4)
+    assert losses["smallest"] == losses["loss"]
+
+
+def test_fair_networks_have_every_choice_equally_often():
+    space = ln.Space.load("litepose-blocks")
+    row = [sampling.fair(space, 7, number) for number in range(24)]
+    free = [gene for gene in space.genes if not gene.gates]
+    for gene in free:
+        for start in range(0, 24, len(gene.choices)):
+            turn = [arch.values[gene.at] for arch in row[start : start + len(gene.choices)]]
+            assert len(turn) < len(gene.choices) or sorted(turn, key=str) == sorted(gene.choices, key=str)
+    assert len(set(row)) == len(row)
+    assert sampling.drawn(space, "fair", 7, 3, 2) == row[6:8]
+    assert sampling.drawn(space, "fair", 8, 3, 2) != row[6:8]
+    assert sampling.drawn(space, "random", 7, 3, 2) != row[6:8]
+    choices = len(free[0].choices)
+    starts = range(0, 20, choices)
+    assert len({tuple(arch.values[free[0].at] for arch in row[start : start + choices]) for start in starts}) > 1
 
 
 def test_two_half_batches_make_the_gradient_of_one(room, batch):

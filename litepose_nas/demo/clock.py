@@ -58,7 +58,7 @@ def forecast(
     """
     low, high = (costs.cost(arch, joints=joints).macs for arch in (space.smallest, space.widest))
     middle = (low * high) ** 0.5
-    sandwich = high + low + recipe.random_nets * middle if recipe.sandwich else middle
+    sandwich = high / recipe.widest_every + low + recipe.random_nets * middle if recipe.sandwich else middle
     each, each_alone = (seconds / (sandwich * recipe.batch) for seconds in (step, alone))  # a MAC of one picture
     first = recipe.widest_first if recipe.sandwich else 0.0
     looks = scale.calibration + 2 * scale.slice

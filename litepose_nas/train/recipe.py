@@ -14,6 +14,7 @@ from litepose_nas.pose.codecs import CODECS
 from litepose_nas.pose.losses import PUSHES, LossSettings
 from litepose_nas.pose.temporal import CROPS, KEY
 from litepose_nas.task_kind import TaskKind
+from litepose_nas.train.sampling import FAIR, RANDOM
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +51,9 @@ class Recipe:
     # of supernets:
     sandwich: bool = True  # widest, smallest and random nets each step; otherwise one random net
     widest_first: float = 0.2  # share of the steps in which only the widest learns
+    widest_every: int = 1  # steps from one with the widest net to the next; between them nobody is taught by it
     random_nets: int = 2
+    sampling: str = RANDOM  # how random nets are drawn; see train/sampling.py
     distill: float = 0.5  # the share of the widest net's answer, against the truth, in what the others learn from
 
     @property
@@ -117,7 +120,7 @@ READS = {"bottomup": ("bottomup",), "topdown": ("topdown",), "temporal": ("topdo
 # From where to where a setting makes sense, for those that have more of an end than zero.
 RANGES = {
     "batch": (1, 100_000), "accumulate": (1, 100_000), "lr": (1e-9, 10), "sigma": (0.1, 100), "rotation": (0, 180),
-    "scale": (0.01, 100), "ema": (0, 0.999999), "random_nets": (0, 100),
+    "scale": (0.01, 100), "ema": (0, 0.999999), "random_nets": (0, 100), "widest_every": (1, 100_000),
     **dict.fromkeys(("warmup", "drops", "flip", "translate", "colour", "widest_first", "distill", "half_body"), (0, 1)),
 }  # fmt: skip
 CHOICES = {
@@ -127,6 +130,7 @@ CHOICES = {
     "codec": tuple(CODECS),
     "crop": CROPS,
     "pixels": tuple(CONVENTIONS),
+    "sampling": (RANDOM, FAIR),
 }
 
 

@@ -16,6 +16,7 @@ from litepose_nas.space import Arch, input_size
 from litepose_nas.store import Store
 from litepose_nas.supernet import Supernet
 from litepose_nas.train.recipe import Recipe
+from litepose_nas.train.sampling import drawn
 
 
 class Trainee(Protocol):
@@ -36,7 +37,7 @@ class Trainee(Protocol):
 
 
 class SupernetTrainee:
-    """A supernet: each step the widest net learns the truth, and others from it."""
+    """A supernet: the widest net learns the truth, and in the same step others learn from both."""
 
     def __init__(
         self, supernet: Supernet, recipe: Recipe, steps: int, seed: int, size: tuple[int, int] | None = None,
@@ -44,7 +45,7 @@ class SupernetTrainee:
     ):  # fmt: skip
         self.task: Task = task or BottomUp(supernet.joints)
         self.store, self.recipe = supernet.store, recipe
-        self.covers = recipe.sandwich and supernet.has_every_block(supernet.space.widest)
+        self.covers = recipe.sandwich and recipe.widest_every == 1 and supernet.has_every_block(supernet.space.widest)
         self._supernet, self._steps, self._seed, self._size = supernet, steps, seed, size
 
     def size(self, step: int) -> tuple[int, int]:
@@ -55,12 +56,14 @@ class SupernetTrainee:
         return input_size(rng.choice(self._supernet.space.resolutions))
 
     def archs(self, step: int) -> list[Arch]:
-        space, rng = self._supernet.space, random.Random(f"archs {self._seed} {step}")
-        if not self.recipe.sandwich:
-            return [space.sample(rng)]
-        if step < self.recipe.widest_first * self._steps:
+        """The networks that learn in a step; where the widest is among them it comes first, and teaches the others."""
+        space, recipe = self._supernet.space, self.recipe
+        if not recipe.sandwich:
+            return drawn(space, recipe.sampling, self._seed, step, 1)
+        if step < recipe.widest_first * self._steps:
             return [space.widest]
-        return [space.widest, space.smallest, *(space.sample(rng) for _ in range(self.recipe.random_nets))]
+        others = [space.smallest, *drawn(space, recipe.sampling, self._seed, step, recipe.random_nets)]
+        return others if step % recipe.widest_every else [space.widest, *others]
 
     def backward(
         self, images: Tensor, joints: Tensor, masks: Tensor | None, step: int, scale: float = 1.0
@@ -71,13 +74,15 @@ class SupernetTrainee:
         losses = loss(outputs)
         (scale * losses["total"]).backward()
         parts = {"loss": losses.pop("total"), **losses}
-        share = self.recipe.distill
-        for number, arch in enumerate(others):
+        share = self.recipe.distill if first == self._supernet.space.widest else 0.0
+        if first == self._supernet.space.smallest:
+            parts["smallest"] = parts["loss"]
+        for arch in others:
             answer = self._supernet.subnet(arch)(images)
             truth = loss(answer)["total"]
             taught = self.task.distillation(answer, outputs, self.recipe.loss) if share else 0.0
             (scale * ((1 - share) * truth + share * taught)).backward()
-            if number == 0:
+            if arch == self._supernet.space.smallest:
                 parts["smallest"] = truth
         return {name: value.detach() for name, value in parts.items()}
 
