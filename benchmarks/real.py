@@ -13,8 +13,9 @@ the last row, and it ends with status 75 while any training is left. Then it pri
 strata, which is the ceiling of any score, and what MACs, parameters and depth tell there.
 
 `recipe` trains a supernet of the same space on the same pictures for so many minutes, with these settings changed, and
-scores the 48 networks with its weights. Its row of ROOM/recipes.csv says how well loss and NME (of people PCK) rank
-them inside strata: on the half that recipes are chosen on, on the other half, which confirms the choice, and on all.
+scores the 48 networks with its weights. Its row of ROOM/recipes.csv says how well inherited loss and NME (of people
+PCK and AP) rank them inside strata: on the half that recipes are chosen on, on the other half, which confirms the
+choice, and on all.
 
 Faces are those of faces68 in $POSE_REAL_DATA, of which only the split `train` is read; every fifth picture is held out
 to judge by, of people who are in no other. Minutes and seconds are those of the processor, on one thread.
@@ -71,22 +72,20 @@ def truth(asked: argparse.Namespace, space: Space, subject: Subject) -> None:
     length = length_of(asked)
     if not truth_in_strata.train_all(space, subject, length, path, asked.minutes):
         raise SystemExit(NOT_DONE)
-    figures = ("loss", subject.figure)
-    nets = truth_in_strata.read(path, space, figures)
+    nets = truth_in_strata.read(path, space, subject.figures)
     print(f"{subject.name}, {len(nets)} networks, each trained {truth_in_strata.SEEDS} times: {length}\n")
-    print(table(nets, figures, {}))
+    print(table(nets, subject.figures, {}))
 
 
 def recipe(asked: argparse.Namespace, space: Space, subject: Subject) -> None:
     """Train a supernet as asked, and say how the scores that it hands down rank the networks of the truth."""
-    figures = ("loss", subject.figure)
-    nets = truth_in_strata.read(asked.room / "truth.csv", space, figures)
+    nets = truth_in_strata.read(asked.room / "truth.csv", space, subject.figures)
     how = changed(length_of(asked).recipe, asked.settings, "topdown")
     folder = asked.room / "recipes" / f"{asked.name}-{asked.seed}"
     done = supernet_recipe.train(space, subject, how, asked.minutes, asked.seed, folder)
     print(f"{done.steps} steps, {done.seconds:.0f} s; scoring {len(nets)} networks", flush=True)
     found = supernet_recipe.inherited(done.supernet, [net.arch for net in nets], subject, how)
-    scores = {f"inherited {figure}": [turned(figure, one[figure]) for one in found] for figure in figures}
+    scores = {f"inherited {figure}": [turned(figure, one[figure]) for one in found] for figure in subject.figures}
     row = {
         "name": asked.name,
         "settings": " ".join(asked.settings),
@@ -98,8 +97,8 @@ def recipe(asked: argparse.Namespace, space: Space, subject: Subject) -> None:
     for part, places in halves([net.stratum for net in nets])._asdict().items():
         some = [nets[place] for place in places]
         own = {name: [values[place] for place in places] for name, values in scores.items()}
-        print(f"\n{part}: {len(some)} networks\n\n{table(some, figures, own)}")
-        for figure in figures:
+        print(f"\n{part}: {len(some)} networks\n\n{table(some, subject.figures, own)}")
+        for figure in subject.figures:
             for name, tau in taus(some, figure, own).items():
                 if name in own:
                     row[f"{part}: {name}, against {figure}"] = str(tau)

@@ -23,12 +23,13 @@ DRAWN, DRAWN_PIXELS, SETTING = 1200, 128, "easy"
 
 
 class Subject(NamedTuple):
-    """Pictures to learn from and to judge by, and the figure that says how good a network is."""
+    """Pictures to learn from and to judge by, and the figures that say how good a network is."""
 
     name: str
     dataset: Dataset  # all of them
     split: Split
-    figure: str  # nme, of which less is better, or pck
+    figures: tuple[str, ...]
+    pck: tuple[float, str]  # within which share of what a joint is found
 
     @property
     def joints(self) -> int:
@@ -45,7 +46,7 @@ def faces(room: Path) -> Subject:
     whole = open_source(str(named)).read("train")
     # The name of a picture is that of a person and a number; a split keeps the pictures of a video together.
     of_person = tuple(record._replace(video=record.path.name.rsplit("_", 1)[0]) for record in whole.records)
-    return _subject("faces68", whole._replace(records=of_person), "nme")
+    return _subject("faces68", whole._replace(records=of_person), ("loss", "nme"), (0.1, "box"))
 
 
 def drawn(room: Path) -> Subject:
@@ -53,9 +54,9 @@ def drawn(room: Path) -> Subject:
     folder = room / "people"
     if not folder.exists():
         write_toy(folder, DRAWN, 1, DRAWN_PIXELS, 0, SETTING)
-    return _subject("drawn people", open_source(str(folder)).read("train"), "pck")
+    return _subject("drawn people", open_source(str(folder)).read("train"), ("loss", "pck", "ap"), (0.2, "torso"))
 
 
-def _subject(name: str, whole: Dataset, figure: str) -> Subject:
+def _subject(name: str, whole: Dataset, figures: tuple[str, ...], pck: tuple[float, str]) -> Subject:
     rest, held = split(whole, HELD_OUT)
-    return Subject(name, whole, Split(Pictures(rest), Pictures(held)), figure)
+    return Subject(name, whole, Split(Pictures(rest), Pictures(held)), figures, pck)

@@ -25,7 +25,7 @@ from litepose_nas.train.recipe import TOPDOWN, Recipe, changed
 from litepose_nas.train.trainee import NetTrainee
 
 CPU = torch.device("cpu")
-FAILED = {"loss": float("inf"), "ap": 0.0, "nme": float("inf"), "pck": 0.0}
+FAILED = {"ap": 0.0, "loss": float("inf"), "pck": 0.0}  # scores of a network that diverged
 
 
 class Length(NamedTuple):
@@ -56,17 +56,21 @@ def scorer_of(subject: Subject, space: Any, recipe: Recipe) -> Scorer:
 
 
 def score(scorer: Scorer, net: torch.nn.Module, size: tuple[int, int], subject: Subject) -> dict[str, float]:
-    """Return loss, AP and PCK at a tenth or a fifth, and for faces the NME, of a network; it is calibrated first."""
+    """Return loss, AP, PCK and for faces the NME of a network, which is calibrated first."""
     scores = scorer(net, size)
     if scores["loss"] == float("inf"):
-        return {**FAILED}
+        return failed(subject)
     results, skeleton = scorer.found(net, size), subject.dataset.skeleton
     labels, found = labels_of(scorer.truth), found_of(scorer.truth, results)
-    share = 0.1 if subject.figure == "nme" else 0.2
-    scores["pck"] = pck.mean_pck(pck.errors_of(labels, found, skeleton.names), share)
+    scores["pck"] = pck.mean_pck(pck.errors_of(labels, found, skeleton.names), *subject.pck)
     if skeleton.nme_joints:
         scores["nme"] = nme.nme(nme.errors_of(labels, found, skeleton.nme_joints))
     return scores
+
+
+def failed(subject: Subject) -> dict[str, float]:
+    """Return the worst scores there are."""
+    return {**FAILED, **({"nme": float("inf")} if subject.dataset.skeleton.nme_joints else {})}
 
 
 def train_alone(subject: Subject, arch: Arch, length: Length, seed: int, scorer: Scorer) -> Alone:
@@ -88,7 +92,7 @@ def train_alone(subject: Subject, arch: Arch, length: Length, seed: int, scorer:
             with Run.create("alone", out=Path(folder) / "run") as run:
                 average = fit(trainee, stream, run, steps, every=Every(steps, steps, steps))
         except DivergedError:
-            return Alone(time.process_time() - began, {**FAILED})
+            return Alone(time.process_time() - began, failed(subject))
     seconds = time.process_time() - began
     if average is not None:
         trainee.store.copy_to(net, average)

@@ -16,7 +16,7 @@ from litepose_nas import costs
 from litepose_nas.space import Arch, Space
 
 SEEDS = 2
-COSTS = ("macs", "params", "depth")
+COSTS = ("macs", "params", "depth", "resolution")  # what is known of a network without any training
 LESS_IS_BETTER = ("loss", "nme")
 
 
@@ -54,6 +54,7 @@ def train_all(space: Space, subject: Subject, length: Length, path: Path, minute
                 "macs": cost.macs,
                 "params": cost.params,
                 "depth": depth(arch),
+                "resolution": arch.input[0],
                 "seconds": f"{trained.seconds:.1f}",
                 **{name: f"{value:.6f}" for name, value in trained.scores.items()},
                 "settings": length,
@@ -67,7 +68,7 @@ def train_all(space: Space, subject: Subject, length: Length, path: Path, minute
 
 def depth(arch: Arch) -> int:
     """Return how many blocks the stages of a network have."""
-    return sum(int(stage["depth"]) for stage in arch.to_dict()["stages"])
+    return sum(part.name.startswith("stages.") for part in arch.plan(1))
 
 
 def read(path: Path, space: Space, figures: tuple[str, ...]) -> list[Known]:

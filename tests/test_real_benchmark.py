@@ -49,7 +49,7 @@ def known(bench, rows):
     """Networks of rows: stratum, MACs, and a score for each of two seeds."""
     made = bench("truth_in_strata").Known
     return [
-        made(None, stratum, {"macs": macs, "params": -macs, "depth": 1.0}, {"nme": [one, other]})
+        made(None, stratum, {"macs": macs, "params": -macs, "depth": 1.0, "resolution": macs}, {"nme": [one, other]})
         for stratum, macs, one, other in rows
     ]
 
@@ -69,7 +69,18 @@ def test_tau_counts_pairs_of_a_stratum_alone(bench):
     assert found["turned"].value == -1
     assert not np.isfinite(found["depth"].value)  # all alike: no pair is told apart
     table = inside.table(nets, ["nme"], {}).splitlines()
-    assert [line.split("|")[1].strip() for line in table[2:]] == ["another seed", "macs", "params", "depth"]
+    assert [line.split("|")[1].strip() for line in table[2:]] == [
+        "another seed",
+        "macs",
+        "params",
+        "depth",
+        "resolution",
+    ]
+
+
+def test_depth_counts_the_blocks_of_stages(bench, space):
+    depth = bench("truth_in_strata").depth
+    assert (depth(space.smallest), depth(space.widest)) == (6, 11)
 
 
 def test_less_loss_and_less_nme_are_better(bench):
