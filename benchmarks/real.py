@@ -33,7 +33,7 @@ import torch
 import truth_in_strata
 from inside_strata import table, taus
 from real_pictures import Subject
-from strata import halves, strata
+from strata import EACH, STRATA, halves, strata
 from trained_alone import Length, scorer_of, train_alone
 from truth_in_strata import turned
 
@@ -80,11 +80,16 @@ def truth(asked: argparse.Namespace, space: Space, subject: Subject) -> None:
 def recipe(asked: argparse.Namespace, space: Space, subject: Subject) -> None:
     """Train a supernet as asked, and say how the scores that it hands down rank the networks of the truth."""
     nets = truth_in_strata.read(asked.room / "truth.csv", space, subject.figures)
+    if len(nets) < STRATA * EACH:
+        raise SystemExit(f"the truth has {len(nets)} of {STRATA * EACH} networks; finish it: real.py truth")
     how = changed(length_of(asked).recipe, asked.settings, "topdown")
     folder = asked.room / "recipes" / f"{asked.name}-{asked.seed}"
     done = supernet_recipe.train(space, subject, how, asked.minutes, asked.seed, folder)
     print(f"{done.steps} steps, {done.seconds:.0f} s; scoring {len(nets)} networks", flush=True)
     found = supernet_recipe.inherited(done.supernet, [net.arch for net in nets], subject, how)
+    (folder / "scores.csv").unlink(missing_ok=True)
+    for net, one in zip(nets, found, strict=True):
+        rows.append(folder / "scores.csv", {"stratum": net.stratum, **net.costs, **one})
     scores = {f"inherited {figure}": [turned(figure, one[figure]) for one in found] for figure in subject.figures}
     row = {
         "name": asked.name,

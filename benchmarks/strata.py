@@ -11,6 +11,7 @@ from litepose_nas import costs
 from litepose_nas.search.encoding import Genome
 from litepose_nas.space import Arch, Space
 
+STRATA, EACH = 4, 12  # how many, and the networks of each
 DRAWN = 16_384  # networks that strata are taken from
 WIDTH = 1.02  # the dearest of a stratum over its cheapest, at most
 ENDS = (0.03, 0.97)  # the shares of drawn networks that are cheaper than the first and the last stratum
@@ -25,7 +26,7 @@ class Halves(NamedTuple):
 
 
 def strata(
-    space: Space, joints: int, count: int = 4, each: int = 12, seed: int = 0, drawn: int = DRAWN
+    space: Space, joints: int, count: int = STRATA, each: int = EACH, seed: int = 0, drawn: int = DRAWN
 ) -> list[list[Arch]]:
     """Return strata from the cheapest up, at even ratios of MACs, each of so many random networks."""
     genome, rng = Genome(space), np.random.default_rng(seed)
