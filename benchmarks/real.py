@@ -15,7 +15,8 @@ strata, which is the ceiling of any score, and what MACs, parameters and depth t
 `recipe` trains a supernet of the same space on the same pictures for so many minutes, with these settings changed, and
 scores the 48 networks with its weights. Its row of ROOM/recipes.csv says how well inherited loss and NME (of people
 PCK and AP) rank them inside strata: on the half that recipes are chosen on, on the other half, which confirms the
-choice, and on all.
+choice, and on all. A loss is less at a larger resolution whatever the network finds: against the truth it is the other
+figures that count, and the loss times the pixels of the input stands beside it as a score.
 
 Faces are those of faces68 in $POSE_REAL_DATA, of which only the split `train` is read; every fifth picture is held out
 to judge by, of people who are in no other. Minutes and seconds are those of the processor, on one thread.
@@ -43,6 +44,9 @@ from litepose_nas.train.recipe import changed
 
 SPACE = Path(__file__).with_name("real_space.yaml")
 NOT_DONE = 75  # the status of a run that is to be called again
+# The loss is a mean over the pixels of heatmaps whose Gaussians are as wide at every resolution: larger heatmaps have
+# less of it. Summed over the pixels it compares networks of several resolutions.
+PER_JOINT = "inherited loss x pixels"
 MIDDLE = 2  # the stratum whose first network learns
 # What the trials in real-learn-cpu-1thread.csv came to.
 LITTLE = ("rotation=0", "scale=1,1", "translate=0.03", "colour=0")  # for no picture comes often
@@ -91,6 +95,8 @@ def recipe(asked: argparse.Namespace, space: Space, subject: Subject) -> None:
     for net, one in zip(nets, found, strict=True):
         rows.append(folder / "scores.csv", {"stratum": net.stratum, **net.costs, **one})
     scores = {f"inherited {figure}": [turned(figure, one[figure]) for one in found] for figure in subject.figures}
+    pixels = [net.arch.input[0] * net.arch.input[1] for net in nets]
+    scores[PER_JOINT] = [turned("loss", one["loss"] * many) for one, many in zip(found, pixels, strict=True)]
     row = {
         "name": asked.name,
         "settings": " ".join(asked.settings),
