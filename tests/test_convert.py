@@ -98,6 +98,7 @@ def test_own_joints_keep_what_their_yaml_says(tmp_path):
     text = (
         "val: {images: images, annotations: people.json}\nkeypoints: [base, tip_a, tip_b]\n"
         "flip_pairs: [[tip_a, tip_b]]\nskeleton: [[base, tip_a], [base, tip_b]]\nsigmas: [0.1, 0.2, 0.2]\n"
+        "nme_joints: [tip_b, base]\n"
     )
     (tmp_path / "arm.yaml").write_text(text)
     source = open_source(str(tmp_path / "arm.yaml"))

@@ -51,18 +51,22 @@ def pair_for(metric: str) -> tuple[Any, Any]:
     return document, results
 
 
-@pytest.mark.parametrize("metric", ["coco", "crowdpose", "mpii", "posetrack", "pck"])
+@pytest.mark.parametrize("metric", ["coco", "crowdpose", "mpii", "posetrack", "pck", "nme"])
 @pytest.mark.filterwarnings("ignore:no ")  # of names that were spoiled
 def test_spoiled_files(tmp_path: Path, metric: str):
     rng = np.random.default_rng(0)
     document, results = pair_for(metric)
     truth, guess = tmp_path / "truth.json", tmp_path / "guess.json"
+    asked = str(truth)
+    if metric == "nme":  # a dataset's YAML names the joints between which a face is measured
+        asked = str(tmp_path / "data.yaml")
+        (tmp_path / "data.yaml").write_text("val: {images: ., annotations: truth.json}\nnme_joints: [5, 6]\n")
     judged = refused = 0
     for turn in range(150):
         truth.write_text(json.dumps(spoiled(document, rng) if turn % 2 else document))
         guess.write_text(json.dumps(results if turn % 2 else spoiled(results, rng)))
         try:
-            report = judge(metric, PredictionFiles(guess, str(truth)))
+            report = judge(metric, PredictionFiles(guess, asked))
             json.dumps(report.figures, allow_nan=False)
             judged += 1
         except UserError as error:

@@ -119,7 +119,7 @@ def test_the_interval_holds_the_true_tau_nine_times_in_ten():
     for trial in range(100):
         x = rng.normal(size=24)
         y = rho * x + math.sqrt(1 - rho**2) * rng.normal(size=24)
-        found = audit({"x": x}, y, range(24), draws=200, seed=trial).agreements["x"].tau
+        found = audit({"x": x}, y, strata(range(24)), draws=200, seed=trial).agreements["x"].tau
         held += found.low <= 2 / math.pi * math.asin(rho) <= found.high
         assert found.low < found.value < found.high
     assert held >= 88
@@ -130,7 +130,7 @@ def test_what_follows_the_cost_alone_ranks_nothing_inside_strata():
     costs = np.sort(rng.uniform(1, 10, 96))
     truth = 3 * np.log(costs) + rng.normal(0, 0.4, 96)
     knowing = truth + rng.normal(0, 0.2, 96)
-    found = audit({"knowing": knowing, "cost": costs}, truth, costs, base="cost", draws=200)
+    found = audit({"knowing": knowing, "cost": costs}, truth, strata(costs), base="cost", draws=200)
     cost, score = found.agreements["cost"], found.agreements["knowing"]
     assert cost.tau.value > 0.7
     assert cost.tau_inside.value < cost.tau.value / 2
@@ -142,19 +142,19 @@ def test_what_follows_the_cost_alone_ranks_nothing_inside_strata():
 def test_the_ceiling_is_the_mean_over_pairs_of_seeds():
     rng = np.random.default_rng(0)
     truths = [rng.normal(size=12).tolist() for _ in range(3)]
-    costs = list(range(12))
-    found = between(truths, costs, draws=50)
+    groups = strata(range(12))
+    found = between(truths, groups, draws=50)
     pairs = [(truths[a], truths[b]) for a, b in ((1, 0), (2, 0), (2, 1))]
     assert found.tau.value == pytest.approx(np.mean([kendalltau(*pair).statistic for pair in pairs]))
-    inside = [literal_tau(*pair, strata(costs)) for pair in pairs]
+    inside = [literal_tau(*pair, groups) for pair in pairs]
     assert found.tau_inside.value == pytest.approx(np.mean(inside))
     assert found.precision.value == pytest.approx(np.mean([precision(*pair, 3) for pair in pairs]))
     with pytest.raises(ValueError, match="nothing to agree"):
-        between(truths[:1], costs)
+        between(truths[:1], groups)
 
 
 def test_what_is_all_alike_has_no_tau_and_json_holds_it():
-    found = audit({"flat": [0.0] * 6}, range(6), range(6), draws=20).agreements["flat"]
+    found = audit({"flat": [0.0] * 6}, range(6), strata(range(6)), draws=20).agreements["flat"]
     assert str(found.tau) == "-"
     assert found.plain()["tau"] == {"value": None, "low": None, "high": None}
 

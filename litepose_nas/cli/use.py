@@ -36,7 +36,8 @@ def evaluate(
         str | None, typer.Option(help="Ground truth of --predictions: a file of any layout, a dataset.")
     ] = None,
     metric: Annotated[
-        str | None, typer.Option(help="coco, crowdpose, mpii, posetrack or pck; the dataset's own, or coco for files.")
+        str | None,
+        typer.Option(help="coco, crowdpose, mpii, posetrack, pck, nme; the dataset's own, or coco for files."),
     ] = None,
     crowd_rule: Annotated[
         str | None, typer.Option(help="CrowdPose's easy, medium, hard: released (0.2, 0.8) or paper (0.1, 0.8).")

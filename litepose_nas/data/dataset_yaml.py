@@ -26,7 +26,7 @@ from litepose_nas.untrusted.opening import read_text
 
 SKELETONS = Path(__file__).parent / "skeletons"
 JOINT_KEYS = (
-    *("keypoints", "flip_pairs", "skeleton", "sigmas"),
+    *("keypoints", "flip_pairs", "skeleton", "sigmas", "nme_joints"),
     *("kpt_shape", "flip_idx", "kpt_names", "kpt_oks_sigmas"),  # as YOLO-pose says it
 )
 
@@ -83,7 +83,7 @@ def skeleton_in(tree: Mapping[str, Any], where: str) -> Skeleton | None:
     """The skeleton a dataset YAML describes, None where it leaves that to its annotation files."""
     names = _names(tree, where)
     if names is None:
-        for key in ("flip_pairs", "skeleton", "sigmas"):
+        for key in ("flip_pairs", "skeleton", "sigmas", "nme_joints"):
             if key in tree:
                 raise UserError(f"{where}: `{key}` without `keypoints`; list the names of the joints as well")
         return None
@@ -94,17 +94,19 @@ def skeleton_in(tree: Mapping[str, Any], where: str) -> Skeleton | None:
         made = make_skeleton(names, limbs, _sigmas(tree, names, known, where), pairs)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
-    return made
+    return made._replace(nme_joints=_nme_joints(tree["nme_joints"], names, where)) if "nme_joints" in tree else made
 
 
 def skeleton_tree(skeleton: Skeleton) -> dict[str, Any]:
     """What a dataset YAML says of a skeleton, by the names of its joints."""
     names = skeleton.names
+    ends = {"nme_joints": [names[joint] for joint in skeleton.nme_joints]} if skeleton.nme_joints else {}
     return {
         "keypoints": list(names),
         "flip_pairs": [[names[a], names[b]] for a, b in skeleton.flip_pairs],
         "skeleton": [[names[a], names[b]] for a, b in skeleton.limbs],
         "sigmas": list(skeleton.sigmas),
+        **ends,
     }
 
 
@@ -166,6 +168,13 @@ def _limbs(value: Any, names: tuple[str, ...], where: str) -> list[tuple[int, in
         stacklevel=2,
     )
     return [(a - 1, b - 1) for a, b in pairs]
+
+
+def _nme_joints(value: Any, names: tuple[str, ...], where: str) -> tuple[int, int]:
+    (ends,) = _both([value], names, f"{where}: nme_joints")
+    if ends[0] == ends[1]:
+        raise UserError(f"{where}: nme_joints: {names[ends[0]]} twice; name two joints, such as the outer eye corners")
+    return ends
 
 
 def _both(value: Any, names: tuple[str, ...], where: str, past: int = 0) -> list[tuple[int, int]]:

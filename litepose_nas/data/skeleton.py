@@ -28,6 +28,7 @@ class Skeleton(NamedTuple):
     mirror: tuple[int, ...]  # mirror[j]: the joint that j becomes in a mirrored picture, itself for those in the middle
     limbs: tuple[tuple[int, int], ...]
     sigmas: tuple[float, ...]
+    nme_joints: tuple[int, int] | None = None  # their distance is a subject's size in the NME
 
     @property
     def flip_pairs(self) -> tuple[tuple[int, int], ...]:

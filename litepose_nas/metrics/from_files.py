@@ -72,7 +72,8 @@ def _opened(files: PredictionFiles, metric: str) -> MetricInput:
     if layout != "coco":
         notes.append(f"areas that {layout} files lack are {AREA_OF_BOX} of the box")
     made = PredictionSettings(said=files.said)
-    return MetricInput(document, where, dataset.skeleton.sigmas, [], made, files.rule, tuple(notes))
+    ends = dataset.skeleton.nme_joints
+    return MetricInput(document, where, dataset.skeleton.sigmas, [], made, files.rule, tuple(notes), ends)
 
 
 def _mpii_truth(files: PredictionFiles) -> mpii.HeadTruth:

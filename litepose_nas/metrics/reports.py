@@ -12,7 +12,7 @@ from litepose_nas.data.dataset import Document, subjects
 from litepose_nas.data.layouts.crowdpose import SPLIT_RULES
 from litepose_nas.data.person import AREA_OF_BOX
 from litepose_nas.errors import UserError
-from litepose_nas.metrics import coco, crowdpose, mpii, oks, pck, posetrack
+from litepose_nas.metrics import coco, crowdpose, mpii, nme, oks, pck, posetrack
 from litepose_nas.metrics.conditions import Conditions, PredictionSettings
 from litepose_nas.metrics.results import Result
 
@@ -27,6 +27,7 @@ class MetricInput(NamedTuple):
     made: PredictionSettings = PredictionSettings()
     rule: str = "released"  # of CrowdPose's splits
     notes: tuple[str, ...] = ()  # what had to be assumed
+    nme_joints: tuple[int, int] | None = None  # whose distance is a subject's size in the NME
 
 
 class MetricReport(NamedTuple):
@@ -154,12 +155,49 @@ def report_pck(given: MetricInput) -> MetricReport:
     return MetricReport(lines, _known(figures), _conditions(given, truth, notes))
 
 
+def report_nme(given: MetricInput) -> MetricReport:
+    """The NME, of which less is better, of all joints and of each."""
+    if given.nme_joints is None:
+        raise UserError(
+            f"{given.path}: nothing says between which two joints the NME measures a subject's size; add `nme_joints` "
+            "to the dataset's YAML, for faces the outer corners of the eyes: nme_joints: [36, 45] of 68 points"
+        )
+    truth, notes = _truth(given)
+    names = [str(name) for name in truth.coco.dataset["categories"][0]["keypoints"]]
+    errors = nme.errors_of(coco.labels_of(truth), coco.found_of(truth, given.results), given.nme_joints)
+    each, (one, other) = nme.of_subjects(errors), (names[joint] for joint in given.nme_joints)
+    if not len(each):
+        raise UserError(
+            f"{given.path}: nobody has both {one} and {other} labelled, so there is no size to measure errors by"
+        )
+    found, who = int(np.isfinite(each).sum()), _who(truth)
+    notes = [
+        *notes,
+        f"size: from {one} to {other}, which {len(each)} of {len(errors)} {who} have labelled; the others are left out",
+        f"{found} of {len(each)} {who} have a result, the nearest of their picture; the others are failures alone",
+    ]
+    mean, of_joints, failures = nme.nme(errors), nme.of_joints(errors), nme.failures(errors)
+    figures = {
+        "nme": mean,
+        f"failures@{nme.FAILED:g}": failures,
+        "people_found": found,
+        "joints": dict(zip(names, of_joints.tolist(), strict=True)),
+    }
+    rows = [*zip(names, (_percent(100 * value) for value in of_joints), strict=True), ("all", _percent(100 * mean))]
+    lines = (
+        *_aligned(("joint", "NME, %"), rows),
+        f"NME above {100 * nme.FAILED:g} %: {100 * failures:.1f} % of the {who}",
+    )
+    return MetricReport(lines, _known(figures), _conditions(given, truth, notes))
+
+
 METRICS: dict[str, Callable[[MetricInput], MetricReport]] = {
     "coco": report_coco,
     "crowdpose": report_crowdpose,
     "mpii": report_mpii,
     "posetrack": report_posetrack,
     "pck": report_pck,
+    "nme": report_nme,
 }
 
 

@@ -52,8 +52,9 @@ def rank(nets: Sequence[Net], by: str | None = None) -> Ranking:
         LOSS: [number(net.inherited, "loss") for net in nets],
         COST: costs,
     }
-    audited = rank_correlation.audit(scores, truth, costs, base=COST)
-    return Ranking(list(nets), by, audited, rank_correlation.between(seeds, costs) if len(seeds) > 1 else None)
+    inside = rank_correlation.strata(costs)
+    audited = rank_correlation.audit(scores, truth, inside, base=COST)
+    return Ranking(list(nets), by, audited, rank_correlation.between(seeds, inside) if len(seeds) > 1 else None)
 
 
 def number(result: Result, by: str) -> float:

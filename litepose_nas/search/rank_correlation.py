@@ -65,14 +65,16 @@ def strata(costs: Sequence[float], least: int = LEAST_IN_STRATUM, most: int = MO
 def audit(
     scores: Mapping[str, Sequence[float]],
     truth: Sequence[float],
-    costs: Sequence[float],
+    inside: Sequence[int],
     base: str | None = None,
     k: int | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Audited:
-    """Return how well each score ranks networks, all over the same draws of networks; greater is better throughout."""
-    inside = strata(costs)
+    """Return how well each score ranks networks, all over the same draws of networks; greater is better throughout.
+
+    `inside` is the stratum of each network.
+    """
     k = k or best_of(len(truth))
     counts = resamples(len(truth), draws, seed)
     sampled = {name: _taus(values, truth, inside, counts) for name, values in scores.items()}
@@ -93,13 +95,13 @@ def audit(
         for name in scores
         if base is not None and name != base
     }
-    return Audited(len(truth), inside, k, agreements, ahead)
+    return Audited(len(truth), list(inside), k, agreements, ahead)
 
 
-def between(truths: Sequence[Sequence[float]], costs: Sequence[float], draws: int = DRAWS, seed: int = 0) -> Agreement:
+def between(truths: Sequence[Sequence[float]], inside: Sequence[int], draws: int = DRAWS, seed: int = 0) -> Agreement:
     """Return how well trainings that differ in their seed alone agree, the mean over pairs of them: the ceiling."""
-    inside, many = strata(costs), len(truths)
-    k, counts = best_of(len(costs)), resamples(len(costs), draws, seed)
+    many = len(truths)
+    k, counts = best_of(len(inside)), resamples(len(inside), draws, seed)
     pairs = [(truths[one], truths[other]) for one in range(many) for other in range(one)]
     if not pairs:
         raise ValueError("one training of each network has nothing to agree with")

@@ -131,7 +131,10 @@ def report(seen: SplitResults, metric: str, rule: str, made: PredictionSettings)
     if metric not in METRICS:
         raise UserError(f"--metric: {metric!r} is not one; {nearest(metric, METRICS)}")
     dataset = seen.dataset
-    given = MetricInput(seen.document, dataset.annotations, dataset.skeleton.sigmas, seen.results, made, rule)
+    skeleton = dataset.skeleton
+    given = MetricInput(
+        seen.document, dataset.annotations, skeleton.sigmas, seen.results, made, rule, nme_joints=skeleton.nme_joints
+    )
     return METRICS[metric](given)
 
 
