@@ -94,7 +94,9 @@ def recipe(asked: argparse.Namespace, space: Space, subject: Subject) -> None:
     (folder / "scores.csv").unlink(missing_ok=True)
     for net, one in zip(nets, found, strict=True):
         rows.append(folder / "scores.csv", {"stratum": net.stratum, **net.costs, **one})
-    scores = {f"inherited {figure}": [turned(figure, one[figure]) for one in found] for figure in subject.figures}
+    scores = {
+        f"inherited {figure}": [turned(figure, one[figure]) for one in found] for figure in (*subject.figures, "oks")
+    }
     pixels = [net.arch.input[0] * net.arch.input[1] for net in nets]
     scores[PER_JOINT] = [turned("loss", one["loss"] * many) for one, many in zip(found, pixels, strict=True)]
     row = {

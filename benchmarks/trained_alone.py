@@ -12,7 +12,7 @@ from real_pictures import Subject
 
 from litepose_nas import devices
 from litepose_nas.data.loader import batches
-from litepose_nas.metrics import nme, pck
+from litepose_nas.metrics import nme, oks, pck
 from litepose_nas.metrics.coco import found_of, labels_of
 from litepose_nas.network import build
 from litepose_nas.pose.make_task import make_task
@@ -25,7 +25,7 @@ from litepose_nas.train.recipe import TOPDOWN, Recipe, changed
 from litepose_nas.train.trainee import NetTrainee
 
 CPU = torch.device("cpu")
-FAILED = {"ap": 0.0, "loss": float("inf"), "pck": 0.0}  # scores of a network that diverged
+FAILED = {"ap": 0.0, "loss": float("inf"), "oks": 0.0, "pck": 0.0}  # scores of a network that diverged
 
 
 class Length(NamedTuple):
@@ -62,6 +62,7 @@ def score(scorer: Scorer, net: torch.nn.Module, size: tuple[int, int], subject: 
         return failed(subject)
     results, skeleton = scorer.found(net, size), subject.dataset.skeleton
     labels, found = labels_of(scorer.truth), found_of(scorer.truth, results)
+    scores["oks"] = oks.mean_similarity(labels, found)
     scores["pck"] = pck.mean_pck(pck.errors_of(labels, found, skeleton.names), *subject.pck)
     if skeleton.nme_joints:
         scores["nme"] = nme.nme(nme.errors_of(labels, found, skeleton.nme_joints))

@@ -205,3 +205,24 @@ def test_the_real_pair():
     assert list(scores) == pytest.approx(alone, abs=1e-9)
     fast = three_numbers(labels_of(truth), found_of(truth, results))
     assert fast == pytest.approx(alone[:3], abs=1e-9)
+
+
+def test_the_mean_similarity_is_that_of_the_nearest_results():
+    for seed in range(40):
+        document, results = drawn_pair(seed, images=1 + seed % 4)
+        truth = truth_from(document)
+        labels = labels_of(truth)
+        if not len(labels.image) or labels.ignored.all():
+            continue
+        best = []
+        for person in [a for a in document["annotations"] if not a["iscrowd"] and a["num_keypoints"]]:
+            joints = np.array(person["keypoints"], float).reshape(-1, 3)
+            seen, nearest = joints[:, 2] > 0, 0.0
+            for result in results:
+                if result["image_id"] == person["image_id"]:
+                    points = np.array(result["keypoints"], float).reshape(-1, 3)
+                    gap = ((points - joints)[seen, :2] ** 2).sum(1)
+                    variance = (2 * np.array(sigmas_of(JOINTS))[seen]) ** 2
+                    nearest = max(nearest, np.exp(-gap / variance / person["area"] / 2).mean())
+            best.append(nearest)
+        assert oks.mean_similarity(labels, found_of(truth, results)) == pytest.approx(np.mean(best), abs=1e-9)
