@@ -9,11 +9,18 @@ import pytest
 import torch
 
 from litepose_nas import Subnet, UserError, save
+from litepose_nas.data.loader import to_input
+from litepose_nas.data.pixels import CONVENTIONS
 from litepose_nas.exporters import table
 from litepose_nas.exporters.checked import export
 from litepose_nas.exporters.exported import Exported
+from litepose_nas.exporters.onnx import write_program
 from litepose_nas.exporters.parity import shape_of
 from litepose_nas.exporters.table import FORMATS
+from litepose_nas.pose.codecs import CODECS, encode
+from litepose_nas.pose.in_graph import Decoded, FromBytes
+from litepose_nas.pose.topdown import TopDown
+from litepose_nas.runtimes import onnxruntime
 from litepose_nas.runtimes.table import runtime_of
 from tests.test_plan_files import network
 
@@ -124,6 +131,61 @@ def test_every_format_has_a_runtime_and_a_name_of_its_own():
     assert all(runtime_of(format.runtime) for format in FORMATS.values())
     assert len({format.suffix for format in FORMATS.values()}) == len(FORMATS)
     assert table.FORMATS["onnx"].describes_itself
+
+
+class Plain(torch.nn.Module):
+    """Gives its pictures back, as a network whose heatmaps are known."""
+
+    def forward(self, *inputs):
+        return (inputs[0],)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_joints_in_a_file_are_those_of_the_decoder(codec, tmp_path):
+    size, maps = (96, 64), (24, 16)
+    task = TopDown(17, codec=codec)
+    draw = torch.Generator().manual_seed(0)
+    joints = torch.rand(20, 17, 3, generator=draw) * torch.tensor([64.0, 96.0, 2.0])
+    joints[..., 2] = joints[..., 2].round()  # some are not there: their heatmaps are noise
+    heatmaps, _ = encode(joints, size, maps, CODECS[codec])
+    heatmaps = heatmaps + 0.05 * torch.rand(heatmaps.shape, generator=draw)
+    write_program(Decoded(Plain(), codec, size), tmp_path / "net.onnx", heatmaps[:2], ("joints",), {})
+    (found,) = onnxruntime.open_session(tmp_path / "net.onnx")(heatmaps.numpy())
+    for one, people in zip(found, task.people([heatmaps], None, size), strict=True):
+        np.testing.assert_allclose(one, people.keypoints[0], atol=0.01)
+
+
+@pytest.mark.parametrize("pixels", CONVENTIONS)
+def test_bytes_in_a_file_are_prepared_as_a_training_prepares_them(pixels, tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (3, 24, 16, 3), np.uint8)
+    write_program(FromBytes(Plain(), pixels), tmp_path / "net.onnx", torch.from_numpy(image[:2]), ("out",), {})
+    (found,) = onnxruntime.open_session(tmp_path / "net.onnx")(image)
+    np.testing.assert_allclose(found, to_input(list(image), pixels).numpy(), atol=1e-6)
+
+
+def test_a_file_of_bytes_and_joints_from_the_command_line(tmp_path, monkeypatch, said):
+    monkeypatch.chdir(tmp_path)
+    what = made("topdown-tiny")
+    save(what.net, "net.safetensors", Subnet(what.arch, 5, {"codec": "udp", "pixels": "unit-bgr"}))
+    assert "outputs joints" in said("export net.safetensors --decode --uint8")
+    image = np.random.default_rng(1).integers(0, 256, (5, *what.size, 3), np.uint8)
+    (found,) = onnxruntime.open_session(Path("net.onnx"))(image)
+    with torch.no_grad():
+        heatmaps = what.net(to_input(list(image), "unit-bgr"))
+    people = TopDown(5, codec="udp").people(heatmaps, None, what.size)
+    np.testing.assert_allclose(found[..., :2], [one.keypoints[0, :, :2] for one in people], atol=0.01)
+    for words, why in (
+        ("net.safetensors --decode --format ncnn", "for onnx, openvino and torch; leave them out for ncnn"),
+        ("net.safetensors --uint8 --format executorch", "leave them out for executorch"),
+        ("litepose-xs --untrained --decode", "bottom-up networks give raw outputs alone"),
+        ("t_vipnas-tiny.safetensors --uint8", "clips are taken as numbers"),
+    ):
+        if words.startswith("t_vipnas"):
+            clip = made("t_vipnas-tiny")
+            save(clip.net, "t_vipnas-tiny.safetensors", Subnet(clip.arch, 5, {}))
+        if "executorch" in words:
+            monkeypatch.setattr("litepose_nas.exporters.executorch.need", lambda *names: None)
+        assert why in said(f"export {words}", 2)
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from litepose_nas import costs
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Json
 from litepose_nas.cli.profile import Target
@@ -58,6 +57,12 @@ def export(
         int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints, for an untrained network.")
     ] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Random weights: only to measure speed.")] = False,
+    decode: Annotated[
+        bool, typer.Option("--decode", help="Joints come out, not heatmaps (top-down networks; onnx, openvino, torch).")
+    ] = False,
+    uint8: Annotated[
+        bool, typer.Option("--uint8", help="Bytes (N, height, width, 3) go in, red first (onnx, openvino, torch).")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Where to write; in this folder if not given.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -65,9 +70,9 @@ def export(
 
     Examples: litepose-nas export litepose-xs.safetensors
     litepose-nas export subnet-finetuned.safetensors --format ncnn
+    litepose-nas export subnet-finetuned.safetensors --decode --uint8
     """
     from litepose_nas.exporters.checked import export as write
-    from litepose_nas.exporters.exported import Exported
     from litepose_nas.exporters.table import FORMATS
 
     if format not in FORMATS:
@@ -79,8 +84,7 @@ def export(
             f"{target}: an architecture without weights; give a .safetensors file, or --untrained to measure speed only"
         )
     from litepose_nas import network, weights
-    from litepose_nas.data.pixels import DEFAULT, words
-    from litepose_nas.exporters.parity import output_names
+    from litepose_nas.steps.export import exported
 
     subnet = found.subnet
     if not untrained and joints not in (None, subnet.joints):
@@ -92,17 +96,13 @@ def export(
     size = subnet.input if input is None else input_size(input)
     out = out or Path(f"{Path(target).stem}{suffix}")
     _check_suffix(out, suffix)
-    outputs = output_names(net, size, subnet.arch.space.family.outputs)
-    cost = costs.cost(subnet.arch, size, subnet.joints)._asdict()  # at this size, which may not be the arch's own
-    pixels = words(str(subnet.info.get("pixels", DEFAULT)))
-    meta = {**subnet.to_json(), "input": list(size), "cost": cost, "untrained": untrained, "input_pixels": pixels}
-    what = Exported(net.eval(), subnet.arch, subnet.joints, size, outputs, meta)
+    what = exported(net, subnet, size, untrained, decode, uint8)
     checked, frames = write(what, out, FORMATS[format]), subnet.arch.clip_length
     parity = checked.parity
     if as_json:
         compared = {} if parity is None else parity._asdict()
         said = {"format": format, "runtime": checked.runtime, "not_checked": checked.why_not or None}
-        console.as_json({**compared, **said, "input": size, "outputs": outputs, "out": str(out)})
+        console.as_json({**compared, **said, "input": size, "outputs": what.outputs, "out": str(out)})
         return
     if parity is None:
         console.out(f"not checked in {checked.runtime}: {checked.why_not}")
@@ -111,7 +111,7 @@ def export(
             far = f"largest difference from torch {difference:.1e} (outputs up to {parity.scale:.2g})"
             console.out(f"{checked.runtime}, batch {batch}: {far}")
     clips = f"clips of {frames} frames, " if frames > 1 else ""
-    console.out(f"written to {out}, {clips}{size[0]}x{size[1]}, outputs {', '.join(outputs)}")
+    console.out(f"written to {out}, {clips}{size[0]}x{size[1]}, outputs {', '.join(what.outputs)}")
 
 
 def _check_suffix(out: Path, suffix: str) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from litepose_nas import files
 from litepose_nas.errors import UserError
 from litepose_nas.exporters.exported import Exported
-from litepose_nas.exporters.parity import Parity, compare
+from litepose_nas.exporters.parity import Parity, compare_on
 from litepose_nas.exporters.table import Format
 from litepose_nas.runtimes.table import runtime_of
 
@@ -44,6 +44,6 @@ def _check(what: Exported, written: Path, path: Path, format: Format) -> Checked
         runtime.check_installed()
     except UserError as error:
         return Checked(runtime.name, None, str(error))
-    parity = compare(what.net, format.open(written), what.input, format.batches)
+    parity = compare_on(what.net, format.open(written), [what.images(batch) for batch in format.batches])
     parity.check(path, runtime.name)
     return Checked(runtime.name, parity)

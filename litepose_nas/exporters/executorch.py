@@ -28,5 +28,6 @@ def write_pte(net: nn.Module, input: tuple[int, int], path: Path, cut: bool = Tr
 
 
 def write_executorch(what: Exported, path: Path) -> None:
+    what.check_plain("executorch")
     what.check_single("executorch")
     write_pte(what.net, what.size, path)

@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
 from litepose_nas.blocks.graph import Graph
 from litepose_nas.errors import UserError
 from litepose_nas.exporters.graph_state import graph_state
-from litepose_nas.network import Network
+from litepose_nas.exporters.parity import shape_of
 from litepose_nas.plan_files.network_graph import network_graph, unwritten
 from litepose_nas.plan_files.numbers import State
 from litepose_nas.space import Arch
 
 
 class Exported(NamedTuple):
-    net: Network
+    net: nn.Module
     arch: Arch
     joints: int
     size: tuple[int, int]  # height and width of pictures
     outputs: Sequence[str]  # their names
     meta: dict[str, Any]  # what the file, or one beside it, says
+    more: bool = False  # something stands before or behind the network, which its plan does not know
+    reads_bytes: bool = False
 
     @property
     def input(self) -> tuple[int, ...]:
@@ -28,12 +34,24 @@ class Exported(NamedTuple):
         frames = self.arch.clip_length
         return self.size if frames == 1 else (frames, *self.size)
 
+    def images(self, batch: int, seed: int = 0) -> NDArray[Any]:
+        """Random pictures or clips, as the file takes them."""
+        draw = np.random.default_rng(seed)
+        if self.reads_bytes:
+            return draw.integers(0, 256, (batch, *self.size, 3), np.uint8)
+        return draw.standard_normal((batch, *shape_of(self.input)), np.float32)
+
     def graph(self, format: str) -> tuple[Graph, State]:
         """The network as its plan tells it, and its tensors."""
+        self.check_plain(format)
         if missing := unwritten(self.arch.plan(self.joints)):
             raise UserError(f"{self.arch.space.name}: {', '.join(missing)} cannot be written as {format} yet")
         frames = self.arch.clip_length
         return network_graph(self.arch, self.joints, self.size), graph_state(self.net, self.size, frames)
+
+    def check_plain(self, format: str) -> None:
+        if self.more:
+            raise UserError(f"--decode and --uint8 are for onnx, openvino and torch; leave them out for {format}")
 
     def check_single(self, format: str) -> None:
         if self.arch.clip_length > 1:

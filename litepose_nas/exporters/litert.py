@@ -27,5 +27,6 @@ def write_tflite(net: nn.Module, input: tuple[int, int], path: Path, cut: bool =
 
 
 def write_litert(what: Exported, path: Path) -> None:
+    what.check_plain("litert")
     what.check_single("litert")
     write_tflite(what.net, what.size, path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from litepose_nas.errors import UserError
 from litepose_nas.exporters.exported import Exported
@@ -25,21 +25,21 @@ from litepose_nas.runtimes.onnxruntime import open_session
 def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Sequence[str], meta: dict) -> Parity:
     """Write the raw outputs as ONNX with a free batch size; a file that differs from torch is not kept."""
     with replacing(path) as temporary:
-        write_program(net, temporary, input, names, meta)
+        write_program(net, temporary, torch.zeros(2, *shape_of(input)), names, meta)
         parity = compare(net, open_session(temporary), input)
         parity.check(path, "ONNX Runtime")
     return parity
 
 
 def write_onnx_program(what: Exported, path: Path) -> None:
-    write_program(what.net, path, what.input, what.outputs, what.meta)
+    write_program(what.net, path, torch.from_numpy(what.images(2)), what.outputs, what.meta)
 
 
-def write_program(net: nn.Module, path: Path, input: tuple[int, ...], names: Sequence[str], meta: dict) -> None:
+def write_program(net: nn.Module, path: Path, example: Tensor, names: Sequence[str], meta: dict) -> None:
+    """`example` is a batch of two: a batch of one would be taken for a constant."""
     onnx = onnx_package()
     net = net.eval()
     written = with_ordinary_modules(net).eval()  # weights with axes of our own would become operations of the graph
-    example = torch.zeros(2, *shape_of(input))  # a batch of one would be taken for a constant
     with _hushed():
         program = torch.onnx.export(
             written,

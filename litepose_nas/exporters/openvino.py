@@ -5,14 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from litepose_nas.exporters.exported import Exported
+from litepose_nas.exporters.onnx import write_onnx_program
 from litepose_nas.optional import need
 from litepose_nas.plan_files.onnx_file import write_onnx
 
 
 def write_openvino(what: Exported, path: Path) -> None:
     openvino = need("openvino", "latency")
-    graph, state = what.graph("openvino")
     whole = path.with_suffix(".onnx")
-    write_onnx(graph, whole, what.outputs, state)
+    if what.more:
+        write_onnx_program(what, whole)
+    else:
+        graph, state = what.graph("openvino")
+        write_onnx(graph, whole, what.outputs, state)
     openvino.save_model(openvino.convert_model(str(whole)), str(path), compress_to_fp16=False)
     whole.unlink()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from litepose_nas.errors import UserError
@@ -37,11 +38,15 @@ def shape_of(input: tuple[int, ...]) -> tuple[int, ...]:
 
 def compare(net: nn.Module, session: Session, input: tuple[int, ...], batches: Sequence[int] = (1, 3)) -> Parity:
     """Run both on random pictures."""
-    reference, draw = TorchSession(net), np.random.default_rng(0)
+    draw = np.random.default_rng(0)
+    return compare_on(net, session, [draw.standard_normal((batch, *shape_of(input)), np.float32) for batch in batches])
+
+
+def compare_on(net: nn.Module, session: Session, batches: Sequence[NDArray[Any]]) -> Parity:
+    reference = TorchSession(net)
     difference, scale = {}, 0.0
-    for batch in batches:
-        image = draw.standard_normal((batch, *shape_of(input)), np.float32)
-        wanted = reference(image)
+    for image in batches:
+        batch, wanted = len(image), reference(image)
         if not all(np.isfinite(output).all() for output in wanted):
             raise UserError(
                 "the network's outputs are not finite numbers; are its weights from a training that diverged?"

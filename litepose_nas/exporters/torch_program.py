@@ -10,12 +10,11 @@ import numpy as np
 import torch
 
 from litepose_nas.exporters.exported import Exported
-from litepose_nas.exporters.parity import shape_of
 from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 
 
 def write_program(what: Exported, path: Path) -> None:
-    image = torch.zeros(1, *shape_of(what.input))
+    image = torch.from_numpy(what.images(1))
     torch.export.save(torch.export.export(with_ordinary_modules(what.net).eval(), (image,)), path)
 
 

@@ -61,14 +61,14 @@ def average_precision(labels: Labels, found: Detections) -> float:
 
 
 def mean_similarity(labels: Labels, found: Detections) -> float:
-    """The mean over people who count of the most similar result of their picture, 0 where it has none.
+    """The mean over people who count of the most similar result of their picture, 0 where it has none; -1 of nobody.
 
     It moves with every joint, where the AP of a few pictures jumps. False results cost nothing.
     """
     best = np.zeros(len(labels.image))
     _, person, similarity = close_pairs(labels, found, 0.0)
     np.maximum.at(best, person, similarity)
-    return float(best[~labels.ignored].mean())
+    return known_mean(best[~labels.ignored])
 
 
 def match(labels: Labels, found: Detections) -> Matches:

@@ -100,9 +100,13 @@ def decode_heatmaps(heatmaps: Tensor, input_size: tuple[int, int], codec: Codec)
 def quarter(maps: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Pixels (x, y) of maps (N, h, w), a quarter nearer to the higher neighbour; not at the edge."""
     height, width = maps.shape[-2:]
-    row = torch.arange(len(maps), device=maps.device)
-    dx = maps[row, y, (x + 1).clamp(max=width - 1)] - maps[row, y, (x - 1).clamp(min=0)]
-    dy = maps[row, (y + 1).clamp(max=height - 1), x] - maps[row, (y - 1).clamp(min=0), x]
+    flat = maps.flatten(1)
+
+    def at(x: Tensor, y: Tensor) -> Tensor:
+        return flat.gather(1, (y * width + x)[:, None])[:, 0]
+
+    dx = at((x + 1).clamp(max=width - 1), y) - at((x - 1).clamp(min=0), y)
+    dy = at(x, (y + 1).clamp(max=height - 1)) - at(x, (y - 1).clamp(min=0))
     dx, dy = dx * ((x > 0) & (x < width - 1)), dy * ((y > 0) & (y < height - 1))
     return x + 0.25 * dx.sign(), y + 0.25 * dy.sign()
 
@@ -140,7 +144,8 @@ def _blurred(maps: Tensor, x: Tensor, y: Tensor, room: Tensor) -> Tensor:
     around = torch.arange(-REACH - 1, REACH + 2, device=maps.device)
     height, width = maps.shape[-2:]
     rows, columns = (y[:, None] + around).clamp(0, height - 1), (x[:, None] + around).clamp(0, width - 1)
-    patch = maps[torch.arange(len(maps), device=maps.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
+    places = rows[:, :, None] * width + columns[:, None, :]
+    patch = maps.flatten(1).gather(1, places.flatten(1)).unflatten(1, (len(around), len(around)))
     windows = patch.unfold(1, 2 * REACH + 1, 1).unfold(2, 2 * REACH + 1, 1)  # (N, 3, 3, 11, 11)
     return torch.einsum("nabij,ni,nj->nab", windows, weights, weights)
 

@@ -1,0 +1,52 @@
+"""A network made ready to be exported: as it is, with joints in place of heatmaps, with bytes in place of pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from litepose_nas import costs
+from litepose_nas.data.pixels import pixels_of, words
+from litepose_nas.errors import UserError
+from litepose_nas.exporters.exported import Exported
+from litepose_nas.exporters.parity import output_names
+from litepose_nas.formats.subnet_file import Subnet
+from litepose_nas.network import Network
+from litepose_nas.pose.in_graph import Decoded, FromBytes
+from litepose_nas.task_kind import TaskKind
+
+JOINTS = "joints"  # the output of a file that decodes
+
+
+def exported(
+    net: Network,
+    subnet: Subnet,
+    size: tuple[int, int],
+    untrained: bool,
+    decode: bool = False,
+    reads_bytes: bool = False,
+) -> Exported:
+    """The network with all that its file shall say; `size` may be another than the architecture's own."""
+    arch, info = subnet.arch, subnet.info
+    outputs = output_names(net, size, arch.space.family.outputs)
+    meta: dict[str, Any] = {
+        **subnet.to_json(),
+        "input": list(size),
+        "cost": costs.cost(arch, size, subnet.joints)._asdict(),
+        "untrained": untrained,
+        "input_pixels": words(pixels_of(info)),
+    }
+    written: nn.Module = net.eval()
+    if decode:
+        kind = TaskKind(arch.space.task)
+        if not kind.once_a_person:
+            raise UserError(f"--decode: files of {kind.words} networks give raw outputs alone so far; leave it out")
+        written, outputs = Decoded(written, str(info.get("codec", "plain")), size).eval(), (JOINTS,)
+        meta["decoded"] = "x and y in pixels of the input, whose first covers 0 to 1, and the value of the heatmap"
+    if reads_bytes:
+        if arch.clip_length > 1:
+            raise UserError("--uint8: clips are taken as numbers; leave it out")
+        written = FromBytes(written, pixels_of(info)).eval()
+        meta["input_bytes"] = "(N, height, width, 3), red, green, blue; input_pixels is applied inside"
+    return Exported(written, arch, subnet.joints, size, outputs, meta, decode or reads_bytes, reads_bytes)
