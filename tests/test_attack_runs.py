@@ -18,8 +18,8 @@ from litepose_nas.runs.metrics import Metrics
 from litepose_nas.runs.run import Run, digest
 from litepose_nas.search.journal import family_name
 from litepose_nas.train import checkpoint
+from tests.helpers.bombs import yaml_bomb
 from tests.helpers.limits import within
-from tests.test_untrusted import bomb
 
 RUN = "runs/theirs"
 VERBS = (
@@ -137,7 +137,7 @@ def test_the_newest_run_may_be_a_strangers(theirs, command):
 
 
 def test_aliases_in_a_config(theirs, command):
-    (theirs / "config.yaml").write_text(bomb(10) + "\nx: *a9\n")
+    (theirs / "config.yaml").write_text(yaml_bomb(10) + "\nx: *a9\n")
     for words in VERBS:
         if "report" not in words and "front" not in words:  # they ask the journal alone
             with within(40):
