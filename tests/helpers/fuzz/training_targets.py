@@ -7,20 +7,30 @@ import shutil
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from litepose_nas import weights
+from litepose_nas.data import pixels
+from litepose_nas.data.dataset import subjects
+from litepose_nas.data.skeleton import make_skeleton
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.importers import starts
 from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.importers.convert import convert
+from litepose_nas.inference.pictures import overlay
 from litepose_nas.network import build
-from litepose_nas.resolve import resolve
+from litepose_nas.pose.topdown import TopDown
+from litepose_nas.resolve import resolve, subnet_of
 from litepose_nas.space import Space
+from litepose_nas.steps import evaluate
+from litepose_nas.steps.common import describe
+from litepose_nas.steps.finetune import recipe_of
 from litepose_nas.supernet import Supernet
+from litepose_nas.task_kind import TaskKind
 from litepose_nas.train import checkpoint
 from litepose_nas.train.loop import _State
-from litepose_nas.train.recipe import Recipe
+from litepose_nas.train.recipe import Recipe, kept
 from litepose_nas.train.trainee import NetTrainee
 from tests.helpers.fuzz.target import Target
 from tests.helpers.released import released_shapes
@@ -130,6 +140,41 @@ def _supernet() -> Supernet:
     return Supernet(Space(SMALL, "own"), JOINTS)
 
 
+def _make_described(_: Path) -> list[bytes]:
+    """What weights say of the people they were trained for, as a training writes it."""
+    skeleton = make_skeleton(("nose", "left_hip", "right_hip"), [(0, 1), (0, 2)], [0.1] * 3)
+    trained = {"supernet": {"path": "x", "sha256": ""}, "recipe": kept(Recipe(), TaskKind.TOPDOWN), "data": "people"}
+    told = {**trained, "seed": 0, **describe(skeleton, TopDown(3, codec="plain"), "hand"), "score": {"ap": 0.5}}
+    return [json.dumps(told).encode()]
+
+
+def _use(path: Path) -> None:
+    """Give a network what a file says of it, and ask for all that predicting and training again asks for."""
+    try:
+        info = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return
+    net = path.with_name("net.safetensors")
+    arch = _supernet().space.smallest
+    try:
+        weights.save(_small_net(), net, Subnet(arch, JOINTS, info))
+    except (TypeError, ValueError, RecursionError):  # nothing that a file can hold
+        return
+    loaded = evaluate.load(str(net), "cpu")
+    subjects(loaded.net.meta.get("category", "person"))
+    overlay(np.zeros((8, 8, 3), np.uint8), [{"keypoints": np.ones((JOINTS, 3)), "score": 1.0}], loaded.skeleton)
+    loaded.task.with_boxes({}) if loaded.task.kind.one_person else None
+    pixels.words(str(subnet_of(net).info.get("pixels", pixels.DEFAULT)))
+    recipe_of(subnet_of(net), str(net))
+    starts.init_supernet(_supernet(), net)
+
+
+@cache
+def _small_net() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build(_supernet().space.smallest, JOINTS)
+
+
 def _start(path: Path) -> None:
     starts.init_supernet(_supernet(), path)
 
@@ -141,5 +186,6 @@ TARGETS = (
     Target("import", "shapes.json", "json", _make_foreign, _import, turns=2),
     Target("weights", "net.safetensors", "tensors", _make_weights, weights.load),
     Target("supernet", "supernet.safetensors", "tensors", _make_supernet, weights.load_supernet),
+    Target("described", "info.json", "json", _make_described, _use),
     Target("start", "start.safetensors", "tensors", _make_starts, _start),
 )
