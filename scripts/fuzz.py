@@ -27,7 +27,7 @@ from tests.helpers.fuzz.table import TARGETS
 from tests.helpers.fuzz.target import Target
 
 SLICE = 4.0  # seconds of a target in a turn
-PATIENCE = 2 * WAITING  # seconds beyond its slice before a fork is killed: shrinking takes a while
+PATIENCE = WAITING + 60  # seconds beyond its slice before a fork is killed
 MEMORY = 4 << 30  # bytes that a fork may ask for beside what it has
 FEW = 4  # tries to shrink what is slow
 

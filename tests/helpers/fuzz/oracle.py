@@ -21,7 +21,7 @@ from tests.helpers.fuzz.target import Target
 
 PACKAGE = str(Path(litepose_nas.__file__).parent)
 SECONDS = 10  # of the processor for one input
-WAITING = 120  # seconds by the clock: a busy machine may keep a process waiting, but not for ever as a pipe does
+WAITING = 600  # seconds by the clock: a process may be kept waiting for minutes, but not for ever as by a pipe
 MEGABYTES = 500  # that one input may add to the most that this process has taken
 LETTERS = LONGEST  # of a message
 
