@@ -27,7 +27,16 @@ from litepose_nas.untrusted.archives import check_stored
 from litepose_nas.untrusted.opening import open_regular, read_text
 
 # What comes out where a file holds something else than was written there.
-DAMAGED = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, zipfile.BadZipFile)
+DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    zipfile.BadZipFile,
+)
 MAX_JOURNAL = 1 << 29  # bytes of people
 SAVE = 25  # frames between two times that all is saved
 
