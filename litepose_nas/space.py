@@ -229,11 +229,14 @@ class Space:
             values = [values.get(gene.path) for gene in self.genes]
         if len(values) != len(self.genes):
             raise UserError(f"arch: {self.name} has {len(self.genes)} genes, got {len(values)} values")
+        for gene, value in zip(self.genes, values, strict=True):  # before a depth of another kind is counted with
+            if value is not None and type(value) not in map(type, gene.choices):
+                raise UserError(f"arch: `{gene.path}` is {value!r:.60}; {self.name} offers {list(gene.choices)}")
         arch = self._canonical(values)
         for gene, value in zip(self.genes, arch.values, strict=True):
             if value is None and not self._off(gene, arch.values):
                 raise UserError(f"arch: `{gene.path}` is missing; choose one of {list(gene.choices)}")
-            if value is not None and not (value in gene.choices and type(value) in map(type, gene.choices)):
+            if value is not None and value not in gene.choices:
                 raise UserError(f"arch: `{gene.path}` is {value!r}; {self.name} offers {list(gene.choices)}")
         return arch
 

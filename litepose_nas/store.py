@@ -86,6 +86,9 @@ class Store:
         mine = self.state_dict()
         if mine.keys() != state.keys():
             raise ValueError(f"tensors differ: {sorted(mine.keys() ^ state.keys())[:4]}")
+        odd = [name for name, tensor in mine.items() if state[name].shape != tensor.shape]
+        if odd:  # they would be repeated where they are smaller
+            raise ValueError(f"{odd[0]} is {list(state[odd[0]].shape)}, not {list(mine[odd[0]].shape)}")
         for name, tensor in mine.items():
             tensor.copy_(state[name])
 

@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 
 from tests.helpers.fuzz import corpus
 from tests.helpers.fuzz.loop import Count, feed, input_of, prepare
-from tests.helpers.fuzz.oracle import SECONDS, Failure, judge
+from tests.helpers.fuzz.oracle import WAITING, Failure, judge
 from tests.helpers.fuzz.table import TARGETS
 from tests.helpers.fuzz.target import Target
 
 SLICE = 4.0  # seconds of a target in a turn
-PATIENCE = 15 * SECONDS  # seconds beyond its slice before a fork is killed: shrinking takes a while
+PATIENCE = WAITING + 60  # seconds beyond its slice before a fork is killed
 MEMORY = 4 << 30  # bytes that a fork may ask for beside what it has
 FEW = 4  # tries to shrink what is slow
 
@@ -74,14 +74,15 @@ def _run(chosen: dict[str, Target], folder: Path, seed: int, seconds: float) -> 
     reached: dict[str, int] = defaultdict(int)
     known: dict[str, dict[str, int]] = {name: {} for name in chosen}
     end = time.monotonic() + seconds
-    each = max(min(SLICE, seconds / len(chosen)), 0.2)
+    turns = [name for name, target in chosen.items() for _ in range(target.turns)]
+    each = max(min(SLICE, seconds / len(turns)), 0.2)
     while time.monotonic() < end:
-        for name, target in chosen.items():
+        for name in turns:
             begun = time.monotonic()
             if begun > end:
                 break
             turn = _turn(
-                target, folder / name, seeds[name], seed, reached[name], min(begun + each, end), set(known[name])
+                chosen[name], folder / name, seeds[name], seed, reached[name], min(begun + each, end), set(known[name])
             )
             counts[name] = counts[name].plus(turn.count)
             reached[name] = turn.reached + 1
@@ -143,6 +144,7 @@ def _read(reader: int, until: float) -> tuple[list[str], bool]:
 
 def _child(target, folder, seeds, seed, first, until, known, place, out) -> None:
     _bound_memory()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # readers of pictures have much to say
     reached = 0
 
     def found(number: int, content: bytes, failure: Failure) -> None:

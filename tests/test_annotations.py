@@ -176,7 +176,7 @@ def test_faults_are_named_with_their_place(changed):
     changed(lambda d: d["annotations"][1].update(keypoints=["a"] * 9), "annotation 71 .*other than numbers")
     changed(lambda d: d["annotations"][1].update(keypoints=[1, 2, 3] * 3), "annotation 71: .*flags 0, 1 or 2")
     changed(lambda d: d["annotations"][1].update(bbox=[1, 2]), "annotation 71 has no 'bbox'")
-    changed(lambda d: d["annotations"][1].update(area="big"), "annotation 71: .*'area' a number")
+    changed(lambda d: d["annotations"][1].update(area="big"), "annotation 71: .*'area' must be a number")
     changed(lambda d: d["annotations"][1].update(image_id=5), "annotation 71 belongs to image 5")
     changed(lambda d: d["annotations"].append(7), "an annotation is 7")
     changed(lambda d: d["images"][0].update(file_name="gone.png"), r"image 9 has no file .*gone\.png")

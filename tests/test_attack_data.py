@@ -20,8 +20,8 @@ from litepose_nas.data.skeleton import MAX_JOINTS
 from litepose_nas.data.source import open_source
 from litepose_nas.errors import LONGEST, UserError
 from tests.helpers import layouts
+from tests.helpers.bombs import yaml_bomb
 from tests.helpers.limits import within
-from tests.test_untrusted import bomb
 
 CODES = "\x1b]0;owned\x07\x1b[31m"
 SPLIT = "val: {images: images, annotations: people.json}\n"
@@ -56,7 +56,9 @@ KEYS = (
 @pytest.mark.parametrize("key", KEYS)
 def test_aliases_that_multiply(room, command, key):
     rest = {"train": "", "keypoints": SPLIT}.get(key, SPLIT + "keypoints: [a, b]\n")
-    Path("data.yaml").write_text(f"license:\n  - {bomb(10).replace(chr(10), chr(10) + '    ')}\n{key}: *a9\n{rest}")
+    Path("data.yaml").write_text(
+        f"license:\n  - {yaml_bomb(10).replace(chr(10), chr(10) + '    ')}\n{key}: *a9\n{rest}"
+    )
     with within(30):
         refused(command("data stats data.yaml"), "data.yaml: not YAML: line", "aliases written out")
 

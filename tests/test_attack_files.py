@@ -1,5 +1,7 @@
 """Damaged files, and what a killed process leaves: each is refused by name, or swept; nothing ends in a traceback."""
 
+import errno
+import io
 import json
 import os
 import signal
@@ -9,6 +11,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from litepose_nas import Space, UserError, costs, files, resources
@@ -285,17 +288,29 @@ def test_a_run_being_made_by_a_living_process_keeps_its_folder(tmp_path):
 # ── a full disk ──
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
-def test_a_full_disk_under_a_checkpoint_is_called_so(tmp_path, monkeypatch):
+class Filling(io.FileIO):
+    """A file on a disk that has room for so many bytes."""
+
+    room = 0
+
+    def write(self, data):
+        if self.tell() + len(data) > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(data)
+
+
+@pytest.mark.parametrize("room", [0, 100, 1000])  # full at the first byte, or while torch writes
+def test_a_full_disk_under_a_checkpoint_is_called_so(tmp_path, monkeypatch, room):
     path, opened = tmp_path / "checkpoint.pt", Path.open
     checkpoint.save(path, {"step": 1})
 
     def full(file, *mode, **how):
-        return opened(Path("/dev/full") if file.name.startswith(".partial-") else file, *mode, **how)
+        return Filling(file, *mode) if file.name.startswith(".partial-") else opened(file, *mode, **how)
 
+    monkeypatch.setattr(Filling, "room", room)
     monkeypatch.setattr(Path, "open", full)
     with pytest.raises(UserError, match=r"checkpoint.pt: writing failed \(No space left on device: the disk is full\)"):
-        checkpoint.save(path, {"step": 2})
+        checkpoint.save(path, {"step": 2, "store": torch.zeros(1000)})
     monkeypatch.undo()
     assert checkpoint.load(path) == {"step": 1}
     assert left(tmp_path) == ["checkpoint.pt"]

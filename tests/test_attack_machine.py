@@ -22,7 +22,9 @@ from litepose_nas.cli import _warnings_as_notes, console
 from litepose_nas.cli.session import running
 from litepose_nas.errors import FaultError
 from litepose_nas.executors.base import MISTAKE, reply_to
+from litepose_nas.inference.video_writer import VideoWriter
 from litepose_nas.machine_errors import explained
+from litepose_nas.runs.metrics import Metrics
 from litepose_nas.runs.run import Run
 from litepose_nas.supernet import Supernet
 from litepose_nas.synthetic.dataset import write_toy
@@ -112,6 +114,27 @@ def test_files_that_nobody_may_read(command, people):
         refused(command("data stats a.json"), "a.json: Permission denied")
         refused(command("data stats shut/a.json"), "shut/a.json")
         refused(command("report shut"), "shut")
+
+
+@linux
+def test_folders_that_nobody_may_read_or_write(tmp_path, monkeypatch, command):
+    for name in ("data", "pictures", "run", "out"):
+        Path(name).mkdir()
+    Path("data/data.yaml").write_text("train: {images: ., annotations: a.json}\n")
+    Metrics("run").append({"step": 1})
+    Path("run/metrics.jsonl").chmod(0)
+    for name in ("data", "pictures", "out"):
+        Path(name).chmod(0)
+    with rights.that_count():
+        refused(command("data stats data"), "data")
+        refused(command("predict none.safetensors pictures"))
+        with pytest.raises(UserError, match=r"metrics.jsonl: .*Permission denied"):
+            Metrics("run")
+        with (
+            pytest.raises(UserError, match=r"a.mp4: cannot be written .Permission denied."),
+            VideoWriter(Path("out/a.mp4"), 25.0) as film,
+        ):
+            film.add(np.zeros((8, 8, 3), np.uint8))
 
 
 @linux

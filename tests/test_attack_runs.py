@@ -18,8 +18,8 @@ from litepose_nas.runs.metrics import Metrics
 from litepose_nas.runs.run import Run, digest
 from litepose_nas.search.journal import family_name
 from litepose_nas.train import checkpoint
+from tests.helpers.bombs import yaml_bomb
 from tests.helpers.limits import within
-from tests.test_untrusted import bomb
 
 RUN = "runs/theirs"
 VERBS = (
@@ -137,7 +137,7 @@ def test_the_newest_run_may_be_a_strangers(theirs, command):
 
 
 def test_aliases_in_a_config(theirs, command):
-    (theirs / "config.yaml").write_text(bomb(10) + "\nx: *a9\n")
+    (theirs / "config.yaml").write_text(yaml_bomb(10) + "\nx: *a9\n")
     for words in VERBS:
         if "report" not in words and "front" not in words:  # they ask the journal alone
             with within(40):
@@ -237,3 +237,21 @@ def test_a_run_is_still_a_run(theirs):
     outside = Path("outside")
     outside.symlink_to(theirs.absolute())
     assert Run.open(outside).settings == {"seed": 0}  # the run itself may be named by a link
+
+
+# ── settings ──
+
+ODD = ({"seed": 0}, {"seed": "x"}, {"recipe": None}, {"budget": 3}, {"size": [1]}, {"scale": {"train": "x"}},
+       {"people": "1/0", "budget": ["16MMAC"], "supernets": ["x"]})  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", ODD, ids=lambda settings: "-".join(map(str, settings)))
+def test_settings_of_another_version_or_a_stranger_are_named(theirs, command, settings):
+    """Their sum is right, so the file is as it was written."""
+    for words in VERBS:
+        if "--resume" in words:
+            shutil.rmtree(theirs)
+            Run.create(words.split()[0], settings=settings, out=theirs).close()
+            code, _, errors = command(words)
+            assert code == 2, (words, errors)
+            assert f"{RUN}/config.yaml: " in errors, errors

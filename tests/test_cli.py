@@ -204,6 +204,7 @@ def test_mistakes_are_told_in_one_line(command, tmp_path):
         "profile litepose-xs --jonts 3",
         "profile litepose-xs --joints 99999",
         "space sample litepose -n 0",
+        "space sample litepose -n 10001",
     )
     for wrong in ("profil litepose-xs", "profile", *wrong_options):
         code, _, err = command(wrong)

@@ -213,6 +213,15 @@ def test_both_models_know_how_far_off_they_are():
             assert 0.4 < np.sqrt(np.mean(off**2)) < 2.5
 
 
+def test_of_very_many_evaluations_no_process_is_made(monkeypatch):
+    """The matrix of 20,000 would take 3 GB, and its inverse hours."""
+    world = tiny_world()
+    monkeypatch.setattr(surrogate, "MOST_OF_PROCESS", 299)
+    assert surrogate.fit(world.genome, sample(world, 299)).name == "process"
+    monkeypatch.setattr(surrogate, "Process", None)
+    assert surrogate.fit(world.genome, sample(world, 300)).name == "ridge"
+
+
 def test_the_process_is_chosen_where_genes_interact_and_tells_which_matter():
     world = tiny_world()
     assert surrogate.fit(world.genome, sample(world, 300)).name == "process"

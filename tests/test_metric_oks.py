@@ -171,7 +171,7 @@ def test_results_that_mean_nothing(change, message):
     ("change", "message"),
     [
         ({"area": 0, "bbox": [3, 3, 0, 10]}, "neither an area nor a box with one"),
-        ({"area": "big"}, "'area' a number of 0 or more"),
+        ({"area": "big"}, "'area' must be a number of 0 or more"),
         ({"keypoints": [float("nan")] * 51}, "coordinates must be finite"),
         ({"bbox": None}, "no 'bbox' of four numbers"),
     ],

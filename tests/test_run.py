@@ -24,7 +24,7 @@ from tests.helpers.odd_json import TREES
 SETTINGS = {
     "space": "litepose-tiny",
     "train": {"steps": 100, "lr": 1e-3, "clip": None},
-    "data": ["a", "b"],
+    "words": ["a", "b"],
     "word": "1e-3",
 }
 ARGV = ["/usr/bin/litepose-nas", "train-supernet", "--name", "my run"]

@@ -17,6 +17,7 @@ from litepose_nas.errors import LONGEST, nearest
 from litepose_nas.untrusted import opening, yaml_text
 from litepose_nas.untrusted.archives import check_stored
 from litepose_nas.untrusted.display import clean, clean_lines, in_html, short, some
+from tests.helpers.bombs import yaml_bomb
 from tests.helpers.limits import within
 from tests.helpers.odd_json import TREES
 
@@ -76,12 +77,6 @@ def test_a_dangling_link_makes_no_file(tmp_path):
 # ── YAML ──
 
 
-def bomb(levels: int, width: int = 10) -> str:
-    lines = ["a0: &a0 [x, x]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * width)}]" for n in range(1, levels)]
-    return "\n".join(lines)
-
-
 MERGED = "a: &a {k: v}\n" + "\n".join(
     f"{key}: &{key} {{<<: [{', '.join(['*' + before] * 9)}]}}" for before, key in itertools.pairwise("abcdefghi")
 )
@@ -90,8 +85,8 @@ MERGED = "a: &a {k: v}\n" + "\n".join(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (bomb(10), "aliases written out"),
-        (bomb(40, 2), "aliases written out"),
+        (yaml_bomb(10), "aliases written out"),
+        (yaml_bomb(40, 2), "aliases written out"),
         (MERGED, "aliases written out"),
         (f"a: &a {'x' * 9000}\nb: [{', '.join(['*a'] * 200)}]", "aliases written out"),
         ("a: &a [*a]", "line 1: an alias contains itself"),

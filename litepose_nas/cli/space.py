@@ -20,6 +20,7 @@ from litepose_nas.targets import op_set_file, reachable
 
 app = typer.Typer(help="Look at search spaces: list, show, sample, count.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A name from `space list`, or a YAML file of your own.")]
+MOST_DRAWN = 10_000  # at a time; a larger number is a slip, and would be drawn before anything is printed
 Joints = Annotated[int, typer.Option(min=1, max=subnet_file.MOST_JOINTS, help="Keypoints of the skeleton.")]
 
 
@@ -89,7 +90,7 @@ def show(name: Name, joints: Joints = 17, latency: Latency = None, ops: Ops = No
 @app.command()
 def sample(
     name: Name,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 1,
+    n: Annotated[int, typer.Option("-n", min=1, max=MOST_DRAWN, help="How many.")] = 1,
     seed: Seed = 0,
     joints: Joints = 17,
     out: Annotated[Path | None, typer.Option(help="A folder to write each as subnet-K.json.")] = None,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted import json_text
 from litepose_nas.untrusted.display import short
 from litepose_nas.untrusted.opening import read_bytes
 
@@ -32,7 +33,7 @@ def read_raw(path: Path, what: str = "annotations") -> bytes:
 def load_json(path: Path, what: str = "annotations") -> Any:
     try:
         with collector_off():
-            return json.loads(_text(read_raw(path, what)))
+            return json_text.load(_text(read_raw(path, what)))
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path} is not whole JSON: {error.msg} at line {error.lineno}, column {error.colno}; "
@@ -40,7 +41,7 @@ def load_json(path: Path, what: str = "annotations") -> Any:
         ) from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text: byte {error.start} is no UTF-8; give a JSON file") from error
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists in lists without end
+    except ValueError as error:  # a number of thousands of digits, lists in lists without end
         raise UserError(f"{path} holds no {what}: {str(error)[:100]}; give another") from error
 
 

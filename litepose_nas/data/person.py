@@ -83,7 +83,7 @@ def area_of(where: str, annotation: dict[str, Any], box: tuple[float, float, flo
     if area is None:
         return box[2] * box[3] * AREA_OF_BOX
     if not _is_number(area) or not 0 <= area <= MAX_COORDINATE**2:
-        raise UserError(f"{where}: 'area' a number of 0 or more, not {short(area, 40)}; mend it")
+        raise UserError(f"{where}: 'area' must be a number of 0 or more, not {short(area, 40)}; mend it")
     return float(area) or box[2] * box[3] * AREA_OF_BOX
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from litepose_nas.errors import AssumedWarning, UserError
-from litepose_nas.untrusted.display import some
+from litepose_nas.untrusted.display import short, some
 
 # COCO's spread of human labels around each joint, as a share of the root of a person's area; left and right are alike.
 _COCO_SIGMAS = {
@@ -46,6 +46,8 @@ def make_skeleton(
     known = tuple(names)
     if not known:
         raise UserError("a skeleton without joints: list the names of the keypoints")
+    if odd := [name for name in known if not isinstance(name, str)]:
+        raise UserError(f"a joint is called {short(odd[0])}, and no word; give it a name")
     twice = sorted({name for name in known if known.count(name) > 1})
     if twice:
         raise UserError(f"joint names must differ, but {some(twice)} appears more than once")
@@ -101,8 +103,8 @@ def sigmas_of(names: Sequence[str]) -> tuple[float, ...]:
 def side(name: str) -> str:
     """Return "left", "right", or nothing: the side of the body that a joint's name speaks of."""
     words = _words(name)
-    for word, short in (("left", "l"), ("right", "r")):
-        if word in words or short in (words[0], words[-1]):
+    for word, letter in (("left", "l"), ("right", "r")):
+        if word in words or letter in (words[0], words[-1]):
             return word
     return ""
 

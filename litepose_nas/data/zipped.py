@@ -145,7 +145,7 @@ def _listed(path: str, changed: int, size: int) -> Listing:  # a zip that was wr
     names: dict[str, list[str]] = {"": []}
     with zipfile.ZipFile(path) as opened:
         for info in opened.infolist():
-            if info.is_dir() or info.filename.startswith(_HIDDEN):
+            if not info.filename or info.is_dir() or info.filename.startswith(_HIDDEN):
                 continue
             place = PurePosixPath(info.filename)
             members[info.filename] = info

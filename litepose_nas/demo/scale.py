@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from litepose_nas.errors import UserError
 from litepose_nas.files import write
 from litepose_nas.space import Space
 
@@ -53,9 +54,13 @@ QUICK = DemoScale(
 )  # fmt: skip
 
 
-def read(kept: Mapping[str, Any]) -> DemoScale:
+def read(kept: Mapping[str, Any], where: str) -> DemoScale:
     """The scale that a run's config.yaml holds, where tuples have become lists."""
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in kept.items()}
+    like = FULL._asdict()
+    odd = [key for key, value in values.items() if key not in like or type(value) is not type(like[key])]
+    if odd:
+        raise UserError(f"{where}: scale: {odd[0]}: not as in this version; start a new run")
     return DemoScale(**values)
 
 

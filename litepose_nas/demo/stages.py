@@ -79,7 +79,7 @@ class Demo:
 
     def __init__(self, run: Run, say: Say, tick: Say, every: float = EVERY):
         self.run, self.folder = run, run.folder
-        self.scale = scales.read(run.settings["scale"])
+        self.scale = scales.read(run.settings["scale"], f"{run.folder}/config.yaml")
         self.seed, self.lanes, self.threads = (run.settings[key] for key in ("seed", "lanes", "threads"))
         self.clock, self._said = Clock(), 0.0
         self._say, self._tick, self._every = say, tick, every

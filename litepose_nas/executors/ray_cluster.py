@@ -1,10 +1,9 @@
-"""Joining the Ray cluster that somebody runs, or beginning one here that lets nobody in without a token."""
+"""Joining the Ray cluster that somebody runs, or beginning one that is reached from here alone, and with a token."""
 
 from __future__ import annotations
 
 import os
 import re
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +15,9 @@ from litepose_nas.optional import need
 
 STORE = 100 * 2**20  # bytes for objects on this machine: jobs and answers are small
 LOCAL = "local"
-# Some of Ray's services listen on this address alone then, and those that are for other machines on all. Ray puts the
-# address of the network in place of 127.0.0.1; Linux has the whole of 127.0.0.0/8 for itself.
-LOOPBACK = "127.0.0.2"
+LOOPBACK = "127.0.0.1"
+# Whether Ray is for several machines. On Linux it is, and then listens on all addresses, whatever address it is given.
+MANY_MACHINES = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 ASKS = (2, 52)  # the first version that can ask for a token whoever comes
 MODE = "RAY_AUTH_MODE"
 
@@ -33,6 +32,7 @@ def imported() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report to its makers otherwise
     if address() == LOCAL:
         os.environ.setdefault(MODE, "token")
+        os.environ.setdefault(MANY_MACHINES, "0")
     return need("ray", "ray")
 
 
@@ -44,12 +44,6 @@ def join(ray: Any, say: Say) -> None:
     alone: dict[str, Any] = {}
     if where == LOCAL:
         alone = {"include_dashboard": False, "object_store_memory": STORE}
-        if sys.platform == "linux":
-            alone["_node_ip_address"] = LOOPBACK
-        if asked:
-            say(
-                "a Ray cluster of this machine alone: Ray listens to other machines, and lets none in without its token"
-            )
     if not asked:
         say(f"note: {MODE} is not token, so whoever reaches the Ray cluster ({where}) may run code on all its machines")
     try:
@@ -60,6 +54,12 @@ def join(ray: Any, say: Say) -> None:
             f"RAY_ADDRESS={where}: no Ray cluster can be joined there ({str(error)[:200]}); start one with "
             "`ray start --head`, or unset RAY_ADDRESS to use this machine alone"
         ) from error
+    if where == LOCAL and asked:
+        # Whoever imported Ray before us may have told it otherwise.
+        listens = (
+            "listens here alone" if ray.util.get_node_ip_address() == LOOPBACK else "listens to other machines, too"
+        )
+        say(f"a Ray cluster of this machine: it {listens}, and lets nobody in without its token")
 
 
 def _check_asks(ray: Any, where: str) -> None:

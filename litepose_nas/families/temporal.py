@@ -152,9 +152,10 @@ def _fused(parts: list[Part], fuse: str, before: str, joints: int, through: bool
 
 
 def _word(tree: Mapping[str, Any], key: str, words: Mapping[str, bool]) -> bool:
-    if tree.get(key) not in words:
-        raise UserError(f"{key}: {short(tree.get(key), 40)} is not one; {nearest(str(tree.get(key)), words)}")
-    return words[tree[key]]
+    word = tree.get(key)
+    if not isinstance(word, str) or word not in words:
+        raise UserError(f"{key}: {short(word, 40)} is not one; {nearest(str(word), words)}")
+    return words[word]
 
 
 def _within(prefix: str, name: str) -> str:

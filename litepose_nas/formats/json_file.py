@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import reprlib
 from pathlib import Path
 from typing import Any, NoReturn
 
 from litepose_nas.errors import UserError
+from litepose_nas.untrusted import json_text
 from litepose_nas.untrusted.opening import open_regular
 
 LARGEST = 1 << 20  # bytes; an architecture takes a few thousand
@@ -40,10 +42,16 @@ def parse(text: str, where: str, expected: str) -> Any:
     def constant(word: str) -> NoReturn:
         raise UserError(f"{where}: {word} is not JSON; expected a number")
 
+    def finite(word: str) -> float:
+        number = float(word)
+        if not math.isfinite(number):  # it could not be written again
+            raise UserError(f"{where}: {short(word)} is too large for a number")
+        return number
+
     if not text.strip():
         raise UserError(f"{where}: empty; expected {expected}")
     try:
-        data = json.loads(text, object_pairs_hook=unique, parse_constant=constant)
+        data = json_text.load(text, object_pairs_hook=unique, parse_constant=constant, parse_float=finite)
         # half a character, as in "\ud800", cannot even be printed; a byte of a file's name that is no UTF-8 can
         json.dumps(data, ensure_ascii=False).encode("utf-8", "surrogateescape")
     except json.JSONDecodeError as error:

@@ -19,6 +19,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file, tensor_file
 from litepose_nas.untrusted.archives import check_stored
 
+MOST_AXES = 16  # of a tensor; those of networks have up to six
 # Where training programs put the weights; the first that is there is taken.
 HOLDERS = ("best_state_dict", "state_dict", "model_state_dict", "model", "net")
 # Wrappers put these before every name: data parallelism, and half precision as [cast, network, cast].
@@ -126,6 +127,8 @@ def _bare(names: list[str]) -> list[str]:
 
 
 def _check(tensor: Tensor, where: str) -> None:
+    if tensor.dim() > MOST_AXES:
+        raise UserError(f"{where}: damaged: {tensor.dim()} axes")
     plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
     if not plain or tensor.is_complex():
         raise UserError(f"{where}: expected a plain tensor of real numbers, got {tensor.dtype} {tensor.layout}")

@@ -78,9 +78,10 @@ class FollowAll:
         }
 
     def recall(self, arrays: Arrays) -> None:
-        rows = zip(arrays["numbers"].tolist(), arrays["poses"].astype(float), strict=True)
-        people = tuple(Tracked(track, pose, lost) for (track, lost), pose in rows)
-        self.tracks = Tracks(people, int(arrays["next"]))
+        numbers = _whole(arrays["numbers"], (len(arrays["numbers"]), 2))
+        poses = _finite(arrays["poses"], (len(numbers), self.task.joints, 3))
+        people = tuple(Tracked(track, pose, lost) for (track, lost), pose in zip(numbers.tolist(), poses, strict=True))
+        self.tracks = Tracks(people, int(_whole(arrays["next"], ())))
 
 
 Finder = Callable[[Image, int], "Floats | None"]  # of a frame and its place: boxes (N, 5), None where nobody looks
@@ -139,14 +140,29 @@ class FollowEach:
         return arrays
 
     def recall(self, arrays: Arrays) -> None:
-        people = []
-        for place in range(int(arrays["count"])):
-            track, frame = arrays[f"{place}.numbers"].tolist()
-            *box, score = arrays[f"{place}.box"].astype(float).tolist()
-            heatmaps = devices.beside(self.online.net, torch.from_numpy(arrays[f"{place}.heatmaps"].copy()))
-            keypoints = arrays[f"{place}.keypoints"].astype(float)
+        people, joints = [], self.online.each.joints
+        for place in range(int(_whole(arrays["count"], ()))):
+            track, frame = _whole(arrays[f"{place}.numbers"], (2,)).tolist()
+            *box, score = _finite(arrays[f"{place}.box"], (6,)).tolist()
+            maps = arrays[f"{place}.heatmaps"]
+            maps = _finite(maps, (joints, *maps.shape[1:])).astype(np.float32)
+            heatmaps = devices.beside(self.online.net, torch.from_numpy(maps))
+            keypoints = _finite(arrays[f"{place}.keypoints"], (joints, 3))
             people.append(Followed(track, keypoints, score, tuple(box), frame, heatmaps))
-        self.online.state = State(tuple(people), int(arrays["next"]))
+        self.online.state = State(tuple(people), int(_whole(arrays["next"], ())))
+
+
+def _whole(array: NDArray[np.generic], shape: tuple[int, ...]) -> NDArray[np.generic]:
+    """The array, if it holds whole numbers in this shape: it comes from a file."""
+    if array.dtype.kind not in "iu" or array.shape != shape:
+        raise ValueError(f"{array.dtype} {array.shape} in place of whole numbers {shape}")
+    return array
+
+
+def _finite(array: NDArray[np.generic], shape: tuple[int, ...]) -> Floats:
+    if array.dtype.kind != "f" or array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(f"{array.dtype} {array.shape} in place of finite numbers {shape}")
+    return array.astype(float)
 
 
 def finder(net: Net, task: Task, size: Size, least_score: float = 0.1) -> Callable[[Image, int], Floats]:

@@ -22,9 +22,21 @@ from litepose_nas.inference.following import Follower, FramePerson
 from litepose_nas.inference.pictures import overlay
 from litepose_nas.inference.video_results import LAYOUTS, document_of
 from litepose_nas.inference.video_writer import SUFFIX, VideoWriter
+from litepose_nas.untrusted import json_text
 from litepose_nas.untrusted.archives import check_stored
 from litepose_nas.untrusted.opening import open_regular, read_text
 
+# What comes out where a file holds something else than was written there.
+DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    zipfile.BadZipFile,
+)
 MAX_JOURNAL = 1 << 29  # bytes of people
 SAVE = 25  # frames between two times that all is saved
 
@@ -71,7 +83,7 @@ def predict_video(
     places = _places(out, name or frames.name)
     if places.overlay.resolve() == frames.source.resolve():
         raise UserError(f"the overlay would take the place of {frames.source} itself; choose another folder with --out")
-    known = _journal(places, settings or {}, follower) if resume else []
+    known = _journal(places, settings or {}, follower, len(skeleton.names)) if resume else []
     people, size, stopped = known, (0, 0), False
     if not known:
         for path in (places.poses, places.journal, places.state):  # of an earlier time
@@ -130,7 +142,7 @@ def _save(places: _Files, lines: list[str], frames: int, settings: dict[str, Any
         np.savez(temporary, frames=frames, settings=json.dumps(settings, sort_keys=True), **kept)
 
 
-def _journal(places: _Files, settings: dict[str, Any], follower: Follower) -> list[list[FramePerson]]:
+def _journal(places: _Files, settings: dict[str, Any], follower: Follower, joints: int) -> list[list[FramePerson]]:
     """Let a follower go on where it was saved, and return the people of the frames before; none where it never was."""
     if not places.state.is_file():
         return []
@@ -138,30 +150,40 @@ def _journal(places: _Files, settings: dict[str, Any], follower: Follower) -> li
         with open_regular(places.state) as file, np.load(file, allow_pickle=False) as kept:
             check_stored(kept.zip)
             arrays = {key: kept[key] for key in kept.files}
-        frames, told = int(arrays["frames"]), json.loads(str(arrays["settings"]))
+        frames, told = int(arrays["frames"]), dict(json_text.load(str(arrays["settings"])))
         lines = read_text(places.journal, MAX_JOURNAL).splitlines()[:frames]
-        people = [list(_people(line)) for line in lines]
+        people = [list(_people(line, joints)) for line in lines]
         if len(people) < frames:
             raise ValueError(f"{len(people)} of {frames} frames are written down")
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{places.state}: damaged, or {places.journal.name} beside it is ({error}); begin again without --resume"
-        ) from error
+    except DAMAGED as error:
+        raise _damaged(places, error) from error
     for key in sorted({*settings, *told}):
         if settings.get(key) != told.get(key):
             raise UserError(
                 f"{places.overlay.stem} was begun with {key} = {told.get(key)}, not {settings.get(key)}; "
                 "go on as it was begun, or begin again without --resume"
             )
-    follower.recall({key.removeprefix("kept."): value for key, value in arrays.items() if key.startswith("kept.")})
+    try:
+        follower.recall({key.removeprefix("kept."): value for key, value in arrays.items() if key.startswith("kept.")})
+    except DAMAGED as error:
+        raise _damaged(places, error) from error
     text = "".join(_line(found) for found in people)  # frames after the state are looked at again
     files.write(places.journal, text)
     return people
 
 
-def _people(line: str) -> Iterator[FramePerson]:
-    for track, score, keypoints in json.loads(line):
-        yield FramePerson(int(track), np.array(keypoints, float).reshape(-1, 3), float(score))
+def _damaged(places: _Files, error: Exception) -> UserError:
+    return UserError(
+        f"{places.state}: damaged, or {places.journal.name} beside it is ({error}); begin again without --resume"
+    )
+
+
+def _people(line: str, joints: int) -> Iterator[FramePerson]:
+    for track, score, keypoints in json_text.load(line):
+        found = np.array(keypoints, float).reshape(joints, 3)
+        if type(track) is not int or not np.isfinite([*found.ravel(), float(score)]).all():
+            raise ValueError(f"somebody of track {track!r:.20} is not where people are")
+        yield FramePerson(track, found, float(score))
 
 
 def _early_end(frames: VideoFrames, read: int) -> str:

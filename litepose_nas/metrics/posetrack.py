@@ -126,7 +126,8 @@ def frames_of(document: Document, path: Path, results: Sequence[Result]) -> list
     kept = [names.index(name) for name in JOINTS]
     people, found = defaultdict(list), defaultdict(list)
     for raw in document["annotations"]:
-        people[raw["image_id"]].append(raw)
+        if raw.get("category_id") == category.get("id"):  # nobody has looked at the others
+            people[raw["image_id"]].append(raw)
     listed = {image["id"] for image in document["images"]}
     for number, result in enumerate(results):
         check_image(result.get("image_id"), listed)

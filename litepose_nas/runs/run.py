@@ -26,6 +26,7 @@ from litepose_nas.runs import environment, lock
 from litepose_nas.runs.journal import DAMAGED, plain
 from litepose_nas.runs.metrics import Metrics
 from litepose_nas.runs.plain_files import check_plain
+from litepose_nas.runs.settings import Settings
 from litepose_nas.untrusted import yaml_text
 from litepose_nas.untrusted.display import clean
 from litepose_nas.untrusted.opening import open_regular, read_text
@@ -96,7 +97,7 @@ class Run:
                 f"{folder / CONFIG}: changed since the run began, so it no longer says how the run was made; "
                 "restore it, or start a new run with the new settings"
             )
-        return cls(folder, settings, env, mine=False)
+        return cls(folder, Settings.of(folder / CONFIG, settings), env, mine=False)
 
     @classmethod
     def resume(cls, path: str | Path) -> Run:

@@ -80,8 +80,11 @@ ONE_PERSON = Workload(Fraction(1))
 
 def workload_of(kept: Mapping[str, Any]) -> Workload:
     """Return the workload in the header of a journal or the settings of a run; one person an image if there is none."""
-    people, macs = Fraction(kept.get("people", 1)), kept.get("detector_macs", 0)
-    ms = float(kept.get("detector_ms", 0.0))
+    try:
+        people = Fraction(kept.get("people", 1))
+    except ArithmeticError as error:
+        raise ValueError(f"people is {kept['people']!r:.40}") from error
+    macs, ms = kept.get("detector_macs", 0), float(kept.get("detector_ms", 0.0))
     if not people > 0 or type(macs) is not int or macs < 0 or not 0 <= ms < math.inf:
         raise ValueError(f"people is {people}, detector_macs is {macs!r}, detector_ms is {ms}")
     return Workload(people, macs, ms)

@@ -28,6 +28,7 @@ from litepose_nas.pose.task import Task
 from litepose_nas.resolve import resolve
 from litepose_nas.steps.common import boxes_for
 from litepose_nas.task_kind import TaskKind
+from litepose_nas.untrusted.display import short
 
 
 class SplitResults(NamedTuple):
@@ -57,11 +58,17 @@ def load(target: str, device: str) -> Loaded:
     info = found.subnet.info
     where = devices.pick(device)
     net = devices.place(weights.load(found.weights), where).eval()
-    skeleton, arch = _skeleton(info, found.subnet.joints, target), found.subnet.arch
+    arch = found.subnet.arch
     try:
+        skeleton = _skeleton(info, found.subnet.joints)
         task = make_task(skeleton, info, arch.space.task, arch.clip_length)
+        for key in ("data", "category"):
+            if not isinstance(info.get(key, ""), str):
+                raise UserError(f"its {key} is {short(info[key])}, and no word; train it again")
     except UserError as error:
         raise UserError(f"{target}: {error}") from error
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        raise UserError(f"{target}: what it says of its keypoints is damaged ({error}); train it again") from error
     return Loaded(net, task, skeleton, found.subnet.input)
 
 
@@ -181,14 +188,17 @@ def _one_each(
     return results + [{"image_id": raw["image_id"], **nothing, "annotation_id": raw["id"]} for raw in outside]
 
 
-def _skeleton(info: Any, joints: int, where: str) -> Skeleton:
+def _skeleton(info: Any, joints: int) -> Skeleton:
     if "keypoints" in info:
         limbs = [(int(a), int(b)) for a, b in info.get("skeleton", [])]
         pairs = [(int(a), int(b)) for a, b in info["flip_pairs"]] if "flip_pairs" in info else None
-        return make_skeleton(info["keypoints"], limbs, info.get("sigmas"), pairs)
+        found = make_skeleton(info["keypoints"], limbs, info.get("sigmas"), pairs)
+        if len(found.names) != joints:
+            raise UserError(f"it names {len(found.names)} keypoints, and has {joints}; train it again")
+        return found
     coco = known_skeleton("coco")
     if joints != len(coco.names):
-        raise UserError(f"{where}: says nothing of its {joints} keypoints; only files that this program trained do")
+        raise UserError(f"it says nothing of its {joints} keypoints; only files that this program trained do")
     return coco
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,7 +58,7 @@ class Finetuning(NamedTuple):
     subnet: Subnet
     data: Data
     trainee: NetTrainee
-    settings: dict[str, Any]
+    settings: Mapping[str, Any]
     seconds: float = 0.0  # how long it will take, where that was measured
     quick: bool = False
 
@@ -107,10 +107,10 @@ def load(run: Run, source: Source, device: str) -> Finetuning:
     known_weights(path)
     if files.sha256(path) != run.settings["sha256"]:
         raise UserError(f"{path}: changed since {run.folder} was begun; restore it, or start a new run")
-    return from_settings(dict(run.settings), source, device)
+    return from_settings(run.settings, source, device)
 
 
-def from_settings(settings: dict[str, Any], source: Source, device: str) -> Finetuning:
+def from_settings(settings: Mapping[str, Any], source: Source, device: str) -> Finetuning:
     path, where, recipe = Path(settings["subnet"]), devices.pick(device), from_mapping(settings["recipe"])
     subnet = known_weights(path)
     teacher = _teacher(subnet, path, where) if settings["teacher"] else None

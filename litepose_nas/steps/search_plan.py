@@ -231,12 +231,12 @@ def load(run: Run, device: str, open_data: OpenData = open_source, say: Say = pr
     kept = run.settings
     for key, value in RETIRED.items():
         if kept.get(key, value) != value:
-            commit = f", commit {run.env['commit']}" if run.env["commit"] else ""
+            commit = f", commit {run.env['commit']}" if run.env.get("commit") else ""
             raise UserError(
                 f"{run.folder}: begun with --{key.replace('_', '-')}, which is gone; resume it with the version that "
-                f"began it ({run.env['litepose_nas']}{commit}), or search again"
+                f"began it ({run.env.get('litepose_nas')}{commit}), or search again"
             )
-    supernets = kept.get("supernets") or [kept.get("supernet")]  # until 0.1.0 one supernet was kept by itself
+    supernets = kept.get("supernets") or [kept["supernet"]]  # until 0.1.0 one supernet was kept by itself
     fields = (
         "budget", "convention", "evals", "method", "rank", "objectives", "data", "seed", "measure", "measure_minutes",
     )  # fmt: skip
@@ -250,7 +250,11 @@ def load(run: Run, device: str, open_data: OpenData = open_source, say: Say = pr
     options = SearchOptions(supernets, **asked, device=device, latency=latency, ops=ops)
     boxes = DetectionsFile(*kept["boxes"]) if kept.get("boxes") else None
     people = kept.get("people_are", "it makes no difference")
-    return _open(options, workload_of(kept), people, boxes, kept.get("quick", False), open_data, say)
+    try:
+        workload = workload_of(kept)
+    except ValueError as error:
+        raise UserError(f"{run.folder}/config.yaml: {error}; start a new run") from error
+    return _open(options, workload, people, boxes, kept.get("quick", False), open_data, say)
 
 
 def _open(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,7 +62,7 @@ class SupernetTraining(NamedTuple):
     supernet: Supernet
     data: Data
     trainee: SupernetTrainee
-    settings: dict[str, Any]
+    settings: Mapping[str, Any]
     seconds: float = 0.0  # how long it will take, where that was measured
 
 
@@ -105,20 +105,17 @@ def plan(options: TrainOptions, source: Source, say: Say) -> SupernetTraining:
 def load(run: Run, source: Source, device: str) -> SupernetTraining:
     """Build what an interrupted run was training."""
     past = run.settings
-    try:
-        space, where = space_with_key(Space.load(past["space"]), past.get("key")), devices.pick(device)
-        data = read_data(source, past["seed"], task=space.task)
-        supernet, _ = _begun(space, past["joints"], past["seed"], where, past["init"], past.get("key"))
-        training = _training(supernet, data, dict(past))
-    except KeyError as error:
-        raise UserError(f"{run.folder}/config.yaml: no setting {error}; start a new run") from error
+    space, where = space_with_key(Space.load(past["space"]), past.get("key")), devices.pick(device)
+    data = read_data(source, past["seed"], task=space.task)
+    supernet, _ = _begun(space, past["joints"], past["seed"], where, past["init"], past.get("key"))
+    training = _training(supernet, data, past)
     check_joints(data, source, supernet.joints, run.folder)
     if digest(space.source) != past["space_digest"]:
         raise UserError(f"{past['space']}: changed since {run.folder} was begun; restore it, or start a new run")
     return training
 
 
-def _training(supernet: Supernet, data: Data, settings: dict[str, Any]) -> SupernetTraining:
+def _training(supernet: Supernet, data: Data, settings: Mapping[str, Any]) -> SupernetTraining:
     recipe, size = from_mapping(settings["recipe"]), settings["size"]
     task, batches = task_of(supernet.space.widest, data, recipe), settings["steps"] * recipe.accumulate
     trainee = SupernetTrainee(supernet, recipe, batches, settings["seed"], tuple(size) if size else None, task)

@@ -27,7 +27,7 @@ class Planned(Protocol):
     """What a training is before it begins; `settings` is what its run keeps."""
 
     @property
-    def settings(self) -> dict[str, Any]: ...
+    def settings(self) -> Mapping[str, Any]: ...
 
 
 Training = TypeVar("Training", bound=Planned)
@@ -46,7 +46,7 @@ def begin_or_resume(
 
 
 def run_training(
-    run: Run, trainee: Trainee, data: Data, settings: dict[str, Any], every: Every, check: Check,
+    run: Run, trainee: Trainee, data: Data, settings: Mapping[str, Any], every: Every, check: Check,
     loaders: int | None, **how: Any,
 ) -> None:  # fmt: skip
     """Train on the training part of the data; `loaders` None: as many threads as suit the device."""

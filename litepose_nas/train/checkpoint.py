@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import zipfile
 import zlib
@@ -9,11 +10,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
+from torch import Tensor
 
 from litepose_nas import files
 from litepose_nas.errors import UserError
 from litepose_nas.machine_errors import explained
 from litepose_nas.untrusted.archives import check_stored
+from litepose_nas.untrusted.display import short
 from litepose_nas.untrusted.opening import open_regular
 
 
@@ -66,6 +69,26 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(state, dict) or "step" not in state:
         raise damaged(path, "no step in it")
     return state
+
+
+def check_like(name: str, found: Any, like: Tensor | tuple[int, ...]) -> None:
+    """Refuse what is no tensor of plain numbers in the shape of another."""
+    shape = tuple(like.shape) if isinstance(like, Tensor) else like
+    plain = isinstance(found, Tensor) and found.layout == torch.strided and found.dtype == torch.float32
+    if not plain or tuple(found.shape) != shape:
+        raise ValueError(f"{name} is no tensor of shape {list(shape)}")
+
+
+def whole(name: str, value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"{name} is {short(value, 30)}")
+    return value
+
+
+def number(name: str, value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"{name} is {short(value, 30)}")
+    return float(value)
 
 
 def damaged(path: Path, why: object) -> UserError:

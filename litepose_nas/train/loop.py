@@ -17,9 +17,11 @@ from litepose_nas.runs.run import Run
 from litepose_nas.train import checkpoint, stopping
 from litepose_nas.train.recipe import Recipe
 from litepose_nas.train.trainee import Trainee
+from litepose_nas.untrusted.display import short
 
 CHECKPOINT = "checkpoint.pt"
 DIVERGED = 1e4  # a loss of outputs a hundred times as high as any heatmap is asked to be
+MOMENTA = {"step", "exp_avg", "exp_avg_sq"}  # what Adam remembers of a parameter
 LEAST_SCALE = 2.0**-10  # gradients that overflow even when made this small are no accident of half precision
 
 
@@ -193,15 +195,33 @@ class _State:
         checkpoint.save(self.path, state)
 
     def _load(self, state: dict[str, Any]) -> None:
+        """Take the state of a file; one that `save` of this very training cannot have written is refused."""
         try:
+            parts = [param for group in self.optimizer.param_groups for param in group["params"]]
+            momenta = dict(state["optimizer"]["state"])
+            for place, kept in momenta.items():
+                if place not in range(len(parts)) or set(kept) != MOMENTA or not kept["step"] >= 0:
+                    raise ValueError(f"what the optimizer has of {short(place, 20)} is not what it remembers")
+                for name in MOMENTA:
+                    like = () if name == "step" else parts[place]
+                    checkpoint.check_like(f"{name} of the optimizer", kept[name], like)
+            if len(momenta) not in (0, len(parts)):
+                raise ValueError("the optimizer has forgotten some")
+            sums = dict(state["sums"])
+            if not all(type(name) is str and type(total) is float for name, total in sums.items()):
+                raise ValueError("the sums of losses are no numbers")
+            if self.average is not None:
+                checkpoint.check_like("average", state["average"], self.average)
+            step, count, calm = (checkpoint.whole(name, state[name]) for name in ("step", "count", "calm"))
+            scale = checkpoint.number("scale", state["scale"])
             self.store.load(state["store"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            # Rates and such are the recipe's; momenta alone are of the past.
+            self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": momenta})
             if self.average is not None:
                 self.average.copy_(state["average"])
-            self.step, self.sums, self.count = state["step"], state["sums"], state["count"]
-            self.scale, self.calm = state["scale"], state["calm"]
-        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+        except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise checkpoint.damaged(self.path, error) from error
+        self.step, self.count, self.calm, self.sums, self.scale = step, count, calm, sums, scale
 
 
 class _Clock:

@@ -15,6 +15,7 @@ from litepose_nas.pose.losses import PUSHES, LossSettings
 from litepose_nas.pose.temporal import CROPS, KEY
 from litepose_nas.task_kind import TaskKind
 from litepose_nas.train.sampling import FAIR, RANDOM
+from litepose_nas.untrusted.display import short
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,7 +203,10 @@ def from_mapping(values: Mapping[str, Any]) -> Recipe:
 def _read(key: str, value: Any, like: Any) -> Any:
     kind, expected = type(like), {bool: "yes or no", int: "a whole number", float: "a number"}
     if kind is tuple:
-        parts = [part for part in value.split(",") if part] if isinstance(value, str) else list(value)
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple):
+            raise UserError(f"{key}={short(value)}: expected numbers with commas between them")
+        parts = [part for part in parts if part != ""]
         several = tuple(_read(key, part, 0.0) for part in parts)
         if key == "scale" and (len(several) != 2 or several[0] > several[1]):
             raise UserError(f"{key}={value}: expected two numbers, the smaller one first, such as 0.75,1.5")
@@ -212,11 +216,12 @@ def _read(key: str, value: Any, like: Any) -> Any:
             read = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}[str(value).lower()]
         else:
             read = kind(value)
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise UserError(f"{key}={value}: expected {expected.get(kind, 'a word')}") from error
     if key in CHOICES and read not in CHOICES[key]:
         raise UserError(f"{key}={value}: not one of its choices; {nearest(read, CHOICES[key])}")
     least, most = RANGES.get(key, (0, math.inf))
-    if kind in (int, float) and not (math.isfinite(read) and least <= read <= most):
+    fits = abs(read) < 2**63 if kind is int else kind is float and math.isfinite(read)
+    if kind in (int, float) and not (fits and least <= read <= most):
         raise UserError(f"{key}={value}: expected a number from {least} {f'to {most}' if most < math.inf else 'up'}")
     return read

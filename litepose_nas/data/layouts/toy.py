@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
+from litepose_nas.untrusted import json_text
 from litepose_nas.untrusted.opening import read_text
 
 DRAWN = Path("runs") / "drawn-people"  # where people are drawn if no dataset is named
@@ -23,7 +23,7 @@ def toy_settings(folder: str | os.PathLike[str]) -> dict[str, Any] | None:
     try:
         if not set(os.listdir(path)) <= _OWN:
             return None  # there are other files here: not ours to replace
-        settings = json.loads(read_text(path / MARKER))
+        settings = json_text.load(read_text(path / MARKER))
     except (OSError, ValueError):
         return None
     return settings if isinstance(settings, dict) and settings.get("what") == WHAT else None

@@ -152,7 +152,7 @@ def read_kit(folder: Path) -> Kit:
         manifest = json.loads(data.decode("utf-8"))
     except OSError as error:
         raise MeasuringError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MeasuringError(f"{path}: not the whole file ({error}); {AGAIN}") from error
     if not isinstance(manifest, dict) or (manifest.get("kind"), manifest.get("version")) != (KIT_KIND, KIT_VERSION):
         raise MeasuringError(f"{path}: not of a kit that this run.py knows; {AGAIN}")

@@ -62,7 +62,7 @@ def _read(data: bytes, path: Path) -> tuple[list[dict[str, Any]], int]:
 def _parsed(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         record = None
     if not isinstance(record, dict):
         raise MeasuringError(f"{path}: line {number} is damaged; delete the file to measure from the start")

@@ -217,8 +217,8 @@ TARGETS = (
     Target("detections", "found.json", "json", _make_detections, read_boxes),
     *(_judged(metric, "found.json") for metric in ("coco", "crowdpose", "mpii", "posetrack", "pck")),
     *(_judged(metric, "truth.json") for metric in ("coco", "crowdpose", "mpii", "posetrack", "pck")),
-    Target("mat", "truth.mat", "bytes", _make_mat, _read_mat),
-    Target("picture", "a.png", "bytes", _make_pictures, _read_picture),
-    Target("zip", "pictures.zip", "bytes", _make_zip, _read_zip),
+    Target("mat", "truth.mat", "mat", _make_mat, _read_mat),
+    Target("picture", "a.png", "picture", _make_pictures, _read_picture),
+    Target("zip", "pictures.zip", "zip", _make_zip, _read_zip),
     Target("toy-marker", "toy.json", "json", _make_marker, lambda path: toy_settings(path.parent)),
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.helpers.fuzz.mutations import broken
+from tests.helpers.fuzz.breaking import broken
 from tests.helpers.fuzz.oracle import Failure, judge
 from tests.helpers.fuzz.target import Target
 

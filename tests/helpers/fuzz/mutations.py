@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 
 from tests.helpers.odd_json import places
 
-MOST_BYTES = 1 << 20
+Breaker = Callable[[random.Random, bytes], bytes]
 # Words that become something that no value of Python turns into: see `_raw`.
 HUGE, LONG, DEEP, HALF, BOMB, AGAIN = "@huge@", "@long@", "@deep@", "@half@", "@bomb@", "@again@"
 DOUBLING = ", ".join([f"&b0 [{','.join('x' * 9)}]", *(f"&b{n} [{','.join([f'*b{n - 1}'] * 9)}]" for n in range(1, 12))])
@@ -74,6 +74,23 @@ SHAPES = [
     BOMB,
 ]
 ODD = [None, True, False, *NUMBERS, *WORDS, *SHAPES]
+# What a file may be called by somebody who means harm, or works with another system.
+PATHS = [
+    *(
+        "..",
+        "../a.png",
+        "../../secret.png",
+        "/secret.png",
+        "//secret.png",
+        "\\\\a\\b.png",
+        "..\\secret.png",
+        "C:\\a.png",
+    ),
+    *("C:a.png", "images", "images/a.png", "val/a.png", "train/a.png", "a.png", "A.PNG", "a.jpg", "a.txt", "./a.png"),
+    *("a//b.png", "a/../b.png", "a/..", ".", "", " ", ".png", "a.png/", "~/a.png", "con.png", "a\0.png", "a\n.png"),
+    *("\u202ea.png", "\ud800.png", "x" * 300 + ".png", "d/" * 200 + "a.png", "labels/a.png", "a.zip/b.png", "é.png"),
+    *("e\u0301.png", "-rf.png", "a.png.txt", ".partial-a.png", "annotations/train.json", "data.yaml"),
+]
 BITS = [
     b"[",
     b"]",
@@ -236,6 +253,15 @@ def _broken_tensors(rng: random.Random, content: bytes) -> bytes:
     return length.to_bytes(8, "little") + text + body
 
 
+def _broken_names(rng: random.Random, content: bytes) -> bytes:
+    """Annotations of which some pictures are called otherwise, now and then broken elsewhere too."""
+    tree = json.loads(content)
+    for image in rng.sample(tree["images"], rng.randint(1, len(tree["images"]))):
+        parts = [rng.choice(PATHS) for _ in range(rng.choice((1, 1, 1, 2, 3)))]
+        image["file_name"] = rng.choice(("/", "\\", "")).join(parts)
+    return json_bytes(broken_tree(rng, tree) if rng.random() < 0.3 else tree)
+
+
 def _broken_words(rng: random.Random, content: bytes) -> bytes:
     """Words of a command line, one a line, of which one is broken, dropped, doubled or moved."""
     lines = content.split(b"\n")
@@ -256,20 +282,13 @@ def _broken_words(rng: random.Random, content: bytes) -> bytes:
     return b"\n".join(lines)
 
 
-Breaker = Callable[[random.Random, bytes], bytes]
 # By form: how its structure is broken, and how often that is rather than its bytes.
-BREAKERS: dict[str, tuple[Breaker, float]] = {
+TEXTS: dict[str, tuple[Breaker, float]] = {
     "json": (_broken_json, 0.75),
     "yaml": (_broken_yaml, 0.7),
     "lines": (_broken_lines, 0.7),
     "tensors": (_broken_tensors, 0.75),
+    "names": (_broken_names, 0.8),
     "words": (_broken_words, 1.0),  # bytes of a command line might name any file
     "bytes": (broken_bytes, 1.0),
 }
-
-
-def broken(rng: random.Random, form: str, seeds: Sequence[bytes]) -> bytes:
-    """One of the good contents, broken."""
-    breaker, often = BREAKERS[form]
-    chosen = breaker if rng.random() < often else broken_bytes
-    return chosen(rng, rng.choice(seeds))[:MOST_BYTES]

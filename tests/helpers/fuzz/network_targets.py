@@ -7,25 +7,17 @@ import random
 from functools import cache, partial
 from pathlib import Path
 
-import torch
-
-from litepose_nas import weights
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
-from litepose_nas.importers.checkpoint import read_checkpoint
 from litepose_nas.latency import profile as profile_file
 from litepose_nas.latency import samples as samples_file
-from litepose_nas.network import build
 from litepose_nas.space import Space
-from litepose_nas.supernet import Supernet
 from litepose_nas.targets import op_set_file
-from litepose_nas.train import checkpoint
 from tests.helpers.commands import ROOT
 from tests.helpers.devices import SimulatedDevice
 from tests.helpers.fuzz.target import Target
 
 SPACES = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
-TINY = "topdown-tiny"
 
 
 def _shipped(folder: str, suffix: str, _: Path) -> list[bytes]:
@@ -100,34 +92,11 @@ def _read_profile(path: Path) -> None:
     profile_file.read_samples(path)
 
 
-def _make_weights(folder: Path) -> list[bytes]:
-    torch.manual_seed(0)
-    arch = Space.load(TINY).smallest
-    weights.save(build(arch, 3), folder / "made.safetensors", Subnet(arch, 3))
-    return [(folder / "made.safetensors").read_bytes()]
-
-
-def _make_supernet(folder: Path) -> list[bytes]:
-    tree = json.loads(Space.load(TINY).source)
-    weights.save_supernet(Supernet(Space(tree, "own"), 3), folder / "made.safetensors")
-    return [(folder / "made.safetensors").read_bytes()]
-
-
-def _make_checkpoint(folder: Path) -> list[bytes]:
-    state = {"step": 3, "model": {"a.weight": torch.arange(12.0).reshape(3, 4)}, "lr": 0.1, "words": ["a", "b"]}
-    checkpoint.save(folder / "made.pt", state)
-    return [(folder / "made.pt").read_bytes()]
-
-
 TARGETS = (
-    Target("space", "space.yaml", "yaml", partial(_shipped, "search_spaces", ".yaml"), _read_space),
-    Target("subnet", "subnet.json", "json", _make_subnets, _read_subnet),
-    Target("mobile-config", "net.json", "json", partial(_shipped, "mobile_configs", ".json"), _read_subnet),
-    Target("op-set", "ops.yaml", "yaml", partial(_shipped, "op_sets", ".yaml"), _read_op_set),
+    Target("space", "space.yaml", "yaml", partial(_shipped, "search_spaces", ".yaml"), _read_space, turns=4),
+    Target("subnet", "subnet.json", "json", _make_subnets, _read_subnet, turns=3),
+    Target("mobile-config", "net.json", "json", partial(_shipped, "mobile_configs", ".json"), _read_subnet, turns=2),
+    Target("op-set", "ops.yaml", "yaml", partial(_shipped, "op_sets", ".yaml"), _read_op_set, turns=2),
     Target("latency-samples", "samples.json", "json", _make_samples, _read_samples),
     Target("latency-profile", "profile.json", "json", _make_profiles, _read_profile),
-    Target("weights", "net.safetensors", "tensors", _make_weights, weights.load),
-    Target("supernet", "supernet.safetensors", "tensors", _make_supernet, weights.load_supernet),
-    Target("checkpoint", "checkpoint.pt", "bytes", _make_checkpoint, checkpoint.load),
-    Target("foreign-checkpoint", "foreign.pth", "bytes", _make_checkpoint, read_checkpoint),
 )

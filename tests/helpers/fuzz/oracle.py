@@ -20,7 +20,8 @@ from litepose_nas.untrusted.display import clean_lines
 from tests.helpers.fuzz.target import Target
 
 PACKAGE = str(Path(litepose_nas.__file__).parent)
-SECONDS = 10  # for one input
+SECONDS = 10  # of the processor for one input
+WAITING = 600  # seconds by the clock: a process may be kept waiting for minutes, but not for ever as by a pipe
 MEGABYTES = 500  # that one input may add to the most that this process has taken
 LETTERS = LONGEST  # of a message
 
@@ -89,10 +90,13 @@ def _watched() -> Iterator[None]:
     def stop(*_: object) -> None:
         raise TooSlowError
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
+    timers = ((signal.SIGPROF, signal.ITIMER_PROF, SECONDS), (signal.SIGALRM, signal.ITIMER_REAL, WAITING))
+    before = [signal.signal(number, stop) for number, _, _ in timers]
+    for _, timer, seconds in timers:
+        signal.setitimer(timer, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        for (number, timer, _), handler in zip(timers, before, strict=True):
+            signal.setitimer(timer, 0)
+            signal.signal(number, handler)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import math
@@ -12,11 +13,11 @@ from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
-
 from litepose_nas import costs
 from litepose_nas.budget import Budget
+from litepose_nas.latency.standalone import kit_run
 from litepose_nas.latency.standalone.rounds_file import RoundsFile
+from litepose_nas.latency.standalone.samples_format import tree_digest
 from litepose_nas.report.record import load_search
 from litepose_nas.report.summary import summarise, to_json
 from litepose_nas.runs import journal, lock
@@ -29,6 +30,7 @@ from litepose_nas.search.loop import run_search
 from litepose_nas.search.problem import Problem, by_ap_or_loss
 from litepose_nas.space import Space
 from litepose_nas.train.recipe import from_mapping
+from litepose_nas.untrusted import yaml_text
 from tests.helpers.fuzz.target import Target
 
 SETTINGS = {
@@ -66,7 +68,7 @@ def _open_changed(path: Path) -> None:
     """Open a run whose settings were changed together with their digest: what is in them is looked at then."""
     env = path.parent / "env.json"
     with contextlib.suppress(Exception):
-        found = digest(journal.plain(yaml.safe_load(path.read_bytes())))
+        found = digest(journal.plain(yaml_text.load(path.read_text())))
         env.write_text(json.dumps({**json.loads(env.read_bytes()), "config": found}))
     _open_run(path)
 
@@ -125,6 +127,20 @@ def _report(path: Path) -> None:
     summarise(record, Budget.of(["40MMAC"]))
 
 
+def _make_kit(folder: Path) -> list[bytes]:
+    (folder / kit_run.MODELS).write_bytes(b"networks")
+    tree = json.loads(Space.load("litepose-tiny").source)
+    manifest = {
+        "kind": kit_run.KIT_KIND,
+        "version": kit_run.KIT_VERSION,
+        "spaces": {"litepose-tiny": {"tree": tree, "digest": tree_digest(tree)}},
+        "networks": [{"name": "0", "space": "litepose-tiny", "shape": [1, 3, 64, 64], "role": "anchor"}],
+        "blocks": [{"shape": [1, 16, 8, 8]}],
+        "models_sha256": hashlib.sha256(b"networks").hexdigest(),
+    }
+    return [json.dumps(manifest).encode()]
+
+
 def _make_rounds(folder: Path) -> list[bytes]:
     rounds = RoundsFile(folder / "made.jsonl", {"networks": ["a", "b"], "runtime": "torch"})
     for number in range(3):
@@ -145,5 +161,6 @@ TARGETS = (
     Target("metrics", "metrics.jsonl", "lines", _make_metrics, _read_metrics),
     Target("journal", "journal.jsonl", "lines", _make_journal, _read_journal),
     Target("report", "journal.jsonl", "lines", _make_journal, _report),
+    Target("kit", "manifest.json", "json", _make_kit, lambda path: kit_run.read_kit(path.parent)),
     Target("rounds", "rounds.jsonl", "lines", _make_rounds, _read_rounds),
 )

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.helpers.fuzz import data_targets, network_targets, run_targets, word_targets
+from tests.helpers.fuzz import (
+    data_targets,
+    network_targets,
+    run_targets,
+    training_targets,
+    video_targets,
+    word_targets,
+    written_targets,
+)
 from tests.helpers.fuzz.target import Target
 
-TARGETS: Mapping[str, Target] = {
-    target.name: target
-    for module in (data_targets, network_targets, run_targets, word_targets)
-    for target in module.TARGETS
-}
+MODULES = (
+    data_targets,
+    network_targets,
+    run_targets,
+    training_targets,
+    video_targets,
+    word_targets,
+    written_targets,
+)
+TARGETS: Mapping[str, Target] = {target.name: target for module in MODULES for target in module.TARGETS}

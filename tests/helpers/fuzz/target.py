@@ -12,9 +12,10 @@ class Target(NamedTuple):
 
     name: str
     file: str  # the file that is broken, below a folder
-    form: str  # how it is broken: a key of mutations.BREAKERS
+    form: str  # how it is broken: a key of breaking.BREAKERS
     make: Callable[[Path], Sequence[bytes]]  # fills the folder, and gives good contents of the file
     read: Callable[[Path], object]  # reads the file; a UserError alone may come out
+    turns: int = 1  # in a round of all targets; more where reading takes long
 
 
 def texts(*found: str) -> list[bytes]:

@@ -51,6 +51,18 @@ COMMANDS = (
     "data\nstats\npeople.json\n--json",
     "data\ncheck\npeople.json\n--split\nval\n--no-images",
     "report\nnone\n--budget\n1GMAC\n--people\n3",
+    "evaluate\n--predictions\nfound.json\n--annotations\npeople.json\n--metric\ncoco\n--made-with\nflip",
+    # What these name is not there, so none of them begins.
+    "train-supernet\n--space\nnone.yaml\n--steps\n5\n--amp\noff\nlr=0.1\nbatch=2",
+    "search\nnone\n--budget\n1GMAC\n--people\n2\n--detector-macs\n2GMAC\n--objective\nparams",
+    "finetune\nnone.safetensors\n--steps\n3\n--take\nbest\nlr=0.1",
+    "extract\nnone.json\n--device\ncpu",
+    "predict\nnone.safetensors\nimages\n--min-score\n0.5\n--rate\n25",
+    "import\nnone.pth\n--arch\nlitepose-xs\n--resolution\n256x192\n--joints\n14",
+    "export\nlitepose-xs\n--format\nonnx\n--input\n256x192",
+    "latency\nfit\nnone.json\n--json",
+    "latency\ncheck\nnone.json",
+    "audit\nnone\n--nets\n4\n--seeds\n2",
     "--version",
 )
 
@@ -108,6 +120,7 @@ def _make_names(folder: Path) -> list[bytes]:
 
 def _make_commands(folder: Path) -> list[bytes]:
     layouts.coco(folder)
+    layouts.detections(folder / "found.json")
     return texts(*COMMANDS)
 
 
@@ -133,5 +146,5 @@ TARGETS = (
     Target("budget", "words.txt", "words", lambda _: texts(*BUDGETS), _read_budget),
     Target("recipe", "words.txt", "words", lambda _: texts(*SETTINGS), lambda path: changed(Recipe(), _words(path))),
     Target("names", "words.txt", "words", _make_names, _read_names),
-    Target("command", "words.txt", "words", _make_commands, _run),
+    Target("command", "words.txt", "words", _make_commands, _run, turns=2),
 )
