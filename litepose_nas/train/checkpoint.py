@@ -86,7 +86,11 @@ def whole(name: str, value: Any) -> int:
 
 
 def number(name: str, value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
+    try:
+        fits = type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        fits = False
+    if not fits:
         raise ValueError(f"{name} is {short(value, 30)}")
     return float(value)
 
