@@ -25,6 +25,7 @@ from litepose_nas.search.loop import run_search
 from litepose_nas.search.problem import Problem, by_ap_or_loss
 from litepose_nas.train import checkpoint
 from tests.helpers.commands import environment
+from tests.helpers.unsummed import without_sums
 
 DEEP = "[" * 9000 + "]" * 9000
 
@@ -117,7 +118,7 @@ def searched(folder):
         PROBLEM, random_search.searcher(PROBLEM, 0), lambda _: {"ap": next(results) / 10, "loss": 0.5}, journal, 4
     )
     journal.append({"again": 1, "arch": journal.records[0]["arch"], "result": {"ap": 0.1, "loss": 0.5}})
-    return [json.loads(line) for line in (folder / ONE[0]).read_text().splitlines()]
+    return without_sums(folder / ONE[0])
 
 
 def put(record, path, value):
