@@ -16,12 +16,13 @@ from torch import Tensor, nn
 
 from litepose_nas import files, sums
 from litepose_nas.errors import UserError
-from litepose_nas.formats import json_file, subnet_file, tensor_file
+from litepose_nas.formats import subnet_file, tensor_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network, build
 from litepose_nas.resolve import CHANGED, DIGEST, METADATA, SUPERNET_METADATA, description, subnet_of
 from litepose_nas.space import Space
 from litepose_nas.supernet import Supernet
+from litepose_nas.untrusted.display import short
 
 
 def save(net: nn.Module | Mapping[str, Tensor], path: str | Path, subnet: Subnet) -> None:
@@ -90,7 +91,7 @@ def _description(path: str | Path) -> tuple[Subnet, bool]:
     data = description(path, header.metadata[SUPERNET_METADATA], "the description of a supernet")
     keys = ("schema_version", "space", "space_tree", "joints", "kernel_maps")
     if not isinstance(data, dict) or any(key not in data for key in keys):
-        raise UserError(f"{where}: expected a mapping with the keys {', '.join(keys)}, got {json_file.short(data)}")
+        raise UserError(f"{where}: expected a mapping with the keys {', '.join(keys)}, got {short(data)}")
     if data["schema_version"] != subnet_file.VERSION or type(data["kernel_maps"]) is not bool:
         raise UserError(f"{where}: written by another version of this program, or damaged")
     space = subnet_file.read_space(data["space"], data["space_tree"], where)
@@ -111,7 +112,7 @@ def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 def compare(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], where: str) -> None:
     """Refuse tensors whose names or shapes are not those wanted, naming the first few."""
     problems = [f"no {name}" for name in wanted if name not in found]
-    problems += [f"unknown {json_file.short(name)}" for name in found if name not in wanted]
+    problems += [f"unknown {short(name)}" for name in found if name not in wanted]
     pairs = [(name, found[name], wanted[name]) for name in wanted if name in found]
     problems += [f"{name} is {mine}, not {theirs}" for name, mine, theirs in pairs if mine != theirs]
     if problems:

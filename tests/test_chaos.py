@@ -21,7 +21,8 @@ linux = pytest.mark.skipif(sys.platform != "linux" or COMPILER is None, reason="
 
 WRITES = """
 import ctypes, os, sys
-ctypes.CDLL(None).chaos_fill_after(ctypes.c_long(2), sys.argv[1].encode())
+count = ctypes.c_long()
+ctypes.CDLL(None).chaos_fill_after(ctypes.c_long(2), sys.argv[1].encode(), ctypes.byref(count))
 for number in range(4):
     try:
         with open(f"{sys.argv[1]}/{number}", "wb", buffering=0) as file:
@@ -29,6 +30,7 @@ for number in range(4):
         print(number)
     except OSError as error:
         print(error.strerror)
+print(count.value)
 open(sys.argv[2], "w").write("elsewhere there is room")
 """
 
@@ -42,7 +44,7 @@ def test_a_disk_is_full_from_the_third_write_on_and_in_one_folder_alone(tmp_path
     done = subprocess.run(
         command, env={**os.environ, "LD_PRELOAD": str(library)}, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split("\n")[:4] == ["0", "1", "No space left on device", "No space left on device"]
+    assert done.stdout.splitlines() == ["0", "1", "No space left on device", "No space left on device", "4"]
     assert other.read_text() == "elsewhere there is room"
 
 
