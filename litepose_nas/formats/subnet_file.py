@@ -12,8 +12,8 @@ from litepose_nas import costs, files, resources, space_file, sums
 from litepose_nas.costs import MOST_PARAMS, Cost
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats import json_file, litepose_json, litepose_numbers
-from litepose_nas.formats.json_file import short
 from litepose_nas.space import Arch, Space
+from litepose_nas.untrusted.display import short
 
 VERSION = 1
 # The last is in files of weights.
