@@ -1,8 +1,8 @@
 """Disturb every verb that writes, in every way, for some minutes; what is left must equal an undisturbed run's.
 
 A case is a verb and a way: `kill` (SIGKILL, SIGTERM or SIGINT at random moments, up to three times), `full` (the disk
-is full from the n-th write on), `rights` (killed, then nothing may be written), `bits` (a bit of a file is flipped).
-After it the verb goes on or is run again, undisturbed. Each case is a line of the CSV.
+is full from the n-th write on), `rights` (nothing may be written from a random moment on), `bits` (a bit of a file is
+flipped). After it the verb goes on or is run again, undisturbed. Each case is a line of the CSV.
 
 `--minutes` draws ways and verbs; `--count` takes the verbs in turn, until so many kills, full disks, losses of rights
 and flipped bits have come to pass. `--every` fills the disk after each number of writes up to 60, then after every
@@ -12,6 +12,7 @@ tenth number, until the verb has room for all it writes.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import itertools
 import os
@@ -155,7 +156,7 @@ class Chaos:
         for _ in range(self.rng.randint(1, MOST_KILLS)):
             sent = self.rng.choice(SIGNALS)
             after = round(self.rng.uniform(0, 1.05 * reference.seconds), 3)
-            ended = self._go(verb, stop=(sent, after))
+            ended = self._go(verb, after=after, disturb=lambda child, sig=sent: os.kill(child, sig))
             if ended is None:
                 break
             done.append(f"{sent.name} after {after} s: {ended.code}")
@@ -182,23 +183,31 @@ class Chaos:
         return self.rng.randrange(max(1, self.reference(verb).writes))
 
     def _rights(self, verb: Verb) -> tuple[str, str]:
+        """Nothing may be written any more: from a moment on, or when a verb goes on that was killed then."""
         after = round(self.rng.uniform(0, self.reference(verb).seconds), 3)
-        killed = self._go(verb, stop=(signal.SIGKILL, after))
-        done = f"killed after {after} s, then nothing may be written"
-        if killed is None or killed.code == 0:
-            return f"{done}: it had ended", ""
-        folders = [self.case, *(path for path in self.case.rglob("*") if path.is_dir() and "people" not in path.parts)]
-        for folder in folders:
-            folder.chmod(0o555)
         try:
-            ended = self._go(verb, prepare=children.obey_rights)
+            if self.rng.random() < 0.5:
+                done = f"after {after} s nothing may be written"
+                ended = self._go(verb, children.obey_rights, after=after, disturb=lambda _: self._let_write(False))
+            else:
+                done = f"killed after {after} s, then nothing may be written"
+                killed = self._go(verb, after=after, disturb=lambda child: os.kill(child, signal.SIGKILL))
+                if killed is None or killed.code == 0:
+                    return f"{done}: it had ended", ""
+                self._let_write(False)
+                ended = self._go(verb, children.obey_rights)
         finally:
-            for folder in folders:
-                folder.chmod(0o755)
+            self._let_write(True)
         if ended is None or ended.code == 0:
             return f"{done}: nothing was left to write", ""
         self.done["rights"] += 1
         return done, self._broken(ended, (2,)) or self._inputs_changed()
+
+    def _let_write(self, allowed: bool) -> None:
+        for path in [self.case, *self.case.rglob("*")]:
+            if "people" not in path.parts:
+                with contextlib.suppress(FileNotFoundError):
+                    path.chmod((0o755 if path.is_dir() else 0o644) if allowed else 0o555 if path.is_dir() else 0o444)
 
     def _bits(self) -> list[tuple[str, str]]:
         """Flip bits of one file in a fork of this process."""
@@ -234,12 +243,12 @@ class Chaos:
 
     # ── going on, and judging ──
 
-    def _go(self, verb: Verb, **how: Any) -> Ended | None:
+    def _go(self, verb: Verb, prepare: Callable[[], object] | None = None, **how: Any) -> Ended | None:
         """Begin a verb, or let it go on; None where all is done."""
         begun = verb.begun and (self.case / verb.begun).exists()
         if not begun and verb.whole and (self.case / verb.whole).exists():
             return None
-        return children.run((verb.again if begun else verb.first).split(), self.case, self.log, **how)
+        return children.run((verb.again if begun else verb.first).split(), self.case, self.log, prepare, **how)
 
     def _broken(self, ended: Ended, fine: tuple[int, ...]) -> str:
         if "Traceback" in ended.told:
@@ -259,8 +268,8 @@ class Chaos:
         if ended is not None and ended.code:
             return f"DOES NOT GO ON: {ended.message:.300}"
         found, expected = left.left_in(self.case), self.reference(verb).left
-        if partial := [path.name for path in self.case.rglob(".partial-*")]:
-            return f"LEFT BEHIND {', '.join(partial[:3])}"
+        if half := [path.name for path in self.case.rglob(".partial-*")]:
+            return f"LEFT BEHIND {', '.join(half[:3])}"
         if new := [name for name in found if name not in self.reference(verb).names]:
             return f"LEFT BEHIND {', '.join(new[:3])}"
         other = [name for name in left.differences(expected, found) if name in expected]

@@ -87,21 +87,22 @@ def run(
     folder: Path,
     log: Path,
     prepare: Callable[[], object] | None = None,
-    stop: tuple[int, float] | None = None,
+    after: float = 0.0,
+    disturb: Callable[[int], object] | None = None,
 ) -> Ended:
-    """Run a command in a folder; `prepare` is called in its process, `stop` is a signal and when it is sent."""
+    """Run a command in a folder; `prepare` is called in its process, `disturb` here with its number, seconds after."""
     child = os.fork()
     if not child:
         _be_command(words, folder, log, prepare)
-    begun, sent = time.monotonic(), False
+    begun, left_alone = time.monotonic(), disturb is not None
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         passed = time.monotonic() - begun
         if ended:
             break
-        if stop and not sent and passed >= stop[1]:
-            os.kill(child, stop[0])
-            sent = True
+        if disturb and left_alone and passed >= after:
+            disturb(child)
+            left_alone = False
         if passed > LIMIT:
             os.killpg(child, signal.SIGKILL)
         time.sleep(0.003)

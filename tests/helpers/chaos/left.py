@@ -14,7 +14,7 @@ import torch
 
 UNEQUAL = {"log.txt", "command.txt", "env.json", "lock", "ended.json"}  # names of files
 JOURNALS = {"journal.jsonl", "candidates.jsonl"}
-TIMES = {"seconds", "sum", "created", "measured", "ms", "median_ms", "cpu_ms", "noise", "drift", "conditions"}
+TIMES = {"seconds", "sum", "rounds", "created", "measured", "ms", "median_ms", "cpu_ms", "noise", "drift", "conditions"}
 
 
 def left_in(folder: Path) -> dict[str, str]:

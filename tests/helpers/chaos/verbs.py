@@ -36,7 +36,7 @@ def run_of(name: str, words: str, verb: str, more: str = "") -> Verb:
 VERBS = {
     verb.name: verb
     for verb in (
-        run_of("train", "train-supernet --space small.yaml --data people --steps 3 batch=2", "train-supernet"),
+        run_of("train", "train-supernet --space small.yaml --data people --steps 2 batch=2", "train-supernet"),
         run_of("search", "search super --budget 20MMAC --evals 5", "search"),
         run_of("search-2", "search super --budget 20MMAC --evals 5", "search", " --workers 2"),
         run_of("finetune", "finetune net.safetensors --steps 3 batch=2", "finetune"),
