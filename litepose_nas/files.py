@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,8 @@ from litepose_nas import partial
 from litepose_nas.errors import UserError
 from litepose_nas.partial import PARTIAL
 from litepose_nas.untrusted.opening import open_in_place, open_regular
+
+ASIDE = ".old"
 
 
 @contextmanager
@@ -65,6 +66,7 @@ def new_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
 
     target = Path(path)
     try:
+        _bring_back(target)
         if not replace and target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise UserError(f"{target}: there is something already, and it stays as it is; name a new folder")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -93,17 +95,35 @@ def _move_into_place(temporary: Path, target: Path) -> None:
     if not target.exists():
         temporary.rename(target)
         return
-    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=PARTIAL))
+    aside, mark = partial.claim(_aside(target), folder=True)
     old = aside / target.name
     try:
         target.rename(old)
-        temporary.rename(target)
+        temporary.rename(target)  # killed before this, the next writer brings the old one back
     except BaseException:
         if old.exists() and not target.exists():
             old.rename(target)
         raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        partial.remove(aside)
+        partial.release(mark)
+
+
+def _aside(target: Path) -> Path:
+    """What the place is called after where an old folder lies while the new one moves in."""
+    return target.with_name(f"{target.name}{ASIDE}")
+
+
+def _bring_back(target: Path) -> None:
+    """Mend what a writer left that was killed while it put a new folder in the place of an old one."""
+
+    def mend(aside: Path) -> None:
+        if not target.exists() and (aside / target.name).exists():
+            (aside / target.name).rename(target)
+        partial.remove(aside)
+
+    for aside in target.parent.glob(f"{PARTIAL}{glob.escape(target.name)}{ASIDE}.*"):
+        partial.if_left_over(aside, mend)
 
 
 def sweep(folder: str | Path) -> None:

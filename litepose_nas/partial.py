@@ -9,6 +9,7 @@ import itertools
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def claim(target: Path, folder: bool = False) -> tuple[Path, int | None]:
     """Make a temporary file or folder beside a target; the number marks it as in use, until `release`."""
     for number in itertools.count():
         path = target.with_name(f"{PARTIAL}{target.name}.{number}{target.suffix}")
-        _take_away_left_over(path)
+        if_left_over(path, remove)
         try:
             mark = _make_folder(path) if folder else os.open(path, _NEW, 0o600)
         except FileExistsError:  # a living writer's
@@ -63,14 +64,15 @@ def _make_folder(path: Path) -> int | None:
         raise
 
 
-def _take_away_left_over(path: Path) -> None:
+def if_left_over(path: Path, mend: Callable[[Path], None]) -> None:
+    """Do something about what a writer left that is dead; what a living one writes stays as it is."""
     try:
         found = os.open(path, _LOOK)
     except OSError:  # mostly there is nothing
         return
     try:
-        if _lock(found) and _same(path, found):  # while this lock is held, nobody else removes it
-            remove(path)
+        if _lock(found) and _same(path, found):  # while this lock is held, nobody else does
+            mend(path)
     finally:
         os.close(found)
 

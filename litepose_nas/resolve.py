@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from litepose_nas import resources
+from litepose_nas import resources, sums
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats import json_file, subnet_file, tensor_file
 from litepose_nas.formats.subnet_file import Subnet
 
 METADATA = "litepose_nas"  # the key under which a .safetensors file holds its subnet.json
 SUPERNET_METADATA = "litepose_nas_supernet"
+DIGEST = "digest"  # of the tensors and of what is said of them
+CHANGED = (
+    "damaged: it does not hold what was written into it; restore it from a copy, or make it anew with the command that "
+    "wrote it"
+)
 ACCEPTED = (
     "a name in mobile_configs/, a subnet.json, a JSON of LitePose's own, or a .safetensors file written by this program"
 )
@@ -58,11 +63,19 @@ def published() -> list[str]:
 def subnet_of(path: str | Path) -> Subnet:
     metadata = tensor_file.read_header(path).metadata
     if METADATA in metadata:
-        where = f"{path}, metadata"
-        return subnet_file.from_json(json_file.parse(metadata[METADATA], where, subnet_file.EXPECTED), where)
+        data = description(path, metadata[METADATA], subnet_file.EXPECTED)
+        return subnet_file.from_json(data, f"{path}, metadata")
     if SUPERNET_METADATA in metadata:
         raise UserError(f"{path}: a supernet, not one network; `litepose-nas extract` makes a network of it")
     raise UserError(
         f"{path}: no metadata that says what network it is; a checkpoint of another program becomes one by "
         "`litepose-nas import`"
     )
+
+
+def description(path: str | Path, text: str, expected: str) -> Any:
+    """What a file of weights says of its network; its tensors need not be read to see that nothing changed that."""
+    data = json_file.parse(text, f"{path}, metadata", expected)
+    if isinstance(data, dict) and sums.wrong({key: value for key, value in data.items() if key != DIGEST}):
+        raise UserError(f"{path}: {CHANGED}")
+    return data

@@ -10,17 +10,19 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as packed
 from torch import Tensor, nn
 
-from litepose_nas import files
+from litepose_nas import files, sums
 from litepose_nas.errors import UserError
-from litepose_nas.formats import json_file, subnet_file, tensor_file
+from litepose_nas.formats import subnet_file, tensor_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network, build
-from litepose_nas.resolve import METADATA, SUPERNET_METADATA, subnet_of
+from litepose_nas.resolve import CHANGED, DIGEST, METADATA, SUPERNET_METADATA, description, subnet_of
 from litepose_nas.space import Space
 from litepose_nas.supernet import Supernet
+from litepose_nas.untrusted.display import short
 
 
 def save(net: nn.Module | Mapping[str, Tensor], path: str | Path, subnet: Subnet) -> None:
@@ -45,7 +47,7 @@ def save_supernet(supernet: Supernet, path: str | Path, pixels: str | None = Non
 
     `pixels` is the convention of the pictures it was trained with, where that is known.
     """
-    description = {
+    said = {
         "schema_version": subnet_file.VERSION,
         "space": supernet.space.name,
         "space_tree": json.loads(supernet.space.source),
@@ -53,7 +55,7 @@ def save_supernet(supernet: Supernet, path: str | Path, pixels: str | None = Non
         "kernel_maps": supernet.kernel_maps,
         **({} if pixels is None else {"pixels": pixels}),
     }
-    _write(supernet.store.state_dict(), path, SUPERNET_METADATA, description)
+    _write(supernet.store.state_dict(), path, SUPERNET_METADATA, said)
 
 
 def load_supernet(
@@ -86,10 +88,10 @@ def _description(path: str | Path) -> tuple[Subnet, bool]:
             f"{path}: {what}, not a supernet; `litepose-nas train-supernet` and `import --space` make those"
         )
     where = f"{path}, metadata"
-    data = json_file.parse(header.metadata[SUPERNET_METADATA], where, "the description of a supernet")
+    data = description(path, header.metadata[SUPERNET_METADATA], "the description of a supernet")
     keys = ("schema_version", "space", "space_tree", "joints", "kernel_maps")
     if not isinstance(data, dict) or any(key not in data for key in keys):
-        raise UserError(f"{where}: expected a mapping with the keys {', '.join(keys)}, got {json_file.short(data)}")
+        raise UserError(f"{where}: expected a mapping with the keys {', '.join(keys)}, got {short(data)}")
     if data["schema_version"] != subnet_file.VERSION or type(data["kernel_maps"]) is not bool:
         raise UserError(f"{where}: written by another version of this program, or damaged")
     space = subnet_file.read_space(data["space"], data["space_tree"], where)
@@ -110,7 +112,7 @@ def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 def compare(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], where: str) -> None:
     """Refuse tensors whose names or shapes are not those wanted, naming the first few."""
     problems = [f"no {name}" for name in wanted if name not in found]
-    problems += [f"unknown {json_file.short(name)}" for name in found if name not in wanted]
+    problems += [f"unknown {short(name)}" for name in found if name not in wanted]
     pairs = [(name, found[name], wanted[name]) for name in wanted if name in found]
     problems += [f"{name} is {mine}, not {theirs}" for name, mine, theirs in pairs if mine != theirs]
     if problems:
@@ -118,15 +120,13 @@ def compare(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int
         raise UserError(f"{where}: not the tensors of the network it should be: {', '.join(problems[:4])}{more}")
 
 
-def _write(state: Mapping[str, Tensor], path: str | Path, key: str, description: dict[str, Any]) -> None:
+def _write(state: Mapping[str, Tensor], path: str | Path, key: str, content: dict[str, Any]) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
+    said = sums.added(content)
     # inside the description: safetensors writes several keys in any order, and equal weights shall be equal files
-    text = json.dumps({**description, "digest": _digest(tensors, description)}, allow_nan=False)
-    with files.replacing(path) as temporary:
-        try:
-            save_file(tensors, temporary, {key: text})
-        except SafetensorError as error:  # a full disk, for one
-            raise UserError(f"{path}: cannot be written ({error}); nothing was changed") from error
+    text = json.dumps({**said, DIGEST: _digest(tensors, said)}, allow_nan=False)
+    # not `save_file`, which has a temporary file of its own: killed, it would leave that for good
+    files.write(path, packed(tensors, {key: text}))
 
 
 def _read(path: str | Path, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -146,18 +146,15 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise UserError(f"{path}: damaged or cut short ({str(error)[:200]}); copy or download it again") from error
     text = metadata.get(METADATA, metadata.get(SUPERNET_METADATA, "{}"))
-    said = json_file.parse(text, f"{path}, metadata", "the description of a network")
+    said = description(path, text, "the description of a network")
     # files of other programs have no digest, nor has what was written before there were any
-    if isinstance(said, dict) and "digest" in said and said.pop("digest") != _digest(tensors, said):
-        raise UserError(
-            f"{path}: damaged: it does not hold what was written into it; restore it from a copy, or make it anew with "
-            "the command that wrote it"
-        )
+    if isinstance(said, dict) and DIGEST in said and said.pop(DIGEST) != _digest(tensors, said):
+        raise UserError(f"{path}: {CHANGED}")
     return tensors
 
 
-def _digest(tensors: Mapping[str, Tensor], description: dict[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(description).encode())
+def _digest(tensors: Mapping[str, Tensor], said: dict[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(said).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)

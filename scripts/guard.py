@@ -109,6 +109,7 @@ UNEQUAL_BY_NATURE = (
     "block",
     "seconds",
     "sha256",
+    "sum",
     "path",
     "supernet",
     "created",

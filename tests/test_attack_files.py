@@ -28,6 +28,7 @@ from litepose_nas.search.loop import run_search
 from litepose_nas.search.problem import Problem, by_ap_or_loss
 from litepose_nas.train import checkpoint
 from tests.helpers.commands import environment
+from tests.helpers.unsummed import without_sums
 
 DEEP = "[" * 9000 + "]" * 9000
 
@@ -95,6 +96,7 @@ def test_a_damaged_config_is_named(base, content):
     [
         '{"step": 3, "loss": NaN}', '{"step": 3, "loss": 1e999}', '{"step": [1]}', '{"step": "x"}', '{"step": true}',
         '{"step": 3, "lo\\ud800ss": 1}', '{"step": 3, "loss": ' + DEEP + "}", '{"step": 3, "loss": {}}', "[]", "3",
+        '{"step": 3, "widest/ap": "good"}', '{"step": 3, "held/ap": "0.5"}',
     ],
 )  # fmt: skip
 def test_a_damaged_row_of_metrics_is_named(tmp_path, line):
@@ -120,7 +122,7 @@ def searched(folder):
         PROBLEM, random_search.searcher(PROBLEM, 0), lambda _: {"ap": next(results) / 10, "loss": 0.5}, journal, 4
     )
     journal.append({"again": 1, "arch": journal.records[0]["arch"], "result": {"ap": 0.1, "loss": 0.5}})
-    return [json.loads(line) for line in (folder / ONE[0]).read_text().splitlines()]
+    return without_sums(folder / ONE[0])
 
 
 def put(record, path, value):
@@ -236,6 +238,40 @@ def test_what_a_killed_writer_left_goes_when_the_target_is_written_again(tmp_pat
         (folder / "b").write_bytes(b"whole")
     assert left(tmp_path) == ["data", "net.onnx"]
     assert left(tmp_path / "data") == ["b"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks to tell the dead by")
+@pytest.mark.parametrize("last", ["old", "new"])
+def test_killed_while_a_new_folder_takes_the_place_of_an_old_one(tmp_path, last):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a").write_bytes(b"old")
+    killed(
+        f"""
+        from litepose_nas import files, partial
+        from pathlib import Path
+        rename = Path.rename
+        def dying(path, target):
+            if "{last}" == "old" and path.name == ".partial-data.0":
+                os.kill(os.getpid(), signal.SIGKILL)  # the old one is away, and the new one not there
+            return rename(path, target)
+        Path.rename = dying
+        remove = partial.remove
+        partial.remove = lambda path: os.kill(os.getpid(), signal.SIGKILL)  # the new one is there
+        with files.new_folder("data", replace=True) as folder:
+            (folder / "b").write_bytes(b"new")
+        """,
+        tmp_path,
+    )
+    assert ("data" in left(tmp_path), len(left(tmp_path))) == (last == "new", 2)
+    with pytest.raises(UserError, match="there is something already"), files.new_folder(tmp_path / "data"):
+        pass
+    if last == "new":
+        assert (left(tmp_path), left(tmp_path / "data")) == (["data"], ["b"])
+        return
+    assert left(tmp_path / "data") == ["a"]
+    with files.new_folder(tmp_path / "data", replace=True) as folder:
+        (folder / "b").write_bytes(b"new")
+    assert (left(tmp_path), left(tmp_path / "data")) == (["data"], ["b"])
 
 
 def test_a_living_writers_file_stays(tmp_path):

@@ -21,28 +21,29 @@ linux = pytest.mark.skipif(sys.platform != "linux" or COMPILER is None, reason="
 
 WRITES = """
 import ctypes, os, sys
-ctypes.CDLL(None).chaos_fill_after(ctypes.c_long(2), sys.argv[1].encode())
+count = ctypes.c_long()
+ctypes.CDLL(None).chaos_fill_after(ctypes.c_long(2), f"{sys.argv[1]}/".encode(), ctypes.byref(count))
 for number in range(4):
     try:
         with open(f"{sys.argv[1]}/{number}", "wb", buffering=0) as file:
-            file.write(b"x")
-        print(number)
+            print(file.write(b"12345678"))
     except OSError as error:
         print(error.strerror)
+print(count.value)
 open(sys.argv[2], "w").write("elsewhere there is room")
 """
 
 
 @linux
-def test_a_disk_is_full_from_the_third_write_on_and_in_one_folder_alone(tmp_path):
-    library, folder, other = tmp_path / "full_disk.so", tmp_path / "below", tmp_path / "other"
+def test_a_disk_is_full_in_the_middle_of_the_third_write_and_in_one_folder_alone(tmp_path):
+    library, folder, other = tmp_path / "full_disk.so", tmp_path / "below", tmp_path / "below.log"
     folder.mkdir()
     subprocess.run([str(COMPILER), "-shared", "-fPIC", "-o", str(library), str(SHIM), "-ldl"], check=True)
     command = [sys.executable, "-c", WRITES, str(folder), str(other)]
     done = subprocess.run(
         command, env={**os.environ, "LD_PRELOAD": str(library)}, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split("\n")[:4] == ["0", "1", "No space left on device", "No space left on device"]
+    assert done.stdout.splitlines() == ["8", "8", "4", "No space left on device", "4"]
     assert other.read_text() == "elsewhere there is room"
 
 

@@ -10,10 +10,11 @@ import torch
 import yaml
 
 from litepose_nas import Space
-from litepose_nas.runs.journal import Journal
+from litepose_nas.runs.journal import Journal, read
 from litepose_nas.runs.run import digest
 from litepose_nas.search.journal import header
 from tests.helpers import tiny
+from tests.helpers.unsummed import without_sums
 
 SEARCH = Path("runs/search/search")
 JOURNAL = SEARCH / "journal.jsonl"
@@ -125,7 +126,7 @@ def test_a_journal_cut_in_a_line_goes_on_to_the_same_end(command):
 
 def as_of_the_past(settings, **options):
     """Make the run what version 0.1.0 would have begun: its settings, the first line of its journal, its records."""
-    first, *records = (json.loads(line) for line in JOURNAL.read_text().splitlines())
+    first, *records = without_sums(JOURNAL)
     (family,), notes = first.pop("families"), first.pop("notes")
     for key in ("people", "detector_macs", "boxes"):
         del first[key]
@@ -170,7 +171,7 @@ def test_a_journal_damaged_before_its_last_line(refused, line):
 
 
 def test_a_journal_of_another_space(refused):
-    first = json.loads(JOURNAL.read_text().splitlines()[0])
+    first = read(JOURNAL).header
     (notes, _), other = (first.pop("notes"), first.pop("journal")), Space.load("litepose")
     JOURNAL.unlink()
     Journal(JOURNAL, {**first, **header({"small": (other, "")}, 0)}, notes).append(
@@ -182,6 +183,7 @@ def test_a_journal_of_another_space(refused):
 
 
 def test_a_journal_of_the_same_space_changed_of_another_budget_or_of_no_search(refused):
+    without_sums(JOURNAL)
     text = JOURNAL.read_text()
     for old, new, words in (
         ("[24, 32, 48]", "[24, 32, 40]", "a journal of another tree"),

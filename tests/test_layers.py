@@ -13,7 +13,7 @@ PACKAGE = Path(litepose_nas.__file__).parent
 
 # From the bottom up; a unit imports what stands on earlier lines only.
 ORDER = [
-    {"errors", "partial", "rewrites", "store", "task_kind", "untrusted"},
+    {"errors", "partial", "rewrites", "store", "sums", "task_kind", "untrusted"},
     {"blocks", "devices", "files", "machine_errors", "optional", "resources", "space_file"},
     {"data", "executors", "families", "runs"},
     {"crash", "metrics", "pose", "space", "synthetic"},
@@ -32,7 +32,7 @@ RANK = {unit: rank for rank, units in enumerate(ORDER) for unit in units}
 LONGEST_CHAIN = 14
 NO_TORCH = {
     *("errors", "resources", "files", "optional", "space_file", "task_kind", "runs", "blocks", "families", "space"),
-    *("crash", "machine_errors", "partial", "untrusted"),
+    *("crash", "machine_errors", "partial", "sums", "untrusted"),
     *(
         "costs",
         "budget",

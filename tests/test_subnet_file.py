@@ -124,6 +124,45 @@ def test_round_trip(space, tmp_path):
     assert os.listdir(tmp_path) == ["subnet.json"]
 
 
+@pytest.fixture
+def written(tmp_path):
+    """Return the path of a subnet.json."""
+    subnet = sf.Subnet(Space.load("litepose-tiny").smallest, 5, {"score": {"ap": 0.5}, "seed": 0})
+    sf.write(tmp_path / "subnet.json", subnet)
+    return tmp_path / "subnet.json"
+
+
+def test_any_flipped_bit_is_refused_or_changes_nothing(written):
+    whole, subnet = written.read_bytes(), sf.read(written)
+    start = whole.index(b'"sum"')
+    for place in {*range(start - 3, start + 20), *range(0, len(whole), 5)}:
+        for bit in range(8) if start - 3 <= place < start + 20 else [place % 7]:
+            written.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            try:
+                assert sf.read(written) == subnet, (place, bit)
+            except UserError as error:
+                assert str(written) in str(error)  # noqa: PT017
+
+
+def test_who_edits_it_takes_the_sum_away(written):
+    text = written.read_text()
+    edited = text.replace('"joints": 5', '"joints": 6')
+    written.write_text(edited)
+    with pytest.raises(UserError, match=r"sum is that of other contents; .* if you have edited it, remove the line"):
+        sf.read(written)
+    written.write_text("".join(line for line in edited.splitlines(keepends=True) if '"sum"' not in line))
+    assert sf.read(written).joints == 6
+    written.write_text(json.dumps(json.loads(text), sort_keys=True))  # said in other bytes
+    assert sf.read(written).joints == 5
+
+
+def test_the_sum_is_no_part_of_what_is_known_of_a_network(written):
+    assert "sum" not in sf.read(written).info
+    before = written.read_bytes()
+    sf.write(written, sf.read(written))
+    assert written.read_bytes() == before
+
+
 def test_a_space_of_ones_own_goes_along(tmp_path):
     tree = json.loads(Space.load("litepose-tiny").source)
     tree["stem"] = [8, 12]

@@ -129,6 +129,10 @@ def test_short_is_the_beginning_of_the_repr(tree, most):
         assert short(tree, most) == repr(tree)[:most]
 
 
+def test_short_shows_tuples_as_they_are_written():
+    assert [short(value) for value in ((), (1,), (1, 2), ("a",))] == ["()", "(1,)", "(1, 2)", "('a',)"]
+
+
 def test_short_makes_no_more_than_it_shows():
     value = ["x"]
     for _ in range(60):

@@ -108,8 +108,8 @@ def test_a_network_is_no_supernet(path):
 
 
 def without_digest(metadata):
-    """As files were before they had one."""
-    return {key: re.sub(r', "digest": "\w+"', "", text) for key, text in metadata.items()}
+    """As files were before they had one, and a sum."""
+    return {key: re.sub(r', "(digest|sum)": "\w+"', "", text) for key, text in metadata.items()}
 
 
 def rewritten(path, metadata=None, change=lambda state: state):
@@ -210,6 +210,16 @@ def test_a_flipped_bit_is_refused(kind, path, tmp_path):
         path.write_bytes(data)
         with pytest.raises(UserError, match=rf"{path.name}: damaged: .*restore it from a copy"):
             reader(path)
+
+
+def test_what_is_said_of_a_network_is_checked_without_its_tensors(path):
+    whole = path.read_bytes()
+    start = whole.index(b"digest")
+    for old in (b"0.25", b"sum", b"digest", b"joints"):
+        place = start if old == b"digest" else whole.index(old)
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 2]) + whole[place + 1 :])
+        with pytest.raises(UserError, match=rf"{path.name}: damaged: .*restore it from a copy"):
+            resolve(path)
 
 
 def test_a_file_from_before_there_were_digests(path):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import reprlib
 from pathlib import Path
 from typing import Any, NoReturn
 
 from litepose_nas.errors import UserError
 from litepose_nas.untrusted import json_text
+from litepose_nas.untrusted.display import short
 from litepose_nas.untrusted.opening import open_regular
 
 LARGEST = 1 << 20  # bytes; an architecture takes a few thousand
@@ -60,8 +60,3 @@ def parse(text: str, where: str, expected: str) -> Any:
     except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits; half a character
         raise UserError(f"{where}: not usable JSON ({str(error)[:80]}); expected {expected}") from error
     return data
-
-
-def short(value: object) -> str:
-    """Return a value as one writes it, cut where it is long."""
-    return reprlib.repr(value)

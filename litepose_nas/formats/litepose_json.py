@@ -7,8 +7,8 @@ from typing import Any
 
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.families.litepose import STRIDES
-from litepose_nas.formats.json_file import short
 from litepose_nas.formats.litepose_numbers import BlockNumbers, Numbers, StageNumbers, check_released
+from litepose_nas.untrusted.display import short
 
 KEYS = ("img_size", "input_channel", "deconv_setting", "backbone_setting")
 STAGE_KEYS = ("num_blocks", "stride", "channel", "block_setting")

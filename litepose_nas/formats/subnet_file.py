@@ -8,16 +8,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from litepose_nas import costs, files, resources, space_file
+from litepose_nas import costs, files, resources, space_file, sums
 from litepose_nas.costs import MOST_PARAMS, Cost
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats import json_file, litepose_json, litepose_numbers
-from litepose_nas.formats.json_file import short
 from litepose_nas.space import Arch, Space
+from litepose_nas.untrusted.display import short
 
 VERSION = 1
 # The last is in files of weights.
-KEYS = ("schema_version", "space", "space_tree", "arch", "input", "joints", "cost", "digest")
+KEYS = ("schema_version", sums.SUM, "space", "space_tree", "arch", "input", "joints", "cost", "digest")
 NEEDED = ("schema_version", "space", "arch", "joints")
 EXPECTED = f"a subnet.json (keys {', '.join(NEEDED)}, ...) or LitePose's JSON (keys {', '.join(litepose_json.KEYS)})"
 MOST_JOINTS = 10_000
@@ -58,11 +58,17 @@ class Subnet(NamedTuple):
 
 def read(path: str | Path, joints: int | None = None) -> Subnet:
     """Return what a subnet.json or a JSON of LitePose's own says; the latter has no joints: 17 unless told."""
-    return from_json(json_file.read(path, EXPECTED), str(path), joints)
+    data = json_file.read(path, EXPECTED)
+    if isinstance(data, dict) and sums.wrong(data):
+        raise UserError(
+            f"{path}: changed since it was written, for its sum is that of other contents; restore it from a copy, or, "
+            f"if you have edited it, remove the line `{sums.SUM}`"
+        )
+    return from_json(data, str(path), joints)
 
 
 def write(path: str | Path, subnet: Subnet) -> None:
-    files.write(path, json.dumps(subnet.to_json(), indent=2, allow_nan=False) + "\n")
+    files.write(path, json.dumps(sums.added(subnet.to_json()), indent=2, allow_nan=False) + "\n")
 
 
 def from_json(data: Any, where: str, joints: int | None = None) -> Subnet:

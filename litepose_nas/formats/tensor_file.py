@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file
+from litepose_nas.untrusted.display import short
 from litepose_nas.untrusted.opening import open_regular
 
 LARGEST = 1 << 26  # bytes of header; half a million tensors
@@ -44,7 +45,7 @@ def read_header(path: str | Path) -> Header:
     metadata = data.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise UserError(f"{path}: damaged or not {EXPECTED}: its metadata is not a map from words to words")
-    return Header(metadata, {name: _shape(entry, f"{path}: {json_file.short(name)}") for name, entry in data.items()})
+    return Header(metadata, {name: _shape(entry, f"{path}: {short(name)}") for name, entry in data.items()})
 
 
 def _shape(entry: Any, where: str) -> tuple[int, ...]:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from litepose_nas import weights
 from litepose_nas.errors import UserError
-from litepose_nas.formats import json_file, tensor_file
+from litepose_nas.formats import tensor_file
 from litepose_nas.untrusted.archives import check_stored
+from litepose_nas.untrusted.display import short
 
 MOST_AXES = 16  # of a tensor; those of networks have up to six
 # Where training programs put the weights; the first that is there is taken.
@@ -36,7 +37,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Tensor]:
     content = weights.read_tensors(path) if _is_safetensors(path) else _read_torch(path)
     state = _find_state(content, str(path))
     for name, tensor in state.items():
-        _check(tensor, f"{path}: {json_file.short(name)}")
+        _check(tensor, f"{path}: {short(name)}")
     names = _bare(list(state))
     tensors = (tensor.detach() for tensor in state.values())
     return {
@@ -115,7 +116,7 @@ def _find_state(content: Any, where: str) -> dict[str, Tensor]:
             break
     state = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if not state:
-        keys = ", ".join(json_file.short(key) for key in list(content)[:5])
+        keys = ", ".join(short(key) for key in list(content)[:5])
         raise UserError(f"{where}: no tensors in it, neither at the top nor under {', '.join(HOLDERS)}; it has: {keys}")
     return state
 

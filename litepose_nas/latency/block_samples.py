@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from litepose_nas.errors import UserError
-from litepose_nas.formats.json_file import short
 from litepose_nas.space import Arch, Space
+from litepose_nas.untrusted.display import short
 
 
 class BlockSample(NamedTuple):

@@ -16,13 +16,13 @@ from litepose_nas import files
 from litepose_nas.blocks.ops import Op
 from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file
-from litepose_nas.formats.json_file import short
 from litepose_nas.latency import features
 from litepose_nas.latency import samples as samples_file
 from litepose_nas.latency.features import FEATURES
 from litepose_nas.latency.fit import FEWEST, ONE, FitErrors, LatencyFit, fit
 from litepose_nas.latency.samples import MOST_NOISE, LatencySample, LatencySamples
 from litepose_nas.space import Arch, Space
+from litepose_nas.untrusted.display import short
 
 KIND, VERSION = "latency profile", 1
 EXPECTED = "a file that `litepose-nas latency fit` wrote"

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 from litepose_nas import files
 from litepose_nas.errors import UserError
 from litepose_nas.formats import json_file
-from litepose_nas.formats.json_file import short
 from litepose_nas.formats.subnet_file import check_joints
 from litepose_nas.latency import block_samples
 from litepose_nas.latency.block_samples import BlockSample
 from litepose_nas.latency.standalone.rounds import MOST_NOISE
 from litepose_nas.latency.standalone.samples_format import KIND, VERSION, samples_text, tree_digest
 from litepose_nas.space import Arch, Space
+from litepose_nas.untrusted.display import short
 
 LARGEST = 64 << 20  # bytes of such a file: a network takes about one thousand
 EXPECTED = "a file that `litepose-nas latency measure` or a kit wrote"

@@ -1,6 +1,7 @@
 """A journal: an append-only file of JSON lines that survives being killed in the middle of one.
 
 The first line says what the journal is of; every other line is a record. Whoever reopens it must be of the same thing.
+Each line has a sum, and the first one says so; journals of version 0.1.0 have none, and go on without.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from litepose_nas import files
+from litepose_nas import files, sums
 from litepose_nas.errors import UserError
 from litepose_nas.untrusted.opening import open_regular, read_bytes
 
 VERSION = 1
+SUMS = "sums"  # in a first line: every line has a sum
 MAX_JOURNAL = 1 << 29  # bytes; an evaluation takes two thousand
+_WAY_OUT = "restore the file from a copy, or delete this line and those after it to go on from there"
+_WAY_OUT_OF_FIRST = "restore the file from a copy, or delete it and begin again"
 # What reading a file of a run raises where it holds something odd, or is nested without end.
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 Record = dict[str, Any]
@@ -27,6 +31,7 @@ class Read(NamedTuple):
     header: Record
     records: list[Record]
     whole: int  # bytes of it that are whole lines
+    sums: bool = True  # whether its lines have them
 
 
 class Journal:
@@ -45,12 +50,14 @@ class Journal:
         """
         self.path = Path(path)
         first = plain({"journal": VERSION, **header, "notes": notes or {}})
-        if not self.path.exists() or self._only_started(line_of(first)):
+        line = line_of(sums.added({"journal": VERSION, SUMS: "crc32", **first}))
+        self._sums = True
+        if not self.path.exists() or self._only_started(line):
             self.header: Record = first
             self.records: list[Record] = []
-            files.write(self.path, line_of(first))
+            files.write(self.path, line)
             return
-        _, self.header, self.records, whole = read(self.path)
+        _, self.header, self.records, whole, self._sums = read(self.path)
         _check_same(self.path, _upgraded(self.path, self.header, upgrade), first)
         if whole < self.path.stat().st_size:
             files.cut(self.path, whole)
@@ -59,7 +66,7 @@ class Journal:
 
     def append(self, record: Mapping[str, Any]) -> Record:
         kept = plain(record)
-        files.append(self.path, line_of(kept), keep=True)
+        files.append(self.path, line_of(sums.added(kept) if self._sums else kept), keep=True)
         self.records.append(kept)
         return kept
 
@@ -80,28 +87,47 @@ def read(path: str | Path) -> Read:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     lines = data.split(b"\n")
+    first = parse(lines[0]) or {}
+    if "journal" in first and first["journal"] != VERSION:
+        raise UserError(
+            f"{path}: a journal of version {first['journal']!s:.40}, and this installation reads version {VERSION}; "
+            "use the litepose-nas that wrote it"
+        )
+    summed = SUMS in first or sums.SUM in first
     records: list[Record] = []
     whole = 0
     for number, line in enumerate(lines, 1):
         last = number == len(lines)
-        record = parse(line)
-        if record is None and not last:
-            raise UserError(
-                f"{path}: line {number} is damaged, and only the last line of a journal may be; "
-                "restore the file from a copy, or delete it and begin again"
-            )
-        if record is None:
+        record = _checked(parse(line), summed)
+        if record is None and last and _is_torn(line):
             break
+        if record is None:
+            raise UserError(f"{path}: line {number} is damaged; {_WAY_OUT if number > 1 else _WAY_OUT_OF_FIRST}")
         records.append(record)
         whole += len(line) + (not last)
     if not records or "journal" not in records[0]:
         raise UserError(f"{path}: not a journal, for its first line does not say of what; name another file")
-    if records[0]["journal"] != VERSION:
-        raise UserError(
-            f"{path}: a journal of version {records[0]['journal']}, and this installation reads version {VERSION}; "
-            "use the litepose-nas that wrote it"
-        )
-    return Read(Path(path), records[0], records[1:], whole)
+    header = {key: value for key, value in records[0].items() if key != SUMS}
+    return Read(Path(path), header, records[1:], whole, summed)
+
+
+def _checked(record: Record | None, summed: bool) -> Record | None:
+    """A record without its sum, or None where that is missing or wrong."""
+    if record is None or not summed:
+        return record
+    if sums.SUM not in record or sums.wrong(record):
+        return None
+    del record[sums.SUM]
+    return record
+
+
+def _is_torn(line: bytes) -> bool:
+    """Whether a last line may be what a kill left of one: it only cuts, so it leaves no whole mapping."""
+    try:
+        _STRICT.raw_decode(line.decode("latin-1"))
+    except DAMAGED:
+        return True
+    return not line.startswith(b"{")
 
 
 def plain(value: Any) -> Any:

@@ -17,6 +17,7 @@ from litepose_nas.runs.journal import MAX_JOURNAL, line_of, parse, plain
 from litepose_nas.untrusted.opening import read_bytes
 
 Row = dict[str, Any]
+_WORDS = ("nan", "inf", "-inf")  # of numbers that JSON has not
 
 
 class Metrics:
@@ -34,8 +35,8 @@ class Metrics:
 
     def append(self, row: Mapping[str, Any]) -> None:
         kept = plain(row)
-        if not isinstance(kept.get("step"), int):
-            raise ValueError(f"a row of metrics needs a whole number as `step`: {row}")
+        if not _is_row(kept):
+            raise ValueError(f"a row of metrics needs numbers, and a whole one as `step`: {row}")
         files.append(self.lines, line_of(kept))
         self.rows.append(kept)
         columns = _columns([dict.fromkeys(self.columns), kept])
@@ -61,14 +62,16 @@ def read(path: str | Path) -> list[Row]:
     rows = []
     for number, line in enumerate(lines[:-1], 1):
         row = parse(line)
-        if row is None or type(row.get("step")) is not int or _nests(row):
+        if row is None or not _is_row(row):
             raise UserError(f"{path}: line {number} is no row of metrics; delete it to go on without it")
         rows.append(row)
     return rows
 
 
-def _nests(row: Row) -> bool:
-    return any(isinstance(value, list | dict) for value in row.values())
+def _is_row(row: Row) -> bool:
+    """Whether values are what `plain` makes of numbers, or stand for none."""
+    numbers = (value is None or isinstance(value, int | float) or value in _WORDS for value in row.values())
+    return type(row.get("step")) is int and all(numbers)
 
 
 def _columns(rows: Iterable[Row]) -> list[str]:

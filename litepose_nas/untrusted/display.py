@@ -60,6 +60,7 @@ def _pieces(value: object, most: int) -> Iterator[str]:
         for place, item in enumerate(value):
             yield ", " if place else ""
             yield from _pieces(item, most)
+        yield "," * (isinstance(value, tuple) and len(value) == 1)
         yield end
     else:
         yield repr(value)

@@ -102,6 +102,7 @@ def left_by_search(folder, subnet):
     for number, line in enumerate((folder / "journal.jsonl").read_text().splitlines()):
         record = json.loads(line)
         record.get("result", {}).pop("seconds", None)
+        record.pop("sum", None)  # of the seconds, too
         left[f"journal {number}"] = record
     with (folder / "front.csv").open(newline="") as file:
         left["front"] = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
+import mmap
 import os
 import pkgutil
 import signal
@@ -14,11 +15,16 @@ import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import torch
 
 import litepose_nas
+from litepose_nas import weights
+from litepose_nas.exporters.onnx import to_onnx
 
 LIMIT = 120.0  # seconds
+_COUNTED = ctypes.c_long.from_buffer(mmap.mmap(-1, ctypes.sizeof(ctypes.c_long)))  # shared with forks
 WRITE_ANYWHERE, READ_ANYWHERE = 1, 2  # what root may do whatever the rights say, as Linux numbers it
 
 
@@ -28,11 +34,14 @@ class Ended(NamedTuple):
     told: str  # all it wrote to both outputs
 
     @property
+    def errors(self) -> list[str]:
+        return [line for line in self.told.splitlines() if line.startswith("error:")]
+
+    @property
     def message(self) -> str:
         """The last line, which is the error if there is one."""
         lines = [line for line in self.told.splitlines() if line.strip()]
-        errors = [line for line in lines if line.startswith("error:")]
-        return (errors or lines or [""])[-1]
+        return (self.errors or lines or [""])[-1]
 
 
 def import_all() -> None:
@@ -55,26 +64,45 @@ def import_all() -> None:
             continue
 
 
+def trace_once(net: Path) -> None:
+    """Trace the one network that is exported here and in all forks: torch takes ten seconds, and writes nothing."""
+    trace = torch.onnx.export
+
+    class TracedError(Exception):
+        pass
+
+    def tracing(*args: Any, **how: Any) -> None:
+        program = trace(*args, **how)
+        torch.onnx.export = lambda *_, **__: program
+        raise TracedError
+
+    torch.onnx.export = tracing
+    with contextlib.suppress(TracedError):
+        found = weights.load(net)
+        to_onnx(found, net.with_name("traced.onnx"), (*found.meta["input"],), ("heatmaps_tags", "heatmaps"), {})
+
+
 def run(
     words: Sequence[str],
     folder: Path,
     log: Path,
     prepare: Callable[[], object] | None = None,
-    stop: tuple[int, float] | None = None,
+    after: float = 0.0,
+    disturb: Callable[[int], object] | None = None,
 ) -> Ended:
-    """Run a command in a folder; `prepare` is called in its process, `stop` is a signal and when it is sent."""
+    """Run a command in a folder; `prepare` is called in its process, `disturb` here with its number, seconds after."""
     child = os.fork()
     if not child:
         _be_command(words, folder, log, prepare)
-    begun, sent = time.monotonic(), False
+    begun, left_alone = time.monotonic(), disturb is not None
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
         passed = time.monotonic() - begun
         if ended:
             break
-        if stop and not sent and passed >= stop[1]:
-            os.kill(child, stop[0])
-            sent = True
+        if disturb and left_alone and passed >= after:
+            disturb(child)
+            left_alone = False
         if passed > LIMIT:
             os.killpg(child, signal.SIGKILL)
         time.sleep(0.003)
@@ -120,7 +148,14 @@ def _be_command(words: Sequence[str], folder: Path, log: Path, prepare: Callable
 
 def fill_disk(writes: int, folder: Path) -> Callable[[], object]:
     """Let the disk be full after so many writes below a folder; full_disk.c must have been preloaded."""
-    return lambda: ctypes.CDLL(None).chaos_fill_after(ctypes.c_long(writes), os.fsencode(folder))
+    return lambda: ctypes.CDLL(None).chaos_fill_after(
+        ctypes.c_long(writes), os.fsencode(f"{folder.resolve()}/"), ctypes.byref(_COUNTED)
+    )
+
+
+def counted_writes() -> int:
+    """How many writes the last command tried whose disk could fill."""
+    return _COUNTED.value
 
 
 def obey_rights() -> None:

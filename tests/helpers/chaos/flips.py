@@ -13,6 +13,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.formats import subnet_file
 from litepose_nas.report.record import load_search
 from litepose_nas.report.summary import summarise, to_json
+from litepose_nas.resolve import subnet_of
 from litepose_nas.runs.run import Run
 from litepose_nas.train import checkpoint
 from tests.helpers.chaos.left import plain
@@ -43,6 +44,7 @@ def _journal(path: Path) -> object:
 FLIPPED = {
     "checkpoint": Flipped("super/checkpoint.pt", lambda path: plain(checkpoint.load(path))),
     "weights": Flipped("net.safetensors", _network),
+    "described": Flipped("net.safetensors", lambda path: subnet_of(path).to_json()),  # as for `profile`
     "supernet": Flipped("super/weights/last.safetensors", _supernet),
     "journal": Flipped("found/journal.jsonl", _journal),
     "subnet": Flipped("subnet.json", lambda path: subnet_file.read(path).to_json()),

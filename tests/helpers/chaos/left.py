@@ -13,7 +13,8 @@ from typing import Any
 import torch
 
 UNEQUAL = {"log.txt", "command.txt", "env.json", "lock", "ended.json"}  # names of files
-TIMES = {"seconds", "created", "measured", "ms", "median_ms", "cpu_ms", "noise", "drift", "conditions"}
+JOURNALS = {"journal.jsonl", "candidates.jsonl"}
+TIMES = {"seconds", "sum", "rounds", "created", "measured", "ms", "median_ms", "cpu_ms", "noise", "drift", "conditions"}
 
 
 def left_in(folder: Path) -> dict[str, str]:
@@ -28,7 +29,7 @@ def left_in(folder: Path) -> dict[str, str]:
 def _comparable(path: Path) -> bytes:
     data = path.read_bytes()
     try:
-        if path.name == "journal.jsonl":  # of several workers, evaluations end in any order
+        if path.name in JOURNALS:  # of several workers, evaluations end in any order
             return "\n".join(sorted(repr(_untimed(json.loads(line))) for line in data.splitlines())).encode()
         if path.suffix == ".csv":
             rows = csv.DictReader(io.StringIO(data.decode()))
@@ -43,9 +44,10 @@ def _comparable(path: Path) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """A value with the bytes of its tensors, so that it can be compared."""
+    """A value with digests of its tensors, so that it can be compared."""
     if isinstance(value, torch.Tensor):
-        return str(value.dtype), tuple(value.shape), value.reshape(-1).view(torch.uint8).numpy().tobytes()
+        data = value.reshape(-1).view(torch.uint8).numpy().data
+        return str(value.dtype), tuple(value.shape), hashlib.sha256(data).hexdigest()
     if isinstance(value, dict):
         return {key: plain(inner) for key, inner in value.items()}
     return [plain(inner) for inner in value] if isinstance(value, list | tuple) else value
