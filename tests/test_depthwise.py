@@ -75,6 +75,18 @@ def test_where_it_pays():
 
 
 @pytest.mark.usefixtures("small")
+def test_half_precision_is_torchs():
+    conv = DepthwiseConv(4, 7)
+    with torch.autocast("cpu", torch.bfloat16):
+        made = conv(torch.randn(2, 4, 9, 9))
+    assert OURS not in _graph(made.grad_fn)
+    made.float().sum().backward()
+    assert conv.weight.grad.dtype == torch.float32
+    half = conv.bfloat16()(torch.randn(2, 4, 9, 9).bfloat16())
+    half.float().sum().backward()
+
+
+@pytest.mark.usefixtures("small")
 def test_only_asked_gradients_are_made():
     conv = DepthwiseConv(4, 7)
     x = torch.randn(1, 4, 9, 9, requires_grad=True)
