@@ -75,7 +75,7 @@ def layer(batch: int, channels: int, height: int, width: int, kernel: int, strid
 
 
 def network(kernel: int) -> nn.Module:
-    """Return LitePose-XS with all kernels of one size; its own are 7x7."""
+    """Return LitePose-XS with all kernels of its stages of one size; its own are 7x7."""
     arch = resolve("litepose-xs").subnet.arch
     kernels = {gene: kernel for gene in arch.to_dict() if gene.endswith("kernel")}
     changed = arch.space.arch({**arch.to_dict(), **kernels})

@@ -1,6 +1,6 @@
 """Do rankings hold at equal cost, on photographs of faces and on drawn people?
 
-    python benchmarks/real.py learn --room ROOM [--drawn] [--steps 400] [key=value ...]
+    python benchmarks/real.py learn --room ROOM [--drawn] [--steps 1000] [key=value ...]
     python benchmarks/real.py truth --room ROOM [--drawn] [--minutes 5]
     python benchmarks/real.py recipe NAME --room ROOM [--drawn] [--minutes 5] [--seed 0] [key=value ...]
 
@@ -51,7 +51,7 @@ MIDDLE = 2  # the stratum whose first network learns
 # What the trials in real-learn-cpu-1thread.csv came to.
 LITTLE = ("rotation=0", "scale=1,1", "translate=0.03", "colour=0")  # for no picture comes often
 FACES = Length(1000, ("batch=4", "lr=0.02", "clip=0.2", "foreground=5", *LITTLE))
-DRAWN = Length(1000, ("batch=4", "lr=0.02", "clip=0.2", "foreground=5", *LITTLE))
+DRAWN = FACES  # tried with faces alone
 
 
 def learn(asked: argparse.Namespace, space: Space, subject: Subject) -> None:

@@ -22,6 +22,7 @@ from litepose_nas.pose.in_graph import Decoded, FromBytes
 from litepose_nas.pose.topdown import TopDown
 from litepose_nas.runtimes import onnxruntime
 from litepose_nas.runtimes.table import runtime_of
+from litepose_nas.steps import export as step
 from tests.test_plan_files import network
 
 NEEDS = {
@@ -59,7 +60,7 @@ def test_a_file_gives_torchs_outputs_and_says_what_it_is(format, space, tmp_path
     what = made(space, size=(64, 96) if space == "litepose-tiny" else None)
     path = tmp_path / f"net{FORMATS[format].suffix}"
     if format in ("litert", "executorch") and what.arch.clip_length > 1:
-        with pytest.raises(UserError, match="choose onnx, openvino or ncnn"):
+        with pytest.raises(UserError, match="choose onnx, openvino, ncnn or torch"):
             export(what, path, FORMATS[format])
         assert not list(tmp_path.iterdir())
         return
@@ -105,6 +106,53 @@ def test_a_file_that_differs_is_not_kept(tmp_path):
     with pytest.raises(UserError, match=r"net\.pt2: not written, for torch differs from torch by 1\.0e\+00"):
         export(made("litepose-tiny"), tmp_path / "net.pt2", lying)
     assert not list(tmp_path.iterdir())
+
+
+class Moved(Lying):
+    """A runtime that finds some joints elsewhere, as on noise."""
+
+    def __init__(self, session, share, value=0.0):
+        super().__init__(session)
+        self.share, self.value = share, value
+
+    def __call__(self, batch):
+        (joints,) = self.session(batch)
+        count = round(self.share * joints[..., 0].size)
+        joints = joints.copy()
+        joints.reshape(-1, 3)[:count] += [20, 10, self.value]
+        return [joints]
+
+
+def test_joints_on_noise_may_be_elsewhere_but_not_most_of_them(tmp_path):
+    what = made("topdown-tiny")
+    subnet = Subnet(what.arch, 5, {"codec": "dark"})
+    decoding, own = step.exported(what.net, subnet, what.size, False, decode=True), FORMATS["torch"]
+    export(decoding, tmp_path / "few.pt2", own._replace(open=lambda path: Moved(own.open(path), 0.3)))
+    for share, value in ((0.6, 0.0), (0.3, 0.1)):
+        moved = own._replace(open=lambda path, how=(share, value): Moved(own.open(path), *how))
+        with pytest.raises(UserError, match="differs from torch"):
+            export(decoding, tmp_path / "many.pt2", moved)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.pt2", "few.pt2.json"]
+
+
+def test_what_cannot_be_written_leaves_all_as_it_was(tmp_path, monkeypatch):
+    what = made("litepose-tiny")
+    (tmp_path / "net.ncnn.param").mkdir()
+    (tmp_path / "net.ncnn.bin").write_text("mine")
+    with pytest.raises(UserError, match=r"net\.ncnn\.param: a folder"):
+        export(what, tmp_path / "net.ncnn.param", FORMATS["ncnn"])
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"net\.pt2: cannot be written .*; choose another place with --out"):
+        export(what, tmp_path / "file" / "net.pt2", FORMATS["torch"])
+
+    def full(path, content):
+        raise UserError(f"{path}: writing failed (the disk is full)")
+
+    monkeypatch.setattr("litepose_nas.exporters.torch_program.files.write", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        export(what, tmp_path / "net.pt2", FORMATS["torch"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "net.ncnn.bin", "net.ncnn.param"]
+    assert (tmp_path / "net.ncnn.bin").read_text() == "mine"
 
 
 def test_a_file_that_cannot_be_run_here_says_so(tmp_path, monkeypatch, said):

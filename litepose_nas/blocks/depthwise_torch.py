@@ -7,6 +7,7 @@ input is a convolution with the kernel turned around.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ LEAST_KERNEL, LEAST_MACS = 5, 2**20  # as benchmarks/depthwise.py measured it; e
 
 def _pays(x: Tensor, weight: Tensor, stride: int) -> bool:
     kernel = weight.shape[-1]
-    macs = x[0].numel() // stride**2 * kernel**2
+    macs = math.prod(x.shape[1:]) // stride**2 * kernel**2
     # Under autocast what goes in, the kernel and the gradient have several types.
     plain = x.device.type == "cpu" and x.dtype == weight.dtype and not torch.is_autocast_enabled("cpu")
     return plain and kernel >= LEAST_KERNEL and macs >= LEAST_MACS

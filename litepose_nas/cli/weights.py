@@ -115,5 +115,5 @@ def export(
 
 
 def _check_suffix(out: Path, suffix: str) -> None:
-    if not out.name.endswith(suffix):
+    if not out.name.endswith(suffix) or out.name == suffix:
         raise UserError(f"--out {out}: expected a name that ends in {suffix}, by which others know what it is")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from litepose_nas import files
+from litepose_nas import files, partial
 from litepose_nas.errors import UserError
 from litepose_nas.exporters.exported import Exported
-from litepose_nas.exporters.parity import Parity, compare_on
+from litepose_nas.exporters.parity import Parity, compare_on, joints_apart
 from litepose_nas.exporters.table import Format
 from litepose_nas.runtimes.table import runtime_of
 
@@ -24,17 +23,36 @@ class Checked(NamedTuple):
 
 
 def export(what: Exported, path: Path, format: Format) -> Checked:
-    """Write the files of a format, and beside them a JSON that says what they are if they cannot say it themselves."""
-    with tempfile.TemporaryDirectory() as folder:
-        first = Path(folder, path.name)
+    """Write the files of a format, and beside them a JSON that says what they are if they cannot say it themselves.
+
+    All are made beside the place, and moved there once all is well.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: a folder; name a file with --out")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folder, mark = partial.claim(path.with_name(f"{path.name}.files"), folder=True)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({files.reason(error)}); choose another place with --out"
+        ) from error
+    try:
+        first = folder / path.name
         format.write(what, first)
         checked = _check(what, first, path, format)
         if not format.describes_itself:
             said = {**what.meta, "outputs": list(what.outputs), "checked": checked._asdict()}
-            Path(folder, f"{path.name}.json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
-        others = sorted(file for file in Path(folder).iterdir() if file != first)
+            files.write(folder / f"{path.name}.json", json.dumps(said, indent=1) + "\n")
+        others = sorted(file for file in folder.iterdir() if file != first)
         for file in (*others, first):  # who finds the first finds all
-            files.write(path.with_name(file.name), file.read_bytes())
+            file.replace(path.with_name(file.name))
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({files.reason(error)}); choose another place with --out"
+        ) from error
+    finally:
+        partial.remove(folder)
+        partial.release(mark)
     return checked
 
 
@@ -44,6 +62,7 @@ def _check(what: Exported, written: Path, path: Path, format: Format) -> Checked
         runtime.check_installed()
     except UserError as error:
         return Checked(runtime.name, None, str(error))
-    parity = compare_on(what.net, format.open(written), [what.images(batch) for batch in format.batches])
+    images = [what.images(batch) for batch in format.batches]
+    parity = compare_on(what.net, format.open(written), images, joints_apart if what.decodes else None)
     parity.check(path, runtime.name)
     return Checked(runtime.name, parity)

@@ -27,6 +27,7 @@ class Exported(NamedTuple):
     meta: dict[str, Any]  # what the file, or one beside it, says
     more: bool = False  # something stands before or behind the network, which its plan does not know
     reads_bytes: bool = False
+    decodes: bool = False  # joints come out
 
     @property
     def input(self) -> tuple[int, ...]:
@@ -45,7 +46,9 @@ class Exported(NamedTuple):
         """The network as its plan tells it, and its tensors."""
         self.check_plain(format)
         if missing := unwritten(self.arch.plan(self.joints)):
-            raise UserError(f"{self.arch.space.name}: {', '.join(missing)} cannot be written as {format} yet")
+            raise UserError(
+                f"{self.arch.space.name}: {', '.join(missing)} cannot be written as {format} yet; choose onnx or torch"
+            )
         frames = self.arch.clip_length
         return network_graph(self.arch, self.joints, self.size), graph_state(self.net, self.size, frames)
 
@@ -57,5 +60,5 @@ class Exported(NamedTuple):
         if self.arch.clip_length > 1:
             raise UserError(
                 f"{self.arch.space.name}: its networks see clips, which the converter to {format} does not take; "
-                "choose onnx, openvino or ncnn"
+                "choose onnx, openvino, ncnn or torch"
             )

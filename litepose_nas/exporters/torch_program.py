@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from litepose_nas import files
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 
 
 def write_program(what: Exported, path: Path) -> None:
     image = torch.from_numpy(what.images(1))
-    torch.export.save(torch.export.export(with_ordinary_modules(what.net).eval(), (image,)), path)
+    packed = io.BytesIO()  # torch ends the whole process where it writes to a disk that is full
+    torch.export.save(torch.export.export(with_ordinary_modules(what.net).eval(), (image,)), packed)
+    files.write(path, packed.getvalue())
 
 
 def open_program(path: Path) -> ProgramSession:

@@ -75,14 +75,15 @@ class SupernetTrainee:
         (scale * losses["total"]).backward()
         parts = {"loss": losses.pop("total"), **losses}
         share = self.recipe.distill if first == self._supernet.space.widest else 0.0
-        if first == self._supernet.space.smallest:
+        smallest = self._supernet.space.smallest if self.recipe.sandwich else None
+        if first == smallest:
             parts["smallest"] = parts["loss"]
         for arch in others:
             answer = self._supernet.subnet(arch)(images)
             truth = loss(answer)["total"]
             taught = self.task.distillation(answer, outputs, self.recipe.loss) if share else 0.0
             (scale * ((1 - share) * truth + share * taught)).backward()
-            if arch == self._supernet.space.smallest:
+            if arch == smallest:
                 parts["smallest"] = truth
         return {name: value.detach() for name, value in parts.items()}
 
