@@ -15,8 +15,7 @@ strata, which is the ceiling of any score, and what MACs, parameters and depth t
 `recipe` trains a supernet of the same space on the same pictures for so many minutes, with these settings changed, and
 scores the 48 networks with its weights. Its row of ROOM/recipes.csv says how well inherited loss and NME (of people
 PCK and AP) rank them inside strata: on the half that recipes are chosen on, on the other half, which confirms the
-choice, and on all. A loss is less at a larger resolution whatever the network finds: against the truth it is the other
-figures that count, and the loss times the pixels of the input stands beside it as a score.
+choice, and on all. The mean OKS of the nearest results and the loss times the pixels of the input stand beside them.
 
 Faces are those of faces68 in $POSE_REAL_DATA, of which only the split `train` is read; every fifth picture is held out
 to judge by, of people who are in no other. Minutes and seconds are those of the processor, on one thread.
@@ -44,8 +43,7 @@ from litepose_nas.train.recipe import changed
 
 SPACE = Path(__file__).with_name("real_space.yaml")
 NOT_DONE = 75  # the status of a run that is to be called again
-# The loss is a mean over the pixels of heatmaps whose Gaussians are as wide at every resolution: larger heatmaps have
-# less of it. Summed over the pixels it compares networks of several resolutions.
+# The loss is a mean over the pixels of heatmaps; this is its sum.
 PER_JOINT = "inherited loss x pixels"
 MIDDLE = 2  # the stratum whose first network learns
 # What the trials in real-learn-cpu-1thread.csv came to.

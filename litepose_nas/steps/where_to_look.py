@@ -1,4 +1,4 @@
-"""Where a network that sees one person at a time looks: into given boxes, around whom a detector finds, or at all."""
+"""Where a network that sees one person at a time looks: in boxes, around detections, or everywhere."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class Recipe:
     # of supernets:
     sandwich: bool = True  # widest, smallest and random nets each step; otherwise one random net
     widest_first: float = 0.2  # share of the steps in which only the widest learns
-    widest_every: int = 1  # steps from one with the widest net to the next; between them nobody is taught by it
+    widest_every: int = 1  # the widest net learns in every n-th step; in the others there is no teacher
     random_nets: int = 2
     sampling: str = RANDOM  # how random nets are drawn; see train/sampling.py
     distill: float = 0.5  # the share of the widest net's answer, against the truth, in what the others learn from

@@ -18,7 +18,7 @@ def drawn(space: Space, how: str, seed: int, step: int, count: int) -> list[Arch
 
 
 def fair(space: Space, seed: int, number: int) -> Arch:
-    """One of an endless row of networks: of as many as a gene has choices, each has another one, in a new order."""
+    """A network by its number. In n networks a gene with n choices takes each once, then again in a new order."""
     values = []
     for gene in space.genes:
         turn, place = divmod(number, len(gene.choices))
