@@ -58,7 +58,13 @@ def export(
     ] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Random weights: only to measure speed.")] = False,
     decode: Annotated[
-        bool, typer.Option("--decode", help="Joints come out, not heatmaps (top-down networks; onnx, openvino, torch).")
+        bool,
+        typer.Option(
+            "--decode", help="Joints, or the peaks of all joints, come out, not maps (onnx, openvino, torch)."
+        ),
+    ] = False,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="With --decode: the fused heatmaps and tags come out, too (bottom-up).")
     ] = False,
     uint8: Annotated[
         bool, typer.Option("--uint8", help="Bytes (N, height, width, 3) go in, red first (onnx, openvino, torch).")
@@ -96,7 +102,7 @@ def export(
     size = subnet.input if input is None else input_size(input)
     out = out or Path(f"{Path(target).stem}{suffix}")
     _check_suffix(out, suffix)
-    what = exported(net, subnet, size, untrained, decode, uint8)
+    what = exported(net, subnet, size, untrained, decode, uint8, maps)
     checked, frames = write(what, out, FORMATS[format]), subnet.arch.clip_length
     parity = checked.parity
     if as_json:

@@ -1,0 +1,1 @@
+"""What an app copies: these files need nothing else of this project, and not each other."""
