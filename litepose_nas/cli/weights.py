@@ -58,10 +58,7 @@ def export(
     ] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Random weights: only to measure speed.")] = False,
     decode: Annotated[
-        bool,
-        typer.Option(
-            "--decode", help="Joints, or the peaks of all joints, come out, not maps (onnx, openvino, torch)."
-        ),
+        bool, typer.Option("--decode", help="Joints, or all their peaks, come out, not maps (onnx, openvino, torch).")
     ] = False,
     maps: Annotated[
         bool, typer.Option("--maps", help="With --decode: the fused heatmaps and tags come out, too (bottom-up).")

@@ -19,8 +19,8 @@ from litepose_nas.pose.bottomup_decode import position_cue, resize
 class WithPeaks(nn.Module):
     """A bottom-up network that answers with the best K peaks of each joint, the best first.
 
-    They are (N, J, K, 4): x, y in pixels of its input, value, tag; zeros where no more are above zero. With `maps` come the fused heatmaps and the
-    tags, both (N, J, H, W).
+    They are (N, J, K, 4): x, y in pixels of its input, value, tag; zeros where no more are above zero. With `maps` come
+    the fused heatmaps and the tags, both (N, J, H, W).
     """
 
     def __init__(self, net: nn.Module, task: BottomUp, size: Size, maps: bool = False):

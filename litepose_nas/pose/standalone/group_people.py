@@ -40,7 +40,7 @@ def group_people(
         rows = np.nonzero(peaks[joint, :, 2] > threshold)[0]
         value, tag = np.split(peaks[joint, rows, 2:].astype(np.float64), [1], axis=1)
         person = join(value, tag, sums[:most] / counts[:most], tag_threshold)
-        fresh = np.count_nonzero(person < 0)
+        fresh = int((person < 0).sum())
         person[person < 0] = np.arange(fresh) + len(taken)
         more = ((0, fresh), (0, 0))
         taken, sums, counts = np.pad(taken, more, constant_values=-1), np.pad(sums, more), np.pad(counts, more)
