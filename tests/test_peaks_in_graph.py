@@ -1,23 +1,32 @@
 """People from the peaks that a file answers with are those of our decoder, grouped in numpy and in JavaScript."""
 
+import json
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from litepose_nas import Subnet, UserError, save
+from litepose_nas.data.loader import to_input
+from litepose_nas.exporters.checked import export
 from litepose_nas.exporters.onnx import write_program
+from litepose_nas.exporters.parity import joints_apart
+from litepose_nas.exporters.table import FORMATS
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.bottomup_decode import decode
 from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.peaks_in_graph import WithPeaks
 from litepose_nas.pose.standalone.group_people import assign, group_people
 from litepose_nas.runtimes import onnxruntime
+from litepose_nas.steps.export import exported
 from tests.helpers import in_node
 from tests.helpers.drawn_outputs import JOINTS, Given, drawn_outputs, nearest_assignments, packed
+from tests.test_plan_files import network
 
 GOLDEN = Path(__file__).parent / "golden"
 PLAIN = Grouping(refine=False)
@@ -151,27 +160,32 @@ def compared(scenes, size, task, sessions):
     Left out are those of scenes that differ where two assignments cost the same: a last bit decides between these.
     """
     plain, with_maps = sessions
-    people, left_out, wrong = 0, 0, 0
-    for count, seed in scenes:
+    bare, full, cases, pairs = [], [], [], []
+    for place, (count, seed) in enumerate(scenes):
         outputs = drawn_outputs(count, size, seed)
         image = packed(outputs).numpy()
-        with nearest_assignments() as gaps:
-            (bare,) = decode(outputs, task._replace(grouping=PLAIN), None, (size, size))
-        (full,) = decode(outputs, task, None, (size, size))
         (peaks,), (again, heatmaps, tags) = plain(image), with_maps(image)
-        maps = {"heatmaps": heatmaps, "tags": tags, "input": [size, size]}
-        found = [
-            (group_people(peaks[0])[0], bare),
-            (group_people(again[0], heatmaps[0], tags[0], (size, size))[0], full),
-        ]
-        if in_node.NODE:
-            (keypoints, _), (refined, _) = in_node.people([{"peaks": peaks}, {"peaks": again, **maps}])
-            found += [(keypoints, bare), (refined, full)]
-        people += len(bare.keypoints)
-        if not all(alike(keypoints, want.keypoints, CLOSE * size / heatmaps.shape[-1]) for keypoints, want in found):
-            ambiguous = min(gaps, default=np.inf) < 1e-3
-            left_out, wrong = left_out + ambiguous * len(bare.keypoints), wrong + (not ambiguous)
-    return people, left_out, wrong
+        bare += decode(outputs, task._replace(grouping=PLAIN), None, (size, size))
+        full += decode(outputs, task, None, (size, size))
+        found = group_people(again[0], heatmaps[0], tags[0], (size, size))
+        pairs += [(place, group_people(peaks[0]), bare[-1]), (place, found, full[-1])]
+        cases.append({"peaks": peaks})
+        if place % 20 == 0:  # maps are large
+            (found,) = in_node.people([{"peaks": again, "heatmaps": heatmaps, "tags": tags, "input": [size, size]}])
+            pairs.append((place, found, full[-1]))
+    pairs += [(place, found, bare[place]) for place, found in enumerate(in_node.people(cases))]
+    limit = CLOSE * size / heatmaps.shape[-1]
+    differ = {place for place, (found, _), people in pairs if not alike(found, people.keypoints, limit)}
+    ambiguous = [place for place in differ if closest(scenes[place], size, task) < 1e-3]
+    left_out = sum(len(bare[place].keypoints) for place in ambiguous)
+    return sum(len(people.keypoints) for people in bare), left_out, len(differ) - len(ambiguous)
+
+
+def closest(scene, size, task):
+    """How near to each other the two cheapest assignments of a scene are, in the least clear of its joints."""
+    with nearest_assignments() as gaps:
+        decode(drawn_outputs(scene[0], size, scene[1]), task, None, (size, size))
+    return min(gaps, default=np.inf)
 
 
 def alike(keypoints, want, limit):
@@ -184,6 +198,7 @@ def alike(keypoints, want, limit):
     return bool((far[rows, columns] <= 1).all())
 
 
+@needs_node
 def test_people_of_drawn_scenes_are_our_decoders(opened):
     task = BottomUp(JOINTS, tag_cue=(1.0, 2.0))
     people, left_out, wrong = compared([(1, 0), (3, 1), (8, 2), (20, 3)], 192, task, opened(192, task))
@@ -191,6 +206,95 @@ def test_people_of_drawn_scenes_are_our_decoders(opened):
     assert (left_out, wrong) == (0, 0)
 
 
+INFO = {"tag_cue": [2.0, -1.0], "pixels": "unit-bgr"}
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_a_file_of_peaks_from_the_command_line(maps, tmp_path, monkeypatch, said):
+    """Bytes in, any number of pictures, people out; the network is random, so that ties of its peaks are none."""
+    monkeypatch.chdir(tmp_path)
+    arch, net = network("litepose-tiny", 1)
+    save(net, "net.safetensors", Subnet(arch, 5, INFO))
+    words = "export net.safetensors --decode --uint8 --input 72x100"
+    told = said(f"{words} --maps" if maps else words)
+    assert "group_people.py or group_people.mjs in" in told
+    assert ("outputs peaks, heatmaps, tags" if maps else "outputs peaks\n") in told
+    assert "tag" in json.loads(onnx.load("net.onnx").metadata_props[0].value)["decoded"]
+    image = np.random.default_rng(1).integers(0, 256, (3, 72, 100, 3), np.uint8)
+    found = onnxruntime.open_session(Path("net.onnx"))(image)
+    with torch.no_grad():
+        outputs = net(to_input(list(image), "unit-bgr"))
+    task = BottomUp(5, tag_cue=(2.0, -1.0), grouping=Grouping(refine=maps))
+    for *each, people in zip(*found, task.people(outputs, None, (72, 100)), strict=True):
+        keypoints, _ = group_people(*each, (72, 100) if maps else None)
+        assert alike(keypoints, people.keypoints, CLOSE * 2)
+
+
+@pytest.mark.parametrize("format", ["torch", pytest.param("openvino", marks=pytest.mark.runtime)])
+@pytest.mark.parametrize("space", ["litepose-tiny", "hrnet_davit"])
+def test_files_of_other_formats_have_peaks(format, space, tmp_path):
+    if format == "openvino":
+        pytest.importorskip("openvino")
+    arch, net = network(space, 1)
+    what = exported(net, Subnet(arch, 5, INFO), arch.input, True, decode=True, maps=True)
+    path = tmp_path / f"net{FORMATS[format].suffix}"
+    checked = export(what, path, FORMATS[format])
+    assert checked.parity is not None
+    image = what.images(1, seed=3)
+    with torch.no_grad():
+        (people,) = BottomUp(5, tag_cue=(2.0, -1.0)).people(net(torch.from_numpy(image)), None, arch.input)
+    peaks, heatmaps, tags = FORMATS[format].open(path)(image)
+    keypoints, _ = group_people(peaks[0], heatmaps[0], tags[0], arch.input)
+    assert len(people.keypoints)
+    assert alike(keypoints, people.keypoints, CLOSE * arch.input[0] / heatmaps.shape[2])
+
+
+class Off:
+    """A runtime whose first output is another."""
+
+    keeps_time = False
+
+    def __init__(self, session, change):
+        self.session, self.change = session, change
+
+    def __call__(self, batch):
+        first, *others = self.session(batch)
+        return [self.change(first), *others]
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        (lambda peaks: peaks, True),
+        (lambda peaks: np.concatenate([peaks[:, :, 1:3], peaks[:, :, :1], peaks[:, :, 3:]], 2), False),  # other ranks
+        (lambda peaks: peaks * np.float32([1, 1, 1, 1.01]), False),  # other tags
+        (lambda peaks: peaks * np.float32([1, 1, 1.01, 1]), False),  # other values
+        (lambda peaks: peaks + np.float32([0, 0.25, 0, 0]), False),  # other places
+    ],
+)
+def test_a_file_of_other_peaks_is_not_kept(change, kept, tmp_path):
+    arch, net = network("litepose-tiny", 1)
+    what, own = exported(net, Subnet(arch, 5, INFO), (64, 64), True, decode=True), FORMATS["torch"]
+    off = own._replace(open=lambda path: Off(own.open(path), change))
+    if kept:
+        export(what, tmp_path / "net.pt2", off)
+    else:
+        with pytest.raises(UserError, match="differs from torch"):
+            export(what, tmp_path / "net.pt2", off)
+    assert bool(list(tmp_path.iterdir())) == kept
+
+
+def test_peaks_that_are_none_do_not_count():
+    one, other = np.zeros((1, 2, 5, 4)), np.zeros((1, 2, 5, 4))
+    one[0, :, 1:, 0] = 7  # of no value: wherever they are said to be
+    assert joints_apart(one, other) == (0, 0)
+    one[0, :, 0] = other[0, :, 0] = [40, 10, 0.5, 3]
+    assert joints_apart(one, other) == (0, 3)
+    one[0, :, 0] = [41, 10, 0.5, 3]
+    assert joints_apart(one, other) == (pytest.approx(1 / 40), 3)
+
+
+@needs_node
 @pytest.mark.slow
 def test_people_of_300_drawn_scenes_are_our_decoders(opened, capsys):
     task = BottomUp(JOINTS, tag_cue=(1.0, 2.0))

@@ -87,7 +87,8 @@ def export(
             f"{target}: an architecture without weights; give a .safetensors file, or --untrained to measure speed only"
         )
     from litepose_nas import network, weights
-    from litepose_nas.steps.export import exported
+    from litepose_nas.pose.standalone import STANDALONE
+    from litepose_nas.steps.export import PEAKS, exported
 
     subnet = found.subnet
     if not untrained and joints not in (None, subnet.joints):
@@ -115,6 +116,8 @@ def export(
             console.out(f"{checked.runtime}, batch {batch}: {far}")
     clips = f"clips of {frames} frames, " if frames > 1 else ""
     console.out(f"written to {out}, {clips}{size[0]}x{size[1]}, outputs {', '.join(what.outputs)}")
+    if what.outputs[0] == PEAKS[0]:
+        console.out(f"its peaks become people by group_people.py or group_people.mjs in {STANDALONE}")
 
 
 def _check_suffix(out: Path, suffix: str) -> None:

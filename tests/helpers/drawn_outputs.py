@@ -30,8 +30,9 @@ def drawn_outputs(people: int, size: int, seed: int) -> list[Tensor]:
     """
     rng = np.random.default_rng(seed)
     tall = (0.8 / people**0.5, 1.0 / people**0.5)
-    picture = draw_picture(rng, size, FIELD._replace(people=(people, people), tall=tall))
+    picture = draw_picture(rng, size // 4, FIELD._replace(people=(people, people), tall=tall))  # small: it is painted
     joints = torch.tensor(np.array([person.joints for person in picture.people]), dtype=torch.float32)
+    joints[..., :2] *= 4
     joints[..., 2] *= torch.from_numpy(rng.uniform(size=joints.shape[:2]) > 0.1)
     coarse, fine = (size // 4, size // 4), (size // 2, size // 2)
     heatmaps, _ = bottomup_targets(joints[None], (size, size), [coarse, fine])

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from litepose_nas.pose import standalone
+from litepose_nas.pose.standalone import STANDALONE
 
-MODULE = Path(standalone.__file__).with_name("group_people.mjs")
+MODULE = STANDALONE / "group_people.mjs"
 RUNNER = Path(__file__).with_name("group_people.mjs")
 NODE = shutil.which("node")
 
