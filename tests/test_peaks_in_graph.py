@@ -1,6 +1,8 @@
 """People from the peaks that a file answers with are those of our decoder, grouped in numpy and in JavaScript."""
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.bottomup_decode import decode
 from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.peaks_in_graph import WithPeaks
+from litepose_nas.pose.standalone import STANDALONE
 from litepose_nas.pose.standalone.group_people import assign, group_people
 from litepose_nas.runtimes import onnxruntime
 from litepose_nas.runtimes.torch import TorchSession
@@ -56,6 +59,16 @@ def costs(count, seed=0):
         if case % 3:
             cost = np.round(cost) * 100 - (case % 3 - 1) * rng.uniform(size=(rows, 1))
         yield np.concatenate([cost, np.full((rows, max(rows - columns, 0)), 1e10)], axis=1)
+
+
+def test_the_files_to_copy_need_nothing_of_this_project():
+    tree = ast.parse((STANDALONE / "group_people.py").read_text(encoding="utf-8"))
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    assert modules == {"__future__", "numpy"}
+    assert not re.search(
+        r"^import|require\(", (STANDALONE / "group_people.mjs").read_text(encoding="utf-8"), re.MULTILINE
+    )
 
 
 def test_assignments_are_scipys_ties_too():
@@ -136,8 +149,12 @@ def test_golden_decodes(case):
 
 def test_maps_want_the_rest():
     peaks = np.zeros((2, 3, 4), np.float32)
-    with pytest.raises(ValueError, match="come with tags and with the"):
-        group_people(peaks, np.zeros((2, 4, 4), np.float32))
+    heatmaps = np.zeros((2, 4, 4), np.float32)
+    with pytest.raises(ValueError, match="come with tags and the"):
+        group_people(peaks, heatmaps)
+    if in_node.NODE:
+        with pytest.raises(AssertionError, match="come with tags and the"):
+            in_node.people([{"peaks": peaks, "heatmaps": heatmaps}])
 
 
 @pytest.fixture(scope="module")

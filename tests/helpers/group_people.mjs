@@ -10,7 +10,7 @@ const tensor = (made) => {
 };
 const answers = JSON.parse(readFileSync(0)).map(({ cost, peaks, heatmaps, tags, ...more }) => {
   if (cost) return assign(cost);
-  const maps = heatmaps ? { heatmaps: tensor(heatmaps), tags: tensor(tags) } : {};
+  const maps = { heatmaps: heatmaps && tensor(heatmaps), tags: tags && tensor(tags) };
   return groupPeople(tensor(peaks), { ...maps, ...more });
 });
 process.stdout.write(JSON.stringify(answers));

@@ -14,7 +14,7 @@ const OUT_OF_QUESTION = 1e10; // the price of leaving a peak to nobody, above th
 /**
  * Return [{ keypoints, score }]; keypoints is [[x, y, value], ...], zeros where a joint was not found.
  *
- * A tensor is { data, dims } as ONNX Runtime has it: peaks [N, J, K, 3 + D], that is x, y, value and a tag of D numbers;
+ * A tensor is { data, dims } as ONNX Runtime has it. peaks is [N, J, K, 3 + D]: x, y, value and a tag of D numbers.
  * heatmaps [N, J, H, W] and tags [N, J, H, W] or [N, J, H, W, D] are optional, and need the input's [height, width].
  * Values up to `threshold` are no peaks; tags that are `tagThreshold` apart are not of one person; after `most` people
  * nobody else gains a joint. `picture` is which of N.
@@ -23,6 +23,7 @@ export function groupPeople(
   peaks,
   { heatmaps, tags, input, threshold = 0.1, tagThreshold = 1, most = 30, picture = 0 } = {},
 ) {
+  if (heatmaps && !(tags && input)) throw new Error("heatmaps come with tags and the [height, width] of the input");
   const [joints, count, width] = peaks.dims.slice(-3);
   const people = []; // the joints and the sum of the tags of each
   const coco = joints === 14 || joints === 17;
@@ -45,7 +46,6 @@ export function groupPeople(
   return people.map((person) => {
     const keypoints = Array.from({ length: joints }, (_, joint) => person.joints[joint] ?? [0, 0, 0]);
     const score = Math.fround(keypoints.reduce((sum, joint) => sum + joint[2], 0) / joints);
-    if (heatmaps && !(tags && input)) throw new Error("heatmaps come with tags and with the [height, width] of the input");
     if (heatmaps) findMissing(keypoints, meanTag(person).map(Math.fround), heatmaps, tags, input, picture);
     return { keypoints, score };
   });

@@ -51,7 +51,7 @@ def group_people(
     scores = keypoints[:, :, 2].mean(1, dtype=np.float64).astype(np.float32)
     if heatmaps is not None:
         if tags is None or input is None:
-            raise ValueError("heatmaps come with tags and with the (height, width) of the input")
+            raise ValueError("heatmaps come with tags and the (height, width) of the input")
         find_missing(keypoints, (sums / counts).astype(np.float32), np.asarray(heatmaps), np.asarray(tags), input)
     return keypoints, scores
 
