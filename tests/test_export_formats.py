@@ -225,7 +225,10 @@ def test_a_file_of_bytes_and_joints_from_the_command_line(tmp_path, monkeypatch,
     for words, why in (
         ("net.safetensors --decode --format ncnn", "for onnx, openvino and torch; leave them out for ncnn"),
         ("net.safetensors --uint8 --format executorch", "leave them out for executorch"),
-        ("litepose-xs --untrained --decode", "bottom-up networks give raw outputs alone"),
+        ("litepose-xs --untrained --decode --format ncnn", "leave them out for ncnn"),
+        ("litepose-xs --untrained --maps", "--maps: comes with --decode, for bottom-up networks"),
+        ("net.safetensors --decode --maps", "--maps: comes with --decode, for bottom-up networks"),
+        ("t_vipnas-tiny.safetensors --decode", "files of temporal networks give raw outputs alone"),
         ("t_vipnas-tiny.safetensors --uint8", "clips are taken as numbers"),
     ):
         if words.startswith("t_vipnas"):

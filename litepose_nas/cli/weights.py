@@ -58,7 +58,10 @@ def export(
     ] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Random weights: only to measure speed.")] = False,
     decode: Annotated[
-        bool, typer.Option("--decode", help="Joints come out, not heatmaps (top-down networks; onnx, openvino, torch).")
+        bool, typer.Option("--decode", help="Joints, or all their peaks, come out, not maps (onnx, openvino, torch).")
+    ] = False,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="With --decode: the fused heatmaps and tags come out, too (bottom-up).")
     ] = False,
     uint8: Annotated[
         bool, typer.Option("--uint8", help="Bytes (N, height, width, 3) go in, red first (onnx, openvino, torch).")
@@ -84,7 +87,8 @@ def export(
             f"{target}: an architecture without weights; give a .safetensors file, or --untrained to measure speed only"
         )
     from litepose_nas import network, weights
-    from litepose_nas.steps.export import exported
+    from litepose_nas.pose.standalone import STANDALONE
+    from litepose_nas.steps.export import PEAKS, exported
 
     subnet = found.subnet
     if not untrained and joints not in (None, subnet.joints):
@@ -96,7 +100,7 @@ def export(
     size = subnet.input if input is None else input_size(input)
     out = out or Path(f"{Path(target).stem}{suffix}")
     _check_suffix(out, suffix)
-    what = exported(net, subnet, size, untrained, decode, uint8)
+    what = exported(net, subnet, size, untrained, decode, uint8, maps)
     checked, frames = write(what, out, FORMATS[format]), subnet.arch.clip_length
     parity = checked.parity
     if as_json:
@@ -112,6 +116,8 @@ def export(
             console.out(f"{checked.runtime}, batch {batch}: {far}")
     clips = f"clips of {frames} frames, " if frames > 1 else ""
     console.out(f"written to {out}, {clips}{size[0]}x{size[1]}, outputs {', '.join(what.outputs)}")
+    if what.outputs[0] == PEAKS[0]:
+        console.out(f"its peaks become people by group_people.py or group_people.mjs in {STANDALONE}")
 
 
 def _check_suffix(out: Path, suffix: str) -> None:

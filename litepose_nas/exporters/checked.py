@@ -9,7 +9,7 @@ from typing import NamedTuple
 from litepose_nas import files, partial
 from litepose_nas.errors import UserError
 from litepose_nas.exporters.exported import Exported
-from litepose_nas.exporters.parity import Parity, compare_on, joints_apart
+from litepose_nas.exporters.parity import Parity, compare_on, joints_apart, largest_difference
 from litepose_nas.exporters.table import Format
 from litepose_nas.runtimes.table import runtime_of
 
@@ -63,6 +63,6 @@ def _check(what: Exported, written: Path, path: Path, format: Format) -> Checked
     except UserError as error:
         return Checked(runtime.name, None, str(error))
     images = [what.images(batch) for batch in format.batches]
-    parity = compare_on(what.net, format.open(written), images, joints_apart if what.decodes else None)
+    parity = compare_on(what.net, format.open(written), images, joints_apart if what.decodes else largest_difference)
     parity.check(path, runtime.name)
     return Checked(runtime.name, parity)

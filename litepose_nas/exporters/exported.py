@@ -27,7 +27,7 @@ class Exported(NamedTuple):
     meta: dict[str, Any]  # what the file, or one beside it, says
     more: bool = False  # something stands before or behind the network, which its plan does not know
     reads_bytes: bool = False
-    decodes: bool = False  # joints come out
+    decodes: bool = False  # joints come out, or peaks, before all else
 
     @property
     def input(self) -> tuple[int, ...]:

@@ -46,8 +46,7 @@ class BottomUp(NamedTuple):
 
     @classmethod
     def from_info(cls, skeleton: Skeleton, info: Mapping[str, Any]) -> BottomUp:
-        x, y = info.get("tag_cue", (0.0, 0.0))
-        return cls(len(skeleton.names), skeleton.flip_pairs, (float(x), float(y)), pixels=pixels_of(info))
+        return cls(len(skeleton.names), skeleton.flip_pairs, tag_cue_of(info), pixels=pixels_of(info))
 
     def to_info(self) -> dict[str, Any]:
         return {"pixels": self.pixels, "tag_cue": list(self.tag_cue)}
@@ -89,3 +88,9 @@ class BottomUp(NamedTuple):
     def gather(self, found: Sequence[PicturePeople]) -> list[PicturePeople]:
         """What was given: a picture has one view."""
         return list(found)
+
+
+def tag_cue_of(info: Mapping[str, Any]) -> tuple[float, float]:
+    """What a recipe or a file of weights says; nothing is added to the tags of those that others trained."""
+    x, y = info.get("tag_cue", (0.0, 0.0))
+    return float(x), float(y)

@@ -13,10 +13,13 @@ from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.parity import output_names
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import Network
+from litepose_nas.pose.bottomup import BottomUp, tag_cue_of
 from litepose_nas.pose.in_graph import Decoded, FromBytes
+from litepose_nas.pose.peaks_in_graph import WithPeaks
 from litepose_nas.task_kind import TaskKind
 
-JOINTS = "joints"  # the output of a file that decodes
+JOINTS = "joints"  # the output of a file that decodes, for one person
+PEAKS = ("peaks", "heatmaps", "tags")  # those for everybody; the last two with the maps
 
 
 def exported(
@@ -26,6 +29,7 @@ def exported(
     untrained: bool,
     decode: bool = False,
     reads_bytes: bool = False,
+    maps: bool = False,
 ) -> Exported:
     """The network with all that its file shall say; `size` may be another than the architecture's own."""
     arch, info = subnet.arch, subnet.info
@@ -38,10 +42,19 @@ def exported(
         "input_pixels": words(pixels_of(info)),
     }
     written: nn.Module = net.eval()
-    if decode:
-        kind = TaskKind(arch.space.task)
-        if not kind.once_a_person:
-            raise UserError(f"--decode: files of {kind.words} networks give raw outputs alone so far; leave it out")
+    kind = TaskKind(arch.space.task)
+    if maps and (kind.one_person or not decode):
+        raise UserError("--maps: comes with --decode, for bottom-up networks; leave it out")
+    if decode and kind.clips:
+        raise UserError(f"--decode: files of {kind.words} networks give raw outputs alone so far; leave it out")
+    if decode and not kind.one_person:
+        task = BottomUp(subnet.joints, tag_cue=tag_cue_of(info))
+        written, outputs = WithPeaks(written, task, size, maps).eval(), PEAKS if maps else PEAKS[:1]
+        meta["decoded"] = (
+            f"of each joint the {task.grouping.max_people} best peaks: x and y in pixels of the input, whose first "
+            "covers 0 to 1, the value of the heatmap, and the tag; zeros where there are no more"
+        )
+    elif decode:
         written, outputs = Decoded(written, str(info.get("codec", "plain")), size).eval(), (JOINTS,)
         meta["decoded"] = "x and y in pixels of the input, whose first covers 0 to 1, and the value of the heatmap"
     if reads_bytes:
