@@ -85,7 +85,7 @@ def others(contest: Contest, names: tuple[str, ...], random: int) -> Iterator[Co
     """Yield the scaled network, published ones scaled to the limit, and random ones just within it."""
     yield Contender(SCALED, 0, contest.by_hand)
     for number, name in enumerate(names):
-        held = shape(contest.space, resolve(name).arch)
+        held = shape(contest.space, resolve(name).subnet.arch)
         yield Contender(PUBLISHED, number, scaled(contest.space, contest.limit, contest.subject.joints, held))
     genome, rng, count = Genome(contest.space), np.random.default_rng(contest.seed), 0
     while count < random:

@@ -1,11 +1,12 @@
 """Is a searched network better than one scaled by hand, at equal cost? Three seeds, two budgets, two families.
 
-    python benchmarks/gain.py contest faces --room ROOM [--family vipnas mobilevit] [--seeds 3] [--minutes 30]
+    python benchmarks/gain.py contest faces --room ROOM [--family vipnas mobilevit] [--seeds 0 1 2] [--minutes 30]
     python benchmarks/gain.py table ROOM/gain.csv ...
 
-`contest` trains a supernet for each seed, and at each budget takes the three networks that a search finds best by their
-inherited loss, the network scaled uniformly to the budget, the published network of the family with its sizes scaled to
-it, and with `--random` five random ones just within it. All start from the supernet's weights and are fine-tuned alike.
+`contest` trains a supernet for each seed, and at each budget takes the network that a search finds best by its
+inherited loss, the network scaled uniformly to the budget, and the published network of the family with its sizes
+scaled to it; with `--more` also the second and third best of the search, and five random ones just within the budget.
+All start from the supernet's weights and are fine-tuned alike.
 The cost of the scaled network is the limit of the others, so that no searched network is dearer. Each fine-tuning is a
 row of ROOM/gain.csv with its figures on held-out training pictures and on the test split, which nothing is chosen by;
 killed, or when its minutes are over, the same line goes on, and it ends with status 75 while anything is left.
@@ -66,14 +67,14 @@ class Plan(NamedTuple):
 
 
 FAMILIES = {
-    "vipnas": Family(HERE / "real_space.yaml", ("s_vipnas-mbv3",), (7, 20)),
-    "mobilevit": Family(HERE / "real_space_mobilevit.yaml", ("mobilevitpose-xxs",), (7, 20)),
+    "vipnas": Family(HERE / "real_space.yaml", ("s_vipnas-mbv3",), (5, 12)),
+    "mobilevit": Family(HERE / "real_space_mobilevit.yaml", ("mobilevitpose-xxs",), (5, 12)),
 }
 SHORT = Plan(
     ("batch=4", "lr=0.02", "clip=0.2", "foreground=5", *LITTLE),
     4,
     60,
-    Length(800, ("batch=4", "lr=0.015", "clip=0.2", "foreground=5", "ema=0.99", *LITTLE)),
+    Length(1600, ("batch=4", "lr=0.01", "clip=0.2", "foreground=5", "ema=0.99", *LITTLE)),
 )
 PLANS = {"faces": SHORT, "drawn": SHORT, "lspet": SHORT}
 SEARCHED, RANDOM = 3, 5
@@ -103,7 +104,7 @@ class Contests(NamedTuple):
     def file(self) -> Path:
         return self.room / "gain.csv"
 
-    def run(self, name: str, seed: int, random: int) -> None:
+    def run(self, name: str, seed: int, more: bool) -> None:
         """Train a supernet and hold a contest at each budget; what the file has is not done again."""
         family = FAMILIES[name]
         space = Space.load(str(family.space))
@@ -118,7 +119,7 @@ class Contests(NamedTuple):
         for mmac in family.budgets:
             journal = folder / f"search-{mmac:g}.jsonl"
             one = Contest(done.supernet, self.subject, recipe, mmac, seed, self.plan.evals, journal)
-            for contender in _contenders(one, family, random):
+            for contender in _contenders(one, family, more):
                 self._row(name, one, contender, judges)
 
     def _scorer(self, judged: Pictures, space: Space, recipe: Recipe) -> Scorer:
@@ -171,9 +172,9 @@ class Contests(NamedTuple):
         print({name: value for name, value in row.items() if name not in ("supernet", "arch", "finetuned")}, flush=True)
 
 
-def _contenders(one: Contest, family: Family, random: int) -> Iterator[Contender]:
-    yield from contest.searched(one, SEARCHED)
-    yield from contest.others(one, family.published, random)
+def _contenders(one: Contest, family: Family, more: bool) -> Iterator[Contender]:
+    yield from contest.searched(one, SEARCHED if more else 1)
+    yield from contest.others(one, family.published, RANDOM if more else 0)
 
 
 def compete(asked: argparse.Namespace) -> None:
@@ -181,9 +182,9 @@ def compete(asked: argparse.Namespace) -> None:
     subject = SUBJECTS[asked.pictures](asked.room)
     until = time.process_time() + 60 * asked.minutes
     contests = Contests(subject, PLANS[asked.pictures], asked.room, until, Pictures(subject.read_test()))
-    for seed in range(asked.seeds):
+    for seed in asked.seeds:
         for family in asked.family:
-            contests.run(family, seed, RANDOM if asked.random else 0)
+            contests.run(family, seed, asked.more)
     print(gain_table.table([contests.file]))
 
 
@@ -194,8 +195,10 @@ def main() -> None:
     contesting.add_argument("pictures", choices=SUBJECTS)
     contesting.add_argument("--room", type=Path, required=True, help="where pictures and figures are kept")
     contesting.add_argument("--family", nargs="+", choices=FAMILIES, default=list(FAMILIES))
-    contesting.add_argument("--seeds", type=int, default=3)
-    contesting.add_argument("--random", action="store_true", help="five random networks at each budget too")
+    contesting.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    contesting.add_argument(
+        "--more", action="store_true", help="three searched and five random networks at each budget"
+    )
     contesting.add_argument("--minutes", type=float, default=30.0, help="after which no further training begins")
     contesting.set_defaults(work=compete)
     telling = verbs.add_parser("table")
