@@ -76,7 +76,9 @@ SHORT = Plan(
     60,
     Length(1600, ("batch=4", "lr=0.01", "clip=0.2", "foreground=5", "ema=0.99", *LITTLE)),
 )
-PLANS = {"faces": SHORT, "drawn": SHORT, "lspet": SHORT}
+# Hard poses take longer, and there are more pictures of them.
+LONG = SHORT._replace(minutes=10, tuned=SHORT.tuned._replace(steps=4000))
+PLANS = {"faces": SHORT, "drawn": SHORT, "lspet": LONG}
 SEARCHED, RANDOM = 3, 5
 SHOWN = 6  # test pictures on which it is kept what was found, to be drawn
 

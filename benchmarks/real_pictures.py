@@ -21,6 +21,7 @@ from litepose_nas.search.scoring import Split
 from litepose_nas.synthetic.dataset import write_toy
 
 HELD_OUT = 0.2  # of the pictures
+HELD_POSES = 0.06  # of those of lspet, of which there are more
 EYES = ("p36", "p45")  # the outer corners, in the usual order of 68 points
 DRAWN, DRAWN_TEST, DRAWN_PIXELS, SETTING = 1200, 400, 128, "easy"
 
@@ -59,7 +60,7 @@ def poses(room: Path) -> Subject:
     """Return the people in hard poses of the folder lspet in $POSE_REAL_DATA; nothing is put into the room."""
     source = open_source(str(photographs("lspet") / "data.yaml"))
     test = functools.partial(source.read, "test")
-    return _subject("lspet", source.read("train"), ("loss", "pck"), (0.2, "torso"), test)
+    return _subject("lspet", source.read("train"), ("loss", "pck"), (0.2, "torso"), test, HELD_POSES)
 
 
 def photographs(name: str) -> Path:
@@ -77,7 +78,12 @@ def drawn(room: Path) -> Subject:
 
 
 def _subject(
-    name: str, whole: Dataset, figures: tuple[str, ...], pck: tuple[float, str], test: Callable[[], Dataset]
+    name: str,
+    whole: Dataset,
+    figures: tuple[str, ...],
+    pck: tuple[float, str],
+    test: Callable[[], Dataset],
+    share: float = HELD_OUT,
 ) -> Subject:
-    rest, held = split(whole, HELD_OUT)
+    rest, held = split(whole, share)
     return Subject(name, whole, Split(Pictures(rest), Pictures(held)), figures, pck, test)
