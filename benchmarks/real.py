@@ -3,6 +3,7 @@
     python benchmarks/real.py learn --room ROOM [--drawn] [--steps 1000] [key=value ...]
     python benchmarks/real.py truth --room ROOM [--drawn] [--minutes 5]
     python benchmarks/real.py recipe NAME --room ROOM [--drawn] [--minutes 5] [--seed 0] [key=value ...]
+    python benchmarks/real.py scores NAME --room ROOM [--drawn] [--minutes 5] [--seed 0] [key=value ...]
 
 `learn` trains one middle network of real_space.yaml alone with these settings of a training, and adds its figures to
 ROOM/learn.csv: how settings are compared before 96 trainings are made with them.
@@ -17,6 +18,10 @@ scores the 48 networks with its weights. Its row of ROOM/recipes.csv says how we
 PCK and AP) rank them inside strata: on the half that recipes are chosen on, on the other half, which confirms the
 choice, and on all. The mean OKS of the nearest results and the loss times the pixels of the input stand beside them.
 
+`scores` takes that supernet and compares what a network can be scored by: its inherited loss, the same after a short
+training from the inherited weights, and what is known without any training (SynFlow, the norm of the first gradient).
+Its rows of ROOM/scores.csv say what each costs.
+
 Faces are those of faces68 in $POSE_REAL_DATA, of which only the split `train` is read; every fifth picture is held out
 to judge by, of people who are in no other. Minutes and seconds are those of the processor, on one thread.
 """
@@ -26,6 +31,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import dearer_scores
 import real_pictures
 import rows
 import supernet_recipe
@@ -47,6 +53,8 @@ NOT_DONE = 75  # the status of a run that is to be called again
 PER_JOINT = "inherited loss x pixels"
 MIDDLE = 2  # the stratum whose first network learns
 # What the trials in real-learn-cpu-1thread.csv came to.
+# Steps and rates of a short training before scoring.
+ADAPTED = ((0, 0.002), (10, 0.002), (25, 0.002), (50, 0.002), (50, 0.008))
 LITTLE = ("rotation=0", "scale=1,1", "translate=0.03", "colour=0")  # for no picture comes often
 FACES = Length(1000, ("batch=4", "lr=0.02", "clip=0.2", "foreground=5", *LITTLE))
 DRAWN = FACES  # tried with faces alone
@@ -116,6 +124,37 @@ def recipe(asked: argparse.Namespace, space: Space, subject: Subject) -> None:
     rows.append(asked.room / "recipes.csv", row)
 
 
+def compare_scores(asked: argparse.Namespace, space: Space, subject: Subject) -> None:
+    """Rank the networks of the truth by dearer and by cheaper scores than the inherited loss."""
+    nets = truth_in_strata.read(asked.room / "truth.csv", space, subject.figures)
+    archs = [net.arch for net in nets]
+    how = changed(length_of(asked).recipe, asked.settings, "topdown")
+    folder = asked.room / "recipes" / f"{asked.name}-{asked.seed}"
+    supernet = supernet_recipe.train(space, subject, how, asked.minutes, asked.seed, folder).supernet
+    settings = length_of(asked).settings
+    found = {
+        "SynFlow": dearer_scores.synaptic_flow(archs, subject.joints),
+        "first gradient": dearer_scores.gradient_norm(archs, subject, length_of(asked), space),
+    }
+    for steps, rate in ADAPTED:
+        length = Length(steps, (*settings, f"lr={rate}", "warmup=0"))
+        name = f"loss after {steps} steps at {rate}" if steps else "inherited loss"
+        found[name] = dearer_scores.inherited(supernet, archs, subject, length, "loss")
+    unit = found["inherited loss"].seconds
+    for name, one in found.items():
+        against = {f"against {figure}": str(taus(nets, figure, {name: one.scores})[name]) for figure in subject.figures}
+        row = {
+            "supernet": asked.name,
+            "seed": asked.seed,
+            "score": name,
+            "seconds": f"{one.seconds:.2f}",
+            "evaluations": f"{one.seconds / unit:.1f}",
+            **against,
+        }
+        rows.append(asked.room / "scores.csv", row)
+        print(row, flush=True)
+
+
 def length_of(asked: argparse.Namespace) -> Length:
     return DRAWN if asked.drawn else FACES
 
@@ -130,12 +169,13 @@ def main() -> None:
     knowing = verbs.add_parser("truth")
     knowing.add_argument("--minutes", type=float, default=5.0, help="after which no further training begins")
     knowing.set_defaults(work=truth)
-    comparing = verbs.add_parser("recipe")
-    comparing.add_argument("name")
-    comparing.add_argument("settings", nargs="*", metavar="key=value")
-    comparing.add_argument("--minutes", type=float, default=5.0, help="of the supernet's training")
-    comparing.add_argument("--seed", type=int, default=0)
-    comparing.set_defaults(work=recipe)
+    for name, work in (("recipe", recipe), ("scores", compare_scores)):
+        comparing = verbs.add_parser(name)
+        comparing.add_argument("name")
+        comparing.add_argument("settings", nargs="*", metavar="key=value")
+        comparing.add_argument("--minutes", type=float, default=5.0, help="of the supernet's training")
+        comparing.add_argument("--seed", type=int, default=0)
+        comparing.set_defaults(work=work)
     for verb in verbs.choices.values():
         verb.add_argument("--room", type=Path, required=True, help="where pictures and figures are kept")
         verb.add_argument("--drawn", action="store_true", help="drawn people in place of faces")

@@ -75,10 +75,18 @@ def failed(subject: Subject) -> dict[str, float]:
 
 
 def train_alone(subject: Subject, arch: Arch, length: Length, seed: int, scorer: Scorer) -> Alone:
-    """Train a network from its own random start and score it; one that diverges has the worst scores there are."""
-    recipe, steps = length.recipe, length.steps
+    """Train a network from its own random start and score it."""
     torch.manual_seed(seed)
     net = devices.place(build(arch, subject.joints), CPU)
+    seconds = train(subject, net, arch, length, seed, scorer)
+    return Alone(seconds or 0.0, score(scorer, net, arch.input, subject) if seconds else failed(subject))
+
+
+def train(
+    subject: Subject, net: torch.nn.Module, arch: Arch, length: Length, seed: int, scorer: Scorer
+) -> float | None:
+    """Train a network from where it stands; return the seconds of the processor, None where it diverged."""
+    recipe, steps = length.recipe, length.steps
     trainee = NetTrainee(net, recipe, arch.input, CPU, subject.joints, task=scorer.task)
 
     def stream(start: int) -> Any:
@@ -93,8 +101,7 @@ def train_alone(subject: Subject, arch: Arch, length: Length, seed: int, scorer:
             with Run.create("alone", out=Path(folder) / "run") as run:
                 average = fit(trainee, stream, run, steps, every=Every(steps, steps, steps))
         except DivergedError:
-            return Alone(time.process_time() - began, failed(subject))
-    seconds = time.process_time() - began
+            return None
     if average is not None:
         trainee.store.copy_to(net, average)
-    return Alone(seconds, score(scorer, net, arch.input, subject))
+    return time.process_time() - began

@@ -29,8 +29,8 @@ def search(
     evals: Annotated[int | None, typer.Option(min=1, help="Networks to evaluate.")] = None,
     method: Annotated[str, typer.Option(help="guided (by a model of the scores), nsga2 or random.")] = "guided",
     rank: Annotated[
-        str, typer.Option(help="By ap or by loss; auto: by AP, but by loss while most APs are too low to tell.")
-    ] = "auto",
+        str, typer.Option(help="By loss or by ap; auto: by AP, but by loss while most APs are too low to tell.")
+    ] = "loss",
     objective: Annotated[
         list[str] | None,
         typer.Option(

@@ -1,4 +1,4 @@
-"""How long the demo will take: expected from one measured training step, corrected by what has passed."""
+"""How long the demo will take: expected from what was measured first, corrected by what has passed."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ class Clock:
                 break
             del self.expected[name]
         self._stage, self._began = stage, time.perf_counter()
+
+    def whole(self) -> str:
+        """How long the stages that have not begun take, in words."""
+        return duration(sum(self.expected.values()))
 
     def left(self, share: float) -> str:
         """How long the rest of the demo takes, in words, when this share of the stage is done."""

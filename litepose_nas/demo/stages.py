@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,7 @@ from litepose_nas.train.recipe import Length, Recipe, changed
 
 VERB = "demo"
 EVERY = 8.0  # seconds between two lines of progress
+SAMPLE = 32  # pictures that are drawn to time drawing and training
 GAIN = 0.9  # more threads are taken where a step takes less than this share of the time
 
 Found = dict[str, Any]
@@ -63,8 +65,8 @@ def run_demo(run: Run, say: Say, tick: Say, every: float = EVERY) -> Found:
     demo = Demo(run, say, tick, every)
     before = torch.get_num_threads()
     try:
-        demo.stage("people", demo.draw)
         torch.set_num_threads(demo.stage("threads", demo.measure)["threads"])
+        demo.stage("people", demo.draw)
         demo.stage("supernet", demo.train)
         demo.stage("search", demo.search)
         demo.stage("networks", demo.finetune)
@@ -103,6 +105,10 @@ class Demo:
             self.say(f"{name}: {found['line']}, {duration(found['seconds'])}")
         if name == "threads":
             self._forecast(found)
+            if not self._record("ending").is_file():
+                self.say(
+                    f"the whole demo takes about {self.clock.whole()} here; Ctrl-C and --resume are safe at any time"
+                )
         return found
 
     def found(self, name: str) -> Found:
@@ -142,10 +148,14 @@ class Demo:
         return {"line": line, "people": made.people, "hidden": made.hidden}
 
     def measure(self) -> Found:
-        """Time a step of the supernet's training with one thread and with more, and choose."""
+        """Time drawing, and a step of the supernet's training with one thread and with more, and choose."""
         most = torch.get_num_threads()
         torch.set_num_threads(1)
-        training = self._planned()
+        with tempfile.TemporaryDirectory() as folder:
+            sample = write_toy(Path(folder) / "people", SAMPLE, 1, self.scale.size, self.seed, self.scale.setting)
+            return self._timed(self._planned(open_source(str(sample.folder))), most, sample.seconds / (SAMPLE + 1))
+
+    def _timed(self, training: SupernetTraining, most: int, drawing: float) -> Found:
         trainee, pictures = training.trainee, training.data.split.train
 
         def timed(steps: int) -> float:
@@ -165,14 +175,19 @@ class Demo:
         threads = self.threads or (best if times[best] < GAIN * alone else 1)
         told = ", ".join(f"{1000 * times[n]:.0f} ms with {n}" for n in sorted(times))
         line = f"a step of the supernet takes {told} of torch's threads: it gets {threads}"
-        return {"line": line, "threads": threads, "seconds_a_step": {str(n): s for n, s in times.items()}}
+        return {
+            "line": line,
+            "threads": threads,
+            "seconds_a_step": {str(n): s for n, s in times.items()},
+            "seconds_a_picture": drawing,
+        }
 
     def train(self) -> Found:
         source = self._source()
         run, training = begin_or_resume(
             train_supernet.VERB,
             self.folder / "supernet",
-            self._planned,
+            lambda: self._planned(source),
             lambda run: train_supernet.load(run, source, "cpu"),
         )
         steps = training.settings["steps"]
@@ -289,7 +304,7 @@ class Demo:
     def _network(self, name: str) -> Path:
         return self.folder / "networks" / path_inside(f"{self.folder}: the stage search", name)
 
-    def _planned(self) -> SupernetTraining:
+    def _planned(self, source: Source) -> SupernetTraining:
         scale = self.scale
         options = TrainOptions(
             space=scales.space_of(scale, self.folder),
@@ -299,7 +314,7 @@ class Demo:
             device="cpu",
             amp="off",
         )
-        return train_supernet.plan(options, self._source(), self.say)
+        return train_supernet.plan(options, source, self.say)
 
     def _forecast(self, measured: Found) -> None:
         times, scale = measured["seconds_a_step"], self.scale
@@ -308,4 +323,6 @@ class Demo:
         ends = [Subnet(arch, 17).cost.macs for arch in (space.smallest, space.widest)]
         step, alone = times[str(measured["threads"])], times["1"]
         nets = [*macs, macs[0], *ends]
-        self.clock.expected = dict(forecast(scale, space, 17, recipe, step, self.lanes, alone, nets))
+        later = forecast(scale, space, 17, recipe, step, self.lanes, alone, nets)
+        drawing = measured.get("seconds_a_picture", 0.0) * (scale.train + scale.val)
+        self.clock.expected = {"people": drawing, **later}

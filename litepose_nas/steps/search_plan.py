@@ -61,7 +61,7 @@ class SearchOptions(NamedTuple):
     convention: str = "exact"
     evals: int | None = None
     method: str = METHODS[0]
-    rank: str = "auto"  # by ap or by loss; auto: by AP, but by loss while most APs are too low to tell networks apart
+    rank: str = "loss"  # or ap, or auto: by AP, but by loss while most APs are too low to tell networks apart
     objectives: Sequence[str] = ()  # fields of Cost to keep low; none named: the MACs
     finalists: int | None = None  # how many of the best are scored again; None: a few
     people: float | None = None  # in an image; None: the mean of the held-out ones
