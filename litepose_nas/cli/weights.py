@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Json
 from litepose_nas.cli.profile import Target
+from litepose_nas.cli.session import open_data
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats.subnet_file import MOST_JOINTS
 from litepose_nas.resolve import resolve
@@ -63,6 +64,18 @@ def export(
     uint8: Annotated[
         bool, typer.Option("--uint8", help="Bytes (N, height, width, 3) go in, red first (onnx, openvino, torch).")
     ] = False,
+    half: Annotated[bool, typer.Option("--half", help="Numbers of 16 bits (onnx, openvino).")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Integers, calibrated on --data (onnx, openvino).")] = False,
+    max_loss: Annotated[
+        float,
+        typer.Option(min=0, help="--int8: layers that hurt stay in floating point until no more points are lost."),
+    ] = 0.5,
+    data: Annotated[
+        str | None, typer.Option(help="Judge the file on images of a dataset, as `evaluate` takes it.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="--data: val, train or test.")] = "val",
+    images: Annotated[int, typer.Option(min=1, help="--data: on so many images.")] = 200,
+    metric: Annotated[str | None, typer.Option(help="--data: ap, nme or pck; the data's own if not given.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write; in this folder if not given.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -71,19 +84,27 @@ def export(
     Examples: litepose-nas export litepose-xs.safetensors
     litepose-nas export subnet-finetuned.safetensors --format ncnn
     litepose-nas export subnet-finetuned.safetensors --decode --uint8
+    litepose-nas export subnet-finetuned.safetensors --format openvino --int8 --data people
     """
-    from litepose_nas.exporters.checked import export as write
+    from litepose_nas.cli.export_report import print_int8, print_report
     from litepose_nas.exporters.table import FORMATS
 
     if format not in FORMATS:
         raise UserError(f"--format: {format!r} is not one; {nearest(format, FORMATS)}")
     suffix = FORMATS[format].suffix
+    if half and int8:
+        raise UserError("--half and --int8: choose one of them")
+    if int8 and data is None:
+        raise UserError("--int8: is calibrated and judged on images; name a dataset with --data")
+    if data is not None and untrained:
+        raise UserError("--data: an untrained network finds nobody; leave out --untrained or --data")
     found = resolve(target, joints if untrained else None)
     if found.weights is None and not untrained:
         raise UserError(
             f"{target}: an architecture without weights; give a .safetensors file, or --untrained to measure speed only"
         )
     from litepose_nas import network, weights
+    from litepose_nas.steps import verified_export as step
     from litepose_nas.steps.export import exported
 
     subnet = found.subnet
@@ -97,19 +118,33 @@ def export(
     out = out or Path(f"{Path(target).stem}{suffix}")
     _check_suffix(out, suffix)
     what = exported(net, subnet, size, untrained, decode, uint8)
-    checked, frames = write(what, out, FORMATS[format]), subnet.arch.clip_length
+    judge = step.judge_of(target, size, open_data(data), split, images, metric) if data is not None else None
+    if int8 and judge is not None:
+        written = step.write_int8(what, out, format, judge, max_loss, console.step)
+    else:
+        written = (step.write_half if half else step.write_fp32)(what, out, format, judge)
+    checked, frames = written.checked, subnet.arch.clip_length
     parity = checked.parity
     if as_json:
         compared = {} if parity is None else parity._asdict()
-        said = {"format": format, "runtime": checked.runtime, "not_checked": checked.why_not or None}
+        said: dict[str, Any] = {"format": format, "runtime": checked.runtime, "not_checked": checked.why_not or None}
+        said["images"] = written.report.to_json() if written.report else None
+        if written.int8:
+            said["int8"] = written.int8.to_json()
         console.as_json({**compared, **said, "input": size, "outputs": what.outputs, "out": str(out)})
         return
     if parity is None:
         console.out(f"not checked in {checked.runtime}: {checked.why_not}")
-    else:
+    elif not int8:
         for batch, difference in parity.difference.items():
             far = f"largest difference from torch {difference:.1e} (outputs up to {parity.scale:.2g})"
             console.out(f"{checked.runtime}, batch {batch}: {far}")
+    if written.report:
+        print_report(written.report)
+    if written.int8:
+        print_int8(written.int8, written.report, max_loss)
+    if written.worst:
+        console.out(f"the image in which most changed: {written.worst}")
     clips = f"clips of {frames} frames, " if frames > 1 else ""
     console.out(f"written to {out}, {clips}{size[0]}x{size[1]}, outputs {', '.join(what.outputs)}")
 

@@ -64,5 +64,5 @@ def _check(what: Exported, written: Path, path: Path, format: Format) -> Checked
         return Checked(runtime.name, None, str(error))
     images = [what.images(batch) for batch in format.batches]
     parity = compare_on(what.net, format.open(written), images, joints_apart if what.decodes else None)
-    parity.check(path, runtime.name)
+    parity.check(path, runtime.name, format.tolerance)
     return Checked(runtime.name, parity)

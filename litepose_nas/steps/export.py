@@ -16,6 +16,7 @@ from litepose_nas.network import Network
 from litepose_nas.pose.in_graph import Decoded, FromBytes
 from litepose_nas.task_kind import TaskKind
 
+NOT_VERIFIED = "not verified on images"
 JOINTS = "joints"  # the output of a file that decodes
 
 
@@ -36,6 +37,7 @@ def exported(
         "cost": costs.cost(arch, size, subnet.joints)._asdict(),
         "untrained": untrained,
         "input_pixels": words(pixels_of(info)),
+        "images": NOT_VERIFIED,
     }
     written: nn.Module = net.eval()
     if decode:
