@@ -18,10 +18,12 @@ SHOWN = 8  # layers that are named; JSON has all
 
 def print_report(report: ImageReport) -> None:
     console.out(f"{report.figure} on {report.images} images of {report.data}, {report.split}; ms on one thread")
+    console.table(("target", "precision", *HEAD), report_rows(report))
+
+
+def report_rows(report: ImageReport) -> list[list[Any]]:
     torch = ["torch", "fp32", f"{report.points:.2f}", "-", "-", "-", "-", "-", *times(report.time), "-"]
-    console.table(
-        ("target", "precision", *HEAD), [torch, *([row.target, row.precision, *cells(row)] for row in report.rows)]
-    )
+    return [torch, *([row.target, row.precision, *cells(row)] for row in report.rows)]
 
 
 def cells(row: Row) -> Sequence[Any]:

@@ -52,7 +52,7 @@ def import_(
 
 def export(
     target: Target,
-    format: Annotated[str, typer.Option(help="onnx, openvino, ncnn, litert, executorch or torch.")] = "onnx",
+    format: Annotated[str, typer.Option(help="onnx, openvino, ncnn, litert, executorch, coreml or torch.")] = "onnx",
     input: Annotated[str | None, typer.Option(help="Input size HxW, if not the architecture's own.")] = None,
     joints: Annotated[
         int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints, for an untrained network.")
@@ -64,7 +64,7 @@ def export(
     uint8: Annotated[
         bool, typer.Option("--uint8", help="Bytes (N, height, width, 3) go in, red first (onnx, openvino, torch).")
     ] = False,
-    half: Annotated[bool, typer.Option("--half", help="Numbers of 16 bits (onnx, openvino).")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Numbers of 16 bits (onnx, openvino, coreml).")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Integers, calibrated on --data (onnx, openvino).")] = False,
     max_loss: Annotated[
         float,

@@ -36,4 +36,5 @@ def files_of(path: Path, suffix: str) -> list[Path]:
 
 
 def bytes_of(path: Path, suffix: str) -> int:
-    return sum(each.stat().st_size for each in files_of(path, suffix))
+    found = [inside for each in files_of(path, suffix) for inside in ([each] if each.is_file() else each.rglob("*"))]
+    return sum(each.stat().st_size for each in found if each.is_file())

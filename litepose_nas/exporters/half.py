@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from litepose_nas.errors import UserError
+from litepose_nas.exporters.coreml import write_coreml
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.onnx import write_onnx_program
 from litepose_nas.exporters.openvino import write_openvino
@@ -16,10 +18,9 @@ TOLERANCE = 2e-2  # a number of 16 bits is right to a thousandth, and errors add
 
 
 def half_format(name: str) -> Format:
-    writers = {"onnx": _onnx, "openvino": _openvino}
-    if name not in writers:
-        raise UserError(f"--half: is for {' and '.join(writers)}; leave it out for {name}")
-    return FORMATS[name]._replace(write=writers[name], tolerance=TOLERANCE)
+    if name not in HALVED:
+        raise UserError(f"--half: is for {' and '.join(HALVED)}; leave it out for {name}")
+    return FORMATS[name]._replace(write=HALVED[name], tolerance=TOLERANCE)
 
 
 def _onnx(what: Exported, path: Path) -> None:
@@ -31,5 +32,12 @@ def _onnx(what: Exported, path: Path) -> None:
         onnx.save(model, str(temporary))
 
 
+def _coreml(what: Exported, path: Path) -> None:
+    write_coreml(what, path, half=True)
+
+
 def _openvino(what: Exported, path: Path) -> None:
     write_openvino(what, path, half=True)
+
+
+HALVED: Mapping[str, Callable[[Exported, Path], None]] = {"onnx": _onnx, "openvino": _openvino, "coreml": _coreml}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from litepose_nas.exporters.coreml import UNVERIFIED, open_nothing, write_coreml
 from litepose_nas.exporters.executorch import write_executorch
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.litert import write_litert
@@ -27,6 +28,7 @@ class Format(NamedTuple):
     runtime: str  # a name in runtimes/table.py: where it is installed the file is run
     batches: tuple[int, ...] = (1,)  # of how many pictures, where it is run
     describes_itself: bool = False  # what is known of the network stands in the file, not beside it
+    why_not_run: str = ""  # where no runtime on this system can: the file is kept unchecked, and says so
     tolerance: float = TOLERANCE  # how far its outputs may be from torch's, of the largest
 
 
@@ -41,5 +43,6 @@ FORMATS: Mapping[str, Format] = {
     "ncnn": Format(".ncnn.param", _ncnn, ncnn.open_session, "ncnn"),
     "litert": Format(".tflite", write_litert, litert.open_session, "litert"),
     "executorch": Format(".pte", write_executorch, executorch.open_session, "executorch"),
+    "coreml": Format(".mlpackage", write_coreml, open_nothing, "coreml", why_not_run=UNVERIFIED),
     "torch": Format(".pt2", write_program, open_program, "torch"),
 }
