@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from litepose_nas.steps.in_turn import Timing
-    from litepose_nas.steps.verified_export import ImageReport, Int8Choice, Row
+    from litepose_nas.steps.verified_export import FileRow, ImageReport, Int8Choice
 
 HEAD = ("points", "lost (95 %)", "moved px", "95 % px", "missing", "extra", "ms", "noise", "MB")
 SHOWN = 8  # layers that are named; JSON has all
@@ -26,7 +26,7 @@ def report_rows(report: ImageReport) -> list[list[Any]]:
     return [torch, *([row.target, row.precision, *cells(row)] for row in report.rows)]
 
 
-def cells(row: Row) -> Sequence[Any]:
+def cells(row: FileRow) -> Sequence[Any]:
     loss, shifts = row.loss, row.shifts
     lost = f"{loss.points:.2f} ({loss.low:.2f} to {loss.high:.2f})"
     moved = (f"{shifts.median_px:.2f}", f"{shifts.p95_px:.2f}", shifts.missing, shifts.extra)

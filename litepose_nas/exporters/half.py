@@ -19,7 +19,7 @@ TOLERANCE = 2e-2  # a number of 16 bits is right to a thousandth, and errors add
 
 def half_format(name: str) -> Format:
     if name not in HALVED:
-        raise UserError(f"--half: is for {' and '.join(HALVED)}; leave it out for {name}")
+        raise UserError(f"--half: is for {', '.join(HALVED)}; leave it out for {name}")
     return FORMATS[name]._replace(write=HALVED[name], tolerance=TOLERANCE)
 
 

@@ -46,17 +46,20 @@ class Quantiser(Protocol):
 
 
 class Int8Base:
-    """What is quantised, for all targets: an ONNX model in fp32 with normalisations folded, and its layers."""
+    """What is quantised, for all targets: an ONNX model in fp32 and its layers; the model is changed."""
 
-    def __init__(self, what: Exported, inputs: Inputs):
-        net = with_folded_norms(with_ordinary_modules(what.net).eval())
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "base.onnx"
-            write_program(net, path, torch.from_numpy(what.images(2)), what.outputs, what.meta)
-            self.model = need("onnx", "export").load(str(path))
-        self.inputs = list(inputs)
-        self.layers = layers_of(self.model, self.inputs[0])
-        prepared(self.model)
+    def __init__(self, model: Any, inputs: Inputs):
+        self.model, self.inputs = model, list(inputs)
+        self.layers = layers_of(model, self.inputs[0])
+        prepared(model)
+
+
+def base_of(what: Exported, inputs: Inputs) -> Int8Base:
+    net = with_folded_norms(with_ordinary_modules(what.net).eval())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "base.onnx"
+        write_program(net, path, torch.from_numpy(what.images(2)), what.outputs, what.meta)
+        return Int8Base(need("onnx", "export").load(str(path)), inputs)
 
 
 def layers_of(model: Any, example: NDArray[Any]) -> list[Layer]:

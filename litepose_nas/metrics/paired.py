@@ -25,7 +25,7 @@ MIDDLE = (2.5, 97.5)  # percentiles of the interval
 SHARE = 0.1  # of the box, within which a joint counts as found in the PCK
 
 
-class Figure(Protocol):
+class PairedFigure(Protocol):
     """What networks are judged by; a point is a hundredth of the metric."""
 
     @property
@@ -115,7 +115,7 @@ class CorrectKeypoints:
 FIGURES = ("ap", "nme", "pck")
 
 
-def figure_of(dataset: Dataset, name: str | None = None) -> Figure:
+def figure_of(dataset: Dataset, name: str | None = None) -> PairedFigure:
     """The figure of this name; the NME where the data say between which joints it measures, else the AP."""
     truth, skeleton = coco.read_truth(dataset), dataset.skeleton
     if coco.labels_of(truth).ignored.all():
@@ -136,14 +136,14 @@ def figure_of(dataset: Dataset, name: str | None = None) -> Figure:
     return AveragePrecision(truth)
 
 
-def loss_between(figure: Figure, before: Sequence[Result], after: Sequence[Result], draws: int = DRAWS) -> Loss:
+def loss_between(figure: PairedFigure, before: Sequence[Result], after: Sequence[Result], draws: int = DRAWS) -> Loss:
     sign = 1 if figure.more_is_better else -1
     apart = sign * (figure.samples(before, draws) - figure.samples(after, draws))
     low, high = np.percentile(apart[np.isfinite(apart)], MIDDLE) if np.isfinite(apart).any() else (np.nan, np.nan)
     return Loss(points_lost(figure, before, after), float(low), float(high))
 
 
-def points_lost(figure: Figure, before: Sequence[Result], after: Sequence[Result]) -> float:
+def points_lost(figure: PairedFigure, before: Sequence[Result], after: Sequence[Result]) -> float:
     return (1 if figure.more_is_better else -1) * (figure.points(before) - figure.points(after))
 
 

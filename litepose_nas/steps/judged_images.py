@@ -12,7 +12,7 @@ from litepose_nas.data.loader import CachedBatches, Pictures
 from litepose_nas.data.source import Source
 from litepose_nas.errors import UserError
 from litepose_nas.inference.batches import Net, check_joints, predict_batches
-from litepose_nas.metrics.paired import Figure, figure_of
+from litepose_nas.metrics.paired import PairedFigure, figure_of
 from litepose_nas.metrics.results import Result
 from litepose_nas.pose.task import Task
 from litepose_nas.steps.evaluate import Loaded
@@ -26,7 +26,7 @@ class JudgedImages:
     def __init__(self, loaded: Loaded, dataset: Dataset, metric: str | None = None):
         check_joints(loaded.task, dataset)
         self.dataset, self.task = dataset, loaded.task
-        self.figure: Figure = figure_of(dataset, metric)
+        self.figure: PairedFigure = figure_of(dataset, metric)
         self._views = CachedBatches(loaded.task.eval_batches(Pictures(dataset), loaded.size, BATCH))
         if not len(self._views):
             raise UserError(f"{dataset.annotations}: no view of anybody in these images; give images with people")

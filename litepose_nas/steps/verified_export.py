@@ -18,7 +18,7 @@ from litepose_nas.exporters.annotated import annotate, bytes_of
 from litepose_nas.exporters.checked import Checked, export
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.half import half_format
-from litepose_nas.exporters.int8 import Int8Base
+from litepose_nas.exporters.int8 import base_of
 from litepose_nas.exporters.int8_onnx import OnnxQuantiser
 from litepose_nas.exporters.int8_table import quantiser_of
 from litepose_nas.exporters.table import FORMATS, Format
@@ -40,7 +40,7 @@ FP32, FP16, INT8 = "fp32", "fp16", "int8"
 CALIBRATION, SELECTION = 64, 200  # training images: for the ranges of values, and to choose layers on
 
 
-class Row(NamedTuple):
+class FileRow(NamedTuple):
     """A file on images, beside torch."""
 
     target: str
@@ -59,7 +59,7 @@ class ImageReport(NamedTuple):
     figure: str
     points: float  # of torch
     time: Timing  # of torch
-    rows: list[Row]
+    rows: list[FileRow]
 
     def to_json(self) -> dict[str, Any]:
         rows = [
@@ -95,15 +95,15 @@ class Judge:
         self.before = self.images.results(loaded.net)
         self.found: list[Result] = []  # by the last file that was judged
 
-    def row(self, what: Exported, path: Path, format: Format, target: str, precision: str, time: Timing) -> Row:
+    def row(self, what: Exported, path: Path, format: Format, target: str, precision: str, time: Timing) -> FileRow:
         session = format.open(path)
         network = FileNetwork(session, self.loaded.task.pixels, what.reads_bytes, len(format.batches) > 1)
         self.found = self.images.results(network, DecodedTask(self.loaded.task) if what.decodes else None)
         figure = self.images.figure
         loss, shifts = loss_between(figure, self.before, self.found), shifts_between(self.before, self.found)
-        return Row(target, precision, figure.points(self.found), loss, shifts, bytes_of(path, format.suffix), time)
+        return FileRow(target, precision, figure.points(self.found), loss, shifts, bytes_of(path, format.suffix), time)
 
-    def report(self, rows: list[Row], time: Timing) -> ImageReport:
+    def report(self, rows: list[FileRow], time: Timing) -> ImageReport:
         figure = self.images.figure
         points = figure.points(self.before)
         return ImageReport(self.source.name, self.split, len(self.images), figure.name, points, time, rows)
@@ -139,7 +139,7 @@ class Int8Writer:
         shown = JudgedImages(loaded, calibration, judge.metric)
         self._calibrated_on = len(shown)
         inputs = [file_input(view, loaded.task.pixels, what.reads_bytes) for view in shown.views]
-        self.base = Int8Base(what, inputs)
+        self.base = base_of(what, inputs)
         self._order: list[Damage] | None = None
         self._plain: OnnxQuantiser | None = None
 
