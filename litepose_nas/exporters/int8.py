@@ -46,12 +46,15 @@ class Quantiser(Protocol):
 
 
 class Int8Base:
-    """What is quantised, for all targets: an ONNX model in fp32 and its layers; the model is changed."""
+    """What is quantised, for all targets: an ONNX model in fp32 and its layers."""
 
     def __init__(self, model: Any, inputs: Inputs):
-        self.model, self.inputs = model, list(inputs)
+        self._model, self.inputs = model, list(inputs)
         self.layers = layers_of(model, self.inputs[0])
-        prepared(model)
+
+    def model(self, kept: Collection[str] = ()) -> Any:
+        """The model made ready for integers in all layers but those kept in floating point."""
+        return prepared(self._model, {layer.node for layer in self.layers if layer.name in kept})
 
 
 def base_of(what: Exported, inputs: Inputs) -> Int8Base:

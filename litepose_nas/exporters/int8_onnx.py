@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from litepose_nas.exporters.int8 import Inputs, Int8Base, Layer
-from litepose_nas.exporters.onnx_rewrites import ELEMENTWISE
+from litepose_nas.exporters.onnx_rewrites import ALL, ELEMENTWISE
 from litepose_nas.files import replacing
 from litepose_nas.optional import need
 
@@ -24,10 +24,10 @@ INTEGER = ("QLinearConv", "QLinearMatMul", "MatMulIntegerToFloat", "QGemm", "Con
 class OnnxQuantiser:
     def __init__(self, base: Int8Base):
         self._onnx, self._tools = need("onnx", "export"), need("onnxruntime.quantization", "export")
-        self._model = base.model
+        self._base, model = base, base.model()
         with tempfile.TemporaryDirectory() as folder:
-            self._ranges = self._calibrated(base.inputs, Path(folder))
-        nodes = {node.name: node for node in self._model.graph.node}
+            self._ranges = self._calibrated(model, base.inputs, Path(folder))
+        nodes = {node.name: node for node in model.graph.node}
         # What is no convolution after all has no integer kernel.
         self.layers: Sequence[Layer] = [layer for layer in base.layers if nodes[layer.node].op_type in LAYERS]
         self._weights = {nodes[layer.node].input[1]: layer.name for layer in self.layers}
@@ -36,7 +36,8 @@ class OnnxQuantiser:
         from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
         kept_nodes = {layer.node for layer in self.layers if layer.name in kept}
-        model = self._onnx.ModelProto.FromString(self._model.SerializeToString())
+        model = self._base.model(kept)
+        meta = {each.key: each.value for each in model.metadata_props}
         int8, byte = self._tools.QuantType.QInt8, self._tools.QuantType.QUInt8
         if len(kept_nodes) < len(self.layers):
             quantizer = QDQQuantizer(
@@ -47,14 +48,13 @@ class OnnxQuantiser:
                 activation_qType=byte,
                 tensors_range=self._ranges,
                 nodes_to_quantize=[],
-                nodes_to_exclude=sorted(kept_nodes | self._behind(kept_nodes)),
+                nodes_to_exclude=sorted(kept_nodes | _behind(model, kept_nodes)),
                 op_types_to_quantize=[*LAYERS, *BETWEEN],
                 extra_options={"ForceQuantizeNoInputCheck": False},
             )
             with _hushed():
                 quantizer.quantize_model()
             model = quantizer.model.model
-        meta = {each.key: each.value for each in self._model.metadata_props}
         self._onnx.helper.set_model_props(model, meta)
         with replacing(path) as temporary:
             self._onnx.save(model, str(temporary))
@@ -71,33 +71,40 @@ class OnnxQuantiser:
         used = {name for node in model.graph.node if node.op_type in INTEGER for name in node.input}
         return {layer for weight, layer in self._weights.items() if f"{weight}_quantized" in used}
 
-    def _calibrated(self, inputs: Inputs, folder: Path) -> Any:
-        """The range of each tensor on these inputs."""
-        self._onnx.save(self._model, str(folder / "prepared.onnx"))
+    def _calibrated(self, model: Any, inputs: Inputs, folder: Path) -> Any:
+        """The range of each tensor on these inputs, of those before and behind DepthToSpace alike."""
+        self._onnx.save(model, str(folder / "prepared.onnx"))
         calibrator = self._tools.calibrate.create_calibrator(
             folder / "prepared.onnx",
             [*LAYERS, *BETWEEN],
             augmented_model_path=str(folder / "augmented.onnx"),
             calibrate_method=self._tools.CalibrationMethod.MinMax,
         )
-        calibrator.collect_data(_Reader(self._model.graph.input[0].name, inputs))
-        return calibrator.compute_data()
-
-    def _behind(self, kept: set[str]) -> set[str]:
-        """What takes the outputs of layers in floating point, up to the first node of two inputs: their range may be
-        just what integers cannot hold."""
-        takers: dict[str, list[Any]] = defaultdict(list)
-        for node in self._model.graph.node:
-            for name in node.input:
-                takers[name].append(node)
-        open_, found = [node for node in self._model.graph.node if node.name in kept], set()
-        while open_:
-            for node in takers[open_.pop().output[0]]:
-                if node.op_type in BETWEEN and node.name not in found:
-                    found.add(node.name)
-                    if node.op_type in (*ELEMENTWISE, "DepthToSpace", "MaxPool"):
-                        open_.append(node)
+        calibrator.collect_data(_Reader(model.graph.input[0].name, inputs))
+        found = calibrator.compute_data()
+        for name in list(found.data):
+            found.data.setdefault(name.removesuffix(ALL), found.data[name])
+            found.data.setdefault(name + ALL, found.data[name])
         return found
+
+
+def _behind(model: Any, kept: set[str]) -> set[str]:
+    """What takes the outputs of layers in floating point, up to the first node of two inputs.
+
+    Their range may be just what integers cannot hold.
+    """
+    takers: dict[str, list[Any]] = defaultdict(list)
+    for node in model.graph.node:
+        for name in node.input:
+            takers[name].append(node)
+    waiting, found = [node for node in model.graph.node if node.name in kept], set()
+    while waiting:
+        for node in takers[waiting.pop().output[0]]:
+            if node.op_type in BETWEEN and node.name not in found:
+                found.add(node.name)
+                if node.op_type in (*ELEMENTWISE, "DepthToSpace", "MaxPool"):
+                    waiting.append(node)
+    return found
 
 
 class _Reader:

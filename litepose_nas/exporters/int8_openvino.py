@@ -23,26 +23,24 @@ COMPUTED = ("Convolution", "Deconvolution", "FullyConnected", "MatMul", "Subgrap
 class OpenVINOQuantiser:
     def __init__(self, base: Int8Base):
         self._openvino, self._nncf = need("openvino", EXTRA), need("nncf", EXTRA)
-        self._inputs = base.inputs
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "base.onnx"
-            need("onnx", "export").save(base.model, str(path))
-            self._model = self._openvino.convert_model(str(path), input=list(self._inputs[0].shape))
-        self._ops = self._named(base)
-        self.layers: Sequence[Layer] = [layer for layer in base.layers if layer.name in self._ops]
+        self._base = base
+        _, ops = self._converted(())
+        self.layers: Sequence[Layer] = [layer for layer in base.layers if layer.name in ops]
+        self._ops = ops
 
     def write(self, path: Path, kept: Collection[str]) -> None:
-        if not self._ops.keys() - set(kept):
-            self._openvino.save_model(self._model, str(path), compress_to_fp16=False)
+        nncf, inputs = self._nncf, self._base.inputs
+        model, ops = self._converted(kept)
+        if not ops.keys() - set(kept):
+            self._openvino.save_model(model, str(path), compress_to_fp16=False)
             return
-        nncf = self._nncf
-        ignored = nncf.IgnoredScope(names=sorted(self._ops[name] for name in kept if name in self._ops))
+        ignored = nncf.IgnoredScope(names=sorted(ops[name] for name in kept if name in ops))
         with _quiet():
             model = nncf.quantize(
-                self._model.clone(),
-                nncf.Dataset(self._inputs),
+                model,
+                nncf.Dataset(inputs),
                 preset=nncf.QuantizationPreset.MIXED,
-                subset_size=len(self._inputs),
+                subset_size=len(inputs),
                 ignored_scope=ignored,
             )
         self._openvino.save_model(model, str(path), compress_to_fp16=False)
@@ -57,17 +55,25 @@ class OpenVINOQuantiser:
                 integer.update(_word(told, "originalLayersNames").split(","))
         return {layer for layer, op in self._ops.items() if op in integer}
 
-    def _named(self, base: Int8Base) -> dict[str, str]:
-        """The operation of each layer: one with a bias is called apart from it, one at the end as the output."""
-        kinds = {op.get_friendly_name(): op.get_type_name() for op in self._model.get_ops()}
-        outputs = {node.name: node.output[0] for node in base.model.graph.node}
+    def _converted(self, kept: Collection[str]) -> tuple[Any, dict[str, str]]:
+        """The model, and the operation of each layer.
+
+        One with a bias is called apart from it, one at the end as the output.
+        """
+        base = self._base.model(kept)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "base.onnx"
+            need("onnx", "export").save(base, str(path))
+            model = self._openvino.convert_model(str(path), input=list(self._base.inputs[0].shape))
+        kinds = {op.get_friendly_name(): op.get_type_name() for op in model.get_ops()}
+        outputs = {node.name: node.output[0] for node in base.graph.node}
         found = {}
-        for layer in base.layers:
+        for layer in self._base.layers:
             for name in (layer.node, outputs[layer.node]):
                 for op in (f"{name}/WithoutBiases", name):
                     if "Convolution" in kinds.get(op, "") or kinds.get(op) == "MatMul":
                         found[layer.name] = op
-        return found
+        return model, found
 
 
 def _word(told: Any, key: str) -> str:

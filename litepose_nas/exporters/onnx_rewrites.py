@@ -8,6 +8,7 @@ the same.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -16,17 +17,24 @@ from numpy.typing import NDArray
 from litepose_nas.optional import need
 
 Weights = NDArray[np.float32]
+ALL = "_all"  # behind the name of a tensor: the same values, before DepthToSpace puts them in their places
 ELEMENTWISE = ("Relu", "Clip", "HardSwish")  # with one input that counts: DepthToSpace may stand behind them as well
 
 
-def prepared(model: Any) -> None:
-    """Fold normalisations behind deconvolutions, and write deconvolutions as convolutions."""
+def prepared(model: Any, float_nodes: Collection[str] = ()) -> Any:
+    """The model with normalisations behind deconvolutions folded, and deconvolutions as convolutions.
+
+    Nodes that stay in floating point stay deconvolutions: the convolutions multiply with zeros, too.
+    """
+    model = type(model).FromString(model.SerializeToString())
     graph = OnnxGraph(model)
     _fold_norms(graph)
     for node in [node for node in graph.nodes if node.op_type == "ConvTranspose"]:
-        _as_convolution(graph, node)
+        if node.name not in float_nodes:
+            _as_convolution(graph, node)
     _sink(graph)
     graph.drop_unused()
+    return model
 
 
 def convolution_weights(weight: Weights, groups: int, stride: int, pad: int) -> tuple[Weights, int]:
@@ -120,11 +128,11 @@ def _as_convolution(graph: OnnxGraph, node: Any) -> None:
     if not (plain and kernel[0] == kernel[1] and len(set(pads)) == 1 and kernel[0] - 2 * pads[0] == stride):
         return  # its output is not `stride` times as large as its input: it stays in floating point
     weight, reach = convolution_weights(graph.array(node.input[1]), groups, stride, pads[0])
-    out, inputs = node.output[0], [node.input[0], graph.add(f"{node.input[1]}_all", weight)]
+    out, inputs = node.output[0], [node.input[0], graph.add(node.input[1] + ALL, weight)]
     if len(node.input) > 2 and node.input[2]:
-        inputs.append(graph.add(f"{node.input[2]}_all", np.repeat(graph.array(node.input[2]), stride**2)))
+        inputs.append(graph.add(node.input[2] + ALL, np.repeat(graph.array(node.input[2]), stride**2)))
     conv = graph.node(
-        "Conv", inputs, f"{out}_all", group=groups, kernel_shape=weight.shape[2:], pads=[reach] * 4, strides=[1, 1]
+        "Conv", inputs, out + ALL, group=groups, kernel_shape=weight.shape[2:], pads=[reach] * 4, strides=[1, 1]
     )
     conv.name = node.name
     graph.replace(node, conv, graph.node("DepthToSpace", [conv.output[0]], out, blocksize=stride, mode="CRD"))
@@ -191,7 +199,7 @@ def _sink(graph: OnnxGraph) -> None:
             return
         out = node.output[0]
         before = type(node).FromString(node.SerializeToString())
-        before.output[0] = f"{out}_all"
+        before.output[0] = out + ALL
         spread = [one for one in mine if one is not None]
         for place, one in enumerate(spread):
             before.input[place] = one.input[0]
