@@ -12,14 +12,13 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import yaml
 from real_pictures import EYES
 
 from litepose_nas import costs, weights
-from litepose_nas.data.dataset import split
 from litepose_nas.data.source import open_source
 from litepose_nas.demo.scale import FULL
 from litepose_nas.formats.subnet_file import Subnet
@@ -55,14 +54,14 @@ class Plan(NamedTuple):
 def faces(room: Path) -> str:
     """A YAML of faces68 whose split `val` is a part of its split `train`."""
     folder = Path(os.environ["POSE_REAL_DATA"]).resolve() / "faces68"
-    whole = open_source(str(folder / "data.yaml")).read("train")
-    of_person = tuple(record._replace(video=record.path.name.rsplit("_", 1)[0]) for record in whole.records)
-    parts = dict(zip(("train", "val"), split(whole._replace(records=of_person), HELD_OUT), strict=True))
     document = json.loads((folder / "train.json").read_text(encoding="utf-8"))
     words = yaml.safe_load((folder / "data.yaml").read_text(encoding="utf-8"))
-    for name, part in parts.items():
-        ids = {record.image_id for record in part.records}
-        images = [image for image in document["images"] if image["id"] in ids]
+    people_shown = sorted({_person(image) for image in document["images"]})
+    random.Random(0).shuffle(people_shown)
+    held_out = set(people_shown[: int(HELD_OUT * len(people_shown))])
+    for name, held in (("train", False), ("val", True)):
+        images = [image for image in document["images"] if (_person(image) in held_out) == held]
+        ids = {image["id"] for image in images}
         people = [person for person in document["annotations"] if person["image_id"] in ids]
         kept_part = room / f"faces-{name}.json"
         kept_part.write_text(json.dumps({**document, "images": images, "annotations": people}), encoding="utf-8")
@@ -71,6 +70,11 @@ def faces(room: Path) -> str:
     named = room / "faces.yaml"
     named.write_text(yaml.safe_dump({**words, "nme_joints": list(EYES)}), encoding="utf-8")
     return str(named)
+
+
+def _person(image: dict[str, Any]) -> str:
+    """Of a picture whose name is that of a person and a number."""
+    return str(image["file_name"]).rsplit("/", 1)[-1].rsplit("_", 1)[0]
 
 
 def drawn(room: Path) -> str:
