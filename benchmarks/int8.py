@@ -21,7 +21,8 @@ from litepose_nas.data.source import open_source
 from litepose_nas.exporters.table import FORMATS
 from litepose_nas.resolve import resolve
 from litepose_nas.steps.export import exported
-from litepose_nas.steps.verified_export import judge_of, write_int8
+from litepose_nas.steps.image_report import judge_of
+from litepose_nas.steps.verified_export import write_int8
 
 
 def main() -> None:

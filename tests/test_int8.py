@@ -245,6 +245,8 @@ def test_an_export_without_images_says_so(room, monkeypatch, said):
         ("--int8 --data people --format ncnn", "--int8: is for onnx and openvino; leave it out for ncnn"),
         ("--half --format ncnn", "--half: is for onnx, openvino and coreml; leave it out for ncnn"),
         ("--untrained --data people", "finds nobody"),
+        ("--max-loss 1 --data people", "--max-loss: is for --int8"),
+        ("--images 5", "name a dataset with it"),
         ("--data people --metric nme", "add `nme_joints` to the dataset's YAML"),
         ("--data people --metric mpjpe", "--metric: 'mpjpe' is not one"),
     ],

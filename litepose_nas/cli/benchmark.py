@@ -11,6 +11,7 @@ import typer
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Json
 from litepose_nas.cli.session import open_data
+from litepose_nas.cli.weights import MAX_LOSS, MOST_IMAGES
 from litepose_nas.errors import UserError
 from litepose_nas.space import input_size
 
@@ -22,10 +23,10 @@ def benchmark(
     target: Annotated[Path, typer.Argument(help="A .safetensors file.")],
     data: Annotated[str, typer.Option(help="The dataset whose images the files are judged on.")],
     split: Annotated[str, typer.Option(help="val, train or test.")] = "val",
-    images: Annotated[int, typer.Option(min=1, help="On so many images.")] = 200,
+    images: Annotated[int, typer.Option(min=1, help="On so many images.")] = MOST_IMAGES,
     metric: Annotated[str | None, typer.Option(help="ap, nme or pck; the data's own if not given.")] = None,
     input: Annotated[str | None, typer.Option(help="Input size HxW, if not the architecture's own.")] = None,
-    max_loss: Annotated[float, typer.Option(min=0, help="Points that int8 may lose; as for `export`.")] = 0.5,
+    max_loss: Annotated[float, typer.Option(min=0, help="Points that int8 may lose, as for `export`.")] = MAX_LOSS,
     seconds: Annotated[float, typer.Option(min=0, help="How long each file is measured.")] = 3.0,
     out: Annotated[Path | None, typer.Option(help="A folder that keeps the files; none is kept if not given.")] = None,
     as_json: Json = False,
@@ -39,7 +40,7 @@ def benchmark(
     from litepose_nas.resolve import resolve
     from litepose_nas.steps import benchmark as step
     from litepose_nas.steps.export import exported
-    from litepose_nas.steps.verified_export import judge_of
+    from litepose_nas.steps.image_report import judge_of
 
     found = resolve(str(target))
     if found.weights is None:

@@ -9,8 +9,9 @@ from litepose_nas.cli import console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from litepose_nas.steps.image_report import FileRow, ImageReport
     from litepose_nas.steps.in_turn import Timing
-    from litepose_nas.steps.verified_export import FileRow, ImageReport, Int8Choice
+    from litepose_nas.steps.int8_writer import Int8Choice
 
 HEAD = ("points", "lost (95 %)", "moved px", "95 % px", "missing", "extra", "ms", "noise", "MB")
 SHOWN = 8  # layers that are named; JSON has all

@@ -16,6 +16,8 @@ from litepose_nas.formats.subnet_file import MOST_JOINTS
 from litepose_nas.resolve import resolve
 from litepose_nas.space import input_size
 
+MAX_LOSS, MOST_IMAGES = 0.5, 200  # of --int8 and --data
+
 
 def import_(
     file: Annotated[Path, typer.Argument(help="A checkpoint of another program: .pth, .pt, .pth.tar or .safetensors.")],
@@ -67,14 +69,11 @@ def export(
     half: Annotated[bool, typer.Option("--half", help="Numbers of 16 bits (onnx, openvino, coreml).")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Integers, calibrated on --data (onnx, openvino).")] = False,
     max_loss: Annotated[
-        float,
-        typer.Option(min=0, help="--int8: layers that hurt stay in floating point until no more points are lost."),
-    ] = 0.5,
-    data: Annotated[
-        str | None, typer.Option(help="Judge the file on images of a dataset, as `evaluate` takes it.")
+        float | None, typer.Option(min=0, help="--int8: points that may be lost; layers that hurt are kept (0.5).")
     ] = None,
-    split: Annotated[str, typer.Option(help="--data: val, train or test.")] = "val",
-    images: Annotated[int, typer.Option(min=1, help="--data: on so many images.")] = 200,
+    data: Annotated[str | None, typer.Option(help="Judge the file on images of this dataset.")] = None,
+    split: Annotated[str | None, typer.Option(help="--data: val, the default, train or test.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="--data: on so many images; 200 if not given.")] = None,
     metric: Annotated[str | None, typer.Option(help="--data: ap, nme or pck; the data's own if not given.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write; in this folder if not given.")] = None,
     as_json: Json = False,
@@ -96,6 +95,10 @@ def export(
         raise UserError("--half and --int8: choose one of them")
     if int8 and data is None:
         raise UserError("--int8: is calibrated and judged on images; name a dataset with --data")
+    if max_loss is not None and not int8:
+        raise UserError("--max-loss: is for --int8; leave it out")
+    if data is None and (split, images, metric) != (None, None, None):
+        raise UserError("--split, --images and --metric: choose among the images of --data; name a dataset with it")
     if data is not None and untrained:
         raise UserError("--data: an untrained network finds nobody; leave out --untrained or --data")
     found = resolve(target, joints if untrained else None)
@@ -106,6 +109,7 @@ def export(
     from litepose_nas import network, weights
     from litepose_nas.steps import verified_export as step
     from litepose_nas.steps.export import exported
+    from litepose_nas.steps.image_report import judge_of
 
     subnet = found.subnet
     if not untrained and joints not in (None, subnet.joints):
@@ -118,9 +122,11 @@ def export(
     out = out or Path(f"{Path(target).stem}{suffix}")
     _check_suffix(out, suffix)
     what = exported(net, subnet, size, untrained, decode, uint8)
-    judge = step.judge_of(target, size, open_data(data), split, images, metric) if data is not None else None
+    judge, most_points = None, MAX_LOSS if max_loss is None else max_loss
+    if data is not None:
+        judge = judge_of(target, size, open_data(data), split or "val", images or MOST_IMAGES, metric)
     if int8 and judge is not None:
-        written = step.write_int8(what, out, format, judge, max_loss, console.step)
+        written = step.write_int8(what, out, format, judge, most_points, console.step)
     else:
         written = (step.write_half if half else step.write_fp32)(what, out, format, judge)
     checked, frames = written.checked, subnet.arch.clip_length
@@ -141,8 +147,10 @@ def export(
             console.out(f"{checked.runtime}, batch {batch}: {far}")
     if written.report:
         print_report(written.report)
+    elif judge is not None:
+        console.out("not verified on images: nothing here runs the file")
     if written.int8:
-        print_int8(written.int8, written.report, max_loss)
+        print_int8(written.int8, written.report, most_points)
     if written.worst:
         console.out(f"the image in which most changed: {written.worst}")
     clips = f"clips of {frames} frames, " if frames > 1 else ""

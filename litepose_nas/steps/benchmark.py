@@ -21,8 +21,10 @@ from litepose_nas.latency.standalone.errors import LostError, MeasuringError
 from litepose_nas.latency.standalone.rounds import VISIT, Visit, between_halves
 from litepose_nas.runtimes.table import runtime_of
 from litepose_nas.steps.common import Say
+from litepose_nas.steps.image_report import ImageReport, Judge
 from litepose_nas.steps.in_turn import LEAST_ROUNDS, Timing
-from litepose_nas.steps.verified_export import FP16, FP32, INT8, ImageReport, Int8Choice, Int8Writer, Judge
+from litepose_nas.steps.int8_writer import Int8Choice, Int8Writer
+from litepose_nas.steps.verified_export import FP16, FP32, INT8
 
 TORCH = "torch"  # as it is, not as a .pt2: the runtime opens the file of weights
 
