@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from litepose_nas.exporters.int8 import base_of
 from litepose_nas.exporters.int8_onnx import OnnxQuantiser
 from litepose_nas.exporters.int8_table import quantiser_of
 from litepose_nas.metrics.paired import points_lost
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.runtimes import onnxruntime
 from litepose_nas.runtimes.base import Session
 from litepose_nas.steps.common import Say
@@ -86,7 +88,11 @@ class Int8Writer:
     def _points(self, session: Session, format: str) -> float:
         network = FileNetwork(session, self.judge.loaded.task.pixels, self._what.reads_bytes)
         task = DecodedTask(self.judge.loaded.task) if self._what.decodes else None
-        return points_lost(self._selection.figure, self._before, self._selection.results(network, task))
+        try:
+            found = self._selection.results(network, task)
+        except DivergedError:  # integers made infinities of it
+            return math.inf
+        return points_lost(self._selection.figure, self._before, found)
 
     @property
     def _simulator(self) -> OnnxQuantiser:
