@@ -243,7 +243,7 @@ def test_an_export_without_images_says_so(room, monkeypatch, said):
         ("--int8", "name a dataset with --data"),
         ("--int8 --half", "choose one of them"),
         ("--int8 --data people --format ncnn", "--int8: is for onnx and openvino; leave it out for ncnn"),
-        ("--half --format ncnn", "--half: is for onnx, openvino and coreml; leave it out for ncnn"),
+        ("--half --format ncnn", "--half: is for onnx, openvino, coreml; leave it out for ncnn"),
         ("--untrained --data people", "finds nobody"),
         ("--max-loss 1 --data people", "--max-loss: is for --int8"),
         ("--images 5", "name a dataset with it"),
