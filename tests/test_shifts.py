@@ -31,7 +31,7 @@ def test_a_move_is_measured_and_who_is_gone_or_new_is_counted(dx, others):
     found = shifts_between([*before, person(3, 50, 50)], after)
     assert found.median_px == pytest.approx(dx)
     assert (found.people, found.missing, found.extra) == (3, 1, others)
-    assert found.worst == (2 if others > 1 else 2 if others else 3) or others == 1
+    assert found.worst == (2 if others else 3)
 
 
 def test_whoever_is_not_sure_does_not_count():
