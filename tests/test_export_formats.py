@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -175,8 +176,25 @@ def test_a_file_that_cannot_be_run_here_says_so(tmp_path, monkeypatch, said):
     assert document["runtime"] == "ncnn"
 
 
+def test_core_ml_is_written_and_marked_as_never_run_or_its_package_is_named(tmp_path, monkeypatch):
+    what = made("topdown-tiny")
+    path = tmp_path / "net.mlpackage"
+    with monkeypatch.context() as absent:
+        absent.setitem(sys.modules, "coremltools", None)
+        with pytest.raises(UserError, match=r"pip install 'litepose-nas\[coreml\]'"):
+            export(what, path, FORMATS["coreml"])
+    assert not list(tmp_path.iterdir())
+    pytest.importorskip("coremltools")
+    for _ in range(2):  # an earlier package is replaced
+        checked = export(what, path, FORMATS["coreml"])
+    assert checked.parity is None
+    assert "never run" in checked.why_not
+    assert (path / "Manifest.json").is_file()
+    assert "never run" in json.loads(Path(f"{path}.json").read_text())["checked"]["why_not"]
+
+
 def test_every_format_has_a_runtime_and_a_name_of_its_own():
-    assert all(runtime_of(format.runtime) for format in FORMATS.values())
+    assert all(format.why_not_run or runtime_of(format.runtime) for format in FORMATS.values())
     assert len({format.suffix for format in FORMATS.values()}) == len(FORMATS)
     assert table.FORMATS["onnx"].describes_itself
 

@@ -17,6 +17,7 @@ import typer
 from litepose_nas import __version__, crash
 from litepose_nas.cli import (
     audit,
+    benchmark,
     console,
     data,
     demo,
@@ -57,6 +58,7 @@ app.add_typer(latency.app, name="latency")
 app.command("profile")(profile.profile)
 app.command("import")(weights.import_)
 app.command("export")(weights.export)
+app.command("benchmark")(benchmark.benchmark)
 app.command("doctor")(doctor.doctor)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Json
 from litepose_nas.cli.profile import Target
+from litepose_nas.cli.session import open_data
 from litepose_nas.errors import UserError, nearest
 from litepose_nas.formats.subnet_file import MOST_JOINTS
 from litepose_nas.resolve import resolve
 from litepose_nas.space import input_size
+
+MAX_LOSS, MOST_IMAGES = 0.5, 200  # of --int8 and --data
 
 
 def import_(
@@ -51,7 +54,7 @@ def import_(
 
 def export(
     target: Target,
-    format: Annotated[str, typer.Option(help="onnx, openvino, ncnn, litert, executorch or torch.")] = "onnx",
+    format: Annotated[str, typer.Option(help="onnx, openvino, ncnn, litert, executorch, coreml or torch.")] = "onnx",
     input: Annotated[str | None, typer.Option(help="Input size HxW, if not the architecture's own.")] = None,
     joints: Annotated[
         int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints, for an untrained network.")
@@ -66,6 +69,15 @@ def export(
     uint8: Annotated[
         bool, typer.Option("--uint8", help="Bytes (N, height, width, 3) go in, red first (onnx, openvino, torch).")
     ] = False,
+    half: Annotated[bool, typer.Option("--half", help="Numbers of 16 bits (onnx, openvino, coreml).")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Integers, calibrated on --data (onnx, openvino).")] = False,
+    max_loss: Annotated[
+        float | None, typer.Option(min=0, help="--int8: points that may be lost; layers that hurt are kept (0.5).")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Judge the file on images of this dataset.")] = None,
+    split: Annotated[str | None, typer.Option(help="--data: val, the default, train or test.")] = None,
+    images: Annotated[int | None, typer.Option(min=1, help="--data: on so many images; 200 if not given.")] = None,
+    metric: Annotated[str | None, typer.Option(help="--data: ap, nme or pck; the data's own if not given.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write; in this folder if not given.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -74,13 +86,24 @@ def export(
     Examples: litepose-nas export litepose-xs.safetensors
     litepose-nas export subnet-finetuned.safetensors --format ncnn
     litepose-nas export subnet-finetuned.safetensors --decode --uint8
+    litepose-nas export subnet-finetuned.safetensors --format openvino --int8 --data people
     """
-    from litepose_nas.exporters.checked import export as write
+    from litepose_nas.cli.export_report import print_int8, print_report
     from litepose_nas.exporters.table import FORMATS
 
     if format not in FORMATS:
         raise UserError(f"--format: {format!r} is not one; {nearest(format, FORMATS)}")
     suffix = FORMATS[format].suffix
+    if half and int8:
+        raise UserError("--half and --int8: choose one of them")
+    if int8 and data is None:
+        raise UserError("--int8: is calibrated and judged on images; name a dataset with --data")
+    if max_loss is not None and not int8:
+        raise UserError("--max-loss: is for --int8; leave it out")
+    if data is None and (split, images, metric) != (None, None, None):
+        raise UserError("--split, --images and --metric: choose among the images of --data; name a dataset with it")
+    if data is not None and untrained:
+        raise UserError("--data: an untrained network finds nobody; leave out --untrained or --data")
     found = resolve(target, joints if untrained else None)
     if found.weights is None and not untrained:
         raise UserError(
@@ -88,7 +111,9 @@ def export(
         )
     from litepose_nas import network, weights
     from litepose_nas.pose.standalone import STANDALONE
+    from litepose_nas.steps import verified_export as step
     from litepose_nas.steps.export import PEAKS, exported
+    from litepose_nas.steps.image_report import judge_of
 
     subnet = found.subnet
     if not untrained and joints not in (None, subnet.joints):
@@ -101,19 +126,37 @@ def export(
     out = out or Path(f"{Path(target).stem}{suffix}")
     _check_suffix(out, suffix)
     what = exported(net, subnet, size, untrained, decode, uint8, maps)
-    checked, frames = write(what, out, FORMATS[format]), subnet.arch.clip_length
+    judge, most_points = None, MAX_LOSS if max_loss is None else max_loss
+    if data is not None:
+        judge = judge_of(target, size, open_data(data), split or "val", images or MOST_IMAGES, metric)
+    if int8 and judge is not None:
+        written = step.write_int8(what, out, format, judge, most_points, console.step)
+    else:
+        written = (step.write_half if half else step.write_fp32)(what, out, format, judge)
+    checked, frames = written.checked, subnet.arch.clip_length
     parity = checked.parity
     if as_json:
         compared = {} if parity is None else parity._asdict()
-        said = {"format": format, "runtime": checked.runtime, "not_checked": checked.why_not or None}
+        said: dict[str, Any] = {"format": format, "runtime": checked.runtime, "not_checked": checked.why_not or None}
+        said["images"] = written.report.to_json() if written.report else None
+        if written.int8:
+            said["int8"] = written.int8.to_json()
         console.as_json({**compared, **said, "input": size, "outputs": what.outputs, "out": str(out)})
         return
     if parity is None:
         console.out(f"not checked in {checked.runtime}: {checked.why_not}")
-    else:
+    elif not int8:
         for batch, difference in parity.difference.items():
             far = f"largest difference from torch {difference:.1e} (outputs up to {parity.scale:.2g})"
             console.out(f"{checked.runtime}, batch {batch}: {far}")
+    if written.report:
+        print_report(written.report)
+    elif judge is not None:
+        console.out("not verified on images: nothing here runs the file")
+    if written.int8:
+        print_int8(written.int8, written.report, most_points)
+    if written.worst:
+        console.out(f"the image in which most changed: {written.worst}")
     clips = f"clips of {frames} frames, " if frames > 1 else ""
     console.out(f"written to {out}, {clips}{size[0]}x{size[1]}, outputs {', '.join(what.outputs)}")
     if what.outputs[0] == PEAKS[0]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ def export(what: Exported, path: Path, format: Format) -> Checked:
 
     All are made beside the place, and moved there once all is well.
     """
-    if path.is_dir():
+    if path.is_dir() and not _is_package(path, format):
         raise UserError(f"{path}: a folder; name a file with --out")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +46,10 @@ def export(what: Exported, path: Path, format: Format) -> Checked:
             files.write(folder / f"{path.name}.json", json.dumps(said, indent=1) + "\n")
         others = sorted(file for file in folder.iterdir() if file != first)
         for file in (*others, first):  # who finds the first finds all
-            file.replace(path.with_name(file.name))
+            target = path.with_name(file.name)
+            if file.is_dir() and target.exists():
+                shutil.rmtree(target)
+            file.replace(target)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be written ({files.reason(error)}); choose another place with --out"
@@ -56,7 +60,14 @@ def export(what: Exported, path: Path, format: Format) -> Checked:
     return checked
 
 
+def _is_package(path: Path, format: Format) -> bool:
+    """Whether a folder is what an earlier export in this format has left."""
+    return path.name.endswith(format.suffix) and (path / "Manifest.json").is_file()
+
+
 def _check(what: Exported, written: Path, path: Path, format: Format) -> Checked:
+    if format.why_not_run:
+        return Checked(format.runtime, None, format.why_not_run)
     runtime = runtime_of(format.runtime)
     try:
         runtime.check_installed()
@@ -64,5 +75,5 @@ def _check(what: Exported, written: Path, path: Path, format: Format) -> Checked
         return Checked(runtime.name, None, str(error))
     images = [what.images(batch) for batch in format.batches]
     parity = compare_on(what.net, format.open(written), images, joints_apart if what.decodes else largest_difference)
-    parity.check(path, runtime.name)
+    parity.check(path, runtime.name, format.tolerance)
     return Checked(runtime.name, parity)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from litepose_nas import files
+from litepose_nas import devices, files
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 
@@ -22,15 +22,15 @@ def write_program(what: Exported, path: Path) -> None:
     files.write(path, packed.getvalue())
 
 
-def open_program(path: Path) -> ProgramSession:
-    return ProgramSession(torch.export.load(path).module())
+def open_program(path: Path, threads: int | None = None) -> ProgramSession:
+    return ProgramSession(torch.export.load(path).module(), threads)
 
 
 class ProgramSession:
     keeps_time = False
 
-    def __init__(self, program: Callable[..., Any]):
-        self._program = program
+    def __init__(self, program: Callable[..., Any], threads: int | None = None):
+        self._program, self._threads = program, threads
 
     def __call__(self, batch: np.ndarray) -> Sequence[np.ndarray]:
         return [output.numpy() for output in self.ready(batch)()]
@@ -39,7 +39,7 @@ class ProgramSession:
         image = torch.from_numpy(batch)
 
         def run() -> Any:
-            with torch.no_grad():
+            with torch.no_grad(), devices.threads(self._threads or torch.get_num_threads()):
                 return self._program(image)
 
         return run

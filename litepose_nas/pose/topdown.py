@@ -148,7 +148,10 @@ class TopDown(NamedTuple):
             raise DivergedError(
                 "heatmaps hold NaN or infinity: the network has diverged; go back to an earlier checkpoint"
             )
-        joints = decode_heatmaps(heatmaps, size, codec)
+        return self.scored(decode_heatmaps(heatmaps, size, codec))
+
+    def scored(self, joints: Tensor) -> list[People]:
+        """The person of each cut-out from its joints (B, J, 3)."""
         found = (joints * (joints[..., 2:] > 0)).cpu().numpy()
         value = found[..., 2] * (found[..., 2] > self.least_value)
         scores = value.sum(1) / np.maximum((value > 0).sum(1), 1)

@@ -18,6 +18,7 @@ from litepose_nas.pose.in_graph import Decoded, FromBytes
 from litepose_nas.pose.peaks_in_graph import WithPeaks
 from litepose_nas.task_kind import TaskKind
 
+NOT_VERIFIED = "not verified on images"
 JOINTS = "joints"  # the output of a file that decodes, for one person
 PEAKS = ("peaks", "heatmaps", "tags")  # those for everybody; the last two with the maps
 
@@ -40,6 +41,7 @@ def exported(
         "cost": costs.cost(arch, size, subnet.joints)._asdict(),
         "untrained": untrained,
         "input_pixels": words(pixels_of(info)),
+        "images": NOT_VERIFIED,
     }
     written: nn.Module = net.eval()
     kind = TaskKind(arch.space.task)

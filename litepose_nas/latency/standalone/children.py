@@ -47,5 +47,9 @@ class Child:
         said = self._process.ask(f"{seconds} {which}")
         return said["ms"], said["cpu_ms"]
 
+    def peak_bytes(self) -> int | None:
+        """The most memory that the process has had so far; None where the system does not tell."""
+        return self._process.peak_bytes()
+
     def close(self) -> None:
         self._process.close()

@@ -53,6 +53,14 @@ class LineProcess:
         said: dict[str, Any] = json.loads(line)
         return said
 
+    def peak_bytes(self) -> int | None:
+        """The most memory that the process has had so far; None where the system does not tell, as Linux does."""
+        with suppress(OSError, ValueError), open(f"/proc/{self._process.pid}/status") as status:
+            for line in status:
+                if line.startswith("VmHWM:"):
+                    return 1024 * int(line.split()[1])
+        return None
+
     def close(self) -> None:
         self._process.kill()
         self._process.wait()

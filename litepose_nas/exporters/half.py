@@ -1,0 +1,43 @@
+"""Half precision: weights of 16 bits, and where the runtime can, 16 bits in between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from litepose_nas.errors import UserError
+from litepose_nas.exporters.coreml import write_coreml
+from litepose_nas.exporters.exported import Exported
+from litepose_nas.exporters.onnx import write_onnx_program
+from litepose_nas.exporters.openvino import write_openvino
+from litepose_nas.exporters.table import FORMATS, Format
+from litepose_nas.files import replacing
+from litepose_nas.optional import need
+
+TOLERANCE = 2e-2  # a number of 16 bits is right to a thousandth, and errors add up over layers
+
+
+def half_format(name: str) -> Format:
+    if name not in HALVED:
+        raise UserError(f"--half: is for {', '.join(HALVED)}; leave it out for {name}")
+    return FORMATS[name]._replace(write=HALVED[name], tolerance=TOLERANCE)
+
+
+def _onnx(what: Exported, path: Path) -> None:
+    """Pictures go in and outputs come out in fp32, so that whoever calls the file notices nothing."""
+    onnx, tools = need("onnx", "export"), need("onnxruntime.transformers.float16", "export")
+    write_onnx_program(what, path)
+    model = tools.convert_float_to_float16(onnx.load(str(path)), keep_io_types=True)
+    with replacing(path) as temporary:
+        onnx.save(model, str(temporary))
+
+
+def _coreml(what: Exported, path: Path) -> None:
+    write_coreml(what, path, half=True)
+
+
+def _openvino(what: Exported, path: Path) -> None:
+    write_openvino(what, path, half=True)
+
+
+HALVED: Mapping[str, Callable[[Exported, Path], None]] = {"onnx": _onnx, "openvino": _openvino, "coreml": _coreml}
