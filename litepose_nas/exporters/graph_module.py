@@ -17,6 +17,12 @@ from litepose_nas.blocks.block import ceil_div
 from litepose_nas.blocks.graph import GATE, GELU, HSWISH, RELU, RELU6, SIGMOID, SILU, Feature, Graph, Node
 from litepose_nas.plan_files.numbers import EPSILON, NodeNumbers, State, behind, numbers_of, shares
 from litepose_nas.plan_files.simplified import SAME, simplified
+from litepose_nas.rewrites.cut_kernels import with_cut_kernels
+
+
+def for_xnnpack(graph: Graph, state: State | None = None) -> nn.Module:
+    """A module that computes the graph in what XNNPACK is fast at."""
+    return with_cut_kernels(GraphModule(graph, state)).eval()
 
 
 class GraphModule(nn.Module):
@@ -26,6 +32,7 @@ class GraphModule(nn.Module):
         super().__init__()
         self.nodes, numbers = simplified(graph, numbers_of(graph, state))
         self.outputs = [feature.number for feature in graph.outputs]
+        self.convs = nn.ModuleDict({str(i): _conv(node, numbers[i]) for i, node in enumerate(self.nodes) if node.kind == "conv"})
         for i, node in enumerate(self.nodes):
             for name, values in _constants(node, numbers.get(i)).items():
                 self.register_buffer(f"{name}{i}", torch.from_numpy(np.ascontiguousarray(values, np.float32)))
@@ -43,9 +50,8 @@ class GraphModule(nn.Module):
         weight, bias = self._of("weight", i), self._of("bias", i)
         if node.kind == "conv":
             pad, (rows, columns) = (node.kernel - 1) // 2, behind(node)
-            if (rows, columns) == (pad, pad):
-                return F.conv2d(x[0], weight, bias, node.stride, pad, 1, node.groups)
-            return F.conv2d(F.pad(x[0], (pad, columns, pad, rows)), weight, bias, node.stride, 0, 1, node.groups)
+            padded = x[0] if (rows, columns) == (pad, pad) else F.pad(x[0], (0, columns - pad, 0, rows - pad))
+            return self.convs[str(i)](padded)
         if node.kind == "deconv":
             return F.conv_transpose2d(x[0], weight, bias, 2, (node.kernel - 2) // 2, 0, node.groups)
         if node.kind == "linear":
@@ -109,9 +115,21 @@ class GraphModule(nn.Module):
         return torch.bmm(F.softmax(scores if bias is None else scores + bias, -1), v)
 
 
+def _conv(node: Node, numbers: NodeNumbers) -> nn.Conv2d:
+    """A module, for a rewrite to find: see rewrites/cut_kernels.py."""
+    weight, bias = numbers
+    cout, cin, kernel, _ = weight.shape
+    groups = node.groups
+    conv = nn.Conv2d(cin * groups, cout, kernel, node.stride, (kernel - 1) // 2, 1, groups, bias is not None)
+    conv.weight.data = torch.from_numpy(np.ascontiguousarray(weight, np.float32))
+    if bias is not None:
+        conv.bias = nn.Parameter(torch.from_numpy(np.ascontiguousarray(bias, np.float32)))
+    return conv.requires_grad_(False)
+
+
 def _constants(node: Node, numbers: NodeNumbers | None) -> dict[str, np.ndarray]:
     found = {}
-    if numbers is not None:
+    if numbers is not None and node.kind != "conv":
         weight, bias = numbers
         if node.kind == "batch_norm":
             assert bias is not None
