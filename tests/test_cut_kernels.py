@@ -50,7 +50,9 @@ def test_random_networks_stay_what_they_are(name, fold):
 
 @torch.no_grad()
 @pytest.mark.parametrize("stride", [1, 2, (2, 3)])
-@pytest.mark.parametrize(("kernel", "padding"), [(6, 0), (7, 3), (9, 2), (11, 5), ((11, 3), (5, 1)), ((2, 13), (0, 6)), ((1, 27), (0, 13))])
+@pytest.mark.parametrize(
+    ("kernel", "padding"), [(6, 0), (7, 3), (9, 2), (11, 5), ((11, 3), (5, 1)), ((2, 13), (0, 6)), ((1, 27), (0, 13))]
+)
 def test_any_depthwise_convolution_stays_what_it_is(kernel, padding, stride):
     torch.manual_seed(0)
     for bias, outputs, size in ((True, 4, (17, 20)), (False, 12, (32, 15))):

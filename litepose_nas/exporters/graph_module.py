@@ -1,7 +1,7 @@
 """A network's graph as a module of torch, for converters that go through torch: LiteRT's and ExecuTorch's.
 
-It computes what the network does in operations that XNNPACK has: weights are constants, normalisations are folded, sizes
-are fixed, no tensor has five axes where four do, and nothing is unbound or averaged over areas that overlap.
+It computes what the network does in operations that XNNPACK has: weights are constants, normalisations are folded,
+sizes are fixed, no tensor has five axes where four do, and nothing is unbound or averaged over areas that overlap.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from litepose_nas.blocks.block import ceil_div
-from litepose_nas.blocks.graph import GATE, GELU, HSWISH, RELU, RELU6, SIGMOID, SILU, Feature, Graph, Node
+from litepose_nas.blocks.graph import GATE, GELU, HSWISH, RELU, RELU6, SIGMOID, SILU, Graph, Node
 from litepose_nas.plan_files.numbers import EPSILON, NodeNumbers, State, behind, numbers_of, shares
 from litepose_nas.plan_files.simplified import SAME, simplified
 from litepose_nas.rewrites.cut_kernels import with_cut_kernels
@@ -32,7 +32,9 @@ class GraphModule(nn.Module):
         super().__init__()
         self.nodes, numbers = simplified(graph, numbers_of(graph, state))
         self.outputs = [feature.number for feature in graph.outputs]
-        self.convs = nn.ModuleDict({str(i): _conv(node, numbers[i]) for i, node in enumerate(self.nodes) if node.kind == "conv"})
+        self.convs = nn.ModuleDict(
+            {str(i): _conv(node, numbers[i]) for i, node in enumerate(self.nodes) if node.kind == "conv"}
+        )
         for i, node in enumerate(self.nodes):
             for name, values in _constants(node, numbers.get(i)).items():
                 self.register_buffer(f"{name}{i}", torch.from_numpy(np.ascontiguousarray(values, np.float32)))
