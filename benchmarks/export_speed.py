@@ -78,9 +78,8 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--rounds", type=int, default=7)
     given = parser.parse_args()
-    print(
-        f"| network | way | ms | / {given.ways[0]} | plain / rewritten | share of the largest output |\n|---|---|---|---|---|---|"
-    )
+    print(f"| network | way | ms | / {given.ways[0]} | plain / rewritten | share of the largest output |")
+    print("|---" * 6 + "|", flush=True)
     for network in given.networks:
         found = measure(network, given.ways, given.rounds)
         for way, (ms, share, ratio) in found.items():

@@ -3,8 +3,8 @@
     POSE_REAL_DATA=... python benchmarks/export_table.py --out table.csv
 
 Of each space the smallest published network (of a space without one the smallest it has) and two random ones; with
---all every published one, and ten. Each cell is a process of its own and a row of the CSV, so that a converter that ends
-its process costs one cell, and a run that was killed goes on. LiteRT and ExecuTorch run in the environments of
+--all every published one, and ten. Each cell is a process of its own and a row of the CSV, so that a converter that
+ends its process costs one cell, and a run that was killed goes on. LiteRT and ExecuTorch run in the environments of
 scripts/runtimes, if there are any. Weights are random; normalisations have the statistics of 16 photographs.
 """
 
