@@ -77,7 +77,7 @@ def test_pieces_are_few_symmetric_and_hold_every_weight_once(size, count):
     for rows, columns in found:
         assert rows.first + rows.places[-1] == height - 1
         assert columns.first + columns.places[-1] == width - 1
-        assert rows.count * columns.count <= 25
+        assert rows.number * columns.number <= 25
 
 
 @pytest.mark.parametrize("kernel", [7, 9, 11])

@@ -7,6 +7,7 @@ sizes are fixed, no tensor has five axes where four do, and nothing is unbound o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class GraphModule(nn.Module):
             made[i] = _act(node.act, self._node(i, node, [made[each.number] for each in node.inputs]))
         return tuple(made[number] for number in self.outputs)
 
-    def _of(self, name: str, i: int) -> Tensor | None:
+    def _of(self, name: str, i: int) -> Any:
         return self._buffers.get(f"{name}{i}")
 
     def _node(self, i: int, node: Node, x: Sequence[Tensor]) -> Tensor:

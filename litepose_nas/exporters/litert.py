@@ -13,10 +13,10 @@ from litepose_nas.optional import need
 from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 
 
-def write_tflite(net: nn.Module, input: tuple[int, int], path: Path) -> None:
+def write_tflite(net: nn.Module, input: tuple[int, int], path: Path, channels: int = 3) -> None:
     """The plain conversion of a network."""
     converter = need("litert_torch", "litert")
-    net, image = with_ordinary_modules(net).eval(), torch.zeros(1, 3, *input)
+    net, image = with_ordinary_modules(net).eval(), torch.zeros(1, channels, *input)
     with torch.no_grad():
         outputs = list(range(len(net(image))))
     last = converter.to_channel_last_io(net, args=[0], outputs=outputs).eval()

@@ -10,7 +10,8 @@ from litepose_nas.blocks.graph import Graph, Node
 from litepose_nas.plan_files.numbers import NodeNumbers
 
 SAME = "same"  # the kind of a node that gives what it reads: no other node's number changes
-Nodes, Numbers = list[Node], dict[int, NodeNumbers]
+Nodes = list[Node]
+Numbers = dict[int, NodeNumbers]
 
 
 def simplified(graph: Graph, numbers: Numbers) -> tuple[Nodes, Numbers]:

@@ -23,11 +23,11 @@ class Taps(NamedTuple):
 
     first: int
     step: int
-    count: int
+    number: int
 
     @property
     def places(self) -> range:
-        return range(self.first, self.first + self.step * self.count, self.step)
+        return range(self.first, self.first + self.step * self.number, self.step)
 
 
 class CutConv2d(nn.Module):
@@ -100,7 +100,7 @@ def _around_the_middle(size: int, most: int) -> list[Taps]:
             for step in _steps(size - 1 - 2 * first, count)
             if left.issuperset(Taps(first, step, count).places)
         ]
-        best = max(ways, key=lambda taps: (taps.count, -taps.first))
+        best = max(ways, key=lambda taps: (taps.number, -taps.first))
         found.append(best)
         left -= set(best.places)
     return found
