@@ -9,25 +9,22 @@ from torch import nn
 
 from litepose_nas import files
 from litepose_nas.exporters.exported import Exported
+from litepose_nas.exporters.graph_module import for_xnnpack
 from litepose_nas.optional import need
-from litepose_nas.rewrites.cut_kernels import with_cut_kernels
 from litepose_nas.rewrites.folded_norms import with_folded_norms
 from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 
 
-def write_pte(net: nn.Module, input: tuple[int, int], path: Path, cut: bool = True) -> None:
-    """`cut` makes small kernels of large depthwise ones, exactly: XNNPACK has fast code for those alone."""
+def write_pte(net: nn.Module, input: tuple[int, int], path: Path) -> None:
+    """The plain conversion of a network."""
     exir = need("executorch.exir", "executorch")
     xnnpack = need("executorch.backends.xnnpack.partition.xnnpack_partitioner", "executorch")
     net = with_folded_norms(with_ordinary_modules(net).eval())  # its own folding fails behind a grouped deconv
-    if cut:
-        net = with_cut_kernels(net)
     program = torch.export.export(net, (torch.zeros(1, 3, *input),))
     edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
     files.write(path, bytes(edge.to_executorch().buffer))
 
 
 def write_executorch(what: Exported, path: Path) -> None:
-    what.check_plain("executorch")
     what.check_single("executorch")
-    write_pte(what.net, what.size, path)
+    write_pte(for_xnnpack(*what.graph("executorch")), what.size, path)

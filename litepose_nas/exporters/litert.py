@@ -8,18 +8,15 @@ import torch
 from torch import nn
 
 from litepose_nas.exporters.exported import Exported
+from litepose_nas.exporters.graph_module import for_xnnpack
 from litepose_nas.optional import need
-from litepose_nas.rewrites.cut_kernels import with_cut_kernels
-from litepose_nas.rewrites.folded_norms import with_folded_norms
 from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 
 
-def write_tflite(net: nn.Module, input: tuple[int, int], path: Path, cut: bool = True) -> None:
-    """`cut` makes small kernels of large depthwise ones, exactly: LiteRT has fast code for those alone."""
+def write_tflite(net: nn.Module, input: tuple[int, int], path: Path, channels: int = 3) -> None:
+    """The plain conversion of a network."""
     converter = need("litert_torch", "litert")
-    net, image = with_ordinary_modules(net).eval(), torch.zeros(1, 3, *input)
-    if cut:  # the converter folds a normalisation into one convolution, not into several pieces of one
-        net = with_cut_kernels(with_folded_norms(net))
+    net, image = with_ordinary_modules(net).eval(), torch.zeros(1, channels, *input)
     with torch.no_grad():
         outputs = list(range(len(net(image))))
     last = converter.to_channel_last_io(net, args=[0], outputs=outputs).eval()
@@ -27,6 +24,5 @@ def write_tflite(net: nn.Module, input: tuple[int, int], path: Path, cut: bool =
 
 
 def write_litert(what: Exported, path: Path) -> None:
-    what.check_plain("litert")
     what.check_single("litert")
-    write_tflite(what.net, what.size, path)
+    write_tflite(for_xnnpack(*what.graph("litert")), what.size, path)

@@ -19,10 +19,12 @@ from litepose_nas.runtimes.table import KnownRuntime
 from litepose_nas.space import Arch, Space
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from litepose_nas.network import Network
 
 
-WRITTEN = 1  # raise it when a block or `write` changes what is in a file: slow ones are kept, see conversion.py
+WRITTEN = 2  # raise it when a block or `write` changes what is in a file: slow ones are kept, see conversion.py
 
 
 class MeasuredFormat(NamedTuple):
@@ -63,16 +65,24 @@ def _weights(arch: Arch, joints: int, path: Path) -> None:
     weights.save(_network(arch, joints), path, Subnet(arch, joints))
 
 
-def _tflite(arch: Arch, joints: int, path: Path, cut: bool = False) -> None:
+def _tflite(arch: Arch, joints: int, path: Path, rewritten: bool = False) -> None:
     from litepose_nas.exporters.litert import write_tflite
 
-    write_tflite(_network(arch, joints), arch.input, path, cut)
+    write_tflite(_for_xnnpack(arch, joints) if rewritten else _network(arch, joints), arch.input, path)
 
 
-def _pte(arch: Arch, joints: int, path: Path, cut: bool = False) -> None:
+def _pte(arch: Arch, joints: int, path: Path, rewritten: bool = False) -> None:
     from litepose_nas.exporters.executorch import write_pte
 
-    write_pte(_network(arch, joints), arch.input, path, cut)
+    write_pte(_for_xnnpack(arch, joints) if rewritten else _network(arch, joints), arch.input, path)
+
+
+def _for_xnnpack(arch: Arch, joints: int) -> nn.Module:
+    """As `export` writes it."""
+    from litepose_nas.exporters.graph_module import for_xnnpack
+    from litepose_nas.exporters.graph_state import graph_state
+
+    return for_xnnpack(network_graph(arch, joints), graph_state(_network(arch, joints), arch.input))
 
 
 def _network(arch: Arch, joints: int) -> Network:
@@ -120,8 +130,8 @@ MEASURED_FORMATS: Mapping[str, MeasuredFormat] = {
     "weights": MeasuredFormat(".safetensors", _weights, _never),
     "pte": _PTE,
     "tflite": _TFLITE,
-    _CUT.format("pte"): _PTE._replace(write=partial(_pte, cut=True)),
-    _CUT.format("tflite"): _TFLITE._replace(write=partial(_tflite, cut=True)),
+    _CUT.format("pte"): _PTE._replace(write=partial(_pte, rewritten=True)),
+    _CUT.format("tflite"): _TFLITE._replace(write=partial(_tflite, rewritten=True)),
 }
 PICTURES_ALONE = ("tflite", "pte")  # formats whose converters get one picture
 REWRITES = ("cut_kernels",)
