@@ -145,3 +145,12 @@ def test_many_pictures_in_another_memory_layout_change_no_bit(family):
     pictures = torch.randn(16, 3, 64, 48, generator=torch.Generator().manual_seed(1))
     for arch in sampled(supernet.space, 4):
         subnet_equals_extraction(supernet, arch, (pictures.contiguous(memory_format=torch.channels_last),))
+
+
+def test_one_channel_a_lane_changes_no_bit():
+    """The window's weights of such a normalisation have steps between them, which its copy's have not."""
+    space = Space.load(str(Path(__file__).resolve().parent.parent / "benchmarks" / "real_space.yaml"))
+    supernet = rough_supernet(space, 3, memory_format=torch.channels_last)
+    narrow = {**space.smallest.to_dict(), "resolution": 96}
+    pictures = torch.randn(16, 3, 96, 96, generator=torch.Generator().manual_seed(1))
+    subnet_equals_extraction(supernet, space.arch(narrow), (pictures,))

@@ -132,12 +132,12 @@ class LaneNorm(_BatchNorm):
             if self.momentum is None:
                 share = 1.0 / float(self.num_batches_tracked)
         known = tracks or not self.training
-        # Of statistics of one's own, `flatten` is a view, so they are updated in place.
-        mean = self.running_mean.flatten() if known and self.running_mean is not None else None
-        var = self.running_var.flatten() if known and self.running_var is not None else None
-        return F.batch_norm(
-            input, mean, var, self.weight.flatten(), self.bias.flatten(), self.training, share, self.eps
-        )
+        # Of lanes of one channel a window flattens to a view with steps in it, for which torch computes in another order.
+        # Of statistics of one's own it is a plain view, so they are updated in place.
+        mean = self.running_mean.flatten().contiguous() if known and self.running_mean is not None else None
+        var = self.running_var.flatten().contiguous() if known and self.running_var is not None else None
+        weight, bias = self.weight.flatten().contiguous(), self.bias.flatten().contiguous()
+        return F.batch_norm(input, mean, var, weight, bias, self.training, share, self.eps)
 
     def as_plain(self) -> nn.Module:
         made = nn.BatchNorm2d(self.num_features, self.eps, self.momentum, device="meta")
