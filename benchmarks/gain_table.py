@@ -80,6 +80,7 @@ def _turned(figure: str, value: str) -> float:
 BEST = f"{SEARCHED}, best of 3"
 COMPARED = [
     ("searched over scaled", SEARCHED, SCALED),
+    ("searched over published", SEARCHED, PUBLISHED),
     ("best of 3 over scaled", BEST, SCALED),
     ("best of 3 over published", BEST, PUBLISHED),
     ("best of 3 over best of 5 random", BEST, f"{RANDOM}, best of 5"),
