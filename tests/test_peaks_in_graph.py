@@ -292,6 +292,7 @@ class Off:
         (lambda peaks: peaks * np.float32([1, 1, 1, 1.01]), False),  # other tags
         (lambda peaks: peaks * np.float32([1, 1, 1.01, 1]), False),  # other values
         (lambda peaks: peaks + np.float32([0, 0.25, 0, 0]), False),  # other places
+        (lambda peaks: peaks + np.float32([np.nan, 0, 0, 0]), False),  # places that are none
     ],
 )
 def test_a_file_of_other_peaks_is_not_kept(change, kept, tmp_path):
