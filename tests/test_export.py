@@ -108,7 +108,7 @@ def test_outputs_that_are_no_numbers_are_never_near(output, picture):
         def forward(self, image):
             return image, image + 1
 
-    pictures = [np.full((1, 3, 2, 2), place, np.float32) for place in range(2)]
+    pictures = [np.full((1 + place, 3, 2, 2), place, np.float32) for place in range(2)]
 
     def session(image):
         found = [image, image + 1]
