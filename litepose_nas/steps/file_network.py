@@ -53,4 +53,5 @@ class DecodedTask:
         if isinstance(self._task, TopDown):
             return self._task.scored(outputs[0])
         peaks, *maps = (output.numpy() for output in outputs)
-        return [People(*group_people(own, *more, input=size)) for own, *more in zip(peaks, *maps, strict=True)]
+        rest: list[Any] = [size] if maps else []
+        return [People(*group_people(own, *more, *rest)) for own, *more in zip(peaks, *maps, strict=True)]
