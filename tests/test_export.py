@@ -9,7 +9,7 @@ import torch
 
 from litepose_nas import Space, Subnet, UserError, build, save
 from litepose_nas.exporters.onnx import to_onnx
-from litepose_nas.exporters.parity import compare
+from litepose_nas.exporters.parity import compare, compare_on
 from litepose_nas.runtimes import onnxruntime
 from litepose_nas.runtimes import torch as torch_runtime
 
@@ -100,3 +100,21 @@ def test_versions_that_do_not_work_together_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "__version__", "2.6.0+cpu")
     with pytest.raises(UserError, match=r"torch 2\.6\.0\+cpu cannot export with onnxscript .*'onnxscript<0\.3'"):
         to_onnx(torch.nn.Identity(), tmp_path / "net.onnx", (8, 8), ("out",), {})
+
+
+@pytest.mark.parametrize(("output", "picture"), [(0, 1), (1, 0), (1, 1)])
+def test_outputs_that_are_no_numbers_are_never_near(output, picture):
+    class Twice(torch.nn.Module):
+        def forward(self, image):
+            return image, image + 1
+
+    pictures = [np.full((1 + place, 3, 2, 2), place, np.float32) for place in range(2)]
+
+    def session(image):
+        found = [image, image + 1]
+        if image[0, 0, 0, 0] == picture:
+            found[output] = found[output] * np.nan
+        return found
+
+    with pytest.raises(UserError, match="differs from torch"):
+        compare_on(Twice(), session, pictures).check("net.onnx", "onnxruntime")

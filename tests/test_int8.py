@@ -13,16 +13,21 @@ from torch import nn
 from litepose_nas import Space, Subnet, UserError, build, save
 from litepose_nas.costs import cost
 from litepose_nas.data.source import open_source
-from litepose_nas.exporters.int8 import Int8Base, layers_of
+from litepose_nas.exporters.checked import export
+from litepose_nas.exporters.half import half_format
+from litepose_nas.exporters.int8 import Int8Base, base_of, layers_of
 from litepose_nas.exporters.int8_onnx import OnnxQuantiser
 from litepose_nas.exporters.int8_table import quantiser_of
 from litepose_nas.plan_files.network_graph import network_graph
 from litepose_nas.plan_files.onnx_file import write_onnx
 from litepose_nas.pose.topdown import TopDown
 from litepose_nas.runtimes import onnxruntime
+from litepose_nas.runtimes.torch import TorchSession
 from litepose_nas.steps.common import describe
+from litepose_nas.steps.export import exported
 from litepose_nas.steps.int8_search import choose_kept, fewest, order_by_damage, relative_error
 from litepose_nas.synthetic.dataset import write_toy
+from tests.test_plan_files import network
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -261,6 +266,21 @@ def test_too_few_training_images_are_told(room, tmp_path, monkeypatch, said):
     monkeypatch.chdir(room)
     why = said(f"export net.safetensors --int8 --data {tmp_path / 'few'} --out refused.onnx", 2)
     assert "train: 30 images, and 65 or more are needed" in why
+
+
+@pytest.mark.parametrize("space", ["topdown-tiny", pytest.param("litepose-tiny", marks=pytest.mark.slow)])
+def test_few_bits_leave_the_places_of_joints_alone(space, tmp_path):
+    arch, net = network(space, 1)
+    what = exported(net, Subnet(arch, 5), (128, 128), True, decode=True)
+    (wanted,) = TorchSession(what.net)(what.images(1))
+    export(what, tmp_path / "half.onnx", half_format("onnx"))
+    (half,) = onnxruntime.open_session(tmp_path / "half.onnx")(what.images(1))
+    assert np.mean(np.abs(half - wanted)[..., :2] > 0.01) < 0.05
+    quantiser = OnnxQuantiser(base_of(what, [what.images(1, seed) for seed in range(4)]))
+    quantiser.write(tmp_path / "int8.onnx", ())
+    (int8,) = onnxruntime.open_session(tmp_path / "int8.onnx")(what.images(1))
+    assert len(quantiser.in_int8(tmp_path / "int8.onnx")) == len(quantiser.layers)
+    np.testing.assert_allclose(int8[..., 2], wanted[..., 2], atol=0.02)
 
 
 def test_damage_that_is_no_number_is_the_worst():

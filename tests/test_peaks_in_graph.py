@@ -22,11 +22,13 @@ from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.bottomup_decode import decode
 from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.peaks_in_graph import WithPeaks
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.pose.standalone import STANDALONE
 from litepose_nas.pose.standalone.group_people import assign, group_people
 from litepose_nas.runtimes import onnxruntime
 from litepose_nas.runtimes.torch import TorchSession
 from litepose_nas.steps.export import exported
+from litepose_nas.steps.file_network import DecodedTask
 from tests.helpers import in_node
 from tests.helpers.drawn_outputs import JOINTS, Given, drawn_outputs, nearest_assignments, packed
 from tests.test_plan_files import network
@@ -155,6 +157,32 @@ def test_maps_want_the_rest():
     if in_node.NODE:
         with pytest.raises(AssertionError, match="come with tags and the"):
             in_node.people([{"peaks": peaks, "heatmaps": heatmaps}])
+
+
+@pytest.mark.parametrize("maps", [False, True])
+def test_a_file_of_peaks_is_judged_by_its_people(maps):
+    task = BottomUp(JOINTS, grouping=Grouping(refine=maps))
+    outputs = [torch.cat(each) for each in zip(*(drawn_outputs(3, 192, seed) for seed in range(2)), strict=True)]
+    answered = [torch.from_numpy(output) for output in answer(outputs, task, (192, 192), maps)]
+    judged = DecodedTask(task).people(answered, None, (192, 192))
+    for found, wanted in zip(judged, task.people(outputs, None, (192, 192)), strict=True):
+        assert len(wanted.scores) >= 3
+        same(found, wanted)
+    answered[-1][0, 0, 0, 0] = np.inf
+    with pytest.raises(DivergedError):
+        DecodedTask(task).people(answered, None, (192, 192))
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf])
+def test_peaks_that_are_no_numbers_are_refused(broken):
+    peaks = np.random.default_rng(0).random((3, 4, 4), np.float32)
+    peaks[1, :2, 3] = broken  # two peaks without a tag would have been assigned for ever
+    with pytest.raises(ValueError, match="no numbers"):
+        group_people(peaks)
+    if in_node.NODE:
+        shown = peaks.copy()
+        with pytest.raises(AssertionError, match="no numbers"):
+            in_node.people([{"peaks": shown[None]}])
 
 
 @pytest.fixture(scope="module")
@@ -292,6 +320,7 @@ class Off:
         (lambda peaks: peaks * np.float32([1, 1, 1, 1.01]), False),  # other tags
         (lambda peaks: peaks * np.float32([1, 1, 1.01, 1]), False),  # other values
         (lambda peaks: peaks + np.float32([0, 0.25, 0, 0]), False),  # other places
+        (lambda peaks: peaks + np.float32([np.nan, 0, 0, 0]), False),  # places that are none
     ],
 )
 def test_a_file_of_other_peaks_is_not_kept(change, kept, tmp_path):

@@ -1,10 +1,13 @@
 """Shifts between two lists of results, and losses with intervals, on people whose places are known."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from litepose_nas import UserError
 from litepose_nas.data.source import open_source
 from litepose_nas.inference.shifts import shifts_between
 from litepose_nas.metrics.coco import coco_ap, read_truth
@@ -89,3 +92,18 @@ def test_the_nme_of_a_face_that_nobody_found_is_its_size(people):
     assert figure.name == "NME"
     assert figure.points([]) == 100.0
     assert figure.points(results(dataset, 0.0)) == pytest.approx(0.0, abs=1e-4)
+
+
+def test_a_figure_of_joints_that_nobody_has_is_refused(tmp_path):
+    made = write_toy(tmp_path / "people", 1, 2, 64, 0, "easy")
+    whole = open_source(str(made.folder)).read("val")
+    file = whole.annotations
+    told = json.loads(file.read_text())
+    for one in told["annotations"]:
+        one["keypoints"][2] = 0  # the nose
+    file.write_text(json.dumps(told))
+    dataset = open_source(str(made.folder)).read("val")
+    dataset = dataset._replace(skeleton=dataset.skeleton._replace(nme_joints=(0, 1)))
+    with pytest.raises(UserError, match="has the joints labelled that the NME needs"):
+        figure_of(dataset)
+    assert figure_of(dataset, "pck").points([]) == 0

@@ -132,7 +132,7 @@ class LaneNorm(_BatchNorm):
             if self.momentum is None:
                 share = 1.0 / float(self.num_batches_tracked)
         known = tracks or not self.training
-        # Of lanes of one channel a window flattens to a view with steps in it, for which torch computes in another order.
+        # Of lanes of one channel a window flattens to a view with steps in it, and torch then adds in another order.
         # Of statistics of one's own it is a plain view, so they are updated in place.
         mean = self.running_mean.flatten().contiguous() if known and self.running_mean is not None else None
         var = self.running_var.flatten().contiguous() if known and self.running_var is not None else None

@@ -110,6 +110,8 @@ def export(
             f"{target}: an architecture without weights; give a .safetensors file, or --untrained to measure speed only"
         )
     from litepose_nas import network, weights
+    from litepose_nas.exporters.half import half_format
+    from litepose_nas.exporters.int8_table import quantiser_of
     from litepose_nas.pose.standalone import STANDALONE
     from litepose_nas.steps import verified_export as step
     from litepose_nas.steps.export import PEAKS, exported
@@ -126,6 +128,10 @@ def export(
     out = out or Path(f"{Path(target).stem}{suffix}")
     _check_suffix(out, suffix)
     what = exported(net, subnet, size, untrained, decode, uint8, maps)
+    if half:
+        half_format(format)
+    if int8:  # either refuses before anything is computed
+        quantiser_of(format)
     judge, most_points = None, MAX_LOSS if max_loss is None else max_loss
     if data is not None:
         judge = judge_of(target, size, open_data(data), split or "val", images or MOST_IMAGES, metric)

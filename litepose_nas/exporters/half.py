@@ -9,6 +9,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.exporters.coreml import write_coreml
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.onnx import write_onnx_program
+from litepose_nas.exporters.onnx_decoding import in_two, put_behind
 from litepose_nas.exporters.openvino import write_openvino
 from litepose_nas.exporters.table import FORMATS, Format
 from litepose_nas.files import replacing
@@ -27,7 +28,11 @@ def _onnx(what: Exported, path: Path) -> None:
     """Pictures go in and outputs come out in fp32, so that whoever calls the file notices nothing."""
     onnx, tools = need("onnx", "export"), need("onnxruntime.transformers.float16", "export")
     write_onnx_program(what, path)
-    model = tools.convert_float_to_float16(onnx.load(str(path)), keep_io_types=True)
+    model = onnx.load(str(path))
+    front, behind = in_two(model) if what.decodes else (model, None)
+    model = tools.convert_float_to_float16(front, keep_io_types=True)
+    if behind is not None:
+        put_behind(model, behind)
     with replacing(path) as temporary:
         onnx.save(model, str(temporary))
 

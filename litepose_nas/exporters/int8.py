@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.onnx import write_program
+from litepose_nas.exporters.onnx_decoding import WEIGHT, decoding
 from litepose_nas.exporters.onnx_rewrites import prepared
 from litepose_nas.optional import need
 from litepose_nas.rewrites.folded_norms import with_folded_norms
@@ -23,7 +24,6 @@ from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 
 Inputs = Sequence[NDArray[Any]]  # what a file is shown, each a batch of one
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-WEIGHT = ".weight"
 
 
 class Layer(NamedTuple):
@@ -48,13 +48,17 @@ class Quantiser(Protocol):
 class Int8Base:
     """What is quantised, for all targets: an ONNX model in fp32 and its layers."""
 
-    def __init__(self, model: Any, inputs: Inputs):
-        self._model, self.inputs = model, list(inputs)
+    def __init__(self, model: Any, inputs: Inputs, decodes: bool = False):
+        self._model, self.inputs, self.decodes = model, list(inputs), decodes
         self.layers = layers_of(model, self.inputs[0])
 
     def model(self, kept: Collection[str] = ()) -> Any:
         """The model made ready for integers in all layers but those kept in floating point."""
         return prepared(self._model, {layer.node for layer in self.layers if layer.name in kept})
+
+    def never(self, model: Any) -> set[str]:
+        """The nodes of such a model that stay in floating point whatever is kept."""
+        return decoding(model) if self.decodes else set()
 
 
 def base_of(what: Exported, inputs: Inputs) -> Int8Base:
@@ -62,7 +66,7 @@ def base_of(what: Exported, inputs: Inputs) -> Int8Base:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "base.onnx"
         write_program(net, path, torch.from_numpy(what.images(2)), what.outputs, what.meta)
-        return Int8Base(need("onnx", "export").load(str(path)), inputs)
+        return Int8Base(need("onnx", "export").load(str(path)), inputs, what.decodes)
 
 
 def layers_of(model: Any, example: NDArray[Any]) -> list[Layer]:

@@ -48,7 +48,7 @@ class OnnxQuantiser:
                 activation_qType=byte,
                 tensors_range=self._ranges,
                 nodes_to_quantize=[],
-                nodes_to_exclude=sorted(kept_nodes | _behind(model, kept_nodes)),
+                nodes_to_exclude=sorted(kept_nodes | _behind(model, kept_nodes) | self._base.never(model)),
                 op_types_to_quantize=[*LAYERS, *BETWEEN],
                 extra_options={"ForceQuantizeNoInputCheck": False},
             )

@@ -31,10 +31,11 @@ class OpenVINOQuantiser:
     def write(self, path: Path, kept: Collection[str]) -> None:
         nncf, inputs = self._nncf, self._base.inputs
         model, ops = self._converted(kept)
+        never = behind(model, set(ops.values())) if self._base.decodes else set()
         if not ops.keys() - set(kept):
             self._openvino.save_model(model, str(path), compress_to_fp16=False)
             return
-        ignored = nncf.IgnoredScope(names=sorted(ops[name] for name in kept if name in ops))
+        ignored = nncf.IgnoredScope(names=sorted(never | {ops[name] for name in kept if name in ops}), validate=False)
         with _quiet():
             model = nncf.quantize(
                 model,
@@ -74,6 +75,16 @@ class OpenVINOQuantiser:
                     if "Convolution" in kinds.get(op, "") or kinds.get(op) == "MatMul":
                         found[layer.name] = op
         return model, found
+
+
+def behind(model: Any, layers: set[str]) -> set[str]:
+    """The names of the operations that no layer stands behind."""
+    found: set[str] = set()
+    for op in reversed(model.get_ordered_ops()):
+        takers = [one.get_node().get_friendly_name() for output in op.outputs() for one in output.get_target_inputs()]
+        if op.get_friendly_name() not in layers and found.issuperset(takers):
+            found.add(op.get_friendly_name())
+    return found
 
 
 def _word(told: Any, key: str) -> str:

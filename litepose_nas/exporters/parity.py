@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,7 +24,7 @@ class Parity(NamedTuple):
     scale: float
 
     def check(self, path: object, runtime: str, tolerance: float = TOLERANCE) -> None:
-        worst = max(self.difference.values())
+        worst = _largest(self.difference.values())
         if not worst <= tolerance * max(1.0, self.scale):
             raise UserError(
                 f"{path}: not written, for {runtime} differs from torch by {worst:.1e} on outputs up to "
@@ -61,7 +61,7 @@ def compare_on(
             )
         pairs = zip(session(image), wanted, strict=True)
         apart = [(largest_difference if i else first)(*pair) for i, pair in enumerate(pairs)]
-        difference[batch] = max(far for far, _ in apart)
+        difference[batch] = _largest(far for far, _ in apart)
         scale = max(scale, *(largest for _, largest in apart))
     return Parity(difference, scale)
 
@@ -79,7 +79,12 @@ def joints_apart(one: NDArray[Any], other: NDArray[Any]) -> tuple[float, float]:
         return far, largest
     x, y, _, *tags = np.median(np.abs(one - other)[counts], axis=0)
     largest_place = max(1.0, other[..., :2].max())
-    return float(max(far, x / largest_place, y / largest_place, *tags)), float(np.abs(other[..., 2:]).max())
+    return _largest([far, x / largest_place, y / largest_place, *tags]), float(np.abs(other[..., 2:]).max())
+
+
+def _largest(numbers: Iterable[float]) -> float:
+    """NaN where one of them is, which `max` may pass over."""
+    return float(np.max(list(numbers)))
 
 
 def output_names(net: nn.Module, input: tuple[int, int], names: Sequence[str]) -> tuple[str, ...]:

@@ -73,13 +73,13 @@ class NormalisedError:
         self._truth, self._joints, self._labels = truth, joints, coco.labels_of(truth)
 
     def points(self, results: Sequence[Result]) -> float:
-        errors, counts = self._sums(results)
+        errors, counts = self.sums(results)
         return float(100 * errors.sum() / counts.sum())
 
     def samples(self, results: Sequence[Result], draws: int) -> Floats:
-        return 100 * _ratios(*self._sums(results), draws)
+        return 100 * _ratios(*self.sums(results), draws)
 
-    def _sums(self, results: Sequence[Result]) -> tuple[Floats, Floats]:
+    def sums(self, results: Sequence[Result]) -> tuple[Floats, Floats]:
         """The errors of the subjects of each picture added up, and how many subjects they are."""
         errors = nme.errors_of(self._labels, coco.found_of(self._truth, results), self._joints)
         measured = ~np.isnan(errors).all(axis=1)
@@ -98,13 +98,13 @@ class CorrectKeypoints:
         self._truth, self._names, self._labels = truth, names, coco.labels_of(truth)
 
     def points(self, results: Sequence[Result]) -> float:
-        right, counts = self._sums(results)
+        right, counts = self.sums(results)
         return float(100 * right.sum() / counts.sum())
 
     def samples(self, results: Sequence[Result], draws: int) -> Floats:
-        return 100 * _ratios(*self._sums(results), draws)
+        return 100 * _ratios(*self.sums(results), draws)
 
-    def _sums(self, results: Sequence[Result]) -> tuple[Floats, Floats]:
+    def sums(self, results: Sequence[Result]) -> tuple[Floats, Floats]:
         errors = pck.errors_of(self._labels, coco.found_of(self._truth, results), self._names)
         right = errors.present & (errors.pixels <= SHARE * errors.boxes[:, None])
         image = self._labels.image[~self._labels.ignored]
@@ -128,12 +128,22 @@ def figure_of(dataset: Dataset, name: str | None = None) -> PairedFigure:
         )
     if name == "nme":
         assert skeleton.nme_joints is not None
-        return NormalisedError(truth, skeleton.nme_joints)
+        return _measured(NormalisedError(truth, skeleton.nme_joints), dataset)
     if name == "pck":
-        return CorrectKeypoints(truth, skeleton.names)
+        return _measured(CorrectKeypoints(truth, skeleton.names), dataset)
     if name != "ap":
         raise UserError(f"--metric: {name!r} is not one; {nearest(name, FIGURES)}")
     return AveragePrecision(truth)
+
+
+def _measured(figure: NormalisedError | CorrectKeypoints, dataset: Dataset) -> PairedFigure:
+    _, counts = figure.sums([])
+    if not counts.any():
+        raise UserError(
+            f"{dataset.annotations}: nobody in these pictures has the joints labelled that the {figure.name} needs; "
+            "give other pictures, or choose another --metric"
+        )
+    return figure
 
 
 def loss_between(figure: PairedFigure, before: Sequence[Result], after: Sequence[Result], draws: int = DRAWS) -> Loss:

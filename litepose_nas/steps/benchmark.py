@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from litepose_nas.errors import UserError
@@ -61,7 +62,8 @@ def benchmark(
     def write_int8(name: str, path: Path) -> Candidate:
         if not writer:
             writer.append(Int8Writer(judge, what, most_points, say))
-        int8[name] = writer[0].write(name, path, folder)
+        with TemporaryDirectory() as trials:
+            int8[name] = writer[0].write(name, path, Path(trials))
         return Candidate(FORMATS[name], path, FORMATS[name].runtime, INT8)
 
     for name, format in FORMATS.items():
@@ -90,7 +92,11 @@ def benchmark(
         key = f"{one.target} {one.precision}"
         if key in times:
             say(f"{key}: looking at {len(judge.images)} images")
-            rows.append(judge.row(what, one.path, one.format, one.target, one.precision, times[key]))
+            try:
+                rows.append(judge.row(what, one.path, one.format, one.target, one.precision, times[key]))
+            except UserError as error:
+                left_out[key] = str(error)
+                continue
             kept.append(memory[key])
     if "" not in times:
         raise UserError(f"torch could not be measured: {left_out.get('', 'its process ended')}")

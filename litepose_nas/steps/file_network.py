@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from litepose_nas.data.loader import to_picture
-from litepose_nas.errors import UserError
-from litepose_nas.pose.people import People
+from litepose_nas.pose.people import DivergedError, People
+from litepose_nas.pose.standalone.group_people import group_people
 from litepose_nas.pose.task import Task
 from litepose_nas.pose.topdown import TopDown
 from litepose_nas.runtimes.base import Session
@@ -37,11 +37,9 @@ def file_input(images: Tensor, pixels: str, reads_bytes: bool) -> np.ndarray[Any
 
 
 class DecodedTask:
-    """A top-down task whose network answers with joints."""
+    """A task whose network answers with joints, or with peaks and perhaps maps."""
 
     def __init__(self, task: Task):
-        if not isinstance(task, TopDown):
-            raise UserError(f"--data: files of {task.kind.words} networks that decode are not judged yet; leave it out")
         self._task = task
 
     def __getattr__(self, name: str) -> Any:
@@ -50,5 +48,10 @@ class DecodedTask:
     def people(
         self, outputs: Sequence[Tensor], flipped: Sequence[Tensor] | None, size: tuple[int, int]
     ) -> list[People]:
-        (joints,) = outputs
-        return self._task.scored(joints)
+        if not all(bool(torch.isfinite(output).all()) for output in outputs):
+            raise DivergedError("the file answers with NaN or infinity")
+        if isinstance(self._task, TopDown):
+            return self._task.scored(outputs[0])
+        peaks, *maps = (output.numpy() for output in outputs)
+        rest: list[Any] = [size] if maps else []
+        return [People(*group_people(own, *more, *rest)) for own, *more in zip(peaks, *maps, strict=True)]

@@ -11,12 +11,14 @@ from litepose_nas.data.augment import HALF
 from litepose_nas.data.draw import Captioned, draw_people, side_by_side
 from litepose_nas.data.images import load_picture, write_image
 from litepose_nas.data.source import Source
+from litepose_nas.errors import UserError
 from litepose_nas.exporters.annotated import bytes_of
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.table import Format
 from litepose_nas.inference.shifts import LEAST_SCORE, Shifts, shifts_between
 from litepose_nas.metrics.paired import Loss, loss_between
 from litepose_nas.metrics.results import Result
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.steps import evaluate
 from litepose_nas.steps.evaluate import Loaded
 from litepose_nas.steps.file_network import DecodedTask, FileNetwork
@@ -67,7 +69,12 @@ class Judge:
     def row(self, what: Exported, path: Path, format: Format, target: str, precision: str, time: Timing) -> FileRow:
         session = format.open(path)
         network = FileNetwork(session, self.loaded.task.pixels, what.reads_bytes, len(format.batches) > 1)
-        self.found = self.images.results(network, DecodedTask(self.loaded.task) if what.decodes else None)
+        try:
+            self.found = self.images.results(network, DecodedTask(self.loaded.task) if what.decodes else None)
+        except DivergedError as error:
+            raise UserError(
+                f"{path}: answers with NaN or infinity on images, in {target}, {precision}; choose another precision"
+            ) from error
         figure = self.images.figure
         loss, shifts = loss_between(figure, self.before, self.found), shifts_between(self.before, self.found)
         return FileRow(target, precision, figure.points(self.found), loss, shifts, bytes_of(path, format.suffix), time)

@@ -73,6 +73,8 @@ class Int8Writer:
 
         kept = choose_kept(lambda: self._ordered(folder), points, self._most)
         names = [one.layer for one in kept]
+        if frozenset(names) not in lost:  # all layers are in floating point
+            points(names)
         quantiser.write(path, names)
         integers = quantiser.in_int8(path)
         macs = sum(layer.macs for layer in self.base.layers if layer.name in integers)
@@ -82,7 +84,7 @@ class Int8Writer:
             sorted({layer.name for layer in self.base.layers} - integers - set(names)),
             self._calibrated_on,
             len(self._selection),
-            lost.get(frozenset(names), 0.0),
+            lost[frozenset(names)],
         )
 
     def _points(self, session: Session, format: str) -> float:

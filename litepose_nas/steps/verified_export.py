@@ -12,7 +12,6 @@ from litepose_nas.exporters.annotated import annotate
 from litepose_nas.exporters.checked import Checked, export
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.half import half_format
-from litepose_nas.exporters.int8_table import quantiser_of
 from litepose_nas.exporters.table import Format
 from litepose_nas.runtimes.torch import TorchSession
 from litepose_nas.steps.common import Say
@@ -38,7 +37,6 @@ def write_half(what: Exported, out: Path, name: str, judge: Judge | None) -> Wri
 
 
 def write_int8(what: Exported, out: Path, name: str, judge: Judge, most_points: float, say: Say) -> Written:
-    quantiser_of(name)  # refuses before anything is computed
     chosen: list[Int8Choice] = []
     with tempfile.TemporaryDirectory() as folder:
         writer = Int8Writer(judge, what, most_points, say)

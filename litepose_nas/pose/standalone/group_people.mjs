@@ -25,6 +25,10 @@ export function groupPeople(
 ) {
   if (heatmaps && !(tags && input)) throw new Error("heatmaps come with tags and the [height, width] of the input");
   const [joints, count, width] = peaks.dims.slice(-3);
+  const size = joints * count * width;
+  if (!peaks.data.subarray(picture * size, (picture + 1) * size).every(Number.isFinite)) {
+    throw new Error("the peaks hold NaN or infinity: the network's outputs are no numbers in this runtime");
+  }
   const people = []; // the joints and the sum of the tags of each
   const coco = joints === 14 || joints === 17;
   for (const joint of coco ? COCO_ORDER.filter((j) => j < joints) : Array(joints).keys()) {

@@ -33,6 +33,8 @@ def group_people(
     `tag_threshold` apart are not of one person; after `most` people nobody else gains a joint.
     """
     peaks = np.asarray(peaks)
+    if not np.isfinite(peaks).all():
+        raise ValueError("the peaks hold NaN or infinity: the network's outputs are no numbers in this runtime")
     joints = len(peaks)
     taken = np.zeros((0, joints), dtype=np.int64)  # the row of `peaks` that each person has for each joint, -1 for none
     sums, counts = np.zeros((0, peaks.shape[2] - 3)), np.zeros((0, 1))  # of the person's tags
