@@ -37,9 +37,7 @@ from litepose_nas.report.plots import (
     SHAPES,
     TOP,
     WIDTH,
-    Label,
     axes,
-    labels,
     scale,
     svg,
     text,
@@ -58,7 +56,7 @@ Found = list[dict[str, str]]
 
 
 def front(found: Found, figure: str, title: str) -> str:
-    """Every fine-tuned network as a small mark, the mean of each kind at each budget as a large one."""
+    """Return every fine-tuned network as a small mark, and the mean of each kind at each budget as a large one."""
     own = [row for row in found if row["kind"] in STYLES]
     macs, values = [int(row["macs"]) / 1e6 for row in own], [float(row[f"test {figure}"]) for row in own]
     x = scale(min(macs), max(macs), LEFT, WIDTH - RIGHT)
@@ -66,8 +64,7 @@ def front(found: Found, figure: str, title: str) -> str:
     ends = (HEIGHT - BOTTOM, TOP) if best_up else (TOP, HEIGHT - BOTTOM)
     y = scale(min(values), max(values), *ends)
     marks = [text(LEFT, 24, title, "start", "#111", 16), *axes(x, y, "MMAC", f"{NAMES[figure]}, test pictures")]
-    words = []
-    for kind, (colour, shape) in STYLES.items():
+    for place, (kind, (colour, shape)) in enumerate(STYLES.items()):
         here = [row for row in own if row["kind"] == kind]
         for row in here:
             at = x.at(int(row["macs"]) / 1e6), y.at(float(row[f"test {figure}"]))
@@ -88,8 +85,10 @@ def front(found: Found, figure: str, title: str) -> str:
                 'stroke-width="0.6"/>'
                 for left, up in middles
             ]
-            words.append(Label(*middles[-1], f"{kind}, mean", colour))
-    return svg([*marks, *labels(words)])
+            left = LEFT + 110 * place
+            marks.append(f'<path d="{shape}" transform="translate({left + 6} 40) scale(1.4)" fill="{colour}"/>')
+            marks.append(text(left + 18, 44, kind, "start", colour))
+    return svg(marks)
 
 
 def strip(subject: Subject, room: Path, found: Found, photographs: bool) -> str:
@@ -109,14 +108,18 @@ def strip(subject: Subject, room: Path, found: Found, photographs: bool) -> str:
         top = line * (SIDE + GAP + 18) + 24
         marks.append(text(GAP, top - 6, f"{kind}, {budget} MMAC; the truth in grey", "start", "#111", 13))
         for place, record in enumerate(chosen):
-            mine = [one for one in those if one["image_id"] == record.image_id]
-            best = max(mine, key=lambda one: one["score"])["keypoints"] if mine else []
-            marks += _posed(subject, record, best, STYLES[kind][0], (GAP + place * (SIDE + GAP), top), photographs)
+            mine = [one["keypoints"] for one in those if one["image_id"] == record.image_id]
+            marks += _posed(subject, record, mine, STYLES[kind][0], (GAP + place * (SIDE + GAP), top), photographs)
     return svg(marks, wide, 2 * (SIDE + GAP + 18) + 24)
 
 
 def _posed(
-    subject: Subject, record: Record, best: Sequence[float], colour: str, at: tuple[int, int], photograph: bool
+    subject: Subject,
+    record: Record,
+    people: Sequence[Sequence[float]],
+    colour: str,
+    at: tuple[int, int],
+    photograph: bool,
 ) -> list[str]:
     zoom = SIDE / max(record.width, record.height)
     place = f'<g transform="translate({at[0]} {at[1]}) scale({zoom:.4f})">'
@@ -125,20 +128,17 @@ def _posed(
         _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(load_picture(record), cv2.COLOR_RGB2BGR))
         data = base64.b64encode(jpeg.tobytes()).decode()
         back = f'<image width="{record.width}" height="{record.height}" href="data:image/jpeg;base64,{data}"/>'
-    joints = np.array(best, float).reshape(-1, 3)
-    return [
-        place, back,
-        *_people(record.joints[0], subject, GREY, zoom),
-        *_people(joints, subject, colour, zoom), "</g>",
-    ]  # fmt: skip
+    truth = [mark for joints in record.joints for mark in _person(joints, subject, GREY, zoom)]
+    found = [np.array(keypoints, float).reshape(-1, 3) for keypoints in people]
+    return [place, back, *truth, *(mark for joints in found for mark in _person(joints, subject, colour, zoom)), "</g>"]
 
 
-def _people(joints: np.ndarray, subject: Subject, colour: str, zoom: float) -> list[str]:
+def _person(joints: np.ndarray, subject: Subject, colour: str, zoom: float) -> list[str]:
     marks = [
         f'<path d="M{joints[one][0]:.1f} {joints[one][1]:.1f}L{joints[other][0]:.1f} {joints[other][1]:.1f}" '
         f'stroke="{colour}" stroke-width="{2 / zoom:.2f}"/>'
         for one, other in subject.dataset.skeleton.limbs
-        if len(joints) and joints[one][2] > 0 and joints[other][2] > 0
+        if joints[one][2] > 0 and joints[other][2] > 0
     ]
     radius = (1.6 if len(joints) > 30 else 3) / zoom
     return marks + [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ DRAWS = 10_000
 FIGURES = {"faces68": ("nme", "pck"), "drawn people": ("pck", "ap"), "lspet": ("pck", "ap")}
 LESS_IS_BETTER = ("nme", "loss")
 Rows = list[dict[str, str]]
+Place = tuple[str, str, str]  # the family, the seed and the budget of a contest
+KINDS = (SEARCHED, SCALED, PUBLISHED)
 
 
 class Gain(NamedTuple):
@@ -30,19 +33,33 @@ class Gain(NamedTuple):
 
 
 def table(paths: Sequence[Path]) -> str:
-    """Return the lines: a row for each comparison on each subject."""
+    """Return the lines of two tables: what each kind comes to, and who is ahead of whom by how much."""
     found = [row for path in paths for row in rows.read(path)]
-    lines = ["| pictures | family | test figure | " + " | ".join(name for name, _, _ in COMPARED) + " |"]
-    lines.append("|" + "---|" * (3 + len(COMPARED)))
+    kinds, gains = [_line("pictures", "family", "test figure", *KINDS)], []
+    kinds.append("|" + "---|" * (3 + len(KINDS)))
+    gains = [_line("pictures", "family", "test figure", *(name for name, _, _ in COMPARED))]
+    gains.append("|" + "---|" * (3 + len(COMPARED)))
     for pictures, figures in FIGURES.items():
         here = [row for row in found if row["pictures"] == pictures]
         families = sorted({row["family"] for row in here})
         for family in [*families, *(["all"] if len(families) > 1 else [])]:
             own = [row for row in here if family in (row["family"], "all")]
             for figure in figures:
+                kinds.append(_line(pictures, family, figure, *(_mean(own, kind, figure) for kind in KINDS)))
                 cells = [gain(own, figure, ours, theirs) for _, ours, theirs in COMPARED]
-                lines.append(f"| {pictures} | {family} | {figure} | " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
+                gains.append(_line(pictures, family, figure, *cells))
+    return "\n".join([*kinds, "", *gains])
+
+
+def _line(*cells: object) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _mean(found: Rows, kind: str, figure: str) -> str:
+    """Return the mean over the contests in which all kinds of KINDS took part."""
+    places = [[_of(_at(found, place), each, figure) for each in KINDS] for place in _places(found)]
+    own = [values[KINDS.index(kind)] for values in places if None not in values]
+    return f"{abs(fmean(value for value in own if value is not None)):.4f}" if own else "–"
 
 
 def gain(found: Rows, figure: str, ours: str, theirs: str) -> Gain | str:
@@ -56,11 +73,18 @@ def gain(found: Rows, figure: str, ours: str, theirs: str) -> Gain | str:
 
 
 def _differences(found: Rows, figure: str, ours: str, theirs: str) -> Iterator[float]:
-    for place in sorted({(row["family"], row["seed"], row["budget"]) for row in found}):
-        here = [row for row in found if (row["family"], row["seed"], row["budget"]) == place]
-        one, other = (_of(here, kind, figure) for kind in (ours, theirs))
+    for place in _places(found):
+        one, other = (_of(_at(found, place), kind, figure) for kind in (ours, theirs))
         if one is not None and other is not None:
             yield one - other
+
+
+def _places(found: Rows) -> list[Place]:
+    return sorted({(row["family"], row["seed"], row["budget"]) for row in found})
+
+
+def _at(found: Rows, place: Place) -> Rows:
+    return [row for row in found if (row["family"], row["seed"], row["budget"]) == place]
 
 
 def _of(found: Rows, kind: str, figure: str) -> float | None:
@@ -80,6 +104,7 @@ def _turned(figure: str, value: str) -> float:
 BEST = f"{SEARCHED}, best of 3"
 COMPARED = [
     ("searched over scaled", SEARCHED, SCALED),
+    ("searched over published", SEARCHED, PUBLISHED),
     ("best of 3 over scaled", BEST, SCALED),
     ("best of 3 over published", BEST, PUBLISHED),
     ("best of 3 over best of 5 random", BEST, f"{RANDOM}, best of 5"),

@@ -16,6 +16,7 @@ KEYS = ROOT / "tests" / "keys"
 SHORTENED = {  # in their full length they take minutes
     "litepose-nas demo": "litepose-nas demo --quick",
     "litepose-nas latency measure litepose": "litepose-nas latency measure litepose --nets 4 --minutes 0.1",
+    "litepose-nas export litepose_xs.safetensors": "litepose-nas export litepose_xs.safetensors --input 64x64",
 }
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
