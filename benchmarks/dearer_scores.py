@@ -42,7 +42,7 @@ def synaptic_flow(archs: Sequence[Arch], joints: int) -> Scored:
             for weight in net.parameters():
                 weight.abs_()
         sum(output.sum() for output in net(torch.ones(1, 3, *arch.input, dtype=torch.double))).backward()
-        flow = sum(float((w * w.grad).abs().sum()) for w in net.parameters() if w.grad is not None)
+        flow = sum((w * w.grad).abs().sum().item() for w in net.parameters() if w.grad is not None)
         found.append(float(torch.tensor(flow).log()))
     return Scored(found, (time.process_time() - began) / len(archs))
 
@@ -55,8 +55,8 @@ def gradient_norm(archs: Sequence[Arch], subject: Subject, length: Length, space
         torch.manual_seed(0)
         net = build(arch, subject.joints).train()
         batch = task.train_batch(subject.split.train, arch.input, 16, 0, 0, None)
-        target = task.target(net(batch.images), batch.joints, batch.masks, arch.input, length.recipe.loss)
-        target(net(batch.images))["total"].backward()
+        outputs = net(batch.images)
+        task.target(outputs, batch.joints, batch.masks, arch.input, length.recipe.loss)(outputs)["total"].backward()
         found.append(_norm(net))
     return Scored(found, (time.process_time() - began) / len(archs))
 

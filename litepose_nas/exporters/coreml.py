@@ -19,7 +19,7 @@ from litepose_nas.rewrites.folded_norms import with_folded_norms
 from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 from litepose_nas.runtimes.base import Session
 
-UNVERIFIED = "Core ML runs on Apple's systems alone: the file was converted and never run"
+UNVERIFIED = "Core ML runs on Apple's systems alone: a file for it is never run here"
 
 
 def write_coreml(what: Exported, path: Path, half: bool = False) -> None:

@@ -73,8 +73,7 @@ class NormalisedError:
         self._truth, self._joints, self._labels = truth, joints, coco.labels_of(truth)
 
     def points(self, results: Sequence[Result]) -> float:
-        errors, counts = self.sums(results)
-        return float(100 * errors.sum() / counts.sum())
+        return _points(*self.sums(results))
 
     def samples(self, results: Sequence[Result], draws: int) -> Floats:
         return 100 * _ratios(*self.sums(results), draws)
@@ -98,8 +97,7 @@ class CorrectKeypoints:
         self._truth, self._names, self._labels = truth, names, coco.labels_of(truth)
 
     def points(self, results: Sequence[Result]) -> float:
-        right, counts = self.sums(results)
-        return float(100 * right.sum() / counts.sum())
+        return _points(*self.sums(results))
 
     def samples(self, results: Sequence[Result], draws: int) -> Floats:
         return 100 * _ratios(*self.sums(results), draws)
@@ -159,6 +157,10 @@ def points_lost(figure: PairedFigure, before: Sequence[Result], after: Sequence[
 
 def _per_image(image: NDArray[np.int64], values: NDArray[np.generic], images: int) -> Floats:
     return np.bincount(image, weights=np.asarray(values, float), minlength=images).astype(np.float64)
+
+
+def _points(parts: Floats, counts: Floats) -> float:
+    return float(100 * parts.sum() / counts.sum())
 
 
 def _ratios(parts: Floats, wholes: Floats, draws: int, seed: int = 0) -> Floats:
