@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -74,10 +75,10 @@ def check_options(length: Length, device: str, amp: str) -> None:
 
 
 def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: int, steps: int) -> float:
-    """How long a step takes, from two that leave no trace."""
+    """How long a step takes, from three that leave no trace, of which the first only warms up."""
     times = []
     before = {name: tensor.clone() for name, tensor in trainee.store.buffers().items()}
-    for number in (steps - 1, steps - 2):  # late ones: the first steps of a supernet are shorter
+    for number in (steps - 1, steps - 2, steps - 3):  # late ones: the first steps of a supernet are shorter
         batch = trainee.task.train_batch(
             pictures, trainee.size(number), recipe.batch, seed, max(0, number), recipe.augment
         )
@@ -90,7 +91,7 @@ def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: i
         trainee.store.zero_grad()
     for name, tensor in trainee.store.buffers().items():  # a single network's running statistics have moved
         tensor.copy_(before[name])
-    return min(times) * recipe.accumulate
+    return statistics.fmean(times[1:]) * recipe.accumulate
 
 
 def steps_of(length: Length, items: int, recipe: Recipe, each: float) -> int:
