@@ -106,7 +106,8 @@ def write_journal(path: Path) -> None:
     from litepose_nas.runs import journal
     from litepose_nas.search.encoding import Genome
     from litepose_nas.search.journal import header
-    from litepose_nas.search.problem import Problem, by_ap_or_loss
+    from litepose_nas.search.problem import Problem
+    from litepose_nas.search.ranking import by_ap_or_loss
     from litepose_nas.space import Space
 
     space = Space.load("litepose")

@@ -19,7 +19,8 @@ from litepose_nas.search.encoding import Genome
 from litepose_nas.search.finalists import finalists
 from litepose_nas.search.loop import run_search
 from litepose_nas.search.methods import searcher_of
-from litepose_nas.search.problem import Problem, by_loss
+from litepose_nas.search.problem import Problem
+from litepose_nas.search.ranking import by_loss
 from litepose_nas.search.scoring import SupernetScorer
 from litepose_nas.space import Arch, Space, Value
 from litepose_nas.supernet import Supernet

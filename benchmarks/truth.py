@@ -38,7 +38,8 @@ from litepose_nas.runs.journal import Journal
 from litepose_nas.search.journal import header
 from litepose_nas.search.loop import ScoringJob
 from litepose_nas.search.methods import searcher_of
-from litepose_nas.search.problem import RANKS, Problem, Result
+from litepose_nas.search.problem import Problem
+from litepose_nas.search.ranking import RANKS, Result
 from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Arch, Space
 from litepose_nas.steps.search_plan import SearchContext, WorkerSpec, context_of, work_of

@@ -25,7 +25,8 @@ from litepose_nas.runs.run import Run
 from litepose_nas.search import random_search
 from litepose_nas.search.journal import evaluations, header, upgraded
 from litepose_nas.search.loop import run_search
-from litepose_nas.search.problem import Problem, by_ap_or_loss
+from litepose_nas.search.problem import Problem
+from litepose_nas.search.ranking import by_ap_or_loss
 from litepose_nas.train import checkpoint
 from tests.helpers.commands import environment
 from tests.helpers.unsummed import without_sums

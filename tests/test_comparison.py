@@ -20,7 +20,8 @@ from litepose_nas.search.allocation import next_turn, opening, take_turns
 from litepose_nas.search.comparison import FamilyResults, by_people, choice, compare, crossover_points, together
 from litepose_nas.search.journal import JournalView, header
 from litepose_nas.search.loop import search_on
-from litepose_nas.search.problem import Evaluated, Problem, by_ap, by_loss, score
+from litepose_nas.search.problem import Evaluated, Problem, score
+from litepose_nas.search.ranking import by_ap, by_loss
 from litepose_nas.search.workload import Workload, workload_of
 from litepose_nas.task_kind import TaskKind
 from tests.helpers import toy_search as toy

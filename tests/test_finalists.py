@@ -12,7 +12,8 @@ from litepose_nas.search import finalists, nsga2
 from litepose_nas.search.journal import header
 from litepose_nas.search.loop import replay, run_search
 from litepose_nas.search.pareto import best
-from litepose_nas.search.problem import FAILED, score
+from litepose_nas.search.problem import score
+from litepose_nas.search.ranking import FAILED
 from tests.helpers import toy_search as toy
 
 

@@ -29,7 +29,8 @@ from litepose_nas.runtimes.table import RUNTIMES
 from litepose_nas.search import random_search
 from litepose_nas.search.journal import header
 from litepose_nas.search.loop import run_search
-from litepose_nas.search.problem import Problem, by_ap_or_loss
+from litepose_nas.search.problem import Problem
+from litepose_nas.search.ranking import by_ap_or_loss
 from litepose_nas.space import Space
 from tests.helpers import simulated_here, simulated_runtime
 

@@ -22,7 +22,8 @@ from litepose_nas.search.comparison import FamilyResults
 from litepose_nas.search.finalists import finalists, select
 from litepose_nas.search.measured import batches, eligible, next_candidates
 from litepose_nas.search.pareto import front
-from litepose_nas.search.problem import Problem, by_ap, score
+from litepose_nas.search.problem import Problem, score
+from litepose_nas.search.ranking import by_ap
 from litepose_nas.search.workload import ONE_PERSON
 from litepose_nas.steps import measured_finalists as step
 from litepose_nas.steps.measured_again import MeasuredAgain

@@ -12,8 +12,9 @@ from litepose_nas.budget import Budget
 from litepose_nas.search import nsga2, pareto, random_search
 from litepose_nas.search.feasible import Feasible
 from litepose_nas.search.pareto import Point, best
-from litepose_nas.search.problem import Problem, by_ap_or_loss, ranked_by
+from litepose_nas.search.problem import Problem
 from litepose_nas.search.problem import score as scored
+from litepose_nas.search.ranking import by_ap_or_loss, ranked_by
 from tests.helpers import toy_search as toy
 from tests.helpers.worlds import hypervolume
 

@@ -28,7 +28,8 @@ from litepose_nas.search import baselines, finalists, random_search
 from litepose_nas.search.journal import header
 from litepose_nas.search.loop import run_search
 from litepose_nas.search.pareto import best, front
-from litepose_nas.search.problem import Problem, by_ap_or_loss, score
+from litepose_nas.search.problem import Problem, score
+from litepose_nas.search.ranking import by_ap_or_loss
 from tests.helpers.commands import run
 from tests.helpers.unsummed import without_sums
 
@@ -368,6 +369,7 @@ def test_an_audit_is_told_in_words_tables_and_a_picture(tmp_path):
     assert [line[0] for line in lines] == [
         "inherited AP",
         "inherited loss",
+        "inherited AP, smoothed",
         "cost alone",
         "trained alone, another seed",
     ]
@@ -390,7 +392,7 @@ def test_an_audit_is_told_in_words_tables_and_a_picture(tmp_path):
 def test_an_audit_of_few_or_failed_networks_says_so():
     few = rank(nets(4, seeds=1))
     head, lines = table(few)
-    assert (len(head), len(lines)) == (3, 3)
+    assert (len(head), len(lines)) == (3, 4)
     said = "\n".join(verdict(few))
     assert "too few networks for strata" in said
     assert "no ceiling" in said

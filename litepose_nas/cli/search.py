@@ -29,8 +29,12 @@ def search(
     evals: Annotated[int | None, typer.Option(min=1, help="Networks to evaluate.")] = None,
     method: Annotated[str, typer.Option(help="guided (by a model of the scores), nsga2 or random.")] = "guided",
     rank: Annotated[
-        str, typer.Option(help="By loss or by ap; auto: by AP, but by loss while most APs are too low to tell.")
-    ] = "loss",
+        str | None,
+        typer.Option(
+            help="What ranks networks: smoothed-ap (the AP to expect of loss and resolution; default of whole-image "
+            "networks), loss (default of others), ap, or auto (ap, or loss while most APs are too low)."
+        ),
+    ] = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(
@@ -176,7 +180,7 @@ def extract(
     console.out(f"next: litepose-nas finetune {out}")
 
 
-def _conclude(folder: Path, found: Summary, rank: str) -> None:
+def _conclude(folder: Path, found: Summary, rank: str | None) -> None:
     from litepose_nas.report import times, words
     from litepose_nas.report.frame_costs import of_whom, per_frame
     from litepose_nas.search.baselines import in_words
@@ -187,7 +191,7 @@ def _conclude(folder: Path, found: Summary, rank: str) -> None:
         return
     cost, again = found.chosen.cost, list(found.record.families[found.comparison.winner.family].again.values())
     if found.by == "loss" and rank != "loss":
-        console.out("ranked by loss: more than half of the networks have an AP below 0.02, which tells nothing yet")
+        console.out("ranked by loss: the APs tell nothing yet; most are below 0.02, or they do not rise as losses fall")
     if found.selection.noise is not None:
         console.out(
             f"the best {len(again)} were calibrated and scored {len(again[0])} times again; of what "

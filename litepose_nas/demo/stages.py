@@ -27,6 +27,7 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.inference import previews
 from litepose_nas.runs.run import COMMAND, Run
 from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.ranking import WORDS
 from litepose_nas.search.scoring import Protocol
 from litepose_nas.space import Space
 from litepose_nas.steps import search as searching
@@ -238,7 +239,7 @@ class Demo:
             subnet_file.write(self._network(name) / "subnet.json", subnet)
         macs = {name: Subnet(arch, joints).cost.macs for name, arch in chosen.items()}
         shown = ", ".join(f"{contenders.label(name, scale.budgets)} {macs[name] / 1e6:.1f} MMAC" for name in macs)
-        by = "AP" if found.by == "ap" else "loss"
+        by = WORDS[found.by]
         return {"line": f"{len(found.found)} networks ranked by {by}; on: {shown}", "macs": macs}
 
     def finetune(self) -> Found:

@@ -14,12 +14,12 @@ from litepose_nas.costs import Cost
 from litepose_nas.report import plots
 from litepose_nas.report.plots import BLUE, BOTTOM, GREY, HEIGHT, LEFT, RIGHT, TOP, WIDTH
 from litepose_nas.search import rank_correlation
-from litepose_nas.search.problem import Result, ranked_by
 from litepose_nas.search.rank_correlation import Agreement, Audited
+from litepose_nas.search.ranking import Result, by_smoothed_ap, ranked_by
 from litepose_nas.space import Arch
 from litepose_nas.untrusted.display import in_html
 
-COST, AP, LOSS = "cost alone", "inherited AP", "inherited loss"
+COST, AP, LOSS, SMOOTHED = "cost alone", "inherited AP", "inherited loss", "inherited AP, smoothed"
 LIGHT, DARK = (168, 205, 235), (13, 47, 87)  # the cheapest and the dearest network
 
 
@@ -50,6 +50,7 @@ def rank(nets: Sequence[Net], by: str | None = None) -> Ranking:
     scores = {
         AP: [number(net.inherited, "ap") for net in nets],
         LOSS: [number(net.inherited, "loss") for net in nets],
+        SMOOTHED: by_smoothed_ap([{**net.inherited, "pixels": math.prod(net.arch.input)} for net in nets]),
         COST: costs,
     }
     inside = rank_correlation.strata(costs)
@@ -81,7 +82,7 @@ def verdict(found: Ranking) -> list[str]:
     strata = max(found.audited.strata) + 1
     word, part = ("tau inside strata", "tau_inside") if strata > 1 else ("tau", "tau")
     lines = []
-    for name in (AP, LOSS):
+    for name in (AP, LOSS, SMOOTHED):
         ahead = found.audited.ahead[name][part]
         if not math.isfinite(ahead.value):
             lines.append(f"{name}: all alike, or failed; nothing to compare")

@@ -13,7 +13,8 @@ import numpy as np
 
 from litepose_nas.search import surrogate
 from litepose_nas.search.encoding import Genome
-from litepose_nas.search.problem import FAILED, Evaluated, Problem
+from litepose_nas.search.problem import Evaluated, Problem
+from litepose_nas.search.ranking import FAILED
 from litepose_nas.search.surrogate import Ridge, Sample
 from litepose_nas.space import Value
 

@@ -17,6 +17,7 @@ from litepose_nas.report.genes import Fitted
 from litepose_nas.report.summary import Summary, to_json
 from litepose_nas.search import baselines
 from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.ranking import LOSS, WORDS
 from litepose_nas.untrusted.display import in_html
 
 PAGE = "report.html"
@@ -242,8 +243,8 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def _axis(by: str) -> str:
-    return "AP" if by == "ap" else f"minus the {by}"
+    return f"minus the {WORDS[by]}" if by == LOSS else WORDS[by]
 
 
 def _word(by: str) -> str:
-    return "AP" if by == "ap" else by
+    return WORDS[by]

@@ -10,7 +10,8 @@ from litepose_nas.budget import CONVENTIONS, Budget, is_bound, latency_in_words,
 from litepose_nas.report import times
 from litepose_nas.report.summary import Summary
 from litepose_nas.search.pareto import front
-from litepose_nas.search.problem import FAILED, Evaluated
+from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.ranking import FAILED
 from litepose_nas.space import Arch
 from litepose_nas.untrusted.display import in_html
 

@@ -19,7 +19,8 @@ from litepose_nas.search.finalists import repeats
 from litepose_nas.search.journal import KIND, JournalView, evaluations, family_name, upgraded
 from litepose_nas.search.loop import replay
 from litepose_nas.search.measured import MEASURED, MeasuredBatch, batches, times_of
-from litepose_nas.search.problem import RANKS, Evaluated, Problem, Result, ranked_by, score
+from litepose_nas.search.problem import Evaluated, Problem, score
+from litepose_nas.search.ranking import RANKS, Result, ranked_by
 from litepose_nas.search.workload import ONE_PERSON, Workload, workload_of
 from litepose_nas.space import Arch, Space
 from litepose_nas.untrusted.display import short

@@ -9,6 +9,7 @@ from litepose_nas.report import times
 from litepose_nas.report.summary import Summary, people_are
 from litepose_nas.search import baselines
 from litepose_nas.search.comparison import FamilyChoice, crossover_points
+from litepose_nas.search.ranking import WORDS
 from litepose_nas.search.workload import RUNS
 
 HEAD = ("family", "sees", "AP", "a picture", "a run", "params")
@@ -91,5 +92,6 @@ def table(found: Summary) -> list[list[str]]:
         costs = [in_words(field, getattr(cost, field)) for cost in (one.cost, one.one.cost)]
         ap = f"{one.ap:.3f}" + (f" ± {one.noise:.3f}" if one.noise is not None else "")
         took = times.cells(found, one.one._replace(cost=one.cost))
-        rows.append([one.family, sees, ap, *costs, f"{one.cost.params:,}", *took, str(len(family.found)), family.by])
+        evaluated = [str(len(family.found)), WORDS[family.by]]
+        rows.append([one.family, sees, ap, *costs, f"{one.cost.params:,}", *took, *evaluated])
     return rows

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from litepose_nas.search.problem import MUTE_AP, Evaluated, by_ap
+from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.ranking import MUTE_AP, by_ap
 
 OPENING = 0.5  # the share of the evaluations that is divided equally
 TURNS = 24  # a later turn is 1/24 of the evaluations

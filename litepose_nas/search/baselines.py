@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from litepose_nas.budget import Budget
 from litepose_nas.search.finalists import Selection
-from litepose_nas.search.problem import FAILED, Evaluated
+from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.ranking import FAILED, WORDS
 
 SURE = 2.0  # standard errors
 
@@ -59,7 +60,7 @@ def baselines(found: Sequence[Evaluated], selection: Selection, budget: Budget) 
 
 
 def in_words(found: Baselines, by: str) -> list[str]:
-    word = "AP" if by == "ap" else by
+    word = WORDS[by]
 
     def shown(score: float) -> str:
         return f"{-score:.4f}" if by == "loss" else f"{score:.3f}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from litepose_nas.search.problem import Evaluated, Problem, Result, score
+from litepose_nas.search.problem import Evaluated, Problem, score
+from litepose_nas.search.ranking import Result
 from litepose_nas.space import Arch
 
 Propose = Callable[[list[Evaluated], int], list[Arch]]

@@ -17,7 +17,8 @@ from litepose_nas.budget import Budget
 from litepose_nas.costs import Cost
 from litepose_nas.errors import UserError
 from litepose_nas.search.finalists import Selection, select, spread
-from litepose_nas.search.problem import MUTE_AP, Evaluated, Problem, Result, by_ap
+from litepose_nas.search.problem import Evaluated, Problem
+from litepose_nas.search.ranking import MUTE_AP, Result, by_ap
 from litepose_nas.search.workload import Workload
 from litepose_nas.space import Arch
 from litepose_nas.task_kind import TaskKind

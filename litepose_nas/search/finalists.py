@@ -15,7 +15,8 @@ from litepose_nas.executors.base import Executor, run_all
 from litepose_nas.search.journal import AnyJournal, evaluations
 from litepose_nas.search.loop import ScoringJob
 from litepose_nas.search.measured import Times, eligible
-from litepose_nas.search.problem import FAILED, Evaluated, Problem, Result
+from litepose_nas.search.problem import Evaluated, Problem
+from litepose_nas.search.ranking import FAILED, Result
 from litepose_nas.space import Arch
 
 TIMES = 2  # how often each finalist is scored again

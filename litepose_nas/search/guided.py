@@ -19,7 +19,8 @@ from litepose_nas.search.batched import BatchedSearcher
 from litepose_nas.search.encoding import Genome, Rows
 from litepose_nas.search.feasible import Feasible
 from litepose_nas.search.pricing import Prices
-from litepose_nas.search.problem import FAILED, Evaluated, Problem
+from litepose_nas.search.problem import Evaluated, Problem
+from litepose_nas.search.ranking import FAILED
 from litepose_nas.search.surrogate import Sample
 from litepose_nas.space import Arch
 

@@ -15,7 +15,7 @@ from litepose_nas.costs import cost_of
 from litepose_nas.errors import UserError
 from litepose_nas.runs.journal import DAMAGED, Journal, Read, Record
 from litepose_nas.search.measured import MEASURED
-from litepose_nas.search.problem import Result
+from litepose_nas.search.ranking import Result
 from litepose_nas.search.workload import ONE_PERSON
 from litepose_nas.space import Arch, Space
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from litepose_nas.executors.base import Executor
 from litepose_nas.executors.serial import SerialExecutor
 from litepose_nas.search.journal import AnyJournal, evaluations
-from litepose_nas.search.problem import Evaluated, Problem, Result, Searcher, score
+from litepose_nas.search.problem import Evaluated, Problem, Searcher, score
+from litepose_nas.search.ranking import Result
 from litepose_nas.space import Arch, Space
 
 

@@ -10,7 +10,8 @@ from litepose_nas.search import pareto
 from litepose_nas.search.batched import BatchedSearcher
 from litepose_nas.search.feasible import Feasible
 from litepose_nas.search.pareto import Point
-from litepose_nas.search.problem import FAILED, Evaluated, Problem
+from litepose_nas.search.problem import Evaluated, Problem
+from litepose_nas.search.ranking import FAILED
 from litepose_nas.space import Arch
 
 CROSSED = 0.9  # the share of children with two parents

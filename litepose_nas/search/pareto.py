@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from litepose_nas.budget import CONVENTIONS, Budget
-from litepose_nas.search.problem import FAILED, Evaluated
+from litepose_nas.search.problem import Evaluated
+from litepose_nas.search.ranking import FAILED
 
 
 class Point(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from litepose_nas.search.problem import Result, Searcher
+from litepose_nas.search.problem import Searcher
+from litepose_nas.search.ranking import Result
 from litepose_nas.space import Arch, Space
 
 

@@ -3,49 +3,14 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from litepose_nas.budget import CONVENTIONS, Budget
 from litepose_nas.costs import Columns, Cost
 from litepose_nas.errors import UserError, nearest
+from litepose_nas.search.ranking import Result, by_score
 from litepose_nas.space import Arch, Space
-
-Result = Mapping[str, Any]  # what an evaluation found: score, loss, ap, seconds ...
-FAILED = -math.inf
-MUTE_AP = 0.02  # below it, an AP of a short training says nothing of the network
-
-
-def by_score(results: Sequence[Result]) -> list[float]:
-    return [_number(result.get("score")) for result in results]
-
-
-def by_ap_or_loss(results: Sequence[Result]) -> list[float]:
-    """Return each result's `ap`, or minus its `loss` while more than half of the APs are too low to tell nets apart."""
-    return RANKS[ranked_by(results)](results)
-
-
-def by_ap(results: Sequence[Result]) -> list[float]:
-    return [_number(result.get("ap")) for result in results]
-
-
-def by_loss(results: Sequence[Result]) -> list[float]:
-    losses = [_number(result.get("loss")) for result in results]
-    return [FAILED if loss == FAILED else -loss for loss in losses]
-
-
-RANKS: Mapping[str, Callable[[Sequence[Result]], list[float]]] = {
-    "auto": by_ap_or_loss, "ap": by_ap, "loss": by_loss,
-}  # fmt: skip
-
-
-def ranked_by(results: Sequence[Result], rank: str = "auto") -> str:
-    """Return `ap` or `loss`: what a rank goes by with these results."""
-    if rank != "auto":
-        return rank
-    mute = sum(not _number(result.get("ap")) >= MUTE_AP for result in results)
-    return "loss" if 2 * mute > len(results) else "ap"
 
 
 class Problem(NamedTuple):
@@ -110,9 +75,3 @@ def score(problem: Problem, results: Mapping[Arch, Result]) -> list[Evaluated]:
     scores = problem.scores(list(results.values()))
     pairs = zip(results.items(), scores, strict=True)
     return [Evaluated(arch, problem.cost(arch), result, value) for (arch, result), value in pairs]
-
-
-def _number(value: Any) -> float:
-    """Return a score as a number; what is missing or not a number failed."""
-    number = FAILED if value is None else float(value)
-    return number if math.isfinite(number) else FAILED

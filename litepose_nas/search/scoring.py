@@ -130,12 +130,12 @@ class SupernetScorer:
         self.supernet, self.scorer = supernet, scorer
 
     def __call__(self, arch: Arch, again: int = 0) -> dict[str, float]:
-        """Return loss and AP of an architecture with the supernet's weights, at its own resolution.
+        """Return loss and AP of an architecture with the supernet's weights, and the pixels of its own resolution.
 
         Each `again` from 1 up calibrates with other images.
         """
         net = self.scorer.calibrated(extract(self.supernet, arch), arch.input, again)
-        return self.scorer(net, arch.input, calibrated=True)
+        return {**self.scorer(net, arch.input, calibrated=True), "pixels": arch.input[0] * arch.input[1]}
 
     def found(self, arch: Arch) -> list[Result]:
         """Return what an architecture finds in the held-out images; nothing where its outputs are not finite."""

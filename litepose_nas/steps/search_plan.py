@@ -25,7 +25,8 @@ from litepose_nas.runs.run import Run
 from litepose_nas.search.journal import RETIRED, family_name
 from litepose_nas.search.loop import ScoringJob
 from litepose_nas.search.methods import METHODS
-from litepose_nas.search.problem import RANKS, Problem
+from litepose_nas.search.problem import Problem
+from litepose_nas.search.ranking import AUTO, RANKS, default_rank
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.search.workload import ONE_PERSON, Workload, workload_of
 from litepose_nas.space import Arch, Space
@@ -61,7 +62,7 @@ class SearchOptions(NamedTuple):
     convention: str = "exact"
     evals: int | None = None
     method: str = METHODS[0]
-    rank: str = "loss"  # or ap, or auto: by AP, but by loss while most APs are too low to tell networks apart
+    rank: str | None = None  # a key of RANKS; None: what suits the tasks
     objectives: Sequence[str] = ()  # fields of Cost to keep low; none named: the MACs
     finalists: int | None = None  # how many of the best are scored again; None: a few
     people: float | None = None  # in an image; None: the mean of the held-out ones
@@ -85,7 +86,7 @@ class SearchOptions(NamedTuple):
             raise UserError(
                 "--budget is missing: such as --budget 1.2GMAC; `litepose-nas space show NAME` says the range"
             )
-        for option, value, known in (("method", self.method, METHODS), ("rank", self.rank, RANKS)):
+        for option, value, known in (("method", self.method, METHODS), ("rank", self.rank or AUTO, RANKS)):
             if value not in known:
                 raise UserError(f"--{option} {value!r}: {nearest(value, known)}")
         if not self.latency and (self.measure is not None or self.measure_minutes is not None):
@@ -222,7 +223,8 @@ def plan(options: SearchOptions, open_data: OpenData = open_source, say: Say = p
     else:
         number, people = people_in(trained[0], open_data(data), options.most_in_slice or slice_of(quick), boxes)
         workload = _workload(number, options)
-    asked = options._replace(supernets=[str(run.folder) for run in trained], data=data)
+    rank = options.rank or default_rank(_space(run).task for run in trained)
+    asked = options._replace(supernets=[str(run.folder) for run in trained], data=data, rank=rank)
     return _open(asked, workload, people, boxes, quick, open_data, say)
 
 
@@ -294,7 +296,7 @@ def _open(
         problem = one.problem._replace(
             budget=workload.budget(budget, one.problem.space.task),
             objectives=tuple(options.objectives) or _objectives(budget),
-            scores=RANKS[options.rank],
+            scores=RANKS[options.rank or AUTO],
             feasible=part.of_whole(arch) if part else arch,
         )
         families[name] = one._replace(problem=problem)

@@ -30,7 +30,7 @@ from litepose_nas.pose.people import DivergedError
 from litepose_nas.resolve import subnet_of
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
-from litepose_nas.search.problem import FAILED
+from litepose_nas.search.ranking import FAILED
 from litepose_nas.search.workload import workload_of
 from litepose_nas.steps import extract, finetune, search
 from litepose_nas.steps.finetune import FinetuneOptions, Finetuning

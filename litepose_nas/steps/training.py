@@ -17,7 +17,7 @@ from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.errors import UserError
 from litepose_nas.inference import previews
 from litepose_nas.runs.run import ENV, Run
-from litepose_nas.search.problem import MUTE_AP
+from litepose_nas.search.ranking import MUTE_AP
 from litepose_nas.steps.common import Data
 from litepose_nas.train.loop import Check, Every, fit
 from litepose_nas.train.recipe import Length, Recipe

@@ -27,7 +27,8 @@ from litepose_nas.runs.run import COMMAND, Run, digest
 from litepose_nas.search import random_search
 from litepose_nas.search.journal import header
 from litepose_nas.search.loop import run_search
-from litepose_nas.search.problem import Problem, by_ap_or_loss
+from litepose_nas.search.problem import Problem
+from litepose_nas.search.ranking import by_ap_or_loss
 from litepose_nas.space import Space
 from litepose_nas.train.recipe import from_mapping
 from litepose_nas.untrusted import yaml_text
