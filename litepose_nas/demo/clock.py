@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from litepose_nas import costs
 from litepose_nas.demo.scale import DemoScale
-from litepose_nas.space import Space
+from litepose_nas.space import Space, input_size
 from litepose_nas.steps.common import duration
 from litepose_nas.train.recipe import Recipe, changed
 
@@ -51,26 +53,28 @@ def forecast(
     joints: int,
     recipe: Recipe,
     step: float,
+    step_macs: float,
     lanes: int,
     alone: float,
     nets: Sequence[int],
 ) -> Mapping[str, float]:  # fmt: skip
     """The seconds of the stages that follow the first measurement.
 
-    `step` is a late step of the supernet with the threads that were chosen, `alone` the same with one thread; `nets`
-    are the MACs of the networks that will be fine-tuned.
+    `step` is a late step of the supernet with the threads that were chosen, `alone` the same with one thread, and
+    `step_macs` the MACs of its networks for one picture; `nets` are the MACs of those that will be fine-tuned.
     """
     low, high = (costs.cost(arch, joints=joints).macs for arch in (space.smallest, space.widest))
     middle = (low * high) ** 0.5
-    sandwich = high / recipe.widest_every + low + recipe.random_nets * middle if recipe.sandwich else middle
-    each, each_alone = (seconds / (sandwich * recipe.batch) for seconds in (step, alone))  # a MAC of one picture
+    each, each_alone = (seconds / (step_macs * recipe.batch) for seconds in (step, alone))  # a MAC of one picture
     first = recipe.widest_first if recipe.sandwich else 0.0
+    sizes = [math.prod(input_size(resolution)) for resolution in space.resolutions]
+    at_mean = high * fmean(sizes) / max(sizes)  # of the widest, in the steps in which it learns alone
     looks = scale.calibration + 2 * scale.slice
     batch = changed(recipe, scale.finetune).batch
     training = sum(nets) * scale.finetune_steps * batch * each_alone
     judging = 2 * len(nets) * (scale.val * DECODE + 2 * JUDGE) + 2 * sum(nets) * scale.val * FORWARD * each_alone
     return {
-        "supernet": scale.supernet_steps * step * (1 - first + first * high / sandwich),
+        "supernet": scale.supernet_steps * step * (1 - first + first * at_mean / step_macs),
         "search": scale.evals * (middle * looks * FORWARD * each + scale.slice * DECODE + JUDGE),
         "networks": START + (training + judging) / lanes,
         "export": EXPORT,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from litepose_nas import costs
 from litepose_nas.budget import Budget
 from litepose_nas.errors import UserError
+from litepose_nas.search.evenly import evenly_scaled
 from litepose_nas.search.pareto import best
 from litepose_nas.search.problem import Evaluated
 from litepose_nas.space import Arch, Space, Value
@@ -41,30 +42,11 @@ def label(name: str, budgets: Sequence[str]) -> str:
 def scaled(space: Space, macs: int, joints: int, held: Mapping[str, Value] = {}) -> Arch:
     """A network of about these MACs whose choices all stand at about the same share of their ranges.
 
-    So a family of networks is scaled by hand. On the way from the smallest to the widest every gene rises in equal
-    shares of its range, those that would step at once in the order of the space; those that are `held`, by their path,
-    keep their value. A step of the resolution changes the cost by so much that no network near it would be met; so it
-    may be off by one, as little as the cost allows.
+    So a family of networks is scaled by hand. The resolution may be off, as little as the cost allows.
     """
-    resolutions = space.resolutions
-    fixed = {gene.at: held[gene.path] for gene in space.genes if gene.path in held}
-    genes = [gene for gene in space.genes if gene.path != "resolution" and gene.at not in fixed]
-    steps = sorted(
-        ((number + 0.5) / (len(gene.choices) - 1), gene.at) for gene in genes for number in range(len(gene.choices) - 1)
-    )
-    found: list[tuple[float, float, Arch]] = []
-    for place, resolution in enumerate(resolutions):
-        own = place / max(1, len(resolutions) - 1)
-        places = {gene.at: 0 for gene in genes}
-        for taken in range(len(steps) + 1):
-            if taken:
-                places[steps[taken - 1][1]] += 1
-            values = [
-                gene.choices[places[gene.at]] if gene.at in places else fixed.get(gene.at, resolution)
-                for gene in space.genes
-            ]
-            arch = space.arch(values)
-            off = abs(math.log(costs.cost(arch, joints=joints).macs / macs))
-            uneven = abs(own - taken / max(1, len(steps))) if resolutions else 0.0
-            found.append((max(0.0, off - CLOSE), uneven, arch))
+    found = [
+        (max(0.0, abs(math.log(costs.cost(one.arch, joints=joints).macs / macs)) - CLOSE), one.off, one.arch)
+        for way in evenly_scaled(space, held)
+        for one in way
+    ]
     return min(found, key=lambda one: one[:2])[2]

@@ -34,7 +34,7 @@ from litepose_nas.steps import search as searching
 from litepose_nas.steps import search_plan, train_supernet
 from litepose_nas.steps.common import Say, duration
 from litepose_nas.steps.train_supernet import SupernetTraining, TrainOptions
-from litepose_nas.steps.training import begin_or_resume, seconds_a_step
+from litepose_nas.steps.training import begin_or_resume, mean_work, seconds_a_step
 from litepose_nas.synthetic.dataset import write_toy
 from litepose_nas.train.loop import Every, Progress
 from litepose_nas.train.recipe import Length, Recipe, changed
@@ -181,6 +181,7 @@ class Demo:
             "threads": threads,
             "seconds_a_step": {str(n): s for n, s in times.items()},
             "seconds_a_picture": drawing,
+            "macs_a_step": mean_work(trainee, training.settings["steps"]),
         }
 
     def train(self) -> Found:
@@ -318,12 +319,14 @@ class Demo:
         return train_supernet.plan(options, source, self.say)
 
     def _forecast(self, measured: Found) -> None:
+        if "macs_a_step" not in measured:  # begun by an older version
+            return
         times, scale = measured["seconds_a_step"], self.scale
         space, recipe = Space.load(scales.space_of(scale, self.folder)), changed(Recipe(), scale.supernet)
         macs = [int(Budget.of([text]).limits[0].most) for text in scale.budgets]
         ends = [Subnet(arch, 17).cost.macs for arch in (space.smallest, space.widest)]
         step, alone = times[str(measured["threads"])], times["1"]
         nets = [*macs, macs[0], *ends]
-        later = forecast(scale, space, 17, recipe, step, self.lanes, alone, nets)
+        later = forecast(scale, space, 17, recipe, step, measured["macs_a_step"], self.lanes, alone, nets)
         drawing = measured.get("seconds_a_picture", 0.0) * (scale.train + scale.val)
         self.clock.expected = {"people": drawing, **later}

@@ -1,6 +1,7 @@
 """Guided search: a model of the score proposes what is worth evaluating, and is fitted again after every round.
 
-The start is random and stratified over the logarithm of the cost. Then, each round: the model is fitted on what is
+The start has the ends of the space and networks scaled evenly to the budget; the rest of it is random and stratified
+over the logarithm of the cost. Then, each round: the model is fitted on what is
 known; NSGA-II breeds on the model alone, thousands of networks in a second; and of what it ends with, those are
 proposed that would add most to the front if the model is right, or if it errs in their favour. A few proposals mutate
 the best networks evaluated, and one is random: no model is right about what is unlike all that it has seen.
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from litepose_nas.search import pareto, surrogate
+from litepose_nas.search import evenly, pareto, surrogate
 from litepose_nas.search.batched import BatchedSearcher
 from litepose_nas.search.encoding import Genome, Rows
 from litepose_nas.search.feasible import Feasible
@@ -30,6 +31,7 @@ SPREAD = 5.0  # how far random rows lean to small or large choices: from the che
 DRAWN = 60  # random rows for each one that is kept
 POPULATION, GENERATIONS = 100, 25
 RATE, CROSSED = 0.05, 0.9  # of genes redrawn in a child, of children with two parents
+EVEN = 0.2  # of the start: networks scaled evenly to the budget
 MUTATED, RANDOM, TOP = 0.2, 0.1, 0.2  # shares of a round: beside the best known, anywhere, for the best score alone
 BOLDNESS = (0.0, 0.5, 1.0, 2.0)  # deviations that are added to a prediction, proposal by proposal in turn
 GROWING = 20  # a round is at least 1/20 of what is known: a few more results hardly change the model
@@ -57,7 +59,10 @@ def searcher(problem: Problem, seed: int = 0, start: int = 40, round: int = 10) 
     def first(rng: np.random.Generator) -> list[Arch]:
         # The ends are landmarks: the widest network is what distillation learned from, the smallest what all share.
         ends = [end for end in dict.fromkeys((problem.space.smallest, problem.space.widest)) if feasible.ok(end)]
-        return ends + _archs(genome, stratified(genome, prices, start - len(ends), rng))
+        # What an engineer would scale to the budget by hand is a good place to start from, and to be better than.
+        even = evenly.largest(problem.space, feasible.ok, int(EVEN * start))
+        marks = list(dict.fromkeys([*ends, *even]))
+        return marks + _archs(genome, stratified(genome, prices, start - len(marks), rng))
 
     def propose(known: list[Evaluated], number: int) -> list[Arch]:
         rng, plain = np.random.default_rng([seed, number]), random.Random(f"{seed}/{number}")

@@ -23,6 +23,8 @@ from litepose_nas.train.loop import Check, Every, fit
 from litepose_nas.train.recipe import Length, Recipe
 from litepose_nas.train.trainee import Trainee
 
+SAMPLED_STEPS = 64  # steps, whose mean work stands for that of a training
+
 
 class Planned(Protocol):
     """What a training is before it begins; `settings` is what its run keeps."""
@@ -75,10 +77,13 @@ def check_options(length: Length, device: str, amp: str) -> None:
 
 
 def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: int, steps: int) -> float:
-    """How long a step takes, from three that leave no trace, of which the first only warms up."""
-    times = []
+    """How long a step takes on average, from three that leave no trace, of which the first only warms up.
+
+    Steps differ by the networks and the resolution that are drawn, so it is the time for their work that counts.
+    """
+    times, late = [], (steps - 1, steps - 2, steps - 3)  # the first steps of a supernet are shorter
     before = {name: tensor.clone() for name, tensor in trainee.store.buffers().items()}
-    for number in (steps - 1, steps - 2, steps - 3):  # late ones: the first steps of a supernet are shorter
+    for number in late:
         batch = trainee.task.train_batch(
             pictures, trainee.size(number), recipe.batch, seed, max(0, number), recipe.augment
         )
@@ -91,7 +96,13 @@ def seconds_a_step(trainee: Trainee, pictures: Pictures, recipe: Recipe, seed: i
         trainee.store.zero_grad()
     for name, tensor in trainee.store.buffers().items():  # a single network's running statistics have moved
         tensor.copy_(before[name])
-    return statistics.fmean(times[1:]) * recipe.accumulate
+    measured = sum(trainee.work(max(0, number)) for number in late[1:])
+    return sum(times[1:]) / measured * mean_work(trainee, steps) * recipe.accumulate
+
+
+def mean_work(trainee: Trainee, steps: int) -> float:
+    """The mean work of steps from a late one on."""
+    return statistics.fmean(trainee.work(max(0, steps - 1) + number) for number in range(SAMPLED_STEPS))
 
 
 def steps_of(length: Length, items: int, recipe: Recipe, each: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -9,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from litepose_nas import devices
+from litepose_nas import costs, devices
 from litepose_nas.pose.bottomup import BottomUp
 from litepose_nas.pose.task import Task
 from litepose_nas.space import Arch, input_size
@@ -29,6 +30,9 @@ class Trainee(Protocol):
 
     def size(self, step: int) -> tuple[int, int]:
         """Height and width of the pictures of a step."""
+
+    def work(self, step: int) -> float:
+        """How much there is to compute in a step: a measure to compare steps by."""
 
     def backward(
         self, images: Tensor, joints: Tensor, masks: Tensor | None, step: int, scale: float = 1.0
@@ -54,6 +58,13 @@ class SupernetTrainee:
             return self._size
         rng = random.Random(f"size {self._seed} {step}")
         return input_size(rng.choice(self._supernet.space.resolutions))
+
+    def work(self, step: int) -> float:
+        """The MACs of the networks of a step, for one picture."""
+        high, wide = self.size(step)
+        joints = self._supernet.joints
+        macs = [costs.cost(arch, joints=joints).macs / math.prod(arch.input) for arch in self.archs(step)]
+        return high * wide * sum(macs)
 
     def archs(self, step: int) -> list[Arch]:
         """The networks that learn in a step; where the widest is among them it comes first, and teaches the others."""
@@ -104,6 +115,9 @@ class NetTrainee:
 
     def size(self, step: int) -> tuple[int, int]:
         return self._size
+
+    def work(self, step: int) -> float:
+        return 1.0
 
     def backward(
         self, images: Tensor, joints: Tensor, masks: Tensor | None, step: int, scale: float = 1.0
