@@ -20,26 +20,26 @@ class DemoScale(NamedTuple):
     # drawn people
     setting: str = "easy"
     train: int = 1200
-    val: int = 128
+    val: int = 256
     size: int = 128  # pixels of the pictures
     # the supernet
     space: str = "litepose-tiny"
-    resolutions: tuple[int, ...] = (128,)  # those of the space that take part; none given: all
-    supernet_steps: int = 3000
+    resolutions: tuple[int, ...] = (96, 128, 160)  # those of the space that take part; none given: all
+    supernet_steps: int = 2400
     # Small batches and many steps, for minutes are short; hardly an augmentation, for no picture comes often.
     supernet: tuple[str, ...] = (
-        "batch=4", "lr=0.015", "widest_first=0.05", "random_nets=1",
+        "batch=4", "lr=0.015", "widest_first=0.05", "random_nets=1", "widest_every=2",
         "rotation=0", "scale=1,1", "translate=0.03", "colour=0",
     )  # fmt: skip
     # the search; the first budget is the one at which the searched network meets the scaled one
     budgets: tuple[str, ...] = ("40MMAC", "60MMAC")
-    evals: int = 40
-    rank: str = "loss"  # after minutes, on few pictures, a steadier guide than the inherited AP
-    slice: int = 64  # held-out training pictures that candidates are scored on
+    evals: int = 60
+    rank: str = "smoothed-ap"
+    slice: int = 128  # held-out training pictures that candidates are scored on
     calibration: int = 32  # pictures behind a candidate's BN statistics
     calibration_batch: int = 16
     # what follows, the same for each of the five networks
-    finetune_steps: int = 550
+    finetune_steps: int = 500
     finetune: tuple[str, ...] = ("lr=0.008", "ema=0.99")
     teacher: bool = False  # fine-tuning learns from the widest network too
     flip: bool = True  # evaluation looks at the mirrored picture too
