@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 
 def scale_joints(joints: Tensor, input_size: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """Joints (B, P, J, 3) given in pixels of the input (height, width) in pixels of a map of another size."""
-    ratio = joints.new_tensor([size[1] / input_size[1], size[0] / input_size[0], 1.0])
-    return joints * ratio
+    # Not times a tensor of the ratios: it would have to be copied to a GPU, which waits for it.
+    ratios = (size[1] / input_size[1], size[0] / input_size[0])
+    return torch.stack([joints[..., 0] * ratios[0], joints[..., 1] * ratios[1], joints[..., 2]], -1)
 
 
 def joint_pixels(joints: Tensor, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -41,9 +43,6 @@ def gaussian_heatmaps(joints: Tensor, size: tuple[int, int], sigma: float = 2.0,
     batch, _, count = joints.shape[:3]
     reach = int(3 * sigma + 1)
     span = torch.arange(-reach, reach + 1, device=joints.device)
-    # Float64 and rounded once: the patch is tiny and the same numbers come out on every device.
-    bell = (-(span.cpu().double() ** 2) / (2 * sigma * sigma)).exp()
-    patch = (bell[:, None] * bell).float().to(joints.device)
 
     # The canvas has a margin as wide as the patch, so no patch needs clipping; joints outside write zeros.
     rows, columns = height + 2 * reach, width + 2 * reach
@@ -58,10 +57,20 @@ def gaussian_heatmaps(joints: Tensor, size: tuple[int, int], sigma: float = 2.0,
         offset = torch.where(seen[..., None], joints[..., :2] - joints[..., :2].trunc() - 0.5, 0.0)
         across, down = (-((span - offset[..., None]) ** 2) / (2 * sigma * sigma)).exp().unbind(-2)
         patch = down[..., :, None] * across[..., None, :]
+    else:
+        patch = _published_patch(reach, sigma, joints.device)
     value = patch * seen[..., None, None]
     canvas = torch.zeros(batch * count * rows * columns, device=joints.device)
     canvas.scatter_reduce_(0, where.flatten(), value.flatten(), reduce="amax")
     return canvas.view(batch, count, rows, columns)[:, :, reach : reach + height, reach : reach + width]
+
+
+@functools.lru_cache(maxsize=16)  # or every step would wait for a copy to a GPU
+def _published_patch(reach: int, sigma: float, device: torch.device) -> Tensor:
+    # Float64 and rounded once: the patch is tiny and the same numbers come out on every device.
+    span = torch.arange(-reach, reach + 1, dtype=torch.float64)
+    bell = (-(span**2) / (2 * sigma * sigma)).exp()
+    return (bell[:, None] * bell).float().to(device)
 
 
 def bottomup_targets(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -124,7 +125,7 @@ class TopDown(NamedTuple):
         (heatmaps,) = outputs
         maps = (heatmaps.shape[2], heatmaps.shape[3])
         wanted, asked = encode(joints[:, 0], size, maps, named_codec(self.codec), settings.sigma)
-        weight = asked * torch.tensor(self.weights or [1.0] * self.joints, device=joints.device)
+        weight = asked * _on_device(self.weights, joints.device) if self.weights else asked
 
         def loss(outputs: Sequence[Tensor]) -> dict[str, Tensor]:
             square = (self._checked(outputs).float() - wanted) ** 2
@@ -181,6 +182,11 @@ class TopDown(NamedTuple):
                 "was the network built for other joints?"
             )
         return heatmaps
+
+
+@functools.lru_cache(maxsize=16)  # or every step would wait for a copy to a GPU
+def _on_device(weights: tuple[float, ...], device: torch.device) -> Tensor:
+    return torch.tensor(weights, device=device)
 
 
 def joint_weights(names: Sequence[str]) -> tuple[float, ...]:

@@ -15,12 +15,12 @@ from litepose_nas.data.loader import Batch
 from litepose_nas.pose.people import DivergedError
 from litepose_nas.runs.run import Run
 from litepose_nas.train import checkpoint, stopping
+from litepose_nas.train.loss_sums import LossSums
 from litepose_nas.train.recipe import Recipe
 from litepose_nas.train.trainee import Trainee
 from litepose_nas.untrusted.display import short
 
 CHECKPOINT = "checkpoint.pt"
-DIVERGED = 1e4  # a loss of outputs a hundred times as high as any heatmap is asked to be
 MOMENTA = {"step", "exp_avg", "exp_avg_sq"}  # what Adam remembers of a parameter
 LEAST_SCALE = 2.0**-10  # gradients that overflow even when made this small are no accident of half precision
 
@@ -112,8 +112,8 @@ class _State:
         device = self.store.flat.device.type
         self.autocast = torch.autocast(device, precision) if precision else contextlib.nullcontext()
         self.half = precision == torch.float16
-        self.sums: dict[str, float] = {}
-        self.count = self.step = 0
+        self.sums = LossSums(self.store.flat.device)
+        self.step = 0
         if path.exists():
             self._load(checkpoint.load(path))
 
@@ -121,12 +121,9 @@ class _State:
         batch = batch.to(self.store.flat.device)
         with self.autocast:
             losses = self.trainee.backward(batch.images, batch.joints, batch.masks, number, self.scale * share)
-        values = torch.stack([loss.float() for loss in losses.values()]).tolist()  # the one wait for the device
-        for name, value in zip(losses, values, strict=True):
-            if name == "loss" and not abs(value) < DIVERGED:  # so that it holds for NaN too
-                raise self._diverged(f"the loss is {value:.3g} at step {self.step + 1}")
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        self.count += 1
+        self.sums.add(losses, self.step + 1)
+        if not self.sums.waits:
+            self._check_losses()
 
     def update(self, rate: float) -> None:
         grad = self.store.grad
@@ -181,16 +178,21 @@ class _State:
         return fine
 
     def means(self) -> dict[str, float]:
-        means = {name: total / self.count for name, total in self.sums.items()}
-        self.sums, self.count = {}, 0
-        return means
+        self._check_losses()
+        return self.sums.means()
+
+    def _check_losses(self) -> None:
+        if bad := self.sums.diverged():
+            raise self._diverged(f"the loss is {bad[1]:.3g} at step {bad[0]}")
 
     def save(self) -> None:
+        self._check_losses()
         # The loss of the next step would say so, but then this checkpoint would have taken the place of a good one.
         if not torch.isfinite(self.store.flat).all():
             raise self._diverged(f"weights are no numbers any more after step {self.step}")
         tensors = {name: tensor.cpu().contiguous() for name, tensor in self.store.state_dict().items()}
-        plain = {"step": self.step, "scale": self.scale, "calm": self.calm, "sums": self.sums, "count": self.count}
+        plain: dict[str, Any] = {"step": self.step, "scale": self.scale, "calm": self.calm}
+        plain |= {"sums": self.sums.plain(), "count": self.sums.count}
         state = {"store": tensors, "optimizer": self.optimizer.state_dict(), "average": self.average, **plain}
         checkpoint.save(self.path, state)
 
@@ -221,7 +223,8 @@ class _State:
                 self.average.copy_(state["average"])
         except (LookupError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             raise checkpoint.damaged(self.path, error) from error
-        self.step, self.count, self.calm, self.sums, self.scale = step, count, calm, sums, scale
+        self.sums.load(sums, count)
+        self.step, self.calm, self.scale = step, calm, scale
 
 
 class _Clock:
