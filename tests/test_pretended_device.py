@@ -33,6 +33,13 @@ def people(tmp_path_factory):
     return open_source(str(folder / "people"))
 
 
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    write_toy(folder / "videos", 2, 1, size=64, subject="video", frames=8)
+    return open_source(str(folder / "videos"))
+
+
 def trainee_of(kind, space, data, recipe):
     task = task_of(space.widest, data, recipe)
     torch.manual_seed(0)
@@ -77,6 +84,22 @@ def test_no_step_of_a_supernet_waits_between_reports(name, settings, people, tmp
     # What is the same in every step may be copied in the first.
     assert [str(wait) for step in others for wait in step] == []
     assert len(first) <= 2, [str(wait) for wait in first]
+
+
+def test_no_step_on_clips_waits_between_reports(videos, tmp_path):
+    with PretendedDevice() as device:
+        _, waits = trained(device, "supernet", videos, "t_vipnas-tiny", tmp_path / "run")
+    assert [str(wait) for step in waits[1:] for wait in step] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [
+    "litepose", "hrnet_davit", "s_vipnas_res50", "s_vipnas_mbv3", "mobilevitpose", "levitpose", "efficientvit",
+])  # fmt: skip
+def test_no_step_of_the_full_spaces_waits_between_reports(name, people, tmp_path):
+    with PretendedDevice() as device:
+        _, waits = trained(device, "supernet", people, name, tmp_path / "run")
+    assert [str(wait) for step in waits[1:] for wait in step] == []
 
 
 @pytest.mark.parametrize("settings", [("ema=0.9",), ("accumulate=2", "clip=0.1")])
