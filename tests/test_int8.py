@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from litepose_nas import Space, Subnet, UserError, build, save
+from litepose_nas import Space, Subnet, UserError
 from litepose_nas.costs import cost
-from litepose_nas.data.source import open_source
 from litepose_nas.exporters.checked import export
 from litepose_nas.exporters.half import half_format
 from litepose_nas.exporters.int8 import Int8Base, base_of, layers_of
@@ -20,13 +19,12 @@ from litepose_nas.exporters.int8_onnx import OnnxQuantiser
 from litepose_nas.exporters.int8_table import quantiser_of
 from litepose_nas.plan_files.network_graph import network_graph
 from litepose_nas.plan_files.onnx_file import write_onnx
-from litepose_nas.pose.topdown import TopDown
 from litepose_nas.runtimes import onnxruntime
 from litepose_nas.runtimes.torch import TorchSession
-from litepose_nas.steps.common import describe
 from litepose_nas.steps.export import exported
 from litepose_nas.steps.int8_search import choose_kept, fewest, order_by_damage, relative_error
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.drawn_room import write_room
 from tests.test_plan_files import network
 
 onnx = pytest.importorskip("onnx")
@@ -196,13 +194,7 @@ def test_openvino_computes_with_integers_what_is_not_kept(tmp_path):
 def room(tmp_path_factory):
     """A folder with drawn people and a top-down network of them, as untrained as it is quick."""
     folder = tmp_path_factory.mktemp("int8")
-    write_toy(folder / "people", 90, 8, 64, 0, "easy")
-    skeleton = open_source(str(folder / "people")).read("train").skeleton
-    arch = Space.load("topdown-tiny").smallest
-    torch.manual_seed(1)
-    net = build(arch, 17)
-    info = describe(skeleton, TopDown(17, skeleton.flip_pairs))
-    save(net, folder / "net.safetensors", Subnet(arch, 17, info))
+    write_room(folder)
     return folder
 
 

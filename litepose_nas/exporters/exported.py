@@ -28,6 +28,7 @@ class Exported(NamedTuple):
     more: bool = False  # something stands before or behind the network, which its plan does not know
     reads_bytes: bool = False
     decodes: bool = False  # joints come out, or peaks, before all else
+    traced: dict[str, bytes] | None = None  # ONNX programs that are kept: torch takes ten seconds to trace a network
 
     @property
     def input(self) -> tuple[int, ...]:
