@@ -239,8 +239,11 @@ def test_an_export_without_images_says_so(room, monkeypatch, said):
     [
         ("--int8", "name a dataset with --data"),
         ("--int8 --half", "choose one of them"),
-        ("--int8 --data people --format ncnn", "--int8: is for onnx and openvino; leave it out for ncnn"),
-        ("--half --format ncnn", "--half: is for onnx, openvino, coreml; leave it out for ncnn"),
+        (
+            "--int8 --data people --format ncnn",
+            "is for onnx, openvino, litert, executorch; leave it out for ncnn",
+        ),
+        ("--half --format torch", "--half: is for onnx, openvino, ncnn, litert, coreml; leave it out for torch"),
         ("--untrained --data people", "finds nobody"),
         ("--max-loss 1 --data people", "--max-loss: is for --int8"),
         ("--images 5", "name a dataset with it"),
@@ -250,7 +253,8 @@ def test_an_export_without_images_says_so(room, monkeypatch, said):
 )
 def test_what_cannot_be_done_is_told(words, why, room, monkeypatch, said):
     monkeypatch.chdir(room)
-    assert why in said(f"export net.safetensors {words} --out refused.{'ncnn.param' if 'ncnn' in words else 'onnx'}", 2)
+    suffix = {"ncnn": "ncnn.param", "torch": "pt2"}.get(words.rpartition(" ")[2], "onnx")
+    assert why in said(f"export net.safetensors {words} --out refused.{suffix}", 2)
 
 
 def test_too_few_training_images_are_told(room, tmp_path, monkeypatch, said):

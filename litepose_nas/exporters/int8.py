@@ -43,10 +43,11 @@ class Quantiser(Protocol):
 
 
 class Int8Base:
-    """What is quantised, for all targets: an ONNX model in fp32 and its layers."""
+    """What is quantised, for all targets: an ONNX model in fp32, its layers, and the network itself."""
 
-    def __init__(self, model: Any, inputs: Inputs, decodes: bool = False):
-        self._model, self.inputs, self.decodes = model, list(inputs), decodes
+    def __init__(self, model: Any, inputs: Inputs, what: Exported | None = None):
+        self._model, self.inputs, self.what = model, list(inputs), what
+        self.decodes = what is not None and what.decodes
         self.layers = layers_of(model, self.inputs[0])
 
     def model(self, kept: Collection[str] = ()) -> Any:
@@ -62,7 +63,7 @@ def base_of(what: Exported, inputs: Inputs) -> Int8Base:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "base.onnx"
         write_onnx_program(what, path, folded=True)
-        return Int8Base(need("onnx", "export").load(str(path)), inputs, what.decodes)
+        return Int8Base(need("onnx", "export").load(str(path)), inputs, what)
 
 
 def layers_of(model: Any, example: NDArray[Any]) -> list[Layer]:
