@@ -18,6 +18,7 @@ from int8_networks import PLANS, trained
 
 from litepose_nas.cli.export_report import print_int8, print_report
 from litepose_nas.data.source import open_source
+from litepose_nas.exporters.int8_table import QUANTISERS
 from litepose_nas.exporters.table import FORMATS
 from litepose_nas.resolve import resolve
 from litepose_nas.steps.export import exported
@@ -29,7 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--room", type=Path, required=True)
     parser.add_argument("--only", nargs="+", choices=PLANS, default=list(PLANS))
-    parser.add_argument("--formats", nargs="+", choices=("onnx", "openvino"), default=["onnx", "openvino"])
+    parser.add_argument("--formats", nargs="+", choices=QUANTISERS, default=["onnx", "openvino"])
     parser.add_argument("--max-loss", type=float, default=0.5)
     parser.add_argument("--images", type=int, default=400)
     asked = parser.parse_args()

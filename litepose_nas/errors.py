@@ -18,6 +18,10 @@ class UserError(Exception):
         super().__init__(text if len(text) <= LONGEST else f"{text[: LONGEST - _END - 5]} ... {text[-_END:]}")
 
 
+class WriteError(UserError):
+    """A place that cannot be written: who goes on without one file of many must not go on without a disk."""
+
+
 class FaultError(Exception):
     """A fault of the program in a run; its cause is what was raised."""
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from litepose_nas import partial
-from litepose_nas.errors import UserError
+from litepose_nas.errors import UserError, WriteError
 from litepose_nas.partial import PARTIAL
 from litepose_nas.untrusted.opening import open_in_place, open_regular
 
@@ -31,7 +31,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary, mark = partial.claim(target)
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({reason(error)}); choose another place with --out") from error
+        raise WriteError(f"{target}: cannot be written ({reason(error)}); choose another place with --out") from error
     with _becoming(temporary, mark, target, move):
         yield temporary
 
@@ -72,7 +72,7 @@ def new_folder(path: str | Path, replace: bool = False) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary, mark = partial.claim(target, folder=True)
     except OSError as error:
-        raise UserError(f"{target}: cannot be written ({reason(error)}); name another place") from error
+        raise WriteError(f"{target}: cannot be written ({reason(error)}); name another place") from error
     with _becoming(temporary, mark, target, move):
         yield temporary
 
@@ -85,7 +85,7 @@ def _becoming(temporary: Path, mark: int | None, target: Path, move: Callable[[P
     except BaseException as error:
         partial.remove(temporary)
         if isinstance(error, OSError):
-            raise UserError(f"{target}: writing failed ({reason(error)}); nothing was changed") from error
+            raise WriteError(f"{target}: writing failed ({reason(error)}); nothing was changed") from error
         raise
     finally:
         partial.release(mark)

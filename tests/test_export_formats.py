@@ -241,9 +241,9 @@ def test_a_file_of_bytes_and_joints_from_the_command_line(tmp_path, monkeypatch,
     people = TopDown(5, codec="udp").people(heatmaps, None, what.size)
     np.testing.assert_allclose(found[..., :2], [one.keypoints[0, :, :2] for one in people], atol=0.01)
     for words, why in (
-        ("net.safetensors --decode --format ncnn", "for onnx, openvino and torch; leave them out for ncnn"),
-        ("net.safetensors --uint8 --format executorch", "leave them out for executorch"),
-        ("litepose-xs --untrained --decode --format ncnn", "leave them out for ncnn"),
+        ("net.safetensors --decode --format ncnn", "no layer that reads a map at places that were computed (gather)"),
+        ("net.safetensors --uint8 --format ncnn", "ncnn's networks take numbers; its Mat::from_pixels"),
+        ("litepose-xs --untrained --decode --format ncnn", "leave it out for ncnn, and find joints in the raw maps"),
         ("litepose-xs --untrained --maps", "--maps: comes with --decode, for bottom-up networks"),
         ("net.safetensors --decode --maps", "--maps: comes with --decode, for bottom-up networks"),
         ("t_vipnas-tiny.safetensors --decode", "files of temporal networks give raw outputs alone"),
@@ -252,8 +252,6 @@ def test_a_file_of_bytes_and_joints_from_the_command_line(tmp_path, monkeypatch,
         if words.startswith("t_vipnas"):
             clip = made("t_vipnas-tiny")
             save(clip.net, "t_vipnas-tiny.safetensors", Subnet(clip.arch, 5, {}))
-        if "executorch" in words:
-            monkeypatch.setattr("litepose_nas.exporters.executorch.need", lambda *names: None)
         assert why in said(f"export {words}", 2)
 
 

@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from litepose_nas import Space, Subnet, UserError, build, save
+from litepose_nas import Space, Subnet, UserError
 from litepose_nas.costs import cost
-from litepose_nas.data.source import open_source
 from litepose_nas.exporters.checked import export
 from litepose_nas.exporters.half import half_format
 from litepose_nas.exporters.int8 import Int8Base, base_of, layers_of
@@ -20,13 +19,12 @@ from litepose_nas.exporters.int8_onnx import OnnxQuantiser
 from litepose_nas.exporters.int8_table import quantiser_of
 from litepose_nas.plan_files.network_graph import network_graph
 from litepose_nas.plan_files.onnx_file import write_onnx
-from litepose_nas.pose.topdown import TopDown
 from litepose_nas.runtimes import onnxruntime
 from litepose_nas.runtimes.torch import TorchSession
-from litepose_nas.steps.common import describe
 from litepose_nas.steps.export import exported
 from litepose_nas.steps.int8_search import choose_kept, fewest, order_by_damage, relative_error
 from litepose_nas.synthetic.dataset import write_toy
+from tests.helpers.drawn_room import write_room
 from tests.test_plan_files import network
 
 onnx = pytest.importorskip("onnx")
@@ -196,13 +194,7 @@ def test_openvino_computes_with_integers_what_is_not_kept(tmp_path):
 def room(tmp_path_factory):
     """A folder with drawn people and a top-down network of them, as untrained as it is quick."""
     folder = tmp_path_factory.mktemp("int8")
-    write_toy(folder / "people", 90, 8, 64, 0, "easy")
-    skeleton = open_source(str(folder / "people")).read("train").skeleton
-    arch = Space.load("topdown-tiny").smallest
-    torch.manual_seed(1)
-    net = build(arch, 17)
-    info = describe(skeleton, TopDown(17, skeleton.flip_pairs))
-    save(net, folder / "net.safetensors", Subnet(arch, 17, info))
+    write_room(folder)
     return folder
 
 
@@ -247,8 +239,11 @@ def test_an_export_without_images_says_so(room, monkeypatch, said):
     [
         ("--int8", "name a dataset with --data"),
         ("--int8 --half", "choose one of them"),
-        ("--int8 --data people --format ncnn", "--int8: is for onnx and openvino; leave it out for ncnn"),
-        ("--half --format ncnn", "--half: is for onnx, openvino, coreml; leave it out for ncnn"),
+        (
+            "--int8 --data people --format ncnn",
+            "is for onnx, openvino, litert, executorch; leave it out for ncnn",
+        ),
+        ("--half --format torch", "--half: is for onnx, openvino, ncnn, litert, coreml; leave it out for torch"),
         ("--untrained --data people", "finds nobody"),
         ("--max-loss 1 --data people", "--max-loss: is for --int8"),
         ("--images 5", "name a dataset with it"),
@@ -258,7 +253,8 @@ def test_an_export_without_images_says_so(room, monkeypatch, said):
 )
 def test_what_cannot_be_done_is_told(words, why, room, monkeypatch, said):
     monkeypatch.chdir(room)
-    assert why in said(f"export net.safetensors {words} --out refused.{'ncnn.param' if 'ncnn' in words else 'onnx'}", 2)
+    suffix = {"ncnn": "ncnn.param", "torch": "pt2"}.get(words.rpartition(" ")[2], "onnx")
+    assert why in said(f"export net.safetensors {words} --out refused.{suffix}", 2)
 
 
 def test_too_few_training_images_are_told(room, tmp_path, monkeypatch, said):

@@ -24,7 +24,7 @@ from litepose_nas.pose.grouping import Grouping
 from litepose_nas.pose.peaks_in_graph import WithPeaks
 from litepose_nas.pose.people import DivergedError
 from litepose_nas.pose.standalone import STANDALONE
-from litepose_nas.pose.standalone.group_people import assign, group_people
+from litepose_nas.pose.standalone.group_people import assign, find_peaks, group_people
 from litepose_nas.runtimes import onnxruntime
 from litepose_nas.runtimes.torch import TorchSession
 from litepose_nas.steps.export import exported
@@ -111,6 +111,10 @@ def test_noise_of_any_size_gives_our_decoders_people(coarse, one, crop, joints, 
     for own, other, plain, full in zip(peaks, zip(*with_maps, strict=True), people, refined, strict=True):
         same(group_people(own, most=most), plain)
         same(group_people(*other, size, most=most), full)
+    for place, full in enumerate(refined):  # and from raw outputs, without the file's own decoding
+        found = find_peaks([output[place].numpy() for output in outputs], size, cue, most)
+        np.testing.assert_allclose(found[0], with_maps[0][place], atol=1e-3)
+        same(group_people(*found, size, most=most), full)
 
 
 def same(found, people, atol=1e-3):

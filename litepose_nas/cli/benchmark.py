@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from litepose_nas import files
 from litepose_nas.cli import console
 from litepose_nas.cli.options import Json
 from litepose_nas.cli.session import open_data
@@ -28,7 +29,7 @@ def benchmark(
     input: Annotated[str | None, typer.Option(help="Input size HxW, if not the architecture's own.")] = None,
     max_loss: Annotated[float, typer.Option(min=0, help="Points that int8 may lose, as for `export`.")] = MAX_LOSS,
     seconds: Annotated[float, typer.Option(min=0, help="How long each file is measured.")] = 3.0,
-    out: Annotated[Path | None, typer.Option(help="A folder that keeps the files; none is kept if not given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A new folder that keeps the files; none if not given.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a network for all targets that are installed, in all precisions, and compare them.
@@ -46,10 +47,10 @@ def benchmark(
     if found.weights is None:
         raise UserError(f"{target}: an architecture without weights finds nobody; give a .safetensors file")
     size = found.subnet.input if input is None else input_size(input)
-    judge = judge_of(str(target), size, open_data(data), split, images, metric)
-    what = exported(judge.loaded.net, found.subnet, size, False)
-    with tempfile.TemporaryDirectory() as folder:
-        done = step.benchmark(what, target, judge, out or Path(folder), max_loss, seconds, console.step)
+    with files.new_folder(out) if out else tempfile.TemporaryDirectory() as folder:
+        judge = judge_of(str(target), size, open_data(data), split, images, metric)
+        what = exported(judge.loaded.net, found.subnet, size, False)
+        done = step.benchmark(what, target, judge, Path(folder), max_loss, seconds, console.step)
     if as_json:
         console.as_json(done.to_json())
         return

@@ -60,17 +60,13 @@ def export(
         int | None, typer.Option(min=1, max=MOST_JOINTS, help="Keypoints, for an untrained network.")
     ] = None,
     untrained: Annotated[bool, typer.Option("--untrained", help="Random weights: only to measure speed.")] = False,
-    decode: Annotated[
-        bool, typer.Option("--decode", help="Joints, or all their peaks, come out, not maps (onnx, openvino, torch).")
-    ] = False,
+    decode: Annotated[bool, typer.Option("--decode", help="Joints, or all their peaks, come out, not maps.")] = False,
     maps: Annotated[
         bool, typer.Option("--maps", help="With --decode: the fused heatmaps and tags come out, too (bottom-up).")
     ] = False,
-    uint8: Annotated[
-        bool, typer.Option("--uint8", help="Bytes (N, height, width, 3) go in, red first (onnx, openvino, torch).")
-    ] = False,
-    half: Annotated[bool, typer.Option("--half", help="Numbers of 16 bits (onnx, openvino, coreml).")] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="Integers, calibrated on --data (onnx, openvino).")] = False,
+    uint8: Annotated[bool, typer.Option("--uint8", help="Bytes (N, height, width, 3) go in, red first.")] = False,
+    half: Annotated[bool, typer.Option("--half", help="Numbers of 16 bits.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Integers, calibrated on --data.")] = False,
     max_loss: Annotated[
         float | None, typer.Option(min=0, help="--int8: points that may be lost; layers that hurt are kept (0.5).")
     ] = None,

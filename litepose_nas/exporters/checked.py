@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from litepose_nas import files, partial
-from litepose_nas.errors import UserError
+from litepose_nas.errors import UserError, WriteError
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.parity import Parity, compare_on, joints_apart, largest_difference
 from litepose_nas.exporters.table import Format
@@ -24,26 +26,31 @@ class Checked(NamedTuple):
 
 
 def export(what: Exported, path: Path, format: Format) -> Checked:
-    """Write the files of a format, and beside them a JSON that says what they are if they cannot say it themselves.
+    with staged(path, format) as first:
+        return write_checked(what, first, format)
 
-    All are made beside the place, and moved there once all is well.
-    """
+
+@contextmanager
+def staged(path: Path, format: Format) -> Iterator[Path]:
+    """Give a path of the same name in a folder beside; all that lies there moves into place once all is well."""
     if path.is_dir() and not _is_package(path, format):
         raise UserError(f"{path}: a folder; name a file with --out")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder, mark = partial.claim(path.with_name(f"{path.name}.files"), folder=True)
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({files.reason(error)}); choose another place with --out"
-        ) from error
+        raise _unwritable(path, error) from error
     try:
         first = folder / path.name
-        format.write(what, first)
-        checked = _check(what, first, path, format)
-        if not format.describes_itself:
-            said = {**what.meta, "outputs": list(what.outputs), "checked": checked._asdict()}
-            files.write(folder / f"{path.name}.json", json.dumps(said, indent=1) + "\n")
+        yield first
+        _move(folder, first, path)
+    finally:
+        partial.remove(folder)
+        partial.release(mark)
+
+
+def _move(folder: Path, first: Path, path: Path) -> None:
+    try:
         others = sorted(file for file in folder.iterdir() if file != first)
         for file in (*others, first):  # who finds the first finds all
             target = path.with_name(file.name)
@@ -51,13 +58,24 @@ def export(what: Exported, path: Path, format: Format) -> Checked:
                 shutil.rmtree(target)
             file.replace(target)
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({files.reason(error)}); choose another place with --out"
-        ) from error
-    finally:
-        partial.remove(folder)
-        partial.release(mark)
+        raise _unwritable(path, error) from error
+
+
+def write_checked(what: Exported, path: Path, format: Format) -> Checked:
+    """Write the files of a format, and beside them a JSON that says what they are if they cannot say it themselves."""
+    try:
+        format.write(what, path)
+    except OSError as error:
+        raise _unwritable(path.name, error) from error
+    checked = _check(what, path, format)
+    if not format.describes_itself:
+        said = {**what.meta, "outputs": list(what.outputs), "checked": checked._asdict()}
+        files.write(path.with_name(f"{path.name}.json"), json.dumps(said, indent=1) + "\n")
     return checked
+
+
+def _unwritable(path: object, error: OSError) -> WriteError:
+    return WriteError(f"{path}: cannot be written ({files.reason(error)}); choose another place with --out")
 
 
 def _is_package(path: Path, format: Format) -> bool:
@@ -65,7 +83,7 @@ def _is_package(path: Path, format: Format) -> bool:
     return path.name.endswith(format.suffix) and (path / "Manifest.json").is_file()
 
 
-def _check(what: Exported, written: Path, path: Path, format: Format) -> Checked:
+def _check(what: Exported, path: Path, format: Format) -> Checked:
     if format.why_not_run:
         return Checked(format.runtime, None, format.why_not_run)
     runtime = runtime_of(format.runtime)
@@ -74,6 +92,6 @@ def _check(what: Exported, written: Path, path: Path, format: Format) -> Checked
     except UserError as error:
         return Checked(runtime.name, None, str(error))
     images = [what.images(batch) for batch in format.batches]
-    parity = compare_on(what.net, format.open(written), images, joints_apart if what.decodes else largest_difference)
-    parity.check(path, runtime.name, format.tolerance)
+    parity = compare_on(what.net, format.open(path), images, joints_apart if what.decodes else largest_difference)
+    parity.check(path.name, runtime.name, format.tolerance)
     return Checked(runtime.name, parity)

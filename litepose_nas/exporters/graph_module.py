@@ -43,8 +43,12 @@ class GraphModule(nn.Module):
     def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
         made = {-1: picture}
         for i, node in enumerate(self.nodes):
-            made[i] = _act(node.act, self._node(i, node, [made[each.number] for each in node.inputs]))
+            made[i] = self.computed(i, [made[each.number] for each in node.inputs])
         return tuple(made[number] for number in self.outputs)
+
+    def computed(self, i: int, inputs: Sequence[Tensor]) -> Tensor:
+        """What one node makes of its inputs."""
+        return _act(self.nodes[i].act, self._node(i, self.nodes[i], inputs))
 
     def _of(self, name: str, i: int) -> Any:
         return self._buffers.get(f"{name}{i}")

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from litepose_nas.errors import UserError
+from litepose_nas.exporters import litert
 from litepose_nas.exporters.coreml import write_coreml
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.onnx import write_onnx_program
 from litepose_nas.exporters.onnx_decoding import in_two, put_behind
 from litepose_nas.exporters.openvino import write_openvino
-from litepose_nas.exporters.table import FORMATS, Format
+from litepose_nas.exporters.table import FORMATS, Format, write_ncnn_files
 from litepose_nas.files import replacing
 from litepose_nas.optional import need
 
@@ -45,4 +46,14 @@ def _openvino(what: Exported, path: Path) -> None:
     write_openvino(what, path, half=True)
 
 
-HALVED: Mapping[str, Callable[[Exported, Path], None]] = {"onnx": _onnx, "openvino": _openvino, "coreml": _coreml}
+def _ncnn(what: Exported, path: Path) -> None:
+    write_ncnn_files(what, path, half=True)
+
+
+HALVED: Mapping[str, Callable[[Exported, Path], None]] = {
+    "onnx": _onnx,
+    "openvino": _openvino,
+    "ncnn": _ncnn,
+    "litert": litert.write_half,
+    "coreml": _coreml,
+}

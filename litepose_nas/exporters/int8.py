@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from litepose_nas.exporters.exported import Exported
-from litepose_nas.exporters.onnx import write_program
+from litepose_nas.exporters.onnx import write_onnx_program
 from litepose_nas.exporters.onnx_decoding import WEIGHT, decoding
 from litepose_nas.exporters.onnx_rewrites import prepared
 from litepose_nas.optional import need
-from litepose_nas.rewrites.folded_norms import with_folded_norms
-from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
 
 Inputs = Sequence[NDArray[Any]]  # what a file is shown, each a batch of one
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
@@ -46,10 +43,11 @@ class Quantiser(Protocol):
 
 
 class Int8Base:
-    """What is quantised, for all targets: an ONNX model in fp32 and its layers."""
+    """What is quantised, for all targets: an ONNX model in fp32, its layers, and the network itself."""
 
-    def __init__(self, model: Any, inputs: Inputs, decodes: bool = False):
-        self._model, self.inputs, self.decodes = model, list(inputs), decodes
+    def __init__(self, model: Any, inputs: Inputs, what: Exported | None = None):
+        self._model, self.inputs, self.what = model, list(inputs), what
+        self.decodes = what is not None and what.decodes
         self.layers = layers_of(model, self.inputs[0])
 
     def model(self, kept: Collection[str] = ()) -> Any:
@@ -62,11 +60,10 @@ class Int8Base:
 
 
 def base_of(what: Exported, inputs: Inputs) -> Int8Base:
-    net = with_folded_norms(with_ordinary_modules(what.net).eval())
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "base.onnx"
-        write_program(net, path, torch.from_numpy(what.images(2)), what.outputs, what.meta)
-        return Int8Base(need("onnx", "export").load(str(path)), inputs, what.decodes)
+        write_onnx_program(what, path, folded=True)
+        return Int8Base(need("onnx", "export").load(str(path)), inputs, what)
 
 
 def layers_of(model: Any, example: NDArray[Any]) -> list[Layer]:

@@ -18,7 +18,9 @@ from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.parity import Parity, compare, shape_of
 from litepose_nas.files import replacing
 from litepose_nas.optional import need
+from litepose_nas.rewrites.folded_norms import with_folded_norms
 from litepose_nas.rewrites.ordinary_modules import with_ordinary_modules
+from litepose_nas.rewrites.plain_clamps import with_plain_clamps
 from litepose_nas.runtimes.onnxruntime import open_session
 
 
@@ -31,15 +33,25 @@ def to_onnx(net: nn.Module, path: str | Path, input: tuple[int, ...], names: Seq
     return parity
 
 
-def write_onnx_program(what: Exported, path: Path) -> None:
-    write_program(what.net, path, torch.from_numpy(what.images(2)), what.outputs, what.meta)
+def write_onnx_program(what: Exported, path: Path, folded: bool = False) -> None:
+    """With normalisations as they are, or folded; what was traced before is written again."""
+    known, key = {} if what.traced is None else what.traced, "folded" if folded else "as it is"
+    if key in known:
+        model = onnx_package().load_from_string(known[key])
+        _describe(model, what.meta)
+        onnx_package().save(model, str(path))
+        return
+    net = with_folded_norms(with_ordinary_modules(what.net).eval()) if folded else what.net
+    write_program(net, path, torch.from_numpy(what.images(2)), what.outputs, what.meta)
+    known[key] = path.read_bytes()
 
 
 def write_program(net: nn.Module, path: Path, example: Tensor, names: Sequence[str], meta: dict) -> None:
     """`example` is a batch of two: a batch of one would be taken for a constant."""
     onnx = onnx_package()
     net = net.eval()
-    written = with_ordinary_modules(net).eval()  # weights with axes of our own would become operations of the graph
+    # Weights with axes of our own would become operations of the graph.
+    written = with_plain_clamps(with_ordinary_modules(net)).eval()
     with _hushed():
         program = torch.onnx.export(
             written,
@@ -53,9 +65,13 @@ def write_program(net: nn.Module, path: Path, example: Tensor, names: Sequence[s
     assert program is not None
     program.save(str(path))
     model = onnx.load(str(path))
-    onnx.helper.set_model_props(model, {"litepose_nas": json.dumps(meta)})
+    _describe(model, meta)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
+
+
+def _describe(model: Any, meta: dict[str, Any]) -> None:
+    onnx_package().helper.set_model_props(model, {"litepose_nas": json.dumps(meta)})
 
 
 def onnx_package() -> Any:

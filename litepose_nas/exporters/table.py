@@ -32,15 +32,20 @@ class Format(NamedTuple):
     tolerance: float = TOLERANCE  # how far its outputs may be from torch's, of the largest
 
 
-def _ncnn(what: Exported, path: Path) -> None:
+def write_ncnn_files(what: Exported, path: Path, half: bool = False) -> None:
+    what.check_plain(
+        "ncnn",
+        "ncnn has no layer that reads a map at places that were computed (gather), and none for the best of each map",
+        "ncnn's networks take numbers; its Mat::from_pixels and substract_mean_normalize make them of bytes",
+    )
     graph, state = what.graph("ncnn")
-    write_ncnn(graph, path, state)
+    write_ncnn(graph, path, state, half=half)
 
 
 FORMATS: Mapping[str, Format] = {
     "onnx": Format(".onnx", write_onnx_program, onnxruntime.open_session, "onnxruntime", (1, 3), True),
     "openvino": Format(".xml", write_openvino, openvino.open_session, "openvino"),
-    "ncnn": Format(".ncnn.param", _ncnn, ncnn.open_session, "ncnn"),
+    "ncnn": Format(".ncnn.param", write_ncnn_files, ncnn.open_session, "ncnn"),
     "litert": Format(".tflite", write_litert, litert.open_session, "litert"),
     "executorch": Format(".pte", write_executorch, executorch.open_session, "executorch"),
     "coreml": Format(".mlpackage", write_coreml, open_nothing, "coreml", why_not_run=UNVERIFIED),

@@ -20,9 +20,9 @@ ALONE = {RELU: "ReLU", RELU6: "Clip 0=0.0 1=6.0", HSWISH: f"HardSwish 0={1 / 6:.
 ALONE |= {GATE: "HardSigmoid 0=0.5 1=0.5", GELU: "GELU 0=0", SIGMOID: "Sigmoid"}
 
 
-def write_ncnn(graph: Graph, path: str | Path, state: State | None = None, seed: int = 0) -> None:
+def write_ncnn(graph: Graph, path: str | Path, state: State | None = None, seed: int = 0, half: bool = False) -> None:
     """Write PATH, which ends in .param, and the .bin beside it; the picture is in0, outputs are out0, out1 ..."""
-    layers = NcnnLayers()
+    layers = NcnnLayers(half)
     _NcnnWriter(layers, numbers_of(graph, state, seed)).write(graph)
     files.write(Path(path).with_suffix(".bin"), b"".join(layers.data))
     files.write(path, "\n".join([str(MAGIC), f"{len(layers.lines)} {layers.blobs}", *layers.lines, ""]))
@@ -106,8 +106,7 @@ class _NcnnWriter:
             kind = ("Deconvolution" if node.kind == "deconv" else "Convolution") + ("DepthWise" if groups > 1 else "")
             line = f"{kind} 0={cout} 1={k} 11={k} 12=1 13={stride} 14={pad}{ends} 2=1 3={stride} 4={pad}"
             line += f" 5={int(bias is not None)} 6={weight.size}{f' 7={groups}' if groups > 1 else ''}"
-        self.layers.data.append(bytes(4))  # what follows is plain fp32
-        self.layers.write(weight, *([] if bias is None else [bias]))
+        self.layers.weights(weight, bias)
         made = self.layers.add(line + FUSED.get(node.act, ""), x)
         made = made if node.act in FUSED else self._act(node.act, made)
         return made if windows == 1 else self.layers.shaped(made, node.shape[0], windows * node.shape[1], node.shape[2])

@@ -10,9 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+HALF = 0x01306B47  # ncnn's mark of numbers of 16 bits
+
 
 class NcnnLayers:
-    def __init__(self) -> None:
+    def __init__(self, half: bool = False) -> None:
+        self.half = half  # whether the weights of layers take 16 bits a number
         self.lines = ["Input in0 0 1 in0"]
         self.blobs = 1
         self.data: list[bytes] = []
@@ -44,6 +47,16 @@ class NcnnLayers:
 
     def turned(self, x: str, order: int) -> str:
         return self.add(f"Permute 0={order}", [x])
+
+    def weights(self, weight: np.ndarray, bias: np.ndarray | None) -> None:
+        """Those of a layer, behind a mark that says what they are; a bias has always 32 bits."""
+        if self.half:
+            short = np.ascontiguousarray(weight, np.float16).tobytes()
+            self.data += [HALF.to_bytes(4, "little"), short, bytes(-len(short) % 4)]
+        else:
+            self.data.append(bytes(4))
+            self.write(weight)
+        self.write(*([] if bias is None else [bias]))
 
     def write(self, *arrays: np.ndarray) -> None:
         self.data += [np.ascontiguousarray(array, np.float32).tobytes() for array in arrays]

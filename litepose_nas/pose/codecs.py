@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from litepose_nas.errors import UserError, nearest
 
@@ -146,8 +147,9 @@ def _blurred(maps: Tensor, x: Tensor, y: Tensor, room: Tensor) -> Tensor:
     rows, columns = (y[:, None] + around).clamp(0, height - 1), (x[:, None] + around).clamp(0, width - 1)
     places = rows[:, :, None] * width + columns[:, None, :]
     patch = maps.flatten(1).gather(1, places.flatten(1)).unflatten(1, (len(around), len(around)))
-    windows = patch.unfold(1, 2 * REACH + 1, 1).unfold(2, 2 * REACH + 1, 1)  # (N, 3, 3, 11, 11)
-    return torch.einsum("nabij,ni,nj->nab", windows, weights, weights)
+    # The weights of three rows, and of three columns, as a matrix: not every runtime has windows or five axes.
+    shifted = torch.stack([F.pad(weights, (first, 2 - first)) for first in range(3)], 1)  # (N, 3, 13)
+    return shifted @ patch @ shifted.transpose(1, 2)
 
 
 def mirrored_back(heatmaps: Tensor, mirror: list[int], codec: Codec) -> Tensor:

@@ -64,4 +64,5 @@ def exported(
             raise UserError("--uint8: clips are taken as numbers; leave it out")
         written = FromBytes(written, pixels_of(info)).eval()
         meta["input_bytes"] = "(N, height, width, 3), red, green, blue; input_pixels is applied inside"
-    return Exported(written, arch, subnet.joints, size, outputs, meta, decode or reads_bytes, reads_bytes, decode)
+    more = decode or reads_bytes
+    return Exported(written, arch, subnet.joints, size, outputs, meta, more, reads_bytes, decode, traced={})

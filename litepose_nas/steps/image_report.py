@@ -73,7 +73,8 @@ class Judge:
             self.found = self.images.results(network, DecodedTask(self.loaded.task) if what.decodes else None)
         except DivergedError as error:
             raise UserError(
-                f"{path}: answers with NaN or infinity on images, in {target}, {precision}; choose another precision"
+                f"{path.name}: not written, for it answers with NaN or infinity on images, in {target}, {precision}; "
+                "choose another precision"
             ) from error
         figure = self.images.figure
         loss, shifts = loss_between(figure, self.before, self.found), shifts_between(self.before, self.found)

@@ -12,6 +12,7 @@ from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.int8 import base_of
 from litepose_nas.exporters.int8_onnx import OnnxQuantiser
 from litepose_nas.exporters.int8_table import quantiser_of
+from litepose_nas.exporters.table import Format
 from litepose_nas.metrics.paired import points_lost
 from litepose_nas.pose.people import DivergedError
 from litepose_nas.runtimes import onnxruntime
@@ -56,8 +57,18 @@ class Int8Writer:
         self._calibrated_on = len(shown)
         inputs = [file_input(view, loaded.task.pixels, what.reads_bytes) for view in shown.views]
         self.base = base_of(what, inputs)
+        self.choices: dict[str, Int8Choice] = {}  # by format, of files that were written
         self._order: list[Damage] | None = None
         self._plain: OnnxQuantiser | None = None
+
+    def format(self, name: str, folder: Path) -> Format:
+        """The format, in int8; trials are written into the folder."""
+
+        def write(what: Exported, path: Path) -> None:
+            self.choices[name] = self.write(name, path, folder)
+
+        # How far integers are from torch on noise says nothing: images do.
+        return table.FORMATS[name]._replace(write=write, tolerance=math.inf)
 
     def write(self, format: str, path: Path, folder: Path) -> Int8Choice:
         """Write the file that loses no more than it may on the images that layers are chosen on."""

@@ -1,15 +1,14 @@
-"""An export in fp32, half precision or int8, judged on images where there are some."""
+"""An export in fp32, half precision or int8, judged on images where there are some, before anything is kept."""
 
 from __future__ import annotations
 
-import math
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from litepose_nas.exporters import table
 from litepose_nas.exporters.annotated import annotate
-from litepose_nas.exporters.checked import Checked, export
+from litepose_nas.exporters.checked import Checked, staged, write_checked
 from litepose_nas.exporters.exported import Exported
 from litepose_nas.exporters.half import half_format
 from litepose_nas.exporters.table import Format
@@ -29,54 +28,66 @@ class Written(NamedTuple):
     worst: Path | None = None  # a picture
 
 
+def write_fp32(what: Exported, out: Path, name: str, judge: Judge | None) -> Written:
+    return _write(what, out, name, table.FORMATS[name], FP32, judge)
+
+
 def write_half(what: Exported, out: Path, name: str, judge: Judge | None) -> Written:
-    format = half_format(name)
-    checked = export(what, out, format)
-    annotate(out, format, {"precision": FP16})
-    return _judged(what, out, name, format, FP16, judge, Written(checked))
+    return _write(what, out, name, half_format(name), FP16, judge)
 
 
 def write_int8(what: Exported, out: Path, name: str, judge: Judge, most_points: float, say: Say) -> Written:
-    chosen: list[Int8Choice] = []
     with tempfile.TemporaryDirectory() as folder:
         writer = Int8Writer(judge, what, most_points, say)
-
-        def write(what: Exported, path: Path) -> None:
-            chosen.append(writer.write(name, path, Path(folder)))
-
-        # How far integers are from torch on noise says nothing: images do.
-        format = table.FORMATS[name]._replace(write=write, tolerance=math.inf)
-        checked = export(what, out, format)
-    annotate(out, format, {"precision": INT8, "int8": chosen[0].to_json()})
-    return _judged(what, out, name, format, INT8, judge, Written(checked, int8=chosen[0]))
+        written = _write(what, out, name, writer.format(name, Path(folder)), INT8, judge, writer)
+    return written._replace(int8=writer.choices[name])
 
 
-def write_fp32(what: Exported, out: Path, name: str, judge: Judge | None) -> Written:
-    format = table.FORMATS[name]
-    return _judged(what, out, name, format, FP32, judge, Written(export(what, out, format)))
+def write_in(precision: str, what: Exported, path: Path, format: Format) -> Checked:
+    """Write a file that says in which precision it is."""
+    checked = write_checked(what, path, format)
+    annotate(path, format, {"precision": precision})
+    return checked
+
+
+def _write(
+    what: Exported,
+    out: Path,
+    name: str,
+    format: Format,
+    precision: str,
+    judge: Judge | None,
+    int8: Int8Writer | None = None,
+) -> Written:
+    """What is refused, on noise or on images, leaves nothing behind."""
+    with staged(out, format) as path:
+        checked = write_in(precision, what, path, format)
+        if int8:
+            annotate(path, format, {"int8": int8.choices[name].to_json()})
+        if judge is None or checked.parity is None:
+            return Written(checked)
+        report = _judged(what, path, name, format, precision, judge, checked.runtime)
+        annotate(path, format, {"images": report.to_json()})
+        worst = None
+        if report.rows[-1].shifts.worst is not None:
+            worst = out.with_name(f"{out.name.removesuffix(format.suffix)}-worst.jpg")
+            judge.draw_worst(report.rows[-1].shifts, path.with_name(worst.name))
+        return Written(checked, report, worst=worst)
 
 
 def _judged(
-    what: Exported, out: Path, name: str, format: Format, precision: str, judge: Judge | None, written: Written
-) -> Written:
-    """Judge a file that was written, beside one in fp32 where it is not, and let it say what came of it."""
-    if judge is None or written.checked.parity is None:
-        return written
-    target, plain = written.checked.runtime, table.FORMATS[name]
+    what: Exported, path: Path, name: str, format: Format, precision: str, judge: Judge, target: str
+) -> ImageReport:
+    """Judge a file, beside one in fp32 where it is not."""
+    plain = table.FORMATS[name]
     with tempfile.TemporaryDirectory() as folder:
-        files = {precision: (out, format)}
+        files = {precision: (path, format)}
         if precision != FP32:
-            path = Path(folder) / f"plain{plain.suffix}"
-            plain.write(what, path)
-            files = {FP32: (path, plain), **files}
+            beside = Path(folder) / f"plain{plain.suffix}"
+            plain.write(what, beside)
+            files = {FP32: (beside, plain), **files}
         view = what.images(1)
-        runs = {each: format.open(path, 1).ready(view) for each, (path, format) in files.items()}
+        runs = {each: format.open(file, 1).ready(view) for each, (file, format) in files.items()}
         times = time_in_turn({"torch": TorchSession(what.net, 1).ready(view), **runs})
-        rows = [judge.row(what, path, format, target, each, times[each]) for each, (path, format) in files.items()]
-    report = judge.report(rows, times["torch"])
-    annotate(out, format, {"images": report.to_json()})
-    worst = None
-    if rows[-1].shifts.worst is not None:
-        worst = out.with_name(f"{out.name.removesuffix(format.suffix)}-worst.jpg")
-        judge.draw_worst(rows[-1].shifts, worst)
-    return written._replace(report=report, worst=worst)
+        rows = [judge.row(what, file, format, target, each, times[each]) for each, (file, format) in files.items()]
+    return judge.report(rows, times["torch"])

@@ -7,6 +7,10 @@ With the maps, too (`export --decode --maps`), a joint that a person lacks is lo
 
     peaks, heatmaps, tags = session.run(None, {"image": image})
     keypoints, scores = group_people(peaks[0], heatmaps[0], tags[0], input=(height, width))
+
+Where a runtime gives raw maps alone (ncnn), the peaks are found here, too:
+
+    peaks, heatmaps, tags = find_peaks([output[0] for output in outputs], (height, width))
 """
 
 from __future__ import annotations
@@ -56,6 +60,53 @@ def group_people(
             raise ValueError("heatmaps come with tags and the (height, width) of the input")
         find_missing(keypoints, (sums / counts).astype(np.float32), np.asarray(heatmaps), np.asarray(tags), input)
     return keypoints, scores
+
+
+def find_peaks(
+    outputs: list[np.ndarray],
+    input: tuple[int, int],
+    tag_cue: tuple[float, float] = (0.0, 0.0),
+    most: int = 30,
+    window: int = 5,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what a file with peaks and maps answers: (J, K, 4), and fused heatmaps and tags, both (J, H, W).
+
+    outputs are raw: (2J, h, w), heatmaps and tags, then finer heatmaps (J, H, W), if any. input is (height, width),
+    `tag_cue` what the file says of itself under this name.
+    """
+    coarse, *finer = outputs
+    joints, size = len(coarse) // 2, outputs[-1].shape[1:]
+    tags = coarse[joints:]
+    y, x = ((np.arange(side) + 0.5) / side - 0.5 for side in tags.shape[1:])
+    tags = resized(tags + np.float32(tag_cue[0]) * x + np.float32(tag_cue[1]) * y[:, None], size)
+    maps = np.stack([resized(each, size) for each in (coarse[:joints], *finer)])
+    heatmaps: np.ndarray = maps.mean(axis=0, dtype=np.float32)
+    height, width = size
+    reach = window // 2
+    around = np.pad(heatmaps, ((0, 0), (reach, reach), (reach, reach)), constant_values=-np.inf)
+    best = np.max([around[:, :, i : i + width] for i in range(window)], axis=0)
+    best = np.max([best[:, i : i + height] for i in range(window)], axis=0)
+    maxima = (heatmaps * (heatmaps == best)).reshape(joints, -1)
+    pixel = np.argsort(-maxima, axis=1, kind="stable")[:, :most]
+    joint, (y, x) = np.arange(joints)[:, None], np.divmod(pixel, width)
+    value, tag = maxima[joint, pixel], tags[joint, y, x]
+    right = heatmaps[joint, y, np.minimum(x + 1, width - 1)] > heatmaps[joint, y, np.maximum(x - 1, 0)]
+    below = heatmaps[joint, np.minimum(y + 1, height - 1), x] > heatmaps[joint, np.maximum(y - 1, 0), x]
+    x, y = (x + 0.25 + 0.5 * right) * input[1] / width, (y + 0.25 + 0.5 * below) * input[0] / height
+    peaks = np.stack([x, y, value, tag], axis=-1) * (value > 0)[..., None]
+    return peaks.astype(np.float32), heatmaps, tags.astype(np.float32)
+
+
+def resized(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return maps (J, h, w) at another size, bilinear, with the edges of pixels aligned."""
+    for axis, side in enumerate(size, 1):
+        old = maps.shape[axis]
+        at = np.clip((np.arange(side) + 0.5) * old / side - 0.5, 0, None)
+        low = np.minimum(at.astype(np.int64), old - 1)
+        share = (at - low).astype(np.float32).reshape((-1, 1) if axis == 1 else (-1,))
+        one, other = np.take(maps, low, axis), np.take(maps, np.minimum(low + 1, old - 1), axis)
+        maps = one + (other - one) * share
+    return maps
 
 
 def join(value: np.ndarray, tag: np.ndarray, means: np.ndarray, tag_threshold: float) -> np.ndarray:

@@ -46,6 +46,7 @@ VERBS = {
         Verb("sample", f"space sample small.yaml -n 3 --out {MADE}"),
         Verb("extract", "extract subnet.json --out made.safetensors"),
         Verb("export", "export net.safetensors --out made.onnx"),
+        Verb("benchmark", f"benchmark net.safetensors --data people --images 2 --seconds 0 --out {MADE}", whole=MADE),
         Verb("convert", f"data convert people {MADE} --to yolo --images copy", whole=MADE),
         Verb("split", f"data split people --fraction 0.2 --out {MADE}", whole=MADE),
         Verb("toy", f"data toy {MADE} --train 4 --val 2 --size 64"),

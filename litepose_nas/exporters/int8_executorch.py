@@ -1,0 +1,111 @@
+"""Int8 for ExecuTorch, by XNNPACK's own quantizer, on the network as torch exports it."""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from litepose_nas.exporters.executorch import lowered
+from litepose_nas.exporters.int8 import Int8Base, Layer
+from litepose_nas.exporters.xnnpack import layer_names, xnnpack_module
+from litepose_nas.optional import need
+
+EXTRA = "executorch"
+WEIGHTS = re.compile(r"(?:convs\.(\d+)\.weights?(?:\.\d+)?|weight(\d+))$")  # a tensor of GraphModule
+
+
+class ExecuTorchQuantiser:
+    def __init__(self, base: Int8Base):
+        what = base.what
+        assert what is not None
+        self._tools = need("torchao.quantization.pt2e.quantize_pt2e", EXTRA)
+        self._xnnpack = need("executorch.backends.xnnpack.quantizer.xnnpack_quantizer", EXTRA)
+        self._base, self._example = base, torch.from_numpy(base.inputs[0])
+        module = xnnpack_module(what, "executorch")
+        names = layer_names(module)
+        with torch.no_grad(), quiet():
+            self._program = torch.export.export(module, (self._example,)).module()
+        self._layers = {}  # the layer of each operation, by the operation's name
+        for node in self._program.graph.nodes:
+            found = WEIGHTS.search(str(getattr(node.args[1], "target", ""))) if len(node.args) > 1 else None
+            if found and node.op == "call_function":
+                self._layers[node.name] = names[int(found[1] or found[2])]
+        known = set(self._layers.values())
+        self.layers: Sequence[Layer] = [layer for layer in base.layers if layer.name in known]
+        self._decoding = self._without_layers_behind() if base.decodes else set()
+        self._integer: dict[Path, set[str]] = {}
+
+    def write(self, path: Path, kept: Collection[str]) -> None:
+        if not {layer.name for layer in self.layers} - set(kept):
+            with quiet():
+                lowered(self._program, self._example, path)
+            self._integer[path] = set()
+            return
+        never = self._decoding | self._in_float(set(kept))
+        quantizer = self._xnnpack.XNNPACKQuantizer().set_global(
+            self._xnnpack.get_symmetric_quantization_config(is_per_channel=True)
+        )
+        quantizer.set_filter_function(lambda node: node.name not in never)
+        with torch.no_grad(), quiet():
+            prepared = self._tools.prepare_pt2e(copy.deepcopy(self._program), quantizer)
+            for each in self._base.inputs:
+                prepared(torch.from_numpy(each))
+            converted = self._tools.convert_pt2e(prepared)
+            frozen = dict(self._frozen(converted))
+            self._integer[path] = _computed_with_integers(lowered(converted, self._example, path), frozen)
+
+    def in_int8(self, path: Path) -> set[str]:
+        """Of the file that was written there last: what XNNPACK took together with its scales."""
+        return self._integer[path]
+
+    def _frozen(self, converted: Any) -> Iterator[tuple[str, str]]:
+        """The names that integer weights got, with their layers."""
+        for node in converted.graph.nodes:
+            if node.name in self._layers and "dequantize" in str(node.args[1].target):
+                yield node.args[1].args[0].target, self._layers[node.name]
+
+    def _in_float(self, kept: set[str]) -> set[str]:
+        """Operations of layers that are kept, and of what takes their outputs, up to the first that reads two."""
+        found: set[str] = set()
+        for node in self._program.graph.nodes:
+            read = [each.name for each in node.all_input_nodes if each.op == "call_function"]
+            behind = node.name not in self._layers and len(read) == 1 and read[0] in found
+            if self._layers.get(node.name) in kept or behind:
+                found.add(node.name)
+        return found
+
+    def _without_layers_behind(self) -> set[str]:
+        found: set[str] = set()
+        for node in reversed(self._program.graph.nodes):
+            if node.name not in self._layers and all(user.name in found for user in node.users):
+                found.add(node.name)
+        return found
+
+
+def _computed_with_integers(program: Any, frozen: dict[str, str]) -> set[str]:
+    found: set[str] = set()
+    for node in program.graph.nodes:
+        if "executorch_call_delegate" not in str(node.target):
+            continue
+        part = getattr(program.graph_module, node.args[0].target).original_module
+        for inner in part.graph.nodes:
+            read = [str(each.target) for each in inner.args[:2] if hasattr(each, "target")]
+            if len(read) == 2 and all("dequantize" in each for each in read):
+                weights = re.search(r"_frozen_param\d+$", str(inner.args[1].args[0].target))
+                found.update({frozen[weights[0]]} if weights and weights[0] in frozen else ())
+    return found
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what the quantizer's packages say of their own future from the user."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
