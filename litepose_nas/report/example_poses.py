@@ -76,14 +76,9 @@ def read(run: Path) -> ExamplePoses | None:
         return None
     data = json_file.read(path, EXPECTED, LARGEST)
     try:
-        images = [
-            ExampleImage(
-                str(one["name"]), int(one["width"]), int(one["height"]), str(one["caption"]), _people(one["truth"])
-            )
-            for one in data["images"]
-        ]
+        images = [image_from(one) for one in data["images"]]
         networks = {
-            (str(one["family"]), key_of(one["arch"])): [_people(people) for people in one["people"]]
+            (str(one["family"]), key_of(one["arch"])): [people_from(people) for people in one["people"]]
             for one in data["networks"]
         }
         limbs = [[int(a), int(b)] for a, b in data["limbs"]]
@@ -104,7 +99,15 @@ def image_bytes(run: Path, image: ExampleImage) -> bytes:
         raise UserError(f"{path}: cannot be read ({error.strerror}); delete {run / FOLDER}, or search again") from error
 
 
-def _people(value: Any) -> list[Person]:
+def image_from(data: Any) -> ExampleImage:
+    """An image as JSON has it; one that is none raises what DAMAGED names."""
+    width, height = int(data["width"]), int(data["height"])
+    if not (0 < width < 1e5 and 0 < height < 1e5):
+        raise ValueError("an image of no size")
+    return ExampleImage(str(data["name"]), width, height, str(data["caption"]), people_from(data["truth"]))
+
+
+def people_from(value: Any) -> list[Person]:
     people: list[Person] = []
     for person in value:
         if len(person) % 2 or not all(number is None or type(number) in (int, float) for number in person):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -37,7 +38,8 @@ def store_poses(run: Run, ready: Search, found: Summary) -> None:
     wanted = [found.chosen, *(one.one for one in found.comparison.choices), *thinned(found.front, NETWORKS)]
     archs = list(dict.fromkeys(one.arch for one in wanted))
     dataset = examples(next(iter(ready.families.values())).candidates.scorer.split.heldout.dataset)
-    images = [image_of(run, record, number) for number, record in enumerate(dataset.records)]
+    folder = run.folder / FOLDER
+    images = [store_image(folder / f"{number}.jpg", record) for number, record in enumerate(dataset.records)]
     old = example_poses.read(run.folder)
     known = old.networks if old and old.images == images else {}
     networks = {}
@@ -59,17 +61,16 @@ def examples(dataset: Dataset, most: int = IMAGES) -> Dataset:
     return dataset._replace(records=tuple(records))
 
 
-def image_of(run: Run, record: Record, number: int) -> ExampleImage:
+def store_image(path: Path, record: Record) -> ExampleImage:
     """The image, made small and stored, with the people who are labelled in it."""
     picture, zoom = load_picture(record), zoom_of(record)
     width, height = max(1, round(record.width * zoom)), max(1, round(record.height * zoom))
     if zoom < 1:
         picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    name = f"{number}.jpg"
-    write_image(run.folder / FOLDER / name, picture, QUALITY)
+    write_image(path, picture, QUALITY)
     people = [person_of(person, zoom) for person in continuous(record.joints).tolist()]
     truth = [person for person in people if any(value is not None for value in person)]
-    return ExampleImage(name, width, height, f"image {record.image_id}", truth)
+    return ExampleImage(path.name, width, height, f"image {record.image_id}", truth)
 
 
 def zoom_of(record: Record) -> float:

@@ -49,8 +49,8 @@ const BLOCKS = {
   const about = page.about.map((line) => html("p", { class: "soft" }, line));
   main.append(head, ...(page.live ? [reloading(page.live)] : []), ...about);
   for (const block of page.blocks) {
-    if (block.title && block.is !== "heading") main.append(html("h2", {}, block.title));
-    main.append(BLOCKS[block.is](block));
+    const parts = block.title ? [html("h2", {}, block.title), BLOCKS[block.is](block)] : [BLOCKS[block.is](block)];
+    main.append(html("section", { class: block.is }, parts));
   }
   const scroll = kept.get("scroll", 0);
   if (scroll) {
