@@ -20,7 +20,7 @@ def report(
     context: typer.Context,
     run: Annotated[
         str | None,
-        typer.Argument(help="A run of any kind, a search's journal, or a folder of runs; the newest search."),
+        typer.Argument(help="A run, a folder of runs, or what `latency` wrote; the newest search if not given."),
     ] = None,
     budget: Annotated[
         list[str] | None, typer.Option(help="Of a search: choose again within it, and write its subnet.json.")
@@ -47,6 +47,12 @@ def report(
     if what is not None and what.is_dir() and not _is_search(what):
         _check_only_page(context)
         _write_page(what, out)
+        return
+    if what is not None and what.suffix == ".json" and what.is_file():
+        _check_only_page(context)
+        from litepose_nas.report.pages import latency_page
+
+        console.out(f"written to {latency_page.write(what, out)}")
         return
     _report_search(run, budget, mac_convention, people, out, as_json)
 

@@ -6,13 +6,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from litepose_nas.errors import UserError
-from litepose_nas.report.pages import html, training_page
+from litepose_nas.report.pages import audit_page, candidates_page, demo_page, html, training_page
 from litepose_nas.report.pages.html import FOLDER, PAGE, PageContent
 from litepose_nas.runs.run import Run
 
+
+def _finetuning(run: Run) -> PageContent:
+    return candidates_page.content(run) if "candidates" in run.settings else training_page.content(run)
+
+
 PAGES: Mapping[str, Callable[[Run], PageContent]] = {
     "train-supernet": training_page.content,
-    "finetune": training_page.content,
+    "finetune": _finetuning,
+    "audit": audit_page.content,
+    "demo": demo_page.content,
 }
 
 

@@ -164,7 +164,7 @@ def finetune(
         where = trainee.store.flat.device
         before = scorer.calibrated(weights.load(Path(settings["subnet"])), subnet.input)
         compare(run, scorer, before, devices.place(weights.load(path), where), subnet.input)
-        run_page.write(run)
+    run_page.write(run)
     return path, subnet_of(path).info["score"]
 
 

@@ -23,7 +23,7 @@ NAMES = {"ap": "AP", "loss": "loss"}
 
 def content(run: Run) -> PageContent:
     settings, rows = run.settings, metrics.read(run.folder / "metrics.jsonl")
-    finetuned = "subnet" in settings or "candidates" in settings
+    finetuned = "subnet" in settings
     title = f"Fine-tuning of {settings['subnet']}" if "subnet" in settings else f"Training of {settings.get('space')}"
     about = [_state(run, rows), f"Trained on {settings['data']}, seed {settings['seed']}. From {run.folder}"]
     compared = before_after.read(run.folder) if finetuned else None
