@@ -183,6 +183,7 @@ function searchBlock(block) {
     detail.replaceChildren(
       html("div", { class: "row" }, [button, drop]),
       ...both.filter((one) => one.blocks).map((one) => html("div", {}, [html("h3", {}, `Blocks of ${nameOf(one)}`), sized((width) => blocksOf(one, width))])),
+      both.some((one) => one.blocks) ? html("p", { class: "soft" }, "From the input to the right: width for channels, height for the size of the picture, strength of colour for the share of the MACs.") : "",
       ...posesOf(both),
       html("h3", {}, second ? "The two beside each other" : "In figures"),
       html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "the networks in detail" }, whole));
@@ -205,7 +206,7 @@ function searchBlock(block) {
       x += wide + gap;
     });
     const wrap = html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "blocks" }, root);
-    return [wrap, html("p", { class: "soft" }, "From the input to the left: width for channels, height for the size of the picture, strength of colour for the share of the MACs.")];
+    return wrap;
   }
 
   function posesOf(both) {
