@@ -110,7 +110,7 @@ def test_pose_py_finds_whom_predict_finds(room, app, words, tmp_path, monkeypatc
         assert code == 0, errors
         assert "people in" in out
         compared = same(people_of(mine / "poses.json"), people_of(theirs / "poses.json"))
-        assert compared > (20 if number == 0 else 0)
+        assert compared >= (10 if number == 0 else 0)
         assert len(list(mine.glob("*.*"))) == len(list(source.iterdir())) + 1 or number
 
 

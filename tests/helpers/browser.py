@@ -74,13 +74,14 @@ def browser():
 
 
 @contextmanager
-def opened(address, width=1400, height=1000, dark=False, **more):
+def opened(address, width=1400, height=1000, dark=False, wait_until="load", **more):
     """A path or an address in a new window; at the end nobody may have complained, or asked for anything elsewhere."""
     scheme = "dark" if dark else "light"
     context = browser().new_context(viewport={"width": width, "height": height}, color_scheme=scheme, **more)
     try:
         one = OpenPage(context.new_page())
-        one.page.goto(str(address) if "://" in str(address) else Path(address).resolve().as_uri())
+        where = str(address) if "://" in str(address) else Path(address).resolve().as_uri()
+        one.page.goto(where, wait_until=wait_until)
         yield one
         one.check()
     finally:
