@@ -28,7 +28,7 @@ from litepose_nas.search.workload import Workload
 from litepose_nas.steps import search_plan, successive_halving
 from litepose_nas.steps.common import MOST_IN_SLICE, read_data
 from litepose_nas.train.recipe import Recipe
-from tests.helpers import tiny
+from tests.helpers import page_data, tiny
 from tests.helpers.commands import run
 from tests.helpers.executors import needs_ray
 from tests.helpers.unsummed import without_sums
@@ -158,7 +158,8 @@ def test_the_report_chooses_again_for_other_pictures_without_a_new_evaluation(se
     assert "next: litepose-nas extract subnet.json" in out
     assert (searched / "journal.jsonl").read_bytes() == before
     page = (searched / "report" / "report.html").read_text()
-    assert 'href="topdown-tiny/report.html"' in page
+    (links,) = page_data.blocks(page, "links")
+    assert ["topdown-tiny", "topdown-tiny/report.html"] in links["rows"]
     assert (searched / "report" / "topdown-tiny" / "report.html").is_file()
     with (searched / "report" / "front.csv").open(newline="") as file:
         assert {row["family"] for row in csv.DictReader(file)} <= {"small", "topdown-tiny"}
@@ -241,7 +242,9 @@ def test_where_all_see_whole_pictures_nobody_asks_for_people(trained, monkeypatc
     assert run("litepose-nas report wholes --people 2", monkeypatch) == 2
     assert "see whole pictures, whoever is in them" in capsys.readouterr().err
     assert run("litepose-nas report wholes", monkeypatch) == 0
-    assert "people" not in (trained / "wholes" / "report" / "report.html").read_text()
+    page = (trained / "wholes" / "report" / "report.html").read_text()
+    assert page_data.blocks(page, "search")[0]["people"] is False
+    assert "people" not in " ".join(page_data.data_of(page)["about"])
 
 
 def test_people_and_boxes_come_from_the_held_out_pictures(trained, monkeypatch, capsys):

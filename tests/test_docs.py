@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from litepose_nas import Space, Subnet
+from litepose_nas.steps import web_runtime
 from tests.helpers.commands import run
 from tests.helpers.released import formula_state, released_shapes
 from tests.helpers.traced_once import trace_once
@@ -31,6 +31,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def test_commands(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     trace_once(monkeypatch)
+    monkeypatch.setattr(web_runtime, "from_npm", lambda: "documentation is tested without a network")
     text = page.read_text()
     for name, content in re.findall(r"Save this as `([\w.]+)`:\n\n```yaml\n(.*?)```", text, re.DOTALL):
         Path(name).write_text(content)

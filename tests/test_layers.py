@@ -13,7 +13,7 @@ PACKAGE = Path(litepose_nas.__file__).parent
 
 # From the bottom up; a unit imports what stands on earlier lines only.
 ORDER = [
-    {"errors", "partial", "rewrites", "store", "sums", "task_kind", "untrusted"},
+    {"app", "errors", "partial", "rewrites", "store", "sums", "task_kind", "untrusted"},
     {"blocks", "devices", "files", "machine_errors", "optional", "resources", "space_file"},
     {"data", "executors", "families", "runs"},
     {"crash", "metrics", "pose", "space", "synthetic"},

@@ -30,6 +30,7 @@ from litepose_nas.search.loop import run_search
 from litepose_nas.search.pareto import best, front
 from litepose_nas.search.problem import Problem, score
 from litepose_nas.search.ranking import by_ap_or_loss
+from tests.helpers import page_data
 from tests.helpers.commands import run
 from tests.helpers.unsummed import without_sums
 
@@ -310,6 +311,12 @@ class _Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
+def data_arch(block, number):
+    """The architecture of a network in a page."""
+    (family,), one = block["families"], block["networks"][number]
+    return dict(zip(family["genes"], one["v"], strict=True))
+
+
 def test_the_page_is_whole_and_needs_nothing_else(searched, tmp_path):
     summary = summarise(load_search(searched[1]), models=True)
     paths = page.write(summary, tmp_path)
@@ -319,9 +326,13 @@ def test_the_page_is_whole_and_needs_nothing_else(searched, tmp_path):
     tags.feed(text)
     assert tags.open == []
     assert tags.links == []
-    assert tags.seen.count("svg") == 5
-    assert "script" not in tags.seen
-    assert set(re.findall(r"https?://[^\"' ]+", text)) == {"http://www.w3.org/2000/svg"}
+    assert tags.seen.count("script") == 2
+    drawings = [svg(block["svg"]) for block in page_data.blocks(text, "drawing")]
+    assert [drawing.tag for drawing in drawings] == [f"{SVG}svg"] * 4
+    assert set(re.findall(r"https?://[^\"' \\]+", text)) == {"http://www.w3.org/2000/svg"}
+    (block,) = page_data.blocks(text, "search")
+    assert len(block["networks"]) == 80
+    assert SPACE.arch(data_arch(block, block["chosen"])) == summary.chosen.arch
     for path in paths:
         if path.suffix == ".svg":
             assert svg(path.read_text()).tag == f"{SVG}svg"

@@ -27,6 +27,7 @@ from litepose_nas.cli import (
     profile,
     report,
     search,
+    ship,
     space,
     train_supernet,
     use,
@@ -58,6 +59,8 @@ app.add_typer(latency.app, name="latency")
 app.command("profile")(profile.profile)
 app.command("import")(weights.import_)
 app.command("export")(weights.export)
+app.command("ship")(ship.ship)
+app.command("card")(ship.card)
 app.command("benchmark")(benchmark.benchmark)
 app.command("doctor")(doctor.doctor)
 

@@ -61,6 +61,8 @@ def measure(
 
     Example: litepose-nas latency measure litepose --runtime onnxruntime --out samples.json
     """
+    from litepose_nas.report.pages import latency_page
+
     journal_path = out.with_name(f"{out.name}.journal")
     if resume:
         check_alone(context, "out", "python")
@@ -82,6 +84,7 @@ def measure(
     samples_file.write(out, samples)
     journal_path.unlink()
     _summary(samples, out)
+    console.out(f"the same as a page: {latency_page.write(out)}")
 
 
 def _begin(

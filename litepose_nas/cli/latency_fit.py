@@ -30,6 +30,7 @@ def fit(
     Example: litepose-nas latency fit samples.json --out profile.json
     """
     from litepose_nas.latency import profile as profile_file
+    from litepose_nas.report.pages import latency_page
 
     read = [(str(path), one) for path in samples for one in profile_file.read_samples(path)]
     profile = profile_file.make(read, processor_time)
@@ -40,7 +41,7 @@ def fit(
             console.out(f"{path}: {line}")
     for space in profile.spaces:
         _say(space)
-    console.out(f"written to {out}")
+    console.out(f"written to {out}, and as a page to {latency_page.write(out)}")
     console.out(f"next: litepose-nas search --latency {out} --budget {profile.spaces[0].fit.typical_ms:.3g}ms")
 
 

@@ -1,4 +1,4 @@
-"""litepose-nas report."""
+"""litepose-nas report: of a search in words and as a page, of every other run as a page, of a folder as an index."""
 
 from __future__ import annotations
 
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 
 
 def report(
-    search: Annotated[str | None, typer.Argument(help="The run of a search, or its journal; the newest.")] = None,
-    budget: Annotated[
-        list[str] | None, typer.Option(help="Choose again within another budget, and write its subnet.json.")
+    context: typer.Context,
+    run: Annotated[
+        str | None,
+        typer.Argument(help="A run, a folder of runs, or what `latency` wrote; the newest search if not given."),
     ] = None,
-    mac_convention: Annotated[str | None, typer.Option(help="exact or litepose; the search's if not given.")] = None,
+    budget: Annotated[
+        list[str] | None, typer.Option(help="Of a search: choose again within it, and write its subnet.json.")
+    ] = None,
+    mac_convention: Annotated[
+        str | None, typer.Option(help="Of a search: exact or litepose; its own if not given.")
+    ] = None,
     people: Annotated[
         float | None,
         typer.Option(min=0.01, max=1000, help="Of a search across families: for this many people an image."),
@@ -29,13 +35,71 @@ def report(
     out: Annotated[Path | None, typer.Option(help="The folder to write; the run's own `report` if not given.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what a search found, from its journal alone: nothing is evaluated, no weights are read.
+    """Show a run: as one page that works offline, and a search in words as well.
 
-    Writes report.html (the front with its noise, what the budget buys, which choices matter, a drawing of the chosen
-    network), and each table and picture of it as a file. With --budget it chooses again, into subnet.json.
+    Nothing is evaluated, and no weights are read. Of a search it writes report.html (the front, each network in detail,
+    other budgets), with each table and picture beside it; with --budget it chooses again, into subnet.json. Runs write
+    their pages themselves, while they last and at the end. A folder of runs gets an index.
 
     Example: litepose-nas report --budget 800MMAC
     """
+    what = None if run is None else Path(run)
+    if what is not None and what.is_dir() and not _is_search(what):
+        _check_only_page(context)
+        _write_page(what, out)
+        return
+    if what is not None and what.suffix == ".json" and what.is_file():
+        _check_only_page(context)
+        from litepose_nas.report.pages import latency_page
+
+        console.out(f"written to {latency_page.write(what, out)}")
+        return
+    _report_search(run, budget, mac_convention, people, out, as_json)
+
+
+def _is_search(folder: Path) -> bool:
+    """Whether a folder is that of a search; a journal may lie in a folder by itself."""
+    from litepose_nas.report.record import JOURNAL
+    from litepose_nas.runs.run import ENV, Run
+
+    if (folder / ENV).is_file():
+        return Run.open(folder).env.get("verb") == "search"
+    return (folder / JOURNAL).is_file()
+
+
+def _check_only_page(context: typer.Context) -> None:
+    """Refuse what is for searches alone."""
+    for name, option in (
+        ("budget", "--budget"), ("mac_convention", "--mac-convention"), ("people", "--people"), ("as_json", "--json"),
+    ):  # fmt: skip
+        if context.params[name]:
+            raise UserError(f"{option}: is for the run of a search, and {context.params['run']} is none; leave it out")
+
+
+def _write_page(folder: Path, out: Path | None) -> None:
+    """The page of a run that is no search, or the index of a folder."""
+    from litepose_nas.report import run_page
+    from litepose_nas.report.pages import html, index_page
+    from litepose_nas.runs.run import ENV, Run
+
+    if (folder / ENV).is_file():
+        console.out(f"written to {run_page.write(Run.open(folder), folder=out)}")
+        return
+    if out is not None:
+        raise UserError(f"--out: the index of {folder} lies in it, for its links are to what is there; leave it out")
+    path = folder / index_page.INDEX
+    html.write(path, index_page.content(folder))
+    console.out(f"written to {path}")
+
+
+def _report_search(
+    search: str | None,
+    budget: list[str] | None,
+    mac_convention: str | None,
+    people: float | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     from litepose_nas.budget import Budget
     from litepose_nas.formats import subnet_file
     from litepose_nas.report import page, words

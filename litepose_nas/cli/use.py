@@ -134,8 +134,11 @@ def _print(report: MetricReport, metric: str, as_json: bool, what: dict[str, str
 
 
 def predict(
+    context: typer.Context,
     target: Annotated[str, typer.Argument(help="A .safetensors file.")],
-    pictures: Annotated[list[str], typer.Argument(help="Pictures, folders, videos, or patterns such as '*.jpg'.")],
+    pictures: Annotated[
+        list[str], typer.Argument(help="Pictures, folders, videos, patterns such as '*.jpg'; camera:0, rtsp://...")
+    ],
     out: Annotated[Path, typer.Option(help="The folder for overlays and poses.")] = Path("predictions"),
     flip: Flip = False,
     boxes: Boxes = None,
@@ -156,21 +159,33 @@ def predict(
         float | None, typer.Option(min=0.1, max=240, help="In videos: frames a second of the overlay; as the video.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="In videos: go on where it was stopped.")] = False,
+    host: Annotated[
+        str | None, typer.Option(help="Of a camera: where its page is served; 127.0.0.1 if not given.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Of a camera's page (default: 8080).")] = None,
     device: Device = "auto",
 ) -> None:
-    """Draw the people that a network finds in pictures, or follows through videos.
+    """Draw the people that a network finds in pictures, or follows through videos and in front of a camera.
+
+    A camera is shown on a page, on this machine alone unless --host says otherwise; with --out files are kept.
 
     Examples: litepose-nas predict subnet-finetuned.safetensors photos/
     litepose-nas predict topdown.safetensors photos/ --detector bottomup.safetensors
     litepose-nas predict topdown.safetensors clip.mp4 --detector bottomup.safetensors
     """
-    from litepose_nas.cli import videos
+    from litepose_nas.cli import cameras, videos
     from litepose_nas.steps.videos import PredictOptions
 
-    sources = videos.sources_of(pictures, video)
+    camera = cameras.camera_of(pictures)
+    sources = videos.sources_of(pictures, video) if camera is None else []
     options = PredictOptions(
         out, flip, boxes, min_box_score, min_score, device, detector, whole, every, layout, rate, resume
     )
+    if camera is not None:
+        cameras.watch_camera(context, target, camera, options, host, port)
+        return
+    if host is not None or port is not None:
+        raise UserError("--host and --port: are for the page of a camera; name one, such as camera:0")
     if sources:
         videos.predict_videos(target, sources, options)
         return

@@ -25,6 +25,7 @@ from litepose_nas.exporters.onnx import onnx_package, to_onnx
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.inference import previews
+from litepose_nas.report import run_page
 from litepose_nas.runs.run import COMMAND, Run
 from litepose_nas.search.problem import Evaluated
 from litepose_nas.search.ranking import WORDS
@@ -42,6 +43,7 @@ from litepose_nas.train.recipe import Length, Recipe, changed
 VERB = "demo"
 EVERY = 8.0  # seconds between two lines of progress
 SAMPLE = 32  # pictures that are drawn to time drawing and training
+PAGE_EVERY = 20.0  # seconds after which its page loads itself again; it is written after each stage
 GAIN = 0.9  # more threads are taken where a step takes less than this share of the time
 
 Found = dict[str, Any]
@@ -72,7 +74,9 @@ def run_demo(run: Run, say: Say, tick: Say, every: float = EVERY) -> Found:
         demo.stage("search", demo.search)
         demo.stage("networks", demo.finetune)
         demo.stage("export", demo.export)
-        return demo.stage("ending", demo.end)
+        found = demo.stage("ending", demo.end)
+        run_page.write(run)
+        return found
     finally:
         torch.set_num_threads(before)
 
@@ -104,6 +108,7 @@ class Demo:
             path.parent.mkdir(exist_ok=True)
             self.run.write(f"stages/{name}.json", json.dumps(found, indent=2) + "\n")
             self.say(f"{name}: {found['line']}, {duration(found['seconds'])}")
+            run_page.write(self.run, PAGE_EVERY)
         if name == "threads":
             self._forecast(found)
             if not self._record("people").is_file():  # later, what is left stands in the lines of progress

@@ -99,12 +99,7 @@ def select(
     long are none.
     """
     budget = budget or problem.budget
-    # Scored together, for whether AP or loss counts is decided by all of them.
-    new = [(arch, result) for arch, results in again.items() for result in results]
-    scores = problem.scores([*(one.result for one in found), *(result for _, result in new)])[len(found) :]
-    by_arch: dict[Arch, list[float]] = {arch: [] for arch in again}
-    for (arch, _), score in zip(new, scores, strict=True):
-        by_arch[arch].append(score)
+    by_arch = new_scores(problem, found, again)
     best = finalists(found, budget, len(found))
     noise = spread([by_arch[one.arch] for one in best if by_arch.get(one.arch)])
     kept = eligible(best, budget, times or {})
@@ -116,6 +111,18 @@ def select(
     tied = [top, *(final for final in finals if top.mean - final.mean <= _margin(noise, final, top))]
     chosen = min(tied, key=lambda final: (problem.objectives_of(final.one.cost), -final.mean))
     return Selection(chosen.one, sorted(finals, key=lambda final: -final.mean), noise)
+
+
+def new_scores(
+    problem: Problem, found: Sequence[Evaluated], again: Mapping[Arch, Sequence[Result]]
+) -> dict[Arch, list[float]]:
+    """The scores of architectures that were scored again; whether AP or loss counts is decided by all results."""
+    new = [(arch, result) for arch, results in again.items() for result in results]
+    scores = problem.scores([*(one.result for one in found), *(result for _, result in new)])[len(found) :]
+    by_arch: dict[Arch, list[float]] = {arch: [] for arch in again}
+    for (arch, _), score in zip(new, scores, strict=True):
+        by_arch[arch].append(score)
+    return by_arch
 
 
 def spread(groups: Iterable[Sequence[float]]) -> float | None:

@@ -55,6 +55,7 @@ class Scorer:
         """
         self.split, self.task, self.recipe, self.device, self.protocol = split, task, recipe, device, protocol
         self.truth: Truth = read_truth(split.heldout.dataset)
+        self.seen_by = seeing or task  # what the AP is measured with
         self._seeing = seeing
         remember = functools.lru_cache(maxsize=8)
         self._slice = remember(functools.partial(self._read_slice, task))

@@ -21,7 +21,9 @@ from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.network import build
 from litepose_nas.pose.people import DivergedError
 from litepose_nas.report import audit as report
+from litepose_nas.report import run_page
 from litepose_nas.report.audit import Ranking
+from litepose_nas.report.refresh import PageRefresher
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
 from litepose_nas.search.encoding import Genome
@@ -118,11 +120,13 @@ def audit(run: Run, ready: Audit, tick: Callable[[int, int, str, str], None] | N
         if (at, None) not in known:
             cost = context.problem.cost(arch)._asdict()
             journal.append({"net": at, "cost": cost, "inherited": context.candidates(arch)})
+    refresh = PageRefresher(lambda every: run_page.write(run, every), run.log)
     for done, (seed, at) in enumerate(itertools.product(range(settings["seeds"]), range(len(ready.archs)))):
         if (at, seed) in known:
             continue
 
         def step(now: int, steps: int, done: int = done, at: int = at) -> None:
+            refresh()
             if tick:
                 tick(done * steps + now, total * steps, f"network {at + 1} of {len(ready.archs)}", "")
 
@@ -149,6 +153,7 @@ def conclude(run: Run, ready: Audit, journal: Journal) -> Ranking:
     run.write("audit.json", json.dumps({"ranked_by": found.by, "against": both}, indent=2) + "\n")
     title = f"{ready.context.problem.space.name}: {len(nets)} networks, {ready.settings['steps']:,} steps alone"
     run.write("audit.svg", report.picture(found, title))
+    run_page.write(run)
     return found
 
 

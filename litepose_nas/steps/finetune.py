@@ -17,10 +17,12 @@ from litepose_nas.errors import UserError
 from litepose_nas.families.temporal import key_everywhere
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.inference import previews
+from litepose_nas.report import run_page
 from litepose_nas.resolve import resolve, subnet_of
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.steps.common import Data, check_joints, duration, needed, read_data, task_of
+from litepose_nas.steps.compared import compare
 from litepose_nas.steps.extract import known_supernet
 from litepose_nas.steps.training import check_options, is_best, run_training, seconds_a_step, steps_of
 from litepose_nas.supernet import calibrate, extract
@@ -158,6 +160,11 @@ def finetune(
     every = every or Every(max(1, steps // 100), _between_checks(training, scorer.protocol), max(1, steps // 20))
     run_training(run, trainee, data, settings, every, check, loaders, until=until, report=report, tick=tick)
     path = run.weights / f"{settings.get('take', BEST)}.safetensors"
+    if until is None or until >= steps:
+        where = trainee.store.flat.device
+        before = scorer.calibrated(weights.load(Path(settings["subnet"])), subnet.input)
+        compare(run, scorer, before, devices.place(weights.load(path), where), subnet.input)
+    run_page.write(run)
     return path, subnet_of(path).info["score"]
 
 

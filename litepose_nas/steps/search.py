@@ -19,7 +19,9 @@ from litepose_nas.formats import subnet_file
 from litepose_nas.latency import profile as profile_file
 from litepose_nas.metrics.coco import bootstrap_ap
 from litepose_nas.report import page, plots
+from litepose_nas.report.pages.html import FOLDER
 from litepose_nas.report.record import load_search
+from litepose_nas.report.refresh import PageRefresher
 from litepose_nas.report.summary import Summary, summarise, to_json
 from litepose_nas.runs.journal import Journal, plain
 from litepose_nas.runs.run import Run
@@ -35,6 +37,7 @@ from litepose_nas.steps.common import Say
 from litepose_nas.steps.measured_again import Show
 from litepose_nas.steps.measured_finalists import measure_finalists
 from litepose_nas.steps.search_plan import EVALS, OPS, PROFILES, Search, work_of
+from litepose_nas.steps.stored_poses import store_poses
 
 VERB = "search"
 CHOSEN = "subnet.json"  # in the folder of the run
@@ -66,12 +69,19 @@ def search(
         if not copy.exists():
             files.write(copy, Path(ready.options.ops).read_bytes())
     journal = Journal(run.journal, _header(ready), _notes(ready), upgraded)
+    refresh = PageRefresher(lambda every: _live_page(run, every), run.log)
+
+    def report(name: str, one: Evaluated, number: int) -> None:
+        if on_result:
+            on_result(name, one, number)
+        refresh()
+
     scorers = {name: one.candidates for name, one in families.items()}
     on_gpu = next(iter(scorers.values())).scorer.device.type == "cuda"
     with devices.one_thread():
         executor = open_executor(options, work_of(scorers), ready.worker.work, on_gpu, run.log)
         with closing(executor):
-            searches = [_family_search(ready, name, executor, journal, on_result) for name in families]
+            searches = [_family_search(ready, name, executor, journal, report) for name in families]
             results = []
             for name, found in zip(families, take_turns(searches, evals), strict=True):
                 problem, count = families[name].problem, len(found) if ready.several else evals
@@ -82,7 +92,14 @@ def search(
         # Not before the executor has let go of the cores.
         results = measure_finalists(ready, results, run, journal, say, on_measured)
         bootstrap(ready, results, journal)
-    return conclude(run)
+    summary = conclude(run)
+    store_poses(run, ready, summary)
+    page.write(summarise(summary.record, models=True), run.folder / FOLDER)
+    return summary
+
+
+def _live_page(run: Run, every: float) -> None:
+    page.write_live(summarise(load_search(run.folder)), run.folder / FOLDER, every)
 
 
 def _family_search(
@@ -90,7 +107,7 @@ def _family_search(
     name: str,
     executor: Executor,
     journal: Journal,
-    on_result: Callable[[str, Evaluated, int], None] | None,
+    on_result: Callable[[str, Evaluated, int], None],
 ) -> FamilySearch:
     problem, part, asked = ready.families[name].problem.remembering(), ready.families[name].part, ready.options
     evals = int(asked.evals or EVALS) // len(ready.families)
@@ -99,8 +116,7 @@ def _family_search(
         searcher = PartSearcher(searcher, part.space, problem.space)
 
     def report(one: Evaluated, _: int) -> None:
-        if on_result:
-            on_result(name, one, sum("n" in record for record in journal.records))
+        on_result(name, one, sum("n" in record for record in journal.records))
 
     return lambda until: search_on(problem, searcher, executor, JournalView(journal, name), until, report, name)
 

@@ -27,6 +27,8 @@ from litepose_nas.executors.open_executor import ExecutorOptions, open_executor
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
 from litepose_nas.pose.people import DivergedError
+from litepose_nas.report import run_page
+from litepose_nas.report.refresh import PageRefresher
 from litepose_nas.resolve import subnet_of
 from litepose_nas.runs.journal import Journal
 from litepose_nas.runs.run import Run
@@ -152,6 +154,7 @@ def compete(run: Run, source: Source, device: str, choice: ExecutorOptions, say:
     trials = Trials(str(run.folder), device, settings)
     known = {Stretch(one["candidate"], one["until"]): one["scores"] for one in journal.records}
     going_on = list(range(1, count + 1))
+    refresh = PageRefresher(lambda every: run_page.write(run, every), run.log)
     with devices.one_thread():
         on_gpu = devices.pick(device).type == "cuda"
         executor = open_executor(choice, trials.training(source), trials.work, on_gpu, run.log)
@@ -159,25 +162,34 @@ def compete(run: Run, source: Source, device: str, choice: ExecutorOptions, say:
             for kept, until in rungs(count, steps):
                 going_on = going_on[:kept]
                 wanted = [Stretch(number, until) for number in going_on]
-                _do(executor, [one for one in wanted if one not in known], known, journal, say)
+                _do(executor, [one for one in wanted if one not in known], known, journal, say, refresh)
                 scores = {one.candidate: known[one] for one in wanted}
                 going_on = sorted(going_on, key=lambda number: _worth(scores[number]), reverse=True)
                 if "diverged" in scores[going_on[0]]:
                     raise UserError(
                         f"{run.folder}: every candidate has diverged; train with a lower rate, such as lr=0.001"
                     )
+    run_page.write(run)
     best = going_on[0]
     path = _place(run.folder, best) / "finetune" / "weights" / f"{settings['take']}.safetensors"
     return Shipped(best, path, subnet_of(path).info["score"])
 
 
-def _do(executor: Executor, jobs: list[Stretch], known: dict[Stretch, Any], journal: Journal, say: Say) -> None:
+def _do(
+    executor: Executor,
+    jobs: list[Stretch],
+    known: dict[Stretch, Any],
+    journal: Journal,
+    say: Say,
+    refresh: PageRefresher,
+) -> None:
     for done in run_all(executor, jobs):
         stretch: Stretch = done.job
         record = journal.append({**stretch._asdict(), "scores": done.result, "seconds": round(done.seconds, 2)})
         known[stretch] = scores = record["scores"]
         found = "diverged" if "diverged" in scores else f"AP {scores['ap']:.3f}, loss {scores['loss']:.4f}"
         say(f"candidate {stretch.candidate} at step {stretch.until}: {found}")
+        refresh()
 
 
 def _worth(scores: Mapping[str, Any]) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from litepose_nas.errors import UserError
 from litepose_nas.importers import starts
 from litepose_nas.importers.starts import Start
 from litepose_nas.inference import previews
+from litepose_nas.report import run_page
 from litepose_nas.runs.run import Run, digest
 from litepose_nas.search.scoring import Protocol, Scorer
 from litepose_nas.space import Space
@@ -184,6 +185,7 @@ def train(
     )
     run_training(run, trainee, data, settings, every, check, loaders, report=report, tick=tick)
     weights.save_supernet(supernet, path, recipe.pixels)
+    run_page.write(run)
     return path
 
 

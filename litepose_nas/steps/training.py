@@ -16,10 +16,14 @@ from litepose_nas import devices
 from litepose_nas.data.loader import Pictures, batches
 from litepose_nas.errors import UserError
 from litepose_nas.inference import previews
+from litepose_nas.report import run_page
+from litepose_nas.report.refresh import PageRefresher
+from litepose_nas.runs import speed
 from litepose_nas.runs.run import ENV, Run
+from litepose_nas.runs.speed import SpeedRow
 from litepose_nas.search.ranking import MUTE_AP
 from litepose_nas.steps.common import Data
-from litepose_nas.train.loop import Check, Every, fit
+from litepose_nas.train.loop import Check, Every, Progress, fit
 from litepose_nas.train.recipe import Length, Recipe
 from litepose_nas.train.trainee import Trainee
 
@@ -50,9 +54,13 @@ def begin_or_resume(
 
 def run_training(
     run: Run, trainee: Trainee, data: Data, settings: Mapping[str, Any], every: Every, check: Check,
-    loaders: int | None, **how: Any,
+    loaders: int | None, report: Callable[[Progress], None] | None = None,
+    tick: Callable[[int, int], None] | None = None, **how: Any,
 ) -> None:  # fmt: skip
-    """Train on the training part of the data; `loaders` None: as many threads as suit the device."""
+    """Train on the training part of the data; `loaders` None: as many threads as suit the device.
+
+    The run's page is written now and then.
+    """
     recipe, device, task = trainee.recipe, trainee.store.flat.device, trainee.task
     seed, steps = settings["seed"], settings["steps"]
     threads = devices.loaders(device) if loaders is None else loaders
@@ -66,8 +74,22 @@ def run_training(
     if not (run.images / "train.jpg").exists():
         first = task.train_batch(data.split.train, trainee.size(0), recipe.batch, seed, 0, recipe.augment)
         previews.show_batch(first, data.skeleton, recipe.sigma, run.images / "train.jpg")
+    refresh = PageRefresher(lambda seconds: run_page.write(run, seconds), run.log)
+
+    def told(p: Progress) -> None:
+        speed.append(run.folder, SpeedRow(p.step, p.images_per_second, p.waiting, p.left))
+        if report:
+            report(p)
+
+    def ticked(done: int, total: int) -> None:
+        refresh()
+        if tick:
+            tick(done, total)
+
     precision = devices.precision(settings["amp"], device)
-    fit(trainee, stream, run, steps, every=every, precision=precision, check=check, **how)
+    fit(
+        trainee, stream, run, steps, every=every, precision=precision, check=check, report=told, tick=ticked, **how
+    )  # fmt: skip
 
 
 def check_options(length: Length, device: str, amp: str) -> None:

@@ -43,7 +43,7 @@ class VideoNetwork(NamedTuple):
     """A network that can be let loose on videos."""
 
     loaded: Loaded
-    follower: Callable[[VideoFrames], Follower]  # new for each video
+    follower: Callable[[VideoFrames | None], Follower]  # new for each video; None: a camera
     settings: dict[str, Any]  # on which the result depends
     notes: tuple[str, ...]
 
@@ -69,9 +69,10 @@ def load_network(target: str, options: PredictOptions) -> VideoNetwork:
     known = None if boxes is None else read_boxes(boxes, options.min_box_score)
     find = None if detector is None else where_to_look.detector(detector, options.device)
 
-    def follower(frames: VideoFrames) -> Follower:
+    def follower(frames: VideoFrames | None) -> Follower:
         online = Online(loaded.net, loaded.task, loaded.size, least_score)
-        return FollowEach(online, find, None if known is None else _of_frames(known, frames, boxes), every)
+        given = None if known is None or frames is None else _of_frames(known, frames, boxes)
+        return FollowEach(online, find, given, every)
 
     return VideoNetwork(loaded, follower, settings, () if known or find or options.whole else (_WHOLE,))
 
