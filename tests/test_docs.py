@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from litepose_nas import Space, Subnet
 from litepose_nas.steps import web_runtime
 from tests.helpers.commands import run
 from tests.helpers.released import formula_state, released_shapes
