@@ -23,6 +23,8 @@ from litepose_nas.network import Network, attach, build, frozen, is_frozen
 from litepose_nas.space import Arch, Space
 from litepose_nas.store import Store
 
+MOST_MODULES = 80_000  # in the windows that a supernet keeps, of about 3 kB each
+
 
 def window(big: Tensor, shape: Sequence[int], centred: Sequence[int] = ()) -> Tensor:
     """The part of a tensor where a smaller one lives: the head of every axis, the middle of centred ones."""
@@ -72,7 +74,8 @@ class Supernet:
             build_stored = getattr(block, "store", block.build)
             attach(root, name, frozen(block.build()) if name in still else build_stored())
         self.store = Store(root, device, memory_format)
-        self._windows: dict[tuple[str, type, Block], nn.Module] = {}
+        self._windows: dict[tuple[str, type, Block], nn.Module] = {}  # the last used last
+        self._modules = 0  # in all windows
 
     def subnet(self, arch: Arch) -> Network:
         """The network of an architecture with windows for tensors, in training mode."""
@@ -81,14 +84,18 @@ class Supernet:
                 f"an architecture of the space {arch.space.name} has no windows in a supernet of {self.space.name}"
             )
         # Blocks are shared by all subnets that have them, so the mode of one would leak into the others.
-        return Network(arch.plan(self.joints), self.space.family.forward, self._window).train()
+        return Network(arch.plan(self.joints), self.space.family.forward, self.window).train()
 
     def has_every_block(self, arch: Arch) -> bool:
         """Whether every block of the store is in the network of an architecture: of some, only one can be."""
         return self.largest.keys() == {part.home for part in arch.plan(self.joints)}
 
-    def _window(self, part: Part) -> nn.Module:
-        """The module of a block whose tensors are windows; equal blocks in equal places share one."""
+    def window(self, part: Part) -> nn.Module:
+        """The module of a block whose tensors are windows; equal blocks in equal places share one.
+
+        Those last used are kept, for in a long training hardly any block is the first of its kind, and cutting one out
+        takes longer than running it.
+        """
         name, block = part.home, part.block
         if part.frozen:
             return self.store.root.get_submodule(name)
@@ -117,13 +124,21 @@ class Supernet:
                     # Training normalises by the batch and must leave no trace, or one subnet would change another.
                     module.track_running_stats = False
             self._windows[place] = small
-        return self._windows[place]
+            self._modules += _modules(small)
+            while self._modules > MOST_MODULES and len(self._windows) > 1:
+                self._modules -= _modules(self._windows.pop(next(iter(self._windows))))
+        found = self._windows[place] = self._windows.pop(place)
+        return found
 
     def _view(self, name: str, module: nn.Module, key: str, big: Tensor, shape: torch.Size) -> Tensor:
         view = module_window(module, key, big, shape)
         if view.shape != shape:
             raise RuntimeError(f"{name}.{key}: window {tuple(view.shape)} where the block has {tuple(shape)}")
         return view
+
+
+def _modules(net: nn.Module) -> int:
+    return sum(1 for _ in net.modules())
 
 
 def _check_size(space: Space, joints: int) -> None:
