@@ -50,11 +50,11 @@ def start(room, *words):
 
 
 def frames_of(address, seconds):
-    """The JPEGs that the stream sends within a time."""
+    """The JPEGs that the stream sends within a time, and a few at least, however busy the machine is."""
     found, end = [], time.monotonic() + seconds
     with urllib.request.urlopen(f"{address}stream", timeout=30) as answer:
         assert answer.headers["Content-Type"].startswith("multipart/x-mixed-replace")
-        while time.monotonic() < end:
+        while time.monotonic() < end or len(found) < 12:
             assert answer.readline() == b"--frame\r\n"
             assert answer.readline() == b"Content-Type: image/jpeg\r\n"
             length = int(re.match(rb"Content-Length: (\d+)", answer.readline()).group(1))
