@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import pytest
 
-from litepose_nas.data.camera import Camera, is_camera
+from litepose_nas.data.camera import LiveCamera, is_camera
 from litepose_nas.data.dataset_yaml import known_skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.inference import live
@@ -50,11 +50,11 @@ def start(room, *words):
 
 
 def frames_of(address, seconds):
-    """The JPEGs that the stream sends within a time."""
+    """The JPEGs that the stream sends within a time, and a few at least, however busy the machine is."""
     found, end = [], time.monotonic() + seconds
     with urllib.request.urlopen(f"{address}stream", timeout=30) as answer:
         assert answer.headers["Content-Type"].startswith("multipart/x-mixed-replace")
-        while time.monotonic() < end:
+        while time.monotonic() < end or len(found) < 12:
             assert answer.readline() == b"--frame\r\n"
             assert answer.readline() == b"Content-Type: image/jpeg\r\n"
             length = int(re.match(rb"Content-Length: (\d+)", answer.readline()).group(1))
@@ -142,7 +142,7 @@ class Slow:
 
 def test_frames_are_dropped_rather_than_delayed(room):
     shown, states, follower = [], [], Slow()
-    with Camera(f"camera:{room / 'clip.avi'}") as camera:
+    with LiveCamera(f"camera:{room / 'clip.avi'}") as camera:
         state = live.watch(
             camera, follower, known_skeleton("coco"), shown.append, states.append, lambda: len(states) >= 6
         )
@@ -156,7 +156,7 @@ def test_frames_are_dropped_rather_than_delayed(room):
 
 
 def test_a_camera_that_ends_is_an_error(room, monkeypatch):
-    with Camera(f"camera:{room / 'clip.avi'}") as camera:
+    with LiveCamera(f"camera:{room / 'clip.avi'}") as camera:
         assert camera.rate == 20
         monkeypatch.setattr(camera, "newest", lambda after: None)
         with pytest.raises(UserError, match="gives no more frames"):

@@ -56,6 +56,7 @@ function draw(people) {
 async function look(source, width, height) {
   canvas.width = width;
   canvas.height = height;
+  canvas.style.width = `${Math.max(width, 480)}px`; // never wider than the page
   context.drawImage(source, 0, 0);
   const people = await finder.people(context.getImageData(0, 0, width, height), least());
   draw(people);

@@ -16,10 +16,10 @@ EVERY = 5  # frames after which the detector looks again
 
 
 def follower(finder: Finder, least_score: float = 0.1) -> Any:
-    return FollowEach(finder, least_score) if finder.network.one_person else FollowAll(finder, least_score)
+    return EachFollower(finder, least_score) if finder.network.one_person else EverybodyFollower(finder, least_score)
 
 
-class FollowAll:
+class EverybodyFollower:
     """Numbers the people whom a bottom-up network finds in every frame: the most similar pairs of poses first."""
 
     def __init__(self, finder: Finder, least_score: float):
@@ -48,7 +48,7 @@ class FollowAll:
         return people
 
 
-class FollowEach:
+class EachFollower:
     """Follows people with a network that sees one at a time: from pose to pose, and the detector lets others in.
 
     Without a detector the first frame is one person.

@@ -29,7 +29,7 @@ class Person:
         return found if self.track is None else {"track": self.track, **found}
 
 
-class Network:
+class ShippedNetwork:
     """One file of a network. It takes images of red, green and blue bytes (H, W, 3)."""
 
     def __init__(self, folder: Path, info: dict[str, Any], threads: int = 0):
@@ -70,8 +70,8 @@ class Finder:
 
     def __init__(self, folder: Path, threads: int = 0):
         self.info = json.loads((folder / "pose.json").read_text(encoding="utf-8"))
-        self.network = Network(folder, self.info["model"], threads)
-        self.detector = Network(folder, self.info["detector"], threads) if self.info["detector"] else None
+        self.network = ShippedNetwork(folder, self.info["model"], threads)
+        self.detector = ShippedNetwork(folder, self.info["detector"], threads) if self.info["detector"] else None
 
     def boxes(self, image: np.ndarray, least_score: float = 0.1) -> np.ndarray:
         """Where the detector finds people: (N, 5) left, top, width, height, score."""

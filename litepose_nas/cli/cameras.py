@@ -33,7 +33,7 @@ def watch_camera(
     context: typer.Context, target: str, source: str, options: PredictOptions, host: str | None, port: int | None
 ) -> None:
     """Look at a camera until Ctrl-C; files are written where --out was given."""
-    from litepose_nas.data.camera import Camera
+    from litepose_nas.data.camera import LiveCamera
     from litepose_nas.inference import live
     from litepose_nas.inference.live_page import HOST, PORT, LivePage
     from litepose_nas.steps import videos as step
@@ -47,7 +47,7 @@ def watch_camera(
     ready = step.load_network(target, options)
     for line in ready.notes:
         console.out(line)
-    with Camera(source) as camera, LivePage(host or HOST, PORT if port is None else port) as page:
+    with LiveCamera(source) as camera, LivePage(host or HOST, PORT if port is None else port) as page:
         kept = live.LiveFiles(Path(options.out), camera.rate) if keep else None
         console.out(f"{source}: see {page.address}; Ctrl-C ends it")
         console.flush()

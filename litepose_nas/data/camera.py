@@ -30,7 +30,7 @@ def is_camera(source: str) -> bool:
     return source.lower().startswith((PREFIX, *SCHEMES))
 
 
-class Camera:
+class LiveCamera:
     """Reads frames in a thread of its own and keeps the newest; a context that lets the camera go at its end."""
 
     def __init__(self, source: str):
@@ -60,7 +60,7 @@ class Camera:
         self._thread.join()
         self._reader.release()
 
-    def __enter__(self) -> Camera:
+    def __enter__(self) -> LiveCamera:
         return self
 
     def __exit__(

@@ -14,7 +14,7 @@ import cv2
 
 from litepose_nas import files
 from litepose_nas.data.augment import Image
-from litepose_nas.data.camera import Camera
+from litepose_nas.data.camera import LiveCamera
 from litepose_nas.data.skeleton import Skeleton
 from litepose_nas.errors import UserError
 from litepose_nas.inference.following import Follower, FramePerson
@@ -55,7 +55,7 @@ class LiveFiles:
 
 
 def watch(
-    camera: Camera,
+    camera: LiveCamera,
     follower: Follower,
     skeleton: Skeleton,
     show: Callable[[bytes], None],

@@ -49,14 +49,15 @@ def text(
 ) -> str:
     """The card as Markdown; `how_to` are lines that say how this copy is used."""
     info, (h, w) = subnet.info, subnet.input
+    name = clean(name)  # a line of its own would end the metadata
     cost = costs.cost(subnet.arch, joints=subnet.joints)
     kind = TaskKind(subnet.arch.space.task)
     data = str(info.get("data", NOT_SAID))
     meta: dict[str, Any] = {
-        "license": license,
+        "license": clean(license),
         "library_name": "litepose-nas",
         "pipeline_tag": TASK,
-        "tags": ["pose-estimation", "neural-architecture-search", subnet.arch.space.name],
+        "tags": ["pose-estimation", "neural-architecture-search", clean(subnet.arch.space.name)],
         "model-index": [{"name": name, "results": [_result(one) for one in figures]}],
     }
     if not figures:
@@ -118,7 +119,7 @@ def _result(one: CardFigures) -> dict[str, Any]:
     args = plain(dict(one.args))
     return {
         "task": {"type": TASK, "name": "Keypoint detection"},
-        "dataset": {"name": clean(one.data), "type": clean(one.data), "split": one.split},
+        "dataset": {"name": clean(one.data), "type": clean(one.data), "split": clean(one.split)},
         "metrics": [
             {"type": key, "name": NAMES.get(key, key), "value": float(value), **({"args": args} if args else {})}
             for key, value in one.figures.items()

@@ -50,14 +50,14 @@ HOW_TO = [
 HOW_TO_PAGE = ["In a browser: `python -m http.server`, then open the address that it prints.", ""]
 
 
-class Shipped(NamedTuple):
+class AppFolder(NamedTuple):
     folder: Path
     parities: dict[str, Parity | None]  # how far each file is from torch; None: it was not run
     web: str  # the version of the runtime in the page; empty: there is no page
     why_not: str = ""
 
 
-def ship(target: str, detector: str | None, out: Path, web: Path | None = None) -> Shipped:
+def ship(target: str, detector: str | None, out: Path, web: Path | None = None) -> AppFolder:
     """Write the folder, whole or not at all; `web` is an unpacked onnxruntime-web, without it npm is asked."""
     subnet, _ = network_of(target)
     kind = TaskKind(subnet.arch.space.task)
@@ -97,7 +97,7 @@ def ship(target: str, detector: str | None, out: Path, web: Path | None = None) 
         data = str(subnet.info.get("data", "not said"))
         also = ", detector.onnx" if detector else ""
         files.write(folder / "LICENCES.txt", LICENCES.format(version=__version__, ort=ort, detector=also, data=data))
-    return Shipped(out, parities, version, runtime if isinstance(runtime, str) else "")
+    return AppFolder(out, parities, version, runtime if isinstance(runtime, str) else "")
 
 
 def add_page(folder: Path, runtime: WebRuntime) -> None:

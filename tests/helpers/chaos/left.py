@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 
-UNEQUAL = {"log.txt", "command.txt", "env.json", "lock", "ended.json"}  # names of files
+# Names of files; the page of a training shows how fast it was.
+UNEQUAL = {"log.txt", "command.txt", "env.json", "lock", "ended.json", "speed.jsonl", "report.html"}
 JOURNALS = {"journal.jsonl", "candidates.jsonl"}
 TIMES = {"seconds", "sum", "rounds", "created", "measured", "ms", "median_ms", "cpu_ms", "noise", "drift", "conditions"}
 
