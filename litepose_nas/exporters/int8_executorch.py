@@ -18,6 +18,11 @@ from litepose_nas.exporters.xnnpack import layer_names, xnnpack_module
 from litepose_nas.optional import need
 
 EXTRA = "executorch"
+# In the names of what hands integers on from one layer to the next.
+BETWEEN = (
+    *("aten.add", "aten.mul", "aten.cat", "relu", "hardtanh", "pool2d", "aten.pad", "reshape", "view", "permute"),
+    *("transpose", "slice", "upsample", "mean"),
+)
 WEIGHTS = re.compile(r"(?:convs\.(\d+)\.weights?(?:\.\d+)?|weight(\d+))$")  # a tensor of GraphModule
 
 
@@ -72,13 +77,17 @@ class ExecuTorchQuantiser:
                 yield node.args[1].args[0].target, self._layers[node.name]
 
     def _in_float(self, kept: set[str]) -> set[str]:
-        """Operations of layers that are kept, and of what takes their outputs, up to the first that reads two."""
+        """Operations that are no layer, or one that is kept, and do not read integers alone."""
+        integers: set[str] = set()
         found: set[str] = set()
         for node in self._program.graph.nodes:
-            read = [each.name for each in node.all_input_nodes if each.op == "call_function"]
-            behind = node.name not in self._layers and len(read) == 1 and read[0] in found
-            if self._layers.get(node.name) in kept or behind:
-                found.add(node.name)
+            if node.op != "call_function":
+                integers.update([node.name] if node.op == "placeholder" else [])
+                continue
+            fed = bool(node.all_input_nodes) and all(each.name in integers for each in node.all_input_nodes)
+            between = fed and any(kind in str(node.target) for kind in BETWEEN)
+            layer = self._layers.get(node.name)
+            (integers if (between if layer is None else layer not in kept) else found).add(node.name)
         return found
 
     def _without_layers_behind(self) -> set[str]:
