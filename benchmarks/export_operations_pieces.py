@@ -33,7 +33,7 @@ class Piece(nn.Module):
 
     def __init__(self, graph: GraphModule, number: int):
         super().__init__()
-        self.graph, self.number = graph, number
+        self.network, self.number = graph, number
         node = graph.nodes[number]
         for place, feature in enumerate(node.inputs[1:]):
             self.register_buffer(f"other{place}", torch.randn(shape_of(feature)))
@@ -41,7 +41,7 @@ class Piece(nn.Module):
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         read = [inputs[0], *(self.get_buffer(f"other{place}") for place in range(self.others))]
-        return (self.graph.computed(self.number, read),)
+        return (self.network.computed(self.number, read),)
 
 
 def shape_of(feature: Feature) -> tuple[int, ...]:

@@ -101,7 +101,7 @@ def test_integers_are_near_and_layers_that_are_kept_are_not_in_integers(format, 
         quantiser.write(path, kept)
         assert quantiser.in_int8(path) == names - kept
         assert relative_error(FORMATS[format].open(path, 1)(images[0]), wanted) < near
-        assert kept == names or path.stat().st_size < 0.75 * plain.stat().st_size
+        assert kept or path.stat().st_size < 0.6 * plain.stat().st_size
 
 
 def test_integers_leave_the_places_of_joints_alone(format, tmp_path):

@@ -11,13 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from litepose_nas.exporters.executorch import lowered
 from litepose_nas.exporters.int8 import Int8Base, Layer
-from litepose_nas.exporters.xnnpack import layer_names, xnnpack_module
+from litepose_nas.exporters.xnnpack import layer_names, network_in, xnnpack_module
 from litepose_nas.optional import need
 
 EXTRA = "executorch"
+# In the names of what hands integers on from one layer to the next.
+BETWEEN = (
+    *("aten.add", "aten.mul", "aten.cat", "relu", "hardtanh", "pool2d", "aten.pad", "reshape", "view", "permute"),
+    *("transpose", "slice", "upsample", "mean"),
+)
 WEIGHTS = re.compile(r"(?:convs\.(\d+)\.weights?(?:\.\d+)?|weight(\d+))$")  # a tensor of GraphModule
 
 
@@ -28,10 +34,10 @@ class ExecuTorchQuantiser:
         self._tools = need("torchao.quantization.pt2e.quantize_pt2e", EXTRA)
         self._xnnpack = need("executorch.backends.xnnpack.quantizer.xnnpack_quantizer", EXTRA)
         self._base, self._example = base, torch.from_numpy(base.inputs[0])
-        module = xnnpack_module(what, "executorch")
-        names = layer_names(module)
+        self._whole = xnnpack_module(what, "executorch")
+        names, (_, self._network) = layer_names(self._whole), network_in(self._whole)
         with torch.no_grad(), quiet():
-            self._program = torch.export.export(module, (self._example,)).module()
+            self._program = torch.export.export(self._network, (torch.zeros(1, 3, *what.size),)).module()
         self._layers = {}  # the layer of each operation, by the operation's name
         for node in self._program.graph.nodes:
             found = WEIGHTS.search(str(getattr(node.args[1], "target", ""))) if len(node.args) > 1 else None
@@ -39,31 +45,35 @@ class ExecuTorchQuantiser:
                 self._layers[node.name] = names[int(found[1] or found[2])]
         known = set(self._layers.values())
         self.layers: Sequence[Layer] = [layer for layer in base.layers if layer.name in known]
-        self._decoding = self._without_layers_behind() if base.decodes else set()
         self._integer: dict[Path, set[str]] = {}
 
     def write(self, path: Path, kept: Collection[str]) -> None:
         if not {layer.name for layer in self.layers} - set(kept):
             with quiet():
-                lowered(self._program, self._example, path)
+                lowered(self._whole, self._example, path)
             self._integer[path] = set()
             return
-        never = self._decoding | self._in_float(set(kept))
+        never = self._in_float(set(kept))
         quantizer = self._xnnpack.XNNPACKQuantizer().set_global(
             self._xnnpack.get_symmetric_quantization_config(is_per_channel=True)
         )
         quantizer.set_filter_function(lambda node: node.name not in never)
         with torch.no_grad(), quiet():
             prepared = self._tools.prepare_pt2e(copy.deepcopy(self._program), quantizer)
+            calibrated = self._around(prepared)
             for each in self._base.inputs:
-                prepared(torch.from_numpy(each))
+                calibrated(torch.from_numpy(each))
             converted = self._tools.convert_pt2e(prepared)
             frozen = dict(self._frozen(converted))
-            self._integer[path] = _computed_with_integers(lowered(converted, self._example, path), frozen)
+            self._integer[path] = _computed_with_integers(lowered(self._around(converted), self._example, path), frozen)
 
     def in_int8(self, path: Path) -> set[str]:
         """Of the file that was written there last: what XNNPACK took together with its scales."""
         return self._integer[path]
+
+    def _around(self, network: nn.Module) -> nn.Module:
+        """What stands around the network stays as it is: the quantizer would make floating point of whole numbers."""
+        return copy.deepcopy(self._whole, {id(self._network): network})
 
     def _frozen(self, converted: Any) -> Iterator[tuple[str, str]]:
         """The names that integer weights got, with their layers."""
@@ -72,20 +82,17 @@ class ExecuTorchQuantiser:
                 yield node.args[1].args[0].target, self._layers[node.name]
 
     def _in_float(self, kept: set[str]) -> set[str]:
-        """Operations of layers that are kept, and of what takes their outputs, up to the first that reads two."""
+        """Operations that are no layer, or one that is kept, and do not read integers alone."""
+        integers: set[str] = set()
         found: set[str] = set()
         for node in self._program.graph.nodes:
-            read = [each.name for each in node.all_input_nodes if each.op == "call_function"]
-            behind = node.name not in self._layers and len(read) == 1 and read[0] in found
-            if self._layers.get(node.name) in kept or behind:
-                found.add(node.name)
-        return found
-
-    def _without_layers_behind(self) -> set[str]:
-        found: set[str] = set()
-        for node in reversed(self._program.graph.nodes):
-            if node.name not in self._layers and all(user.name in found for user in node.users):
-                found.add(node.name)
+            if node.op != "call_function":
+                integers.update([node.name] if node.op == "placeholder" else [])
+                continue
+            fed = bool(node.all_input_nodes) and all(each.name in integers for each in node.all_input_nodes)
+            between = fed and any(kind in str(node.target) for kind in BETWEEN)
+            layer = self._layers.get(node.name)
+            (integers if (between if layer is None else layer not in kept) else found).add(node.name)
         return found
 
 

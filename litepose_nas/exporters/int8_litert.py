@@ -18,6 +18,13 @@ from litepose_nas.exporters.xnnpack import layer_weights
 from litepose_nas.optional import need
 
 EXTRA = "litert"
+LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
+# What hands integers on from one layer to the next, where it reads nothing else: what the normalisation of layers and
+# attention compute in between stays in floating point.
+BETWEEN = (
+    *("ADD", "MUL", "CONCATENATION", "PAD", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "RELU", "HARD_SWISH"),
+    *("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "RESHAPE", "TRANSPOSE", "SLICE", "STRIDED_SLICE"),
+)
 
 
 class LiteRTQuantiser:
@@ -55,13 +62,13 @@ class LiteRTQuantiser:
 
     def _quantizer(self, in_float: Collection[str] = ()) -> Any:
         """Static, with a scale for each channel of the weights; fp32 goes in and comes out."""
-        quantizer, never = self._tools.quantizer.Quantizer(self._file), "no_quantize"
-        kinds = self._tools.qtyping.TFLOperationName
-        quantizer.add_static_config(".*", kinds.ALL_SUPPORTED, 8, 8)
-        for kind in (kinds.INPUT, kinds.OUTPUT):
-            quantizer.update_quantization_recipe(".*", kind, algorithm_key=never)
+        quantizer, kinds = self._tools.quantizer.Quantizer(self._file), self._tools.qtyping.TFLOperationName
+        for kind in (*LAYERS, *BETWEEN):
+            quantizer.add_static_config(".*", kinds(kind), 8, 8)
         for name in in_float:
-            quantizer.update_quantization_recipe(f"^{re.escape(name)}$", kinds.ALL_SUPPORTED, algorithm_key=never)
+            quantizer.update_quantization_recipe(
+                f"^{re.escape(name)}$", kinds.ALL_SUPPORTED, algorithm_key="no_quantize"
+            )
         return quantizer
 
     def _calibrated(self) -> Any:
@@ -72,16 +79,18 @@ class LiteRTQuantiser:
             return self._quantizer().calibrate({"serving_default": [{"args_0": each} for each in shown]}, num_threads=1)
 
     def _in_float(self, kept: set[str]) -> set[str]:
-        """The names of operations: of layers that are kept, of what takes their outputs, and of the decoding."""
-        found: set[str] = set()
-        wide: set[int] = set()  # tensors that only floating point may be able to hold
+        """The names of operations that are no layer, or one that is kept, and do not read integers alone."""
+        never = _decoding(self._operations) if self._base.decodes else set()
+        made = {output for one in self._operations for output in one.outputs}
+        integers: set[int] = set()  # tensors
+        found = set(never)
         for one in self._operations:
-            behind = not one.weights and bool(wide.intersection(one.inputs))
-            if one.layer in kept or behind or (one.weights and not one.layer):
+            fed = not one.weights and all(i in integers or i not in made for i in one.inputs)
+            if one.name not in never and (one.layer not in kept if one.layer else fed and one.kind in BETWEEN):
+                integers.update(one.outputs)
+            else:
                 found.add(one.name)
-            if one.layer in kept or (behind and len(one.inputs) == 1):
-                wide.update(one.outputs)
-        return found | (_decoding(self._operations) if self._base.decodes else set())
+        return found
 
 
 def _decoding(all_of_them: Sequence[Operation]) -> set[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from litepose_nas.exporters.int8 import Int8Base, Layer
+from litepose_nas.exporters.openvino import save
 from litepose_nas.optional import need
 
 EXTRA = "int8"
@@ -33,7 +34,7 @@ class OpenVINOQuantiser:
         model, ops = self._converted(kept)
         never = behind(model, set(ops.values())) if self._base.decodes else set()
         if not ops.keys() - set(kept):
-            self._openvino.save_model(model, str(path), compress_to_fp16=False)
+            save(model, path)
             return
         ignored = nncf.IgnoredScope(names=sorted(never | {ops[name] for name in kept if name in ops}), validate=False)
         with _quiet():
@@ -44,7 +45,7 @@ class OpenVINOQuantiser:
                 subset_size=len(inputs),
                 ignored_scope=ignored,
             )
-        self._openvino.save_model(model, str(path), compress_to_fp16=False)
+        save(model, path)
 
     def in_int8(self, path: Path) -> set[str]:
         core = self._openvino.Core()

@@ -21,14 +21,14 @@ def xnnpack_module(what: Exported, format: str) -> nn.Module:
 
 def layer_names(module: nn.Module) -> dict[int, str]:
     """The layers of what `xnnpack_module` made, under the names that they had, by the numbers of their nodes."""
-    path, graph = _graph(module)
+    path, graph = network_in(module)
     names = enumerate(graph.nodes)
     return {i: f"{path}{node.path}" for i, node in names if node.kind in ("conv", "deconv", "linear")}
 
 
 def layer_weights(module: nn.Module) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Each layer with its weights, which may be in pieces."""
-    _, graph = _graph(module)
+    _, graph = network_in(module)
     for i, name in layer_names(module).items():
         if graph.nodes[i].kind == "conv":
             conv = graph.convs[str(i)]
@@ -38,7 +38,7 @@ def layer_weights(module: nn.Module) -> Iterator[tuple[str, list[np.ndarray]]]:
         yield name, [each.detach().numpy() for each in weights]
 
 
-def _graph(module: nn.Module) -> tuple[str, GraphModule]:
+def network_in(module: nn.Module) -> tuple[str, GraphModule]:
     """The network, and what stands in front of its layers' names."""
     path, graph = next((path, each) for path, each in module.named_modules() if isinstance(each, GraphModule))
     return f"{path}." if path else "", graph
