@@ -24,11 +24,11 @@ class DemoScale(NamedTuple):
     size: int = 128  # pixels of the pictures
     # the supernet
     space: str = "litepose-tiny"
-    resolutions: tuple[int, ...] = (96, 128, 160)  # those of the space that take part; none given: all
+    resolutions: tuple[int, ...] = (128,)  # those of the space that take part; none given: all
     supernet_steps: int = 2400
     # Small batches and many steps, for minutes are short; hardly an augmentation, for no picture comes often.
     supernet: tuple[str, ...] = (
-        "batch=4", "lr=0.015", "widest_first=0.05", "random_nets=1", "widest_every=2",
+        "batch=4", "lr=0.015", "widest_first=0.05", "random_nets=2", "widest_every=2",
         "rotation=0", "scale=1,1", "translate=0.03", "colour=0",
     )  # fmt: skip
     # the search; the first budget is the one at which the searched network meets the scaled one
