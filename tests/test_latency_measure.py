@@ -216,7 +216,7 @@ def test_the_command_says_what_it_measured_and_refuses_to_lose_it(tmp_path, monk
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run("litepose-nas latency measure topdown-tiny --out new.json --runtime ncnn", monkeypatch) == 2
     assert "ncnn is not installed; get it with: pip install ncnn" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["samples.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.html", "samples.json"]
 
 
 def test_another_interpreter_without_the_runtime_is_told(tmp_path, monkeypatch, capsys):
@@ -248,7 +248,7 @@ def test_killed_it_has_lost_nothing(tmp_path, monkeypatch, capsys):
     samples = samples_file.read("samples.json")
     assert len(samples.samples) == 4
     assert all(sample.rounds >= kept for sample in samples.samples)
-    assert [path.name for path in tmp_path.iterdir()] == ["samples.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["samples.html", "samples.json"]
 
 
 def test_a_busy_machine_is_told(tmp_path, capsys):

@@ -65,17 +65,17 @@ def forecast(
     """
     low, high = (costs.cost(arch, joints=joints).macs for arch in (space.smallest, space.widest))
     middle = (low * high) ** 0.5
-    each, each_alone = (seconds / (step_macs * recipe.batch) for seconds in (step, alone))  # a MAC of one picture
+    each = alone / (step_macs * recipe.batch)  # for a MAC of one picture, on one thread
     first = recipe.widest_first if recipe.sandwich else 0.0
     sizes = [math.prod(input_size(resolution)) for resolution in space.resolutions]
     at_mean = high * fmean(sizes) / max(sizes)  # of the widest, in the steps in which it learns alone
     looks = scale.calibration + 2 * scale.slice
     batch = changed(recipe, scale.finetune).batch
-    training = sum(nets) * scale.finetune_steps * batch * each_alone
-    judging = 2 * len(nets) * (scale.val * DECODE + 2 * JUDGE) + 2 * sum(nets) * scale.val * FORWARD * each_alone
+    training = sum(nets) * scale.finetune_steps * batch * each
+    judging = 2 * len(nets) * (scale.val * DECODE + 2 * JUDGE) + 2 * sum(nets) * scale.val * FORWARD * each
     return {
         "supernet": scale.supernet_steps * step * (1 - first + first * at_mean / step_macs),
-        "search": scale.evals * (middle * looks * FORWARD * each + scale.slice * DECODE + JUDGE),
+        "search": START + scale.evals * (middle * looks * FORWARD * each + scale.slice * DECODE + JUDGE) / lanes,
         "networks": START + (training + judging) / lanes,
         "export": EXPORT,
         "ending": scale.resamples * 0.02 + 1,

@@ -25,7 +25,7 @@ class DemoScale(NamedTuple):
     # the supernet
     space: str = "litepose-tiny"
     resolutions: tuple[int, ...] = (128,)  # those of the space that take part; none given: all
-    supernet_steps: int = 2400
+    supernet_steps: int = 2250
     # Small batches and many steps, for minutes are short; hardly an augmentation, for no picture comes often.
     supernet: tuple[str, ...] = (
         "batch=4", "lr=0.015", "widest_first=0.05", "random_nets=2", "widest_every=2",

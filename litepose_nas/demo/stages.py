@@ -21,6 +21,7 @@ from litepose_nas.demo import scale as scales
 from litepose_nas.demo.clock import Clock, forecast
 from litepose_nas.demo.networks import NetworkJob
 from litepose_nas.errors import UserError
+from litepose_nas.executors.open_executor import ExecutorOptions
 from litepose_nas.exporters.onnx import onnx_package, to_onnx
 from litepose_nas.formats import subnet_file
 from litepose_nas.formats.subnet_file import Subnet
@@ -236,7 +237,7 @@ class Demo:
             self.tick(f"search {number}/{scale.evals}  {line}", number / scale.evals)
 
         with run:
-            found = searching.search(run, ready, report)
+            found = searching.search(run, ready, report, ExecutorOptions(workers=self.lanes))
         (family,) = ready.families.values()
         joints, known = family.candidates.supernet.joints, {one.arch: one for one in found.found}
         chosen = contenders.contenders(found.found, scale.budgets, family.problem.space, joints)

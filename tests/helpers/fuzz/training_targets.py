@@ -80,7 +80,7 @@ def _go_on(path: Path) -> None:
     """Load the state of a training and take a step with it: what is wrong may show there alone."""
     state = _state(path)
     state.store.grad.fill_(0.5)
-    state.sums, state.count = {name: total + 1 for name, total in state.sums.items()}, state.count + 1
+    state.sums.load({name: total + 1 for name, total in state.sums.plain().items()}, state.sums.count + 1)
     state.update(0.01)
     state.means()
 
