@@ -29,6 +29,8 @@ to judge by, of people who are in no other. Minutes and seconds are those of the
 from __future__ import annotations
 
 import argparse
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import dearer_scores
@@ -131,17 +133,20 @@ def compare_scores(asked: argparse.Namespace, space: Space, subject: Subject) ->
     how = changed(length_of(asked).recipe, asked.settings, "topdown")
     folder = asked.room / "recipes" / f"{asked.name}-{asked.seed}"
     supernet = supernet_recipe.train(space, subject, how, asked.minutes, asked.seed, folder).supernet
-    settings = length_of(asked).settings
-    found = {
-        "SynFlow": dearer_scores.synaptic_flow(archs, subject.joints),
-        "first gradient": dearer_scores.gradient_norm(archs, subject, length_of(asked), space),
-    }
+    settings, path, unit = length_of(asked).settings, asked.room / "scores.csv", 0.0
+    ways: dict[str, Callable[[], dearer_scores.Scored]] = {}
     for steps, rate in ADAPTED:
         length = Length(steps, (*settings, f"lr={rate}", "warmup=0"))
         name = f"loss after {steps} steps at {rate}" if steps else "inherited loss"
-        found[name] = dearer_scores.inherited(supernet, archs, subject, length, "loss")
-    unit = found["inherited loss"].seconds
-    for name, one in found.items():
+        ways[name] = functools.partial(dearer_scores.inherited, supernet, archs, subject, length, "loss")
+    ways["SynFlow"] = functools.partial(dearer_scores.synaptic_flow, archs, subject.joints)
+    ways["first gradient"] = functools.partial(dearer_scores.gradient_norm, archs, subject, length_of(asked), space)
+    done = {row["score"] for row in rows.read(path) if (row["supernet"], row["seed"]) == (asked.name, str(asked.seed))}
+    for name, way in ways.items():
+        if name in done and unit:
+            continue
+        one = way()  # the first is always scored: its time is the unit of the others
+        unit = unit or one.seconds
         against = {f"against {figure}": str(taus(nets, figure, {name: one.scores})[name]) for figure in subject.figures}
         row = {
             "supernet": asked.name,
@@ -151,7 +156,8 @@ def compare_scores(asked: argparse.Namespace, space: Space, subject: Subject) ->
             "evaluations": f"{one.seconds / unit:.1f}",
             **against,
         }
-        rows.append(asked.room / "scores.csv", row)
+        if name not in done:
+            rows.append(path, row)
         print(row, flush=True)
 
 
