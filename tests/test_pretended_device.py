@@ -10,6 +10,7 @@ from litepose_nas.data.loader import batches
 from litepose_nas.data.source import open_source
 from litepose_nas.network import build
 from litepose_nas.pose import bottomup
+from litepose_nas.pose.people import DivergedError
 from litepose_nas.runs.run import Run
 from litepose_nas.search.scoring import Protocol, Scorer, SupernetScorer
 from litepose_nas.space import Space
@@ -168,6 +169,32 @@ def test_networks_are_calibrated_scored_and_decoded_there(name, people):
 
 
 # ── the device itself ──
+
+
+def test_a_training_that_diverges_between_reports_writes_nothing_over_what_is_good(people, tmp_path, monkeypatch):
+    true, checked = bottomup.BottomUp.target, []
+
+    def diverged(self, *args):
+        loss = true(self, *args)
+        return lambda outputs: {name: value * float("nan") for name, value in loss(outputs).items()}
+
+    monkeypatch.setattr(bottomup.BottomUp, "target", diverged)
+    space = Space.load("litepose-tiny")
+    data, recipe = read_data(people, 0, task=space.task), changed(Recipe(), ["batch=2"])
+    with PretendedDevice(), Run.create("diverged", settings={}, out=tmp_path / "run") as run:
+        trainee = trainee_of("single", space, data, recipe)
+        make = trainee.task.train_batch
+
+        def stream(start):
+            return batches(data.split.train, SIZE, 2, 0, recipe.augment, start, STEPS, workers=0, make_batch=make)
+
+        def check(step, average):
+            checked.append(step)
+            return {}
+
+        with pytest.raises(DivergedError, match="the loss is nan at step 1; no checkpoint was made yet"):
+            fit(trainee, stream, run, STEPS, every=Every(STEPS, 2, STEPS), check=check)
+    assert checked == []
 
 
 def test_where_tensors_are_and_what_waits():

@@ -85,6 +85,7 @@ def fit(
             last = state.step == end
             checked = {}
             if check and (last or state.step % every.check == 0):
+                state.check_losses()  # a check writes weights: not over good ones
                 with clock.stopped():
                     checked = check(state.step, state.average)
             if last or checked or state.step % every.report == 0:
@@ -123,7 +124,7 @@ class _State:
             losses = self.trainee.backward(batch.images, batch.joints, batch.masks, number, self.scale * share)
         self.sums.add(losses, self.step + 1)
         if not self.sums.waits:
-            self._check_losses()
+            self.check_losses()
 
     def update(self, rate: float) -> None:
         grad = self.store.grad
@@ -178,15 +179,15 @@ class _State:
         return fine
 
     def means(self) -> dict[str, float]:
-        self._check_losses()
+        self.check_losses()
         return self.sums.means()
 
-    def _check_losses(self) -> None:
+    def check_losses(self) -> None:
         if bad := self.sums.diverged():
             raise self._diverged(f"the loss is {bad[1]:.3g} at step {bad[0]}")
 
     def save(self) -> None:
-        self._check_losses()
+        self.check_losses()
         # The loss of the next step would say so, but then this checkpoint would have taken the place of a good one.
         if not torch.isfinite(self.store.flat).all():
             raise self._diverged(f"weights are no numbers any more after step {self.step}")

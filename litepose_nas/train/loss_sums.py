@@ -31,8 +31,8 @@ class LossSums:
                 self._totals[self._names.index(name)] += value
         if "loss" in losses:
             loss = losses["loss"].to(self._type)
-            late = (loss.abs() < DIVERGED) | (self._bad[0] >= 0)  # so that NaN counts too
-            self._bad = torch.where(late, self._bad, torch.stack([torch.full_like(loss, step), loss]))
+            kept = (loss.abs() < DIVERGED) | (self._bad[0] >= 0)  # NaN is not below, so it counts too
+            self._bad = torch.where(kept, self._bad, torch.stack([torch.full_like(loss, step), loss]))
         self.count += 1
 
     @property
